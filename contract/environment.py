@@ -1,0 +1,124 @@
+"""Environment variables by which the platform tells a flow run where it is and how large its Dask cluster may be.
+
+`infra` writes them into the work pool's base job template, `flows.runtime` reads them in the flow pod. What a
+person may set per run is a job variable of the work pool; each has an environment variable of its own and a
+second one for the stack's default, because a template's default would hide what the flow's author wrote in code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+PREFIX: Final = "EPHEMERAL_DASK_"
+
+NAMESPACE: Final = f"{PREFIX}NAMESPACE"
+"""Namespace in which the run's Dask cluster is created. Unset outside Kubernetes."""
+
+IMAGE: Final = f"{PREFIX}IMAGE"
+"""Image of the flow pod by digest: scheduler and workers use the same."""
+
+SERVICE_ACCOUNT: Final = f"{PREFIX}SERVICE_ACCOUNT"
+"""ServiceAccount of scheduler and workers: one without any right."""
+
+JOB_NAME: Final = f"{PREFIX}JOB_NAME"
+JOB_UID: Final = f"{PREFIX}JOB_UID"
+"""The flow run's own Kubernetes Job, from the downward API: the owner of the run's Dask cluster."""
+
+API_SECRET_NAME: Final = f"{PREFIX}API_SECRET_NAME"
+API_SECRET_KEY: Final = f"{PREFIX}API_SECRET_KEY"
+API_SECRET_VARIABLE: Final = f"{PREFIX}API_SECRET_VARIABLE"
+"""The Kubernetes Secret and key that hold the Prefect credential, and the variable (PREFECT_API_KEY or
+PREFECT_API_AUTH_STRING) as which Dask pods get it. Unset when the API asks for none."""
+
+CEILING: Final = f"{PREFIX}CEILING"
+"""The stack's upper bound of `dask_maximum`: what code asks beyond it is cut down to it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobVariable:
+    """One thing that a deployment, or whoever starts a run, may set about the run's Dask cluster.
+
+    Attributes:
+        name: the job variable, as prefect.yaml and `prefect deployment run --job-variable` write it.
+        type: its JSON-schema type.
+        title: what Prefect's form shows.
+        description: the same, longer.
+        minimum: smallest value allowed, for integers.
+
+    """
+
+    name: str
+    type: Literal["integer", "string"]
+    title: str
+    description: str
+    minimum: int | None = None
+
+    @property
+    def variable(self) -> str:
+        """Environment variable in the flow pod: set by the deployment or for one run."""
+        return PREFIX + self.name.removeprefix("dask_").upper()
+
+    @property
+    def default_variable(self) -> str:
+        """Environment variable in the flow pod that holds the stack's default."""
+        return f"{PREFIX}DEFAULT_" + self.name.removeprefix("dask_").upper()
+
+
+DASK_MINIMUM: Final = JobVariable(
+    name="dask_minimum",
+    type="integer",
+    title="Dask minimum",
+    description="Workers that the run's Dask cluster never goes below.",
+    minimum=1,
+)
+DASK_MAXIMUM: Final = JobVariable(
+    name="dask_maximum",
+    type="integer",
+    title="Dask maximum",
+    description="Workers that the run's Dask cluster never goes above.",
+    minimum=1,
+)
+DASK_WORKER_CPU: Final = JobVariable(
+    name="dask_worker_cpu",
+    type="string",
+    title="Dask worker CPU",
+    description="CPU request of one Dask worker as a Kubernetes quantity, such as 500m or 2.",
+)
+DASK_WORKER_MEMORY: Final = JobVariable(
+    name="dask_worker_memory",
+    type="string",
+    title="Dask worker memory",
+    description="Memory request and limit of one Dask worker as a Kubernetes quantity, such as 2Gi.",
+)
+DASK_WORKER_THREADS: Final = JobVariable(
+    name="dask_worker_threads",
+    type="integer",
+    title="Dask worker threads",
+    description="Tasks that one Dask worker runs at the same time.",
+    minimum=1,
+)
+DASK_IDLE_TIMEOUT: Final = JobVariable(
+    name="dask_idle_timeout",
+    type="integer",
+    title="Dask idle timeout",
+    description="Seconds without a task after which the Dask cluster ends itself: the net below the run's own clean-up.",
+    minimum=1,
+)
+DASK_START_TIMEOUT: Final = JobVariable(
+    name="dask_start_timeout",
+    type="integer",
+    title="Dask start timeout",
+    description="Seconds that the Dask cluster may take to start before the run fails with the cause.",
+    minimum=1,
+)
+
+JOB_VARIABLES: Final = (
+    DASK_MINIMUM,
+    DASK_MAXIMUM,
+    DASK_WORKER_CPU,
+    DASK_WORKER_MEMORY,
+    DASK_WORKER_THREADS,
+    DASK_IDLE_TIMEOUT,
+    DASK_START_TIMEOUT,
+)
