@@ -25,6 +25,10 @@ JOB_NAME: Final = f"{PREFIX}JOB_NAME"
 JOB_UID: Final = f"{PREFIX}JOB_UID"
 """The flow run's own Kubernetes Job, from the downward API: the owner of the run's Dask cluster."""
 
+DEPLOYMENT: Final = f"{PREFIX}DEPLOYMENT"
+"""Name of the Prefect deployment, from the downward API (label `prefect.io/deployment-name` of the flow pod). Optional:
+it only labels the Dask cluster, so that cost can be told apart."""
+
 API_SECRET_NAME: Final = f"{PREFIX}API_SECRET_NAME"
 API_SECRET_KEY: Final = f"{PREFIX}API_SECRET_KEY"
 API_SECRET_VARIABLE: Final = f"{PREFIX}API_SECRET_VARIABLE"

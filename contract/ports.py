@@ -1,0 +1,26 @@
+"""Ports of the Dask pods. The pods listen on them, and network policies open exactly them.
+
+Dask picks worker and nanny ports at random unless told; a policy can only name ports that do not move.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SCHEDULER_COMM: Final = 8786
+"""Clients and workers reach the scheduler here. Whoever gets in can run code: Dask speaks pickle."""
+
+SCHEDULER_HTTP: Final = 8787
+"""Dashboard, health, metrics, and the unauthenticated API by which the operator scales and retires workers."""
+
+WORKER_HTTP: Final = 8788
+"""A worker's health and metrics."""
+
+NANNY_COMM: Final = 8789
+"""The process that supervises a worker; the scheduler asks it to restart or to close the worker."""
+
+WORKER_COMM: Final = 8790
+"""Scheduler and other workers reach a worker here."""
+
+OPERATOR_HTTP: Final = 8080
+"""The operator's probe."""

@@ -1,0 +1,59 @@
+"""Kubernetes quantities, as far as Dask sizes need them: `500m`, `2`, `1.5`, `512Mi`, `2Gi`, `1G`.
+
+Source of the notation: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Final
+
+_SUFFIXES: Final = {
+    "": Decimal(1),
+    "m": Decimal("0.001"),
+    "k": Decimal(10) ** 3,
+    "M": Decimal(10) ** 6,
+    "G": Decimal(10) ** 9,
+    "T": Decimal(10) ** 12,
+    "Ki": Decimal(2) ** 10,
+    "Mi": Decimal(2) ** 20,
+    "Gi": Decimal(2) ** 30,
+    "Ti": Decimal(2) ** 40,
+}
+_QUANTITY: Final = re.compile(r"(?P<number>\d{1,12}(?:\.\d{1,6})?)(?P<suffix>m|k|M|G|T|Ki|Mi|Gi|Ti)?")
+
+
+def _value(text: str) -> Decimal:
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no Kubernetes quantity")
+    return Decimal(match["number"]) * _SUFFIXES[match["suffix"] or ""]
+
+
+def cores(text: str) -> float:
+    """Return a CPU quantity in cores: `500m` is 0.5.
+
+    Raises:
+        ValueError: it is no quantity, or not above zero.
+
+    """
+    value = _value(text)
+    if value <= 0:
+        raise ValueError(f"{text!r} is not above zero")
+    return float(value)
+
+
+def memory_bytes(text: str) -> int:
+    """Return a memory quantity in whole bytes: `1Ki` is 1024.
+
+    Raises:
+        ValueError: it is no quantity, not above zero, or not whole bytes (`500m` of memory is half a byte).
+
+    """
+    value = _value(text)
+    if value <= 0:
+        raise ValueError(f"{text!r} is not above zero")
+    if value != value.to_integral_value():
+        raise ValueError(f"{text!r} is not a whole number of bytes")
+    return int(value)
