@@ -1,0 +1,67 @@
+# The verbs that people and CI share. `make help` lists them.
+PYTHON ?= python3
+STACK ?= dev
+CLUSTER ?= local
+TOOLS := .venv/bin/python -m tools
+SELECT := --stack $(STACK) --cluster $(CLUSTER)
+
+.DEFAULT_GOAL := help
+.PHONY: help up down preview run ui unit engine e2e test lint format lock doctor unlock env cluster-up cluster-down venv
+
+help: ## List the verbs
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo '  Options: STACK=dev  CLUSTER=local|existing  FLOW=<flow>/<deployment>  PARAMS="name=value ..."'
+
+venv:
+	@$(PYTHON) tools/bootstrap.py
+
+up: venv ## Bring up the stack and run the sample flow on it
+	@$(TOOLS) up $(SELECT)
+
+down: venv ## Destroy the stack, leave the cluster
+	@$(TOOLS) down $(SELECT)
+
+preview: venv ## Show what `up` would change
+	@$(TOOLS) preview $(SELECT)
+
+run: venv ## Run a deployment, follow its logs, end with its state (FLOW=, PARAMS=)
+	@$(TOOLS) run $(SELECT) $(FLOW) $(PARAMS)
+
+ui: venv ## Open the Prefect UI's port until Ctrl-C
+	@$(TOOLS) ui $(SELECT)
+
+env: venv ## Print exports: eval "$$(make -s env)" makes a shell for pulumi, kubectl and prefect
+	@$(TOOLS) env $(SELECT)
+
+doctor: venv ## Name every missing precondition and its cure
+	@$(TOOLS) doctor $(SELECT)
+
+unlock: venv ## Clear a backend lock whose process is gone
+	@$(TOOLS) unlock $(SELECT)
+
+cluster-up: venv ## Start the local Kubernetes
+	@$(TOOLS) cluster-up
+
+cluster-down: venv ## Stop the local Kubernetes and take back what it did to this machine
+	@$(TOOLS) cluster-down
+
+test: venv ## Run all tests
+	@$(TOOLS) test lint unit engine e2e
+
+unit: venv ## Run the unit tests
+	@$(TOOLS) test unit
+
+engine: venv ## Run the tests on the real Pulumi engine
+	@$(TOOLS) test engine
+
+e2e: venv ## Run the tests on the real cluster
+	@$(TOOLS) test e2e
+
+lint: venv ## Lint, format check, types, import boundaries
+	@$(TOOLS) test lint
+
+format: venv ## Format the code
+	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
+
+lock: venv ## Resolve pyproject.toml into requirements/*.txt
+	@$(TOOLS) lock

@@ -1,0 +1,116 @@
+"""The Dask operator, acting in one namespace only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Final
+
+import pulumi_kubernetes as k8s
+import yaml
+from pulumi import ComponentResource, Input, Output, ResourceOptions
+
+from infra import naming
+from infra.components import pods
+from infra.components.identity import Identity, Rule
+from infra.naming import PROJECT
+
+GROUP: Final = "kubernetes.dask.org"
+_ALL_DASK: Final = ("daskclusters", "daskworkergroups", "daskautoscalers", "daskjobs")
+
+RULES: Final = (
+    Rule(
+        groups=[GROUP],
+        resources=[*_ALL_DASK, *(f"{kind}/status" for kind in _ALL_DASK)],
+        verbs=["get", "list", "watch", "patch", "create", "delete"],
+    ),
+    Rule(groups=[""], resources=["services"], verbs=["get", "list", "watch", "patch", "create"]),
+    Rule(groups=[""], resources=["pods"], verbs=["get", "list", "watch", "patch", "create", "delete"]),
+    Rule(groups=[""], resources=["events"], verbs=["create"]),
+    Rule(groups=["apps"], resources=["deployments"], verbs=["get", "list", "watch", "create", "patch", "delete"]),
+)
+"""What the controller of dask-kubernetes 2026.3.0 and kopf use inside the namespace."""
+
+HEALTH_PORT: Final = 8080
+
+
+@dataclass(frozen=True, kw_only=True)
+class DaskOperatorArgs:
+    """What the operator needs."""
+
+    namespace: Input[str]
+    image: Input[str]
+
+
+class DaskOperator(ComponentResource):
+    """CRDs from the dask-kubernetes package, and a Deployment with a namespaced Role."""
+
+    name: Output[str]
+    """The Deployment's name, known once it is ready."""
+
+    def __init__(self, name: str, args: DaskOperatorArgs, opts: ResourceOptions | None = None) -> None:
+        super().__init__(f"{PROJECT}:index:DaskOperator", name, {}, opts)
+        child = ResourceOptions(parent=self)
+        definitions = [
+            k8s.apiextensions.v1.CustomResourceDefinition(
+                f"{name}-{definition['spec']['names']['plural']}",
+                metadata={"name": definition["metadata"]["name"]},
+                spec=definition["spec"],
+                # Other namespaces of the cluster may hold DaskClusters: they would go with their definition.
+                opts=ResourceOptions(parent=self, retain_on_delete=True),
+            )
+            for definition in custom_resource_definitions()
+        ]
+        identity = Identity(f"{name}-identity", naming.OPERATOR, args.namespace, RULES, child)
+        labels = naming.labels(naming.OPERATOR)
+        account = Output.all(identity.name, *[each.id for each in definitions]).apply(lambda known: str(known[0]))
+        deployment = k8s.apps.v1.Deployment(
+            f"{name}-deployment",
+            metadata={"name": naming.OPERATOR, "namespace": args.namespace, "labels": labels},
+            spec={
+                "replicas": 1,
+                # Two operators would both act on every cluster.
+                "strategy": {"type": "Recreate"},
+                "selector": {"matchLabels": naming.selector(naming.OPERATOR)},
+                "template": {
+                    "metadata": {"labels": labels},
+                    "spec": {
+                        "serviceAccountName": account,
+                        "securityContext": pods.pod_security(),
+                        "containers": [_container(args)],
+                        "volumes": [pods.writable_volume()],
+                    },
+                },
+            },
+            opts=child,
+        )
+        self.name = deployment.metadata.name
+        self.register_outputs({"name": self.name})
+
+
+def custom_resource_definitions() -> list[dict[str, Any]]:
+    """Return the CRDs as the installed dask-kubernetes ships them: they match the client in the flow image."""
+    folder = resources.files("dask_kubernetes").joinpath("operator/deployment/helm/dask-kubernetes-operator/crds")
+    return [
+        yaml.load(entry.read_text(), Loader=yaml.CSafeLoader)  # noqa: S506  the safe loader, in C: 1 MB of YAML
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+    ]
+
+
+def _container(args: DaskOperatorArgs) -> dict[str, Any]:
+    health = {"path": "/healthz", "port": HEALTH_PORT}
+    liveness = f"--liveness=http://0.0.0.0:{HEALTH_PORT}/healthz"
+    namespace = Output.format("--namespace={0}", args.namespace)
+    return {
+        "name": "operator",
+        "image": args.image,
+        "command": ["kopf", "run", "-m", "ops.operator", liveness, namespace],
+        "env": pods.environment({"HOME": pods.WRITABLE}),
+        "ports": [{"name": "health", "containerPort": HEALTH_PORT}],
+        "startupProbe": {"httpGet": health, "periodSeconds": 1, "failureThreshold": 120},
+        "readinessProbe": {"httpGet": health, "periodSeconds": 10},
+        "livenessProbe": {"httpGet": health, "periodSeconds": 20, "failureThreshold": 6},
+        "resources": {"requests": {"cpu": "100m", "memory": "192Mi"}, "limits": {"memory": "512Mi"}},
+        "securityContext": pods.container_security(),
+        "volumeMounts": [pods.writable_mount()],
+    }

@@ -1,0 +1,73 @@
+"""Who acts in the namespace, and what it may do there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi_kubernetes as k8s
+from pulumi import ComponentResource, Input, Output, ResourceOptions
+
+from infra import naming
+from infra.naming import PROJECT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One rule of a Role."""
+
+    groups: Sequence[str]
+    resources: Sequence[str]
+    verbs: Sequence[str]
+
+
+class Identity(ComponentResource):
+    """A ServiceAccount and, if it may do anything, its Role and RoleBinding.
+
+    Without rules it gets no token either: nothing in such a pod speaks to the Kubernetes API.
+    """
+
+    name: Output[str]
+    """The ServiceAccount's name, known once its rights are in force."""
+
+    def __init__(
+        self,
+        name: str,
+        account: str,
+        namespace: Input[str],
+        rules: Sequence[Rule],
+        opts: ResourceOptions | None = None,
+    ) -> None:
+        super().__init__(f"{PROJECT}:index:Identity", name, {}, opts)
+        metadata = {"name": account, "namespace": namespace, "labels": naming.labels(account)}
+        child = ResourceOptions(parent=self)
+        service_account = k8s.core.v1.ServiceAccount(
+            f"{name}-account",
+            metadata=metadata,
+            automount_service_account_token=bool(rules),
+            opts=child,
+        )
+        self.name = service_account.metadata.name
+        if rules:
+            role = k8s.rbac.v1.Role(
+                f"{name}-role",
+                metadata=metadata,
+                rules=[
+                    {"apiGroups": list(rule.groups), "resources": list(rule.resources), "verbs": list(rule.verbs)}
+                    for rule in rules
+                ],
+                opts=child,
+            )
+            binding = k8s.rbac.v1.RoleBinding(
+                f"{name}-binding",
+                metadata=metadata,
+                role_ref={
+                    "apiGroup": "rbac.authorization.k8s.io",
+                    "kind": "Role",
+                    "name": role.metadata.name,
+                },
+                subjects=[{"kind": "ServiceAccount", "name": self.name, "namespace": namespace}],
+                opts=child,
+            )
+            self.name = Output.all(self.name, binding.id).apply(lambda known: str(known[0]))
+        self.register_outputs({"name": self.name})

@@ -1,0 +1,46 @@
+"""What every pod of the platform has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+WRITABLE: Final = "/tmp"  # noqa: S108  the mount point of a pod's own emptyDir
+"""The one folder that a container may write to."""
+
+
+def pod_security() -> dict[str, Any]:
+    """Pod half of what the `restricted` Pod Security Standard asks."""
+    return {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+
+
+def container_security() -> dict[str, Any]:
+    """Container half of what the `restricted` Pod Security Standard asks, with a read-only root on top."""
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def environment(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Plain values, and `(Secret, key)` pairs as references, in the shape a container wants."""
+    entries: list[dict[str, Any]] = []
+    for name, value in values.items():
+        if isinstance(value, tuple):
+            secret, key = value
+            reference = {"secretKeyRef": {"name": secret, "key": key}}
+            entries.append({"name": name, "valueFrom": reference})
+        else:
+            entries.append({"name": name, "value": value})
+    return entries
+
+
+def writable_volume() -> dict[str, Any]:
+    """The emptyDir behind `WRITABLE`."""
+    return {"name": "tmp", "emptyDir": {}}
+
+
+def writable_mount() -> dict[str, Any]:
+    """Its mount."""
+    return {"name": "tmp", "mountPath": WRITABLE}

@@ -1,0 +1,120 @@
+"""The Prefect worker: takes runs from one work pool and makes a Kubernetes Job of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pulumi_kubernetes as k8s
+from pulumi import ComponentResource, Input, Output, ResourceOptions
+
+from infra import naming
+from infra.components import pods
+from infra.components.identity import Identity, Rule
+from infra.naming import PROJECT
+from infra.settings import Worker
+
+RULES: Final = (
+    Rule(groups=["batch"], resources=["jobs"], verbs=["create", "get", "list", "watch", "delete"]),
+    Rule(groups=[""], resources=["pods"], verbs=["get", "list", "watch"]),
+    Rule(groups=[""], resources=["pods/log"], verbs=["get"]),
+)
+"""What prefect-kubernetes 0.8.0 uses: Jobs of runs, and their pods to tell why one crashed."""
+
+HEALTH_PORT: Final = 8080
+"""Port of the worker's own health check, Prefect's default."""
+
+_SECRET_SETTINGS: Final = {
+    "PREFECT_API_KEY": "API_KEY",
+    "PREFECT_API_AUTH_STRING": "API_AUTH_STRING",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrefectWorkerArgs:
+    """What a worker needs to serve one work pool."""
+
+    namespace: Input[str]
+    image: Input[str]
+    api_url: Input[str]
+    """The Prefect API as a pod sees it."""
+    work_pool: Input[str]
+    settings: Worker
+    credential: Mapping[str, tuple[str, str]]
+    """Environment variable -> (Secret, key) of the Prefect credential, or nothing."""
+
+
+class PrefectWorker(ComponentResource):
+    """A Deployment that polls one work pool, with an identity that may make Jobs in its namespace only."""
+
+    name: Output[str]
+    """The Deployment's name, known once it is ready."""
+
+    def __init__(self, name: str, args: PrefectWorkerArgs, opts: ResourceOptions | None = None) -> None:
+        super().__init__(f"{PROJECT}:index:PrefectWorker", name, {}, opts)
+        child = ResourceOptions(parent=self)
+        identity = Identity(f"{name}-identity", naming.WORKER, args.namespace, RULES, child)
+        labels = naming.labels(naming.WORKER)
+        deployment = k8s.apps.v1.Deployment(
+            f"{name}-deployment",
+            metadata={"name": naming.WORKER, "namespace": args.namespace, "labels": labels},
+            spec={
+                "replicas": args.settings.replicas,
+                "selector": {"matchLabels": naming.selector(naming.WORKER)},
+                "template": {
+                    "metadata": {"labels": labels},
+                    "spec": {
+                        "serviceAccountName": identity.name,
+                        "securityContext": pods.pod_security(),
+                        "containers": [_container(args)],
+                        "volumes": [pods.writable_volume()],
+                    },
+                },
+            },
+            opts=child,
+        )
+        self.name = deployment.metadata.name
+        self.register_outputs({"name": self.name})
+
+
+def _container(args: PrefectWorkerArgs) -> dict[str, Any]:
+    command = ["prefect", "worker", "start", "--type", "kubernetes", "--with-healthcheck"]
+    # The pool is a resource of this stack; a worker that made it would fight over its template.
+    command += ["--install-policy", "never", "--pool"]
+    limit = ["--limit", str(args.settings.limit)] if args.settings.limit else []
+    health = {"path": "/health", "port": HEALTH_PORT}
+    return {
+        "name": "worker",
+        "image": args.image,
+        "command": [*command, args.work_pool, *limit],
+        "env": pods.environment(_environment(args)),
+        "ports": [{"name": "health", "containerPort": HEALTH_PORT}],
+        "startupProbe": {"httpGet": health, "periodSeconds": 1, "failureThreshold": 120},
+        "readinessProbe": {"httpGet": health, "periodSeconds": 10},
+        "livenessProbe": {"httpGet": health, "periodSeconds": 20, "failureThreshold": 6},
+        "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "768Mi"}},
+        "securityContext": pods.container_security(),
+        "volumeMounts": [pods.writable_mount()],
+    }
+
+
+def _environment(args: PrefectWorkerArgs) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "HOME": pods.WRITABLE,
+        "PREFECT_HOME": f"{pods.WRITABLE}/prefect",
+        "PREFECT_API_URL": args.api_url,
+        "PREFECT_WORKER_QUERY_SECONDS": str(args.settings.poll_seconds),
+        # Otherwise a run that is cancelled before its pod runs keeps its Job.
+        "PREFECT_WORKER_ENABLE_CANCELLATION": "true",
+        "PREFECT_WORKER_WEBSERVER_HOST": "0.0.0.0",  # noqa: S104  the kubelet probes from outside the pod
+        "PREFECT_WORKER_WEBSERVER_PORT": str(HEALTH_PORT),
+        # Unset, the observer watches the whole cluster, is refused, and crashes are never noticed.
+        "PREFECT_INTEGRATIONS_KUBERNETES_OBSERVER_NAMESPACES": args.namespace,
+    }
+    for variable, (secret, key) in args.credential.items():
+        setting = f"PREFECT_INTEGRATIONS_KUBERNETES_WORKER_{_SECRET_SETTINGS[variable]}_SECRET"
+        values[variable] = (secret, key)
+        values[f"{setting}_NAME"] = secret
+        values[f"{setting}_KEY"] = key
+    return values

@@ -1,0 +1,193 @@
+"""The work pool's base job template: the Job of a flow run, and what may be set about it per deployment or run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from contract import environment as env
+from contract import labels
+from infra import naming
+from infra.settings import Dask, FlowRun
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobTemplateArgs:
+    """What the template needs to know.
+
+    Attributes:
+        namespace: where Jobs and Dask clusters are made.
+        image: default image of flow runs, by digest.
+        flow_run: defaults of the flow pod.
+        dask: defaults and ceiling of the Dask cluster.
+        credential: environment variable -> (Secret, key) of the Prefect credential, or nothing.
+
+    """
+
+    namespace: str
+    image: str
+    flow_run: FlowRun
+    dask: Dask
+    credential: Mapping[str, tuple[str, str]]
+
+
+def build(args: JobTemplateArgs) -> dict[str, Any]:
+    """Return the template: `job_configuration` with placeholders, `variables` as a JSON schema.
+
+    The shape is that of prefect-kubernetes' own default template; it replaces that one, nothing is merged.
+    Scalars travel through `job_configuration.env`, because Prefect turns that dictionary's values into strings
+    and drops what is unset, while Kubernetes refuses a number in a container's own `env` list.
+    """
+    return {"job_configuration": _job_configuration(args), "variables": _variables(args)}
+
+
+def _job_configuration(args: JobTemplateArgs) -> dict[str, Any]:
+    return {
+        "command": "{{ command }}",
+        "name": "{{ name }}",
+        "labels": "{{ labels }}",
+        "annotations": "{{ annotations }}",
+        "namespace": args.namespace,
+        "env": _environment(args),
+        "job_manifest": {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {
+                "generateName": "{{ name }}-",
+                "namespace": args.namespace,
+                "labels": "{{ labels }}",
+                "annotations": "{{ annotations }}",
+            },
+            "spec": {
+                # Prefect reschedules an evicted run itself, which needs Kubernetes not to retry.
+                "backoffLimit": 0,
+                "ttlSecondsAfterFinished": "{{ finished_job_ttl }}",
+                "activeDeadlineSeconds": "{{ active_deadline }}",
+                "template": {
+                    "metadata": {"labels": {labels.COMPONENT: naming.FLOW_RUN}},
+                    "spec": _pod(args),
+                },
+            },
+        },
+    }
+
+
+def _environment(args: JobTemplateArgs) -> dict[str, str]:
+    dask = args.dask
+    defaults = {
+        env.DASK_MINIMUM: dask.minimum,
+        env.DASK_MAXIMUM: dask.maximum,
+        env.DASK_WORKER_CPU: dask.worker_cpu,
+        env.DASK_WORKER_MEMORY: dask.worker_memory,
+        env.DASK_WORKER_THREADS: dask.worker_threads,
+        env.DASK_IDLE_TIMEOUT: dask.idle_timeout,
+        env.DASK_START_TIMEOUT: dask.start_timeout,
+    }
+    values = {
+        env.NAMESPACE: args.namespace,
+        env.IMAGE: "{{ image }}",
+        env.SERVICE_ACCOUNT: naming.DASK,
+        env.CEILING: str(dask.ceiling),
+        # A cluster's name asks for the user's name, which a UID without passwd entry does not have.
+        "USER": "flow",
+        "HOME": "/tmp",  # noqa: S108  the pod's own emptyDir, the only place it may write
+    }
+    for variable, default in defaults.items():
+        values[variable.variable] = f"{{{{ {variable.name} }}}}"
+        values[variable.default_variable] = str(default)
+    for name, (secret, key) in args.credential.items():
+        values[env.API_SECRET_VARIABLE] = name
+        values[env.API_SECRET_NAME] = secret
+        values[env.API_SECRET_KEY] = key
+    return values
+
+
+def _pod(args: JobTemplateArgs) -> dict[str, Any]:
+    return {
+        "parallelism": 1,
+        "completions": 1,
+        "restartPolicy": "Never",
+        "serviceAccountName": naming.FLOW_RUN,
+        "terminationGracePeriodSeconds": args.flow_run.grace_seconds,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "volumes": [{"name": "tmp", "emptyDir": {}}],
+        "containers": [
+            {
+                "name": "prefect-job",
+                "image": "{{ image }}",
+                "imagePullPolicy": "{{ image_pull_policy }}",
+                "args": "{{ command }}",
+                "env": [
+                    _from_label(env.JOB_NAME, "batch.kubernetes.io/job-name"),
+                    _from_label(env.JOB_UID, "batch.kubernetes.io/controller-uid"),
+                ],
+                "resources": {
+                    "requests": {"cpu": "{{ cpu_request }}", "memory": "{{ memory_request }}"},
+                    "limits": {"cpu": "{{ cpu_limit }}", "memory": "{{ memory_limit }}"},
+                },
+                "securityContext": {
+                    "allowPrivilegeEscalation": False,
+                    "readOnlyRootFilesystem": True,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+                "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108  an emptyDir of the pod
+            }
+        ],
+    }
+
+
+def _from_label(name: str, label: str) -> dict[str, Any]:
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{label}']"}}}
+
+
+def _variables(args: JobTemplateArgs) -> dict[str, Any]:
+    flow_run = args.flow_run
+    text = {"type": "string"}
+    strings = {"type": "object", "additionalProperties": {"type": "string"}}
+    properties: dict[str, Any] = {
+        "name": _variable("Name", "Name of the Job; Prefect adds a suffix.", text),
+        "env": _variable("Environment Variables", "Set in the flow pod.", strings),
+        "labels": _variable("Labels", "Put on the Job and its pod.", strings),
+        "annotations": _variable("Annotations", "Put on the Job and its pod.", strings),
+        "command": _variable("Command", "Leave it empty: Prefect knows it.", text),
+        "image": _variable(
+            "Image", "Flow pod, Dask scheduler and Dask workers all run it.", text, default=args.image
+        ),
+        "image_pull_policy": _variable(
+            "Image Pull Policy",
+            "Images are named by digest, so a copy on the node is the right one.",
+            {"type": "string", "enum": ["IfNotPresent", "Always", "Never"]},
+            default="IfNotPresent",
+        ),
+        "finished_job_ttl": _variable(
+            "Finished Job TTL",
+            "Seconds that an ended Job is kept; what is left of its Dask cluster goes with it.",
+            {"type": "integer", "minimum": 0},
+            default=flow_run.finished_job_ttl,
+        ),
+        "active_deadline": _variable(
+            "Active Deadline", "Seconds after which Kubernetes ends the Job.", {"type": "integer", "minimum": 1}
+        ),
+        "cpu_request": _variable("CPU Request", "Of the flow pod.", text, default=flow_run.cpu_request),
+        "cpu_limit": _variable("CPU Limit", "Of the flow pod.", text),
+        "memory_request": _variable(
+            "Memory Request", "Of the flow pod.", text, default=flow_run.memory_request
+        ),
+        "memory_limit": _variable("Memory Limit", "Of the flow pod.", text, default=flow_run.memory_limit),
+    }
+    for variable in env.JOB_VARIABLES:
+        schema: dict[str, Any] = {"type": variable.type}
+        if variable.minimum is not None:
+            schema["minimum"] = variable.minimum
+        if variable in (env.DASK_MINIMUM, env.DASK_MAXIMUM):
+            schema["maximum"] = args.dask.ceiling
+        properties[variable.name] = _variable(variable.title, variable.description, schema)
+    return {"type": "object", "properties": properties}
+
+
+def _variable(title: str, description: str, schema: Mapping[str, Any], **default: Any) -> dict[str, Any]:
+    return {"title": title, "description": description, **schema, **default}

@@ -1,0 +1,82 @@
+"""Make `.venv` from the hashed lock. Runs on whatever Python 3 the machine has, before anything is installed."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+LOCKS = (ROOT / "requirements" / "dev.txt", ROOT / "requirements" / "uv.txt")
+OLDEST = (3, 11)
+
+
+def main():
+    if sys.version_info < OLDEST:
+        return fail(
+            "Python {}.{} is needed, and {} is {}.{}.".format(*OLDEST, sys.executable, *sys.version_info[:2]),
+            "Install it (Debian 12: apt-get install python3 python3-venv) or name one: make PYTHON=python3.11 up.",
+        )
+    stamp = VENV / ".locked"
+    wanted = hashlib.sha256(b"".join(path.read_bytes() for path in LOCKS)).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return 0
+    started = time.monotonic()
+    print("==> Python environment from the hashed lock", file=sys.stderr, flush=True)
+    stamp.unlink(missing_ok=True)
+    uv = shutil.which("uv") or own_uv()
+    if uv is None:
+        return 1
+    commands = [
+        [uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(VENV)],
+        [uv, "pip", "sync", "--quiet", "--require-hashes", "--python", str(VENV / "bin" / "python"), str(LOCKS[0])],
+    ]
+    environment = {**os.environ, "VIRTUAL_ENV": str(VENV)}
+    for command in commands:
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            return fail(
+                "The Python packages of requirements/dev.txt could not be installed.",
+                "Check that your package index is reachable (`pip download six`), then run the same command again.",
+                done.stderr,
+            )
+    stamp.write_text(wanted)
+    spent = time.monotonic() - started
+    print(f"    Python environment: done in {spent:.0f} s", file=sys.stderr, flush=True)
+    return 0
+
+
+def own_uv():
+    """Return uv from the hashed lock, in a folder of the environment's own."""
+    home = VENV / "uv"
+    binary = home / "bin" / "uv"
+    if binary.exists():
+        return str(binary)
+    steps = [
+        [sys.executable, "-m", "venv", str(home)],
+        [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(LOCKS[1])],
+    ]
+    for command in steps:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            fail(
+                "uv, which installs the Python packages, could not be installed.",
+                "Debian keeps venv apart: apt-get install python3-venv. Or check that your package index is reachable.",
+                done.stderr or done.stdout,
+            )
+            return None
+    return str(binary)
+
+
+def fail(what, cure, detail=""):
+    print(f"error: {what} {cure}", file=sys.stderr)
+    if detail.strip():
+        print("\n".join(detail.strip().splitlines()[-5:]), file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

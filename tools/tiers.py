@@ -1,0 +1,73 @@
+"""The tiers of tests, and what each needs before it can run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from tools import target
+from tools.errors import Problem
+from tools.paths import ROOT
+from tools.progress import duration, say
+
+_BIN: Final = ROOT / ".venv" / "bin"
+
+
+def run(tiers: Sequence[str]) -> int:
+    """Run tiers in order and return 0 only if every one of them ran and passed.
+
+    A tier that cannot run here says why and counts as failed: a test that did not run proves nothing.
+    """
+    verdicts: dict[str, str] = {}
+    for tier in tiers:
+        say(f"==> tests: {tier}")
+        started = time.monotonic()
+        try:
+            passed = _TIERS[tier]()
+        except Problem as problem:
+            print(f"error: {problem}", file=sys.stderr)
+            verdicts[tier] = "did not run"
+            continue
+        verdicts[tier] = f"{'passed' if passed else 'failed'} after {duration(time.monotonic() - started)}"
+    for tier, verdict in verdicts.items():
+        say(f"    {tier}: {verdict}")
+    return 0 if all(verdict.startswith("passed") for verdict in verdicts.values()) else 1
+
+
+def _lint() -> bool:
+    commands = (
+        ["ruff", "check", "."],
+        ["ruff", "format", "--check", "."],
+        ["mypy"],
+        ["lint-imports"],
+    )
+    return all([_call([str(_BIN / command[0]), *command[1:]], {}) for command in commands])
+
+
+def _unit() -> bool:
+    return _pytest("unit", {})
+
+
+def _engine() -> bool:
+    return _pytest("engine", target.engine_environment())
+
+
+def _e2e() -> bool:
+    """Destroy and mend local clusters first, then run the product on one that stays up for the rest."""
+    target.prepare_local_tools()
+    return _pytest("e2e", {})
+
+
+def _pytest(tier: str, environment: Mapping[str, str]) -> bool:
+    return _call([str(_BIN / "pytest"), f"tests/{tier}"], environment)
+
+
+def _call(command: Sequence[str], environment: Mapping[str, str]) -> bool:
+    return subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=False).returncode == 0
+
+
+_TIERS: Final[Mapping[str, Callable[[], bool]]] = {"lint": _lint, "unit": _unit, "engine": _engine, "e2e": _e2e}

@@ -1,0 +1,186 @@
+"""What each verb of `make` does."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import time
+from collections.abc import Mapping
+
+from infra import naming
+from infra.settings import EmbeddedPrefect, Settings
+from tools import doctor as examination
+from tools import locks, runs, stackfile, target, tiers
+from tools.cluster import LocalCluster
+from tools.errors import Problem
+from tools.forward import prefect_api
+from tools.progress import duration, say, step
+from tools.stack import Stack
+from tools.target import LOCAL, Target
+
+SAMPLE = "digits/search"
+"""The deployment that `make up` runs to show that everything works."""
+
+
+def up(chosen: argparse.Namespace) -> int:
+    """Bring up the stack and run the sample flow on it."""
+    started = time.monotonic()
+    examination.refuse_bad_start(chosen.stack, local=chosen.cluster == LOCAL)
+    place = _target(chosen, start=True)
+    stack = Stack(chosen.stack, place)
+    stack.prepare()
+    if cleared := stack.unlock():
+        say(f"    cleared {cleared} lock of an update whose process is gone")
+    with step(f"pulumi up of stack {stack.name}"):
+        changes = stack.up()
+    settings = _settings(stack, place)
+    changed = {kind: count for kind, count in changes.items() if kind != "same"}
+    if changed:
+        _run(stack, place, settings, SAMPLE, {})
+    else:
+        say(f"    nothing changed in {changes.get('same', 0)} resources; run a flow with: make run FLOW={SAMPLE}")
+    _print_addresses(stack, settings)
+    say(f"    stack {stack.name} is up after {duration(time.monotonic() - started)}")
+    return 0
+
+
+def down(chosen: argparse.Namespace) -> int:
+    """Destroy the stack, leave the cluster."""
+    place = _target(chosen, start=False)
+    stack = Stack(chosen.stack, place)
+    stackfile.read(stack.name)
+    if not stack.exists():
+        say(f"    stack {stack.name} does not exist: nothing to destroy")
+        return 0
+    stack.prepare()
+    stack.unlock()
+    with step(f"pulumi destroy of stack {stack.name}"):
+        stack.destroy()
+    return 0
+
+
+def preview(chosen: argparse.Namespace) -> int:
+    """Show what `up` would change."""
+    stackfile.read(chosen.stack)
+    stack = Stack(chosen.stack, _target(chosen, start=False))
+    stack.prepare()
+    stack.preview()
+    return 0
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Run a deployment, follow its logs, end with its state."""
+    if not chosen.flow:
+        raise Problem("FLOW is not given", cure=f"Write: make run FLOW={SAMPLE} PARAMS='folds=3'")
+    given = runs.parameters(chosen.parameters)
+    place = _target(chosen, start=False)
+    stack = Stack(chosen.stack, place)
+    return 0 if _run(stack, place, _settings(stack, place), chosen.flow, given) else 1
+
+
+def ui(chosen: argparse.Namespace) -> int:
+    """Open the Prefect UI's port until Ctrl-C."""
+    place = _target(chosen, start=False)
+    settings = _settings(Stack(chosen.stack, place), place)
+    if not isinstance(settings.prefect, EmbeddedPrefect):
+        say(f"    this stack's Prefect has a page of its own: {settings.prefect.ui_url}")
+        return 0
+    with prefect_api(settings, place.run_environment(), port=naming.SERVER_PORT):
+        say(f"    Prefect UI: http://127.0.0.1:{naming.SERVER_PORT} (Ctrl-C closes it)")
+        try:
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            return 0
+
+
+def env(chosen: argparse.Namespace) -> int:
+    """Print exports for a shell in which pulumi, kubectl and prefect talk to the stack."""
+    place = _target(chosen, start=False)
+    stack = Stack(chosen.stack, place)
+    settings = _settings(stack, place)
+    for name, value in {**place.environment, **_shell(stack, settings, place)}.items():
+        print(f"export {name}={_quoted(value)}")
+    return 0
+
+
+def doctor(chosen: argparse.Namespace) -> int:
+    """Name every missing precondition and its cure."""
+    return examination.examine(chosen.stack, local=chosen.cluster == LOCAL)
+
+
+def unlock(chosen: argparse.Namespace) -> int:
+    """Clear a backend lock whose process is gone."""
+    stack = Stack(chosen.stack, _target(chosen, start=False))
+    cleared = stack.unlock()
+    say(f"    stack {stack.name}: {cleared or 'no'} dead lock{'' if cleared == 1 else 's'} cleared")
+    return 0
+
+
+def cluster_up(_: argparse.Namespace) -> int:
+    """Start the local Kubernetes."""
+    info = target.start_local_cluster()
+    say(f"    KUBECONFIG={info.kubeconfig}")
+    return 0
+
+
+def cluster_down(_: argparse.Namespace) -> int:
+    """Stop the local Kubernetes and take back what it did to this machine."""
+    LocalCluster().down()
+    return 0
+
+
+def lock(_: argparse.Namespace) -> int:
+    """Resolve pyproject.toml into requirements/*.txt."""
+    locks.resolve()
+    return 0
+
+
+def test(chosen: argparse.Namespace) -> int:
+    """Run tiers of tests."""
+    return tiers.run(chosen.tiers)
+
+
+def _target(chosen: argparse.Namespace, *, start: bool) -> Target:
+    return target.local(start=start) if chosen.cluster == LOCAL else target.existing()
+
+
+def _settings(stack: Stack, place: Target) -> Settings:
+    return stackfile.check(stack.name, stackfile.read(stack.name), place.overrides)
+
+
+def _run(stack: Stack, place: Target, settings: Settings, flow: str, given: Mapping[str, object]) -> bool:
+    environment = place.run_environment()
+    with prefect_api(settings, environment) as url:
+        return runs.run(flow, given, api_url=url, namespace=settings.namespace, environment=environment)
+
+
+def _print_addresses(stack: Stack, settings: Settings) -> None:
+    outputs = stack.outputs()
+    say(f"    Prefect API inside the cluster: {outputs['prefectApiUrl']}")
+    opened = " (open it with `make ui`)" if isinstance(settings.prefect, EmbeddedPrefect) else ""
+    say(f"    Prefect UI: {outputs['prefectUiUrl']}{opened}")
+
+
+def _shell(stack: Stack, settings: Settings, place: Target) -> Mapping[str, str]:
+    found = {"PULUMI_STACK": stack.name}
+    if place.local:
+        found["PULUMI_OPTION_CONFIG_FILE"] = str(stack.config_file)
+    if not isinstance(settings.prefect, EmbeddedPrefect):
+        return {**found, "PREFECT_API_URL": settings.prefect.api_url}
+    command = ["kubectl", "--namespace", settings.namespace, "get", "service", naming.SERVER]
+    done = subprocess.run(
+        [*command, "--output", "jsonpath={.spec.clusterIP}"],
+        env=place.run_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if place.local and done.returncode == 0:
+        # kube-proxy runs on this very machine, so it reaches Service addresses itself.
+        return {**found, "PREFECT_API_URL": f"http://{done.stdout}:{naming.SERVER_PORT}/api"}
+    return {**found, "PREFECT_API_URL": f"http://127.0.0.1:{naming.SERVER_PORT}/api"}
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("'", "'\\''") + "'"
