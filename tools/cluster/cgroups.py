@@ -1,0 +1,129 @@
+"""The control groups of our pods: one root of our own, so that every process below it is known to be ours."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+
+from tools.cluster.process import Identity, command_line
+from tools.cluster.wait import until
+
+NEEDED = ("cpu", "memory", "pids")
+"""Controllers without which a kubelet does not start."""
+
+
+def hierarchies(mounts: str) -> dict[Path, str]:
+    """Where control groups are mounted (text of /proc/mounts), and the controllers there ("*" for version 2)."""
+    found: dict[Path, str] = {}
+    lines = [line.split(" ") for line in mounts.splitlines()]
+    v1 = {Path(fields[1]): fields[3] for fields in lines if len(fields) > 3 and fields[2] == "cgroup"}
+    v2 = [Path(fields[1]) for fields in lines if len(fields) > 3 and fields[2] == "cgroup2"]
+    if v1:
+        # A mixed machine: version 2 has no controllers there, and kubelet looks at version 1 only.
+        found.update(v1)
+    elif v2:
+        found[v2[0]] = "*"
+    return found
+
+
+def missing_controllers(found: dict[Path, str], unified: str) -> list[str]:
+    """Needed controllers that a machine does not offer.
+
+    Args:
+        found: what `hierarchies` answered.
+        unified: text of `cgroup.controllers` where version 2 is used, else empty.
+
+    """
+    if "*" in found.values():
+        return [name for name in NEEDED if name not in unified.split()]
+    offered = {option for options in found.values() for option in options.split(",")}
+    return [name for name in NEEDED if name not in offered]
+
+
+def machine() -> dict[Path, str]:
+    """`hierarchies` of this machine."""
+    return hierarchies(Path("/proc/mounts").read_text())
+
+
+def create(name: str) -> None:
+    """Make our root group in every hierarchy: kubelet wants to find it there."""
+    for hierarchy in machine():
+        (hierarchy / name).mkdir(exist_ok=True)
+
+
+def folders(name: str, places: Iterable[Path]) -> list[Path]:
+    """All groups at and below our root, the deepest first."""
+    roots = [place / name for place in places]
+    return [
+        folder
+        for root in roots
+        if root.is_dir()
+        for folder in sorted(
+            (root, *(path for path in root.rglob("*") if path.is_dir())),
+            key=lambda path: len(path.parts),
+            reverse=True,
+        )
+    ]
+
+
+def processes(name: str) -> list[Identity]:
+    """Every process below our root group."""
+    pids: set[int] = set()
+    for folder in folders(name, machine()):
+        with contextlib.suppress(OSError):
+            pids.update(int(pid) for pid in (folder / "cgroup.procs").read_text().split())
+    return [identity for pid in sorted(pids) if (identity := Identity.of(pid))]
+
+
+def _heads_container(pid: int) -> bool:
+    """Whether a process is number 1 of a container, the one that a stop is announced to."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    return any(
+        line.startswith("NSpid:") and line.split()[2:] and line.split()[-1] == "1"
+        for line in status.splitlines()
+    )
+
+
+def end_processes(name: str, *, idle: Iterable[list[str]], grace: float) -> list[Identity]:
+    """End what runs in our groups: containers are asked first, so that a database can close its files.
+
+    Args:
+        name: our root group.
+        idle: command lines that nobody has to wait for (the pause containers').
+        grace: seconds between asking and making.
+
+    Returns:
+        Processes that did not end even so.
+
+    """
+    nothing_to_save = list(idle)
+    asked = [
+        process
+        for process in processes(name)
+        if _heads_container(process.pid) and command_line(process.pid) not in nothing_to_save
+    ]
+    for process in asked:
+        process.signal(signal.SIGTERM)
+    if asked:
+        until(lambda: not any(process.alive() for process in asked), seconds=grace)
+
+    def kill() -> bool:
+        # Again and again: what is being killed may be in the middle of starting another.
+        left = processes(name)
+        for process in left:
+            process.signal(signal.SIGKILL)
+        return not left
+
+    return [] if until(kill, seconds=15) else processes(name)
+
+
+def remove(name: str) -> None:
+    """Remove our groups; one that still holds a process stays, for it is in use."""
+    for folder in folders(name, machine()):
+        with contextlib.suppress(OSError):
+            folder.rmdir()

@@ -1,0 +1,99 @@
+"""Taking back what the CNI plugins did for pods whose runtime is gone, from the record that libcni itself keeps."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tools.cluster.programs import run
+
+CACHE = Path("/var/lib/cni/results")
+"""Where libcni notes each attachment; containerd has no setting for it."""
+PLUGINS = Path("/usr/lib/cni")
+"""Where Debian's containernetworking-plugins are."""
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """One interface of one pod, as libcni noted it."""
+
+    file: Path
+    network: str
+    container: str
+    interface: str
+    args: str
+    config: dict[str, Any]
+    result: dict[str, Any]
+
+
+def parse(file: Path, text: str) -> Attachment | None:
+    """Read one cache entry; None for anything else."""
+    try:
+        entry = json.loads(text)
+        return Attachment(
+            file=file,
+            network=entry["networkName"],
+            container=entry["containerId"],
+            interface=entry["ifName"],
+            args=";".join(f"{key}={value}" for key, value in entry.get("cniArgs") or ()),
+            config=json.loads(base64.b64decode(entry["config"])),
+            result=entry["result"],
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def attachments(network: str) -> list[Attachment]:
+    """What is noted for one network."""
+    if not CACHE.is_dir():
+        return []
+    entries = (
+        parse(file, file.read_text(errors="replace")) for file in sorted(CACHE.iterdir()) if file.is_file()
+    )
+    return [entry for entry in entries if entry and entry.network == network]
+
+
+def deletions(attachment: Attachment) -> list[tuple[str, str]]:
+    """Plugin and its standard input, in the order that undoes the attachment."""
+    config = attachment.config
+    plugins = config.get("plugins") or [config]
+    return [
+        (
+            plugin["type"],
+            json.dumps(
+                plugin
+                | {
+                    "name": attachment.network,
+                    "cniVersion": config.get("cniVersion", "0.4.0"),
+                    "prevResult": attachment.result,
+                }
+            ),
+        )
+        for plugin in reversed(plugins)
+    ]
+
+
+def detach(entries: Iterable[Attachment]) -> None:
+    """Run each plugin's DEL, which takes back addresses, interfaces and rules, and forget the entry.
+
+    A plugin that fails is passed over: whatever it leaves is taken by the sweeps that follow.
+    """
+    for entry in entries:
+        for plugin, config in deletions(entry):
+            run(
+                str(PLUGINS / plugin),
+                stdin=config,
+                environment={
+                    "CNI_COMMAND": "DEL",
+                    "CNI_CONTAINERID": entry.container,
+                    "CNI_IFNAME": entry.interface,
+                    "CNI_NETNS": "",
+                    "CNI_PATH": str(PLUGINS),
+                    "CNI_ARGS": entry.args,
+                },
+            )
+        entry.file.unlink(missing_ok=True)

@@ -1,0 +1,265 @@
+"""The processes of the cluster: what runs, in which order, and how each tells that it is ready."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.cluster import layout, registry
+from tools.cluster.api import Api
+from tools.cluster.programs import run
+from tools.cluster.layout import API_SERVICE_IP, NODE_IP, NODE_NAME, SERVICE_CIDR, Layout
+from tools.cluster.pki import ADMINISTRATORS, Certificate
+from tools.cluster.storage import ACCOUNT, CONFIG_MAP, NAMESPACE, PROVISIONER
+
+
+@dataclass(frozen=True)
+class Component:
+    """One process.
+
+    `argv` is what runs, its program by name, `ready` a probe that answers within a second or so, `after` the components that must be ready
+    before this one starts, `grace` the seconds it has to end when it is asked to.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    ready: Callable[[], bool]
+    after: tuple[str, ...] = ()
+    grace: float = 10.0
+
+
+def certificates(hostname: str) -> list[Certificate]:
+    """All certificates; `hostname` is this machine's, so that its API server can be called by name."""
+    cluster = tuple(
+        f"kubernetes{suffix}"
+        for suffix in ("", ".default", ".default.svc", f".default.svc.{layout.CLUSTER_DOMAIN}")
+    )
+    served = ("localhost", hostname, *cluster, "127.0.0.1", NODE_IP, API_SERVICE_IP)
+    return [
+        Certificate(name="kube-apiserver", user="kube-apiserver", hosts=tuple(dict.fromkeys(served))),
+        Certificate(name="apiserver-kubelet", user="kube-apiserver-kubelet-client", groups=(ADMINISTRATORS,)),
+        Certificate(name="admin", user="kubernetes-admin", groups=(ADMINISTRATORS,)),
+        *(
+            Certificate(name=name, user=f"system:{name}")
+            for name in ("kube-controller-manager", "kube-scheduler", "kube-proxy")
+        ),
+        Certificate(
+            name="kubelet",
+            user=f"system:node:{NODE_NAME}",
+            groups=("system:nodes",),
+            hosts=(NODE_NAME, NODE_IP),
+        ),
+        # These two are root's own processes beside the authority's key. What they have is a name in the audit log.
+        Certificate(name="coredns", user="coredns", groups=(ADMINISTRATORS,)),
+        Certificate(name="local-path-provisioner", user="local-path-provisioner", groups=(ADMINISTRATORS,)),
+    ]
+
+
+def http_ok(port: int, path: str, *, authority: Path | None = None) -> bool:
+    """Whether a GET on 127.0.0.1 answers 200; over TLS when an authority is given."""
+    try:
+        connection: http.client.HTTPConnection
+        if authority:
+            context = ssl.create_default_context(cafile=str(authority))
+            connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=2)
+        else:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status == 200
+        finally:
+            connection.close()
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def accepts(path: Path) -> bool:
+    """Whether somebody listens on a Unix socket."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(1)
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def cri_loaded(place: Layout) -> bool:
+    """Whether containerd has its CRI plugin: one that failed to load is a line in the log and a node that stays unready."""
+    if not accepts(place.containerd_socket):
+        return False
+    # A zero exit status stands for an answer, and "ok" in the last column for a plugin that works.
+    result = run("ctr", "--address", str(place.containerd_socket), "plugins", "ls")
+    return any(
+        line.split()[1:2] == ["cri"] and line.split()[-1] == "ok" for line in result.stdout.splitlines()
+    )
+
+
+def _infrastructure(place: Layout) -> list[Component]:
+    etcd_url = f"http://127.0.0.1:{layout.ETCD_PORT.number}"
+    peer_url = f"http://127.0.0.1:{layout.ETCD_PEER_PORT.number}"
+    return [
+        Component(
+            "registry",
+            ("docker-registry", "serve", str(place.config / "registry.yaml")),
+            registry.reachable,
+        ),
+        Component(
+            "buildkitd",
+            ("buildkitd", "--config", str(place.config / "buildkitd.toml")),
+            lambda: accepts(place.buildkit_socket),
+        ),
+        Component(
+            "etcd",
+            (
+                "etcd",
+                f"--data-dir={place.etcd}",
+                f"--listen-client-urls={etcd_url}",
+                f"--advertise-client-urls={etcd_url}",
+                f"--listen-peer-urls={peer_url}",
+                f"--initial-advertise-peer-urls={peer_url}",
+                f"--initial-cluster=default={peer_url}",
+                "--log-level=warn",
+            ),
+            lambda: http_ok(layout.ETCD_PORT.number, "/health"),
+        ),
+        Component(
+            "containerd",
+            ("containerd", "--config", str(place.config / "containerd.toml")),
+            lambda: cri_loaded(place),
+        ),
+    ]
+
+
+def _control_plane(place: Layout) -> list[Component]:
+    pki = place.pki
+    authority = pki / "ca.crt"
+    return [
+        Component(
+            "kube-apiserver",
+            (
+                "kube-apiserver",
+                f"--etcd-servers=http://127.0.0.1:{layout.ETCD_PORT.number}",
+                f"--advertise-address={NODE_IP}",
+                f"--secure-port={layout.API_PORT.number}",
+                f"--bind-address={layout.API_PORT.address}",
+                f"--tls-cert-file={pki / 'kube-apiserver.crt'}",
+                f"--tls-private-key-file={pki / 'kube-apiserver.key'}",
+                f"--client-ca-file={authority}",
+                f"--service-account-issuer=https://kubernetes.default.svc.{layout.CLUSTER_DOMAIN}",
+                f"--service-account-key-file={pki / 'sa.pub'}",
+                f"--service-account-signing-key-file={pki / 'sa.key'}",
+                "--authorization-mode=Node,RBAC",
+                "--enable-admission-plugins=NodeRestriction",
+                "--allow-privileged=true",
+                f"--service-cluster-ip-range={SERVICE_CIDR}",
+                f"--kubelet-client-certificate={pki / 'apiserver-kubelet.crt'}",
+                f"--kubelet-client-key={pki / 'apiserver-kubelet.key'}",
+                f"--kubelet-certificate-authority={authority}",
+                # The node's name is ours alone; no resolver knows it.
+                "--kubelet-preferred-address-types=InternalIP",
+                f"--audit-policy-file={place.config / 'audit-policy.yaml'}",
+                f"--audit-log-path={place.logs / 'audit.log'}",
+                "--audit-log-maxsize=20",
+                "--audit-log-maxbackup=2",
+            ),
+            lambda: Api(pki).ready(),
+            after=("etcd",),
+            # It waits for open watches when asked to end; everything that matters is in etcd.
+            grace=3,
+        ),
+        Component(
+            "kube-controller-manager",
+            (
+                "kube-controller-manager",
+                f"--kubeconfig={place.component_kubeconfig('kube-controller-manager')}",
+                "--bind-address=127.0.0.1",
+                f"--secure-port={layout.CONTROLLER_PORT.number}",
+                f"--tls-cert-file={pki / 'kube-controller-manager.crt'}",
+                f"--tls-private-key-file={pki / 'kube-controller-manager.key'}",
+                "--use-service-account-credentials",
+                f"--service-account-private-key-file={pki / 'sa.key'}",
+                f"--root-ca-file={authority}",
+                f"--cluster-signing-cert-file={authority}",
+                f"--cluster-signing-key-file={pki / 'ca.key'}",
+                "--leader-elect=false",
+            ),
+            lambda: http_ok(layout.CONTROLLER_PORT.number, "/healthz", authority=authority),
+            after=("kube-apiserver",),
+        ),
+        Component(
+            "kube-scheduler",
+            (
+                "kube-scheduler",
+                f"--kubeconfig={place.component_kubeconfig('kube-scheduler')}",
+                "--bind-address=127.0.0.1",
+                f"--secure-port={layout.SCHEDULER_PORT.number}",
+                f"--tls-cert-file={pki / 'kube-scheduler.crt'}",
+                f"--tls-private-key-file={pki / 'kube-scheduler.key'}",
+                "--leader-elect=false",
+            ),
+            lambda: http_ok(layout.SCHEDULER_PORT.number, "/healthz", authority=authority),
+            after=("kube-apiserver",),
+        ),
+    ]
+
+
+def _node(place: Layout, *, helper_image: str) -> list[Component]:
+    return [
+        Component(
+            "kubelet",
+            (
+                "kubelet",
+                f"--config={place.config / 'kubelet.yaml'}",
+                f"--kubeconfig={place.component_kubeconfig('kubelet')}",
+                f"--root-dir={place.kubelet}",
+                f"--hostname-override={NODE_NAME}",
+                f"--node-ip={NODE_IP}",
+            ),
+            lambda: http_ok(layout.KUBELET_HEALTH_PORT.number, "/healthz"),
+            after=("kube-apiserver", "containerd"),
+        ),
+        Component(
+            "kube-proxy",
+            ("kube-proxy", f"--config={place.config / 'kube-proxy.yaml'}"),
+            lambda: http_ok(layout.PROXY_HEALTH_PORT.number, "/healthz"),
+            after=("kube-apiserver",),
+        ),
+        Component(
+            "coredns",
+            ("coredns", "-conf", str(place.config / "Corefile")),
+            lambda: http_ok(layout.DNS_READY_PORT.number, "/ready"),
+            after=("kube-apiserver",),
+        ),
+        Component(
+            "local-path-provisioner",
+            (
+                "local-path-provisioner",
+                "start",
+                f"--kubeconfig={place.component_kubeconfig('local-path-provisioner')}",
+                f"--config={place.config / 'volumes.json'}",
+                f"--helper-pod-file={place.config / 'helper-pod.yaml'}",
+                f"--helper-image={helper_image}",
+                f"--provisioner-name={PROVISIONER}",
+                f"--namespace={NAMESPACE}",
+                f"--service-account-name={ACCOUNT}",
+                f"--configmap-name={CONFIG_MAP}",
+            ),
+            # It has no probe, and needs none: it works or it exits.
+            lambda: True,
+            after=("kube-apiserver",),
+        ),
+    ]
+
+
+def components(place: Layout, *, helper_image: str) -> list[Component]:
+    """All components in the order of starting; the reverse is the order of stopping."""
+    return [
+        *_infrastructure(place),
+        *_control_plane(place),
+        *_node(place, helper_image=helper_image),
+    ]

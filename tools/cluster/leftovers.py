@@ -1,0 +1,111 @@
+"""Taking away what a cluster left on the machine, whether it ended well, was killed, or went with the machine's power.
+
+What belongs to the cluster is decided by facts alone: pid files, our mark in a process's environment, our root control
+group, mount points below our folder, the name of our CNI network and of our chain. KUBE-* chains and kernel settings
+are shared by all nodes of a machine, so they stay while somebody else's node runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from tools.cluster import cgroups, cni, files, firewall, machine, mounts, process
+from tools.cluster.images import PAUSE_COMMAND
+from tools.cluster.layout import Layout
+from tools.cluster.process import Identity
+from tools.cluster.wait import until
+from tools.errors import Problem
+
+
+def end_pods(place: Layout, *, grace: float) -> None:
+    """End every container; kubelet must have ended before, or it starts them anew.
+
+    Raises:
+        Problem: when a process cannot be ended.
+
+    """
+    _all_ended(cgroups.end_processes(place.tag, idle=[PAUSE_COMMAND], grace=grace))
+
+
+def _all_ended(left: Iterable[Identity]) -> None:
+    for one in left:
+        raise Problem(
+            f"Process {one.pid} ({' '.join(process.command_line(one.pid)[:2])}) of the local cluster does not end, even when killed",
+            cure="It waits for the kernel, often for a disk; if it stays, restart the machine",
+        )
+
+
+def _end_marked(place: Layout) -> None:
+    """End what carries our mark and is in no pid file: shims of containers, and processes started by an up() that was killed."""
+
+    def kill() -> bool:
+        left = process.marked(str(place.root))
+        for identity in left:
+            identity.signal(signal.SIGKILL)
+        return not left
+
+    if not until(kill, seconds=15):
+        _all_ended(process.marked(str(place.root)))
+
+
+def _remove_sockets(place: Layout) -> None:
+    """Remove the sockets of shims, which containerd keeps outside our folder and names in ours."""
+    for note in place.containerd_state.glob("io.containerd.runtime.v2.task/*/*/address"):
+        socket = Path(note.read_text().strip().removeprefix("unix://"))
+        with contextlib.suppress(OSError):
+            if stat.S_ISSOCK(socket.stat().st_mode):
+                socket.unlink()
+
+
+def _other_networks(place: Layout) -> bool:
+    """Whether somebody else's CNI networks are in use on this machine."""
+    if not cni.CACHE.is_dir():
+        return False
+    entries = (
+        cni.parse(file, file.read_text(errors="replace")) for file in cni.CACHE.iterdir() if file.is_file()
+    )
+    return any(entry and entry.network != place.tag for entry in entries)
+
+
+def _remove_log_links(place: Layout) -> None:
+    """Remove kubelet's links to container logs: it has no setting for their folder."""
+    folder = Path("/var/log/containers")
+    for link in folder.iterdir() if folder.is_dir() else ():
+        with contextlib.suppress(OSError):
+            if link.is_symlink() and place.root in link.readlink().parents:
+                link.unlink()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def sweep(place: Layout) -> None:
+    """Take away everything of a cluster none of whose components is to go on. A clean machine is left untouched.
+
+    Raises:
+        Problem: when something cannot be taken away.
+
+    """
+    end_pods(place, grace=0)
+    cni.detach(cni.attachments(place.tag))
+    _end_marked(place)
+    _remove_sockets(place)
+    mounts.unmount_below(place.root)
+    for folder in (place.containerd_state, place.root / "addresses"):
+        files.remove_tree(folder)
+    for socket in (
+        place.containerd_socket,
+        place.containerd_socket.with_suffix(".sock.ttrpc"),
+        place.buildkit_socket,
+    ):
+        socket.unlink(missing_ok=True)
+    alone = not machine.node_programs(but=())
+    firewall.remove(place.tag, proxy=alone, portmap=alone and not _other_networks(place))
+    if alone:
+        machine.remove_address()
+        machine.give_back_settings(place.run / "machine.json")
+    cgroups.remove(place.tag)
+    _remove_log_links(place)

@@ -1,0 +1,230 @@
+"""The cluster's certificate authority and certificates: made once, renewed when they no longer fit."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from tools.cluster import files
+
+AUTHORITY_LIFE = datetime.timedelta(days=3650)
+LIFE = datetime.timedelta(days=365)
+MARGIN = datetime.timedelta(days=30)
+"""A certificate with less than this left is renewed by the next up()."""
+ADMINISTRATORS = "system:masters"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """One certificate, for a server and a client at once.
+
+    `name` names its files, `user` and `groups` are what the API server takes its owner for, `hosts` are the names and
+    addresses it may serve.
+    """
+
+    name: str
+    user: str
+    groups: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ("localhost", "127.0.0.1")
+
+    @property
+    def subject(self) -> x509.Name:
+        groups = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in self.groups]
+        return x509.Name([*groups, x509.NameAttribute(NameOID.COMMON_NAME, self.user)])
+
+    @property
+    def alternative_names(self) -> x509.SubjectAlternativeName:
+        return x509.SubjectAlternativeName([_general_name(host) for host in self.hosts])
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _new_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    files.write(path, pem, mode=0o600)
+    return key
+
+
+def _load_key(path: Path) -> ec.EllipticCurvePrivateKey | None:
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except (OSError, ValueError):
+        return None
+    return key if isinstance(key, ec.EllipticCurvePrivateKey) else None
+
+
+def _load_certificate(path: Path) -> x509.Certificate | None:
+    try:
+        return x509.load_pem_x509_certificate(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _belong_together(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> bool:
+    return certificate.public_key() == key.public_key()
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime.datetime
+) -> x509.CertificateBuilder:
+    # Valid from a little earlier: a clock that is set back by a minute is no reason for a cluster to refuse itself.
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+    )
+
+
+def _usage(*, authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _write(path: Path, certificate: x509.Certificate) -> None:
+    files.write(path, certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def _ensure_authority(
+    folder: Path, now: datetime.datetime
+) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey, bool]:
+    certificate, key = _load_certificate(folder / "ca.crt"), _load_key(folder / "ca.key")
+    # The authority must outlive what it signs.
+    needed = now + LIFE + MARGIN
+    if (
+        certificate
+        and key
+        and _belong_together(certificate, key)
+        and certificate.not_valid_after_utc > needed
+    ):
+        return certificate, key, False
+    key = _new_key(folder / "ca.key")
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ephemeral-dask local cluster")])
+    certificate = (
+        _builder(name, name, key.public_key(), now)
+        .not_valid_after(now + AUTHORITY_LIFE)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(authority=True), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    _write(folder / "ca.crt", certificate)
+    return certificate, key, True
+
+
+def _fits(folder: Path, wanted: Certificate, authority: x509.Certificate, now: datetime.datetime) -> bool:
+    certificate, key = (
+        _load_certificate(folder / f"{wanted.name}.crt"),
+        _load_key(folder / f"{wanted.name}.key"),
+    )
+    if not certificate or not key or not _belong_together(certificate, key):
+        return False
+    try:
+        certificate.verify_directly_issued_by(authority)
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (InvalidSignature, ValueError, TypeError, x509.ExtensionNotFound):
+        return False
+    return (
+        certificate.subject == wanted.subject
+        and names == wanted.alternative_names
+        and certificate.not_valid_after_utc - now > MARGIN
+    )
+
+
+def _issue(
+    folder: Path,
+    wanted: Certificate,
+    authority: x509.Certificate,
+    authority_key: ec.EllipticCurvePrivateKey,
+    now: datetime.datetime,
+) -> None:
+    key = _new_key(folder / f"{wanted.name}.key")
+    certificate = (
+        _builder(wanted.subject, authority.subject, key.public_key(), now)
+        .not_valid_after(now + LIFE)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False
+        )
+        .add_extension(wanted.alternative_names, critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(authority=False), critical=True)
+        .add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
+            critical=False,
+        )
+        .sign(authority_key, hashes.SHA256())
+    )
+    _write(folder / f"{wanted.name}.crt", certificate)
+
+
+def _ensure_token_key(folder: Path) -> bool:
+    """Make the key pair that signs service account tokens; it has no end, and changing it would void every token."""
+    key = _load_key(folder / "sa.key")
+    if key and (folder / "sa.pub").exists():
+        return False
+    key = key or _new_key(folder / "sa.key")
+    pem = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    files.write(folder / "sa.pub", pem)
+    return True
+
+
+def stale(folder: Path, wanted: Iterable[Certificate], *, now: datetime.datetime | None = None) -> bool:
+    """Whether `ensure` would make something."""
+    moment = now or datetime.datetime.now(datetime.UTC)
+    authority = _load_certificate(folder / "ca.crt")
+    return (
+        authority is None
+        or authority.not_valid_after_utc <= moment + LIFE + MARGIN
+        or not all(_fits(folder, certificate, authority, moment) for certificate in wanted)
+    )
+
+
+def ensure(folder: Path, wanted: Iterable[Certificate], *, now: datetime.datetime | None = None) -> bool:
+    """Make what is missing, and make anew what does not fit: other names, another authority, an end within `MARGIN`.
+
+    Args:
+        folder: where `NAME.crt` and `NAME.key` (mode 0600) are, beside `ca.*` and `sa.*`.
+        wanted: the certificates besides the authority's.
+        now: the time to judge by.
+
+    Returns:
+        Whether anything was written.
+
+    """
+    moment = now or datetime.datetime.now(datetime.UTC)
+    authority, key, changed = _ensure_authority(folder, moment)
+    for certificate in wanted:
+        if not _fits(folder, certificate, authority, moment):
+            _issue(folder, certificate, authority, key, moment)
+            changed = True
+    return _ensure_token_key(folder) or changed
