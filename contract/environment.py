@@ -1,8 +1,9 @@
-"""Environment variables by which the platform tells a flow run where it is and how large its Dask cluster may be.
+"""Environment variables that tell a flow run where it is and how large its Dask cluster may be.
 
 `infra` writes them into the work pool's base job template, `flows.runtime` reads them in the flow pod. What a
 person may set per run is a job variable of the work pool; each has an environment variable of its own and a
-second one for the stack's default, because a template's default would hide what the flow's author wrote in code.
+second one for the stack's default, because a template's default would hide what the flow's author wrote in
+code.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ JOB_UID: Final = f"{PREFIX}JOB_UID"
 """The flow run's own Kubernetes Job, from the downward API: the owner of the run's Dask cluster."""
 
 DEPLOYMENT: Final = f"{PREFIX}DEPLOYMENT"
-"""Name of the Prefect deployment, from the downward API (label `prefect.io/deployment-name` of the flow pod). Optional:
-it only labels the Dask cluster, so that cost can be told apart."""
+"""Name of the Prefect deployment, from the downward API (label `prefect.io/deployment-name` of the flow pod).
+Optional: it only labels the Dask cluster, so that cost can be told apart."""
 
 API_SECRET_NAME: Final = f"{PREFIX}API_SECRET_NAME"
 API_SECRET_KEY: Final = f"{PREFIX}API_SECRET_KEY"
@@ -106,7 +107,7 @@ DASK_IDLE_TIMEOUT: Final = JobVariable(
     name="dask_idle_timeout",
     type="integer",
     title="Dask idle timeout",
-    description="Seconds without a task after which the Dask cluster ends itself: the net below the run's own clean-up.",
+    description="Seconds without a task after which the Dask cluster ends itself, if its run has not.",
     minimum=1,
 )
 DASK_START_TIMEOUT: Final = JobVariable(

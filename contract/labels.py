@@ -1,7 +1,7 @@
 """Labels that this project puts on Kubernetes objects.
 
-Dask pods never carry Prefect's own `prefect.io/flow-run-id`: the worker's observer watches every pod that has it
-and would take a Dask pod's end for the end of the run.
+Dask pods never carry Prefect's own `prefect.io/flow-run-id`: the worker's observer watches every pod that has
+it and would take a Dask pod's end for the end of the run.
 """
 
 from __future__ import annotations

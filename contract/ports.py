@@ -11,7 +11,7 @@ SCHEDULER_COMM: Final = 8786
 """Clients and workers reach the scheduler here. Whoever gets in can run code: Dask speaks pickle."""
 
 SCHEDULER_HTTP: Final = 8787
-"""Dashboard, health, metrics, and the unauthenticated API by which the operator scales and retires workers."""
+"""Dashboard, health, metrics, and the unauthenticated API by which the operator retires workers."""
 
 WORKER_HTTP: Final = 8788
 """A worker's health and metrics."""

@@ -1,0 +1,5 @@
+"""What a flow imports: `from flows.runtime import ephemeral_dask`."""
+
+from flows.runtime.runner import ephemeral_dask
+
+__all__ = ["ephemeral_dask"]

@@ -1,0 +1,319 @@
+"""One run's Dask cluster on Kubernetes: starts in bounded time or says why not, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from dask_kubernetes.operator import KubeCluster
+from dask_kubernetes.operator.kubecluster import CreateMode
+from distributed.core import Status, rpc
+from distributed.utils import format_dashboard_link
+
+from contract import ports
+from contract.causes import Cause
+from flows.runtime import diagnosis, kube, upstream
+from flows.runtime.diagnosis import Diagnosis, Observation
+from flows.runtime.identity import RunIdentity, new_token
+from flows.runtime.kube import Kube, KubeError
+from flows.runtime.patience import Patience, Verdict
+from flows.runtime.spec import dask_autoscaler, dask_cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from flows.runtime.place import Place
+    from flows.runtime.settings import DaskSettings
+
+Log = logging.Logger | logging.LoggerAdapter[Any]
+
+CLOSE_TIMEOUT: Final = 30.0
+"""Seconds that an orderly close may take. What is left then goes with the run's Job or its idle timeout."""
+
+_TICK: Final = 0.1
+_LOOK_EVERY: Final = ((10.0, 0.25), (60.0, 1.0), (float("inf"), 3.0))
+"""Until this many seconds after the start, look at the cluster's objects every so many seconds."""
+_EVENTS_EVERY: Final = 3.0
+_CONNECT_TIMEOUT: Final = 2.0
+_LOG_LINES: Final = 20
+
+# distributed calls itself typed, but these carry no annotation.
+_open_rpc: Callable[[str], Any] = rpc
+_dashboard: Callable[[str, int], str] = format_dashboard_link
+
+
+class ClusterStartError(RuntimeError):
+    """The run's Dask cluster did not start. The message names the cause; nothing of the cluster is left."""
+
+    def __init__(self, found: Diagnosis, seconds: float, log: str = "") -> None:
+        text = f"The run's Dask cluster did not start ({seconds:.0f} s): {found.sentence}"
+        super().__init__(f"{text}\nIts last log lines:\n{log}" if log else text)
+        self.diagnosis = found
+
+
+class _LostByOperatorError(Exception):
+    """The operator has not made the cluster, or not all of it: worth a second attempt."""
+
+
+class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no types
+    """The Dask cluster of one attempt of one flow run, ready for the first task when the constructor returns.
+
+    Args:
+        run: whose cluster it is.
+        place: where it goes.
+        settings: how large it is.
+        log: where the run's log lines go; used from another thread, so a bound one.
+
+    Raises:
+        ClusterStartError: it did not start within `settings.start_timeout`, or never could.
+
+    """
+
+    name: str  # a property of distributed's, without annotation
+
+    def __init__(self, *, run: RunIdentity, place: Place, settings: DaskSettings, log: Log) -> None:
+        self._run = run
+        self._place = place
+        self._settings = settings
+        self._run_log = log
+        self._kube = Kube(place.namespace)
+        self._began = time.monotonic()
+        self._uid = ""
+        self._created = False
+        self._start_task: asyncio.Task[Any] | None = None
+        self._start_over = threading.Event()
+        self.forwarded_dashboard_port = str(
+            ports.SCHEDULER_HTTP
+        )  # read by the superclass; nothing is forwarded
+        upstream.ensure_user_name()
+        try:
+            super().__init__(
+                custom_cluster_spec=self._manifest(run.cluster_name(new_token())),
+                namespace=place.namespace,
+                create_mode=CreateMode.CREATE_ONLY,
+                shutdown_on_close=True,
+                quiet=True,
+            )
+        except BaseException:
+            self._abandon()
+            raise
+
+    @property
+    def dashboard_link(self) -> str:
+        return _dashboard(upstream.scheduler_host(self.name, self._place.namespace), ports.SCHEDULER_HTTP)
+
+    def close(self, timeout: float = CLOSE_TIMEOUT) -> Any:
+        """Delete the cluster, in at most about `timeout` seconds. Never fails a run that has its result."""
+        closing = self.sync(self._close, timeout=timeout)
+        if not self.asynchronous:
+            self._loop_runner.stop()
+        return closing
+
+    def _manifest(self, name: str) -> dict[str, Any]:
+        return dask_cluster(name, run=self._run, place=self._place, settings=self._settings)
+
+    def _abandon(self) -> None:
+        """End a start that its caller no longer waits for, as after SIGTERM: it would go on by itself."""
+        task = self._start_task
+        if task is not None and not self._start_over.is_set():
+            self.loop.add_callback(task.cancel)
+            self._start_over.wait(CLOSE_TIMEOUT)
+        self.status = Status.closed  # or dask-kubernetes tries to close it once more when the process ends
+        with suppress(AttributeError):  # the constructor failed before there was a loop
+            self._loop_runner.stop()
+
+    async def _start(self) -> None:
+        self._start_task = asyncio.current_task()
+        try:
+            self.scheduler_comm = await self._bring_up()
+            # Past KubeCluster's own start, whose readiness is the operator's unreliable word, to the one it
+            # extends.
+            await super(KubeCluster, self)._start()
+            if self._settings.maximum > self._settings.minimum:
+                await self._create_autoscaler(self._settings)
+            self._run_log.info(
+                "Dask cluster %s is up after %.1f s with %d to %d workers of %s CPU and %s",
+                self.name,
+                time.monotonic() - self._began,
+                self._settings.minimum,
+                self._settings.maximum,
+                self._settings.worker_cpu,
+                self._settings.worker_memory,
+            )
+        except BaseException:
+            await asyncio.shield(self._remove(CLOSE_TIMEOUT))
+            raise
+        finally:
+            self._start_over.set()
+
+    async def _bring_up(self) -> Any:
+        """Create the cluster and return a connection to its scheduler once a worker has joined."""
+        deadline = self._began + self._settings.start_timeout
+        try:
+            return await self._attempt(Patience(deadline=deadline, may_retry=True))
+        except _LostByOperatorError as lost:
+            self._run_log.warning("Dask cluster %s is made anew under another name: %s", self.name, lost)
+        await self._remove(CLOSE_TIMEOUT)
+        name = self._run.cluster_name(new_token())
+        self.name, self._custom_cluster_spec = name, self._manifest(name)
+        return await self._attempt(Patience(deadline=deadline, may_retry=False))
+
+    async def _attempt(self, patience: Patience) -> Any:
+        await self._create(patience)
+        comm: Any = None
+        trouble = ""
+        seen = Observation()
+        next_look = next_events = 0.0
+        try:
+            while True:
+                now = time.monotonic()
+                if now >= next_look:
+                    seen = await self._observe(seen, with_events=now >= next_events)
+                    next_look = now + _interval(now - self._began)
+                    next_events = now + _EVENTS_EVERY if now >= next_events else next_events
+                if comm is None and seen.service is not None:
+                    comm, trouble = await self._connect(seen.service)
+                if comm is not None and seen.worker_group is not None and await comm.ncores():
+                    return comm
+                found = diagnosis.diagnose(seen) or diagnosis.still_missing(
+                    seen, connected=comm is not None, trouble=trouble
+                )
+                await self._act(patience.judge(found, time.monotonic()), found)
+                await asyncio.sleep(_TICK)
+        except BaseException:
+            if comm is not None:
+                await comm.close_rpc()
+            raise
+
+    async def _create(self, patience: Patience) -> None:
+        manifest = self._custom_cluster_spec
+        self._created = True  # from here on there may be something to delete, whatever the answer
+        sent = False
+        while True:
+            try:
+                stored = await self._kube.create(kube.DASK_CLUSTERS, manifest)
+                break
+            except KubeError as error:
+                if error.status == 409 and sent:  # an earlier request did arrive; its answer was lost
+                    stored = await self._kube.get(kube.DASK_CLUSTERS, self.name) or {}
+                    break
+                sent = True
+                found = diagnosis.refused(error.status, error.message)
+                verdict = Verdict.WAIT if error.transient else Verdict.FAIL
+                if verdict is Verdict.WAIT or not found.hopeless:
+                    verdict = patience.judge(found, time.monotonic())
+                await self._act(verdict, found)
+                await asyncio.sleep(1.0)
+        self._uid = stored.get("metadata", {}).get("uid", "")
+        if dropped := diagnosis.pruned(manifest["spec"], stored.get("spec", {})):
+            await self._act(Verdict.FAIL, diagnosis.definitions_too_old(dropped))
+
+    async def _observe(self, before: Observation, *, with_events: bool) -> Observation:
+        mine = f"dask.org/cluster-name={self.name}"
+        try:
+            cluster, service, group, pods = await asyncio.gather(
+                self._kube.get(kube.DASK_CLUSTERS, self.name),
+                self._kube.get(kube.SERVICES, f"{self.name}-scheduler"),
+                self._kube.get(kube.DASK_WORKER_GROUPS, upstream.default_worker_group(self.name)),
+                self._kube.list(kube.PODS, labels=mine),
+            )
+            events = before.events
+            if with_events:
+                warnings = await self._kube.list(kube.EVENTS, fields="type=Warning")
+                events = [
+                    one for one in warnings if str(one["involvedObject"].get("name")).startswith(self.name)
+                ]
+        except KubeError as error:
+            if error.transient:
+                return before
+            raise ClusterStartError(
+                diagnosis.refused(error.status, error.message), self._elapsed()
+            ) from error
+        return Observation(cluster=cluster, service=service, worker_group=group, pods=pods, events=events)
+
+    async def _connect(self, service: Mapping[str, Any]) -> tuple[Any, str]:
+        """Return a connection to the scheduler, or None and why there is none yet."""
+        # By address first: a question for a name that DNS does not know yet is answered "no" for 5 s more.
+        address = service["spec"].get("clusterIP")
+        host = upstream.scheduler_host(self.name, self._place.namespace)
+        comm = _open_rpc(f"tcp://{host}:{ports.SCHEDULER_COMM}")
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT):
+                _, writer = await asyncio.open_connection(
+                    host if address in (None, "", "None") else address, ports.SCHEDULER_COMM
+                )
+                writer.close()
+                await comm.ncores()
+        except (OSError, TimeoutError) as error:
+            await comm.close_rpc()
+            return None, f"{host}:{ports.SCHEDULER_COMM} ({error or type(error).__name__})"
+        return comm, ""
+
+    async def _act(self, verdict: Verdict, found: Diagnosis) -> None:
+        if verdict is Verdict.NAME:
+            left = self._settings.start_timeout - self._elapsed()
+            self._run_log.warning(
+                "Dask cluster %s is not up yet: %s (%.0f s left)", self.name, found.sentence, max(left, 0)
+            )
+        elif verdict is Verdict.AGAIN:
+            raise _LostByOperatorError(found.sentence)
+        elif verdict is Verdict.FAIL:
+            raise ClusterStartError(found, self._elapsed(), await self._last_words(found))
+
+    async def _last_words(self, found: Diagnosis) -> str:
+        if found.cause is not Cause.CRASH_LOOP or found.pod is None:
+            return ""
+        pod, container = found.pod
+        try:
+            return await self._kube.log(pod, container, lines=_LOG_LINES, previous=True)
+        except KubeError as error:
+            return f"(not to be had: {error.message})"
+
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+    async def _create_autoscaler(self, settings: DaskSettings) -> None:
+        manifest = dask_autoscaler(self.name, self._uid, run=self._run, place=self._place, settings=settings)
+        await self._kube.create(kube.DASK_AUTOSCALERS, manifest)
+
+    async def _close(self, timeout: float = CLOSE_TIMEOUT) -> None:  # noqa: ASYNC109 - the superclass's signature
+        if self.status == Status.closed:
+            return
+        try:
+            await asyncio.wait_for(super(KubeCluster, self)._close(), timeout / 3)
+        except Exception as error:  # noqa: BLE001 - the scheduler may be gone in any way; the cluster must still go
+            self._run_log.debug("The connection to Dask cluster %s did not end cleanly: %r", self.name, error)
+        await self._remove(timeout)
+        self.status = Status.closed
+
+    async def _remove(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound on the whole, not a cancellation
+        """Delete the cluster and wait until it is gone; only warn when it is not gone in time."""
+        if not self._created:
+            return
+        deadline = time.monotonic() + timeout
+        last = ""
+        while time.monotonic() < deadline:
+            try:
+                if not await self._kube.delete(kube.DASK_CLUSTERS, self.name):
+                    self._created = False
+                    return
+                last = "it is still there, perhaps because the Dask operator does not react"
+            except KubeError as error:
+                last = error.message
+            await asyncio.sleep(0.25)
+        self._run_log.warning(
+            "Dask cluster %s could not be removed within %.0f s (%s). Kubernetes removes it with the run's Job, "
+            "or the operator after %d idle seconds.",
+            self.name,
+            timeout,
+            last,
+            self._settings.idle_timeout,
+        )
+
+
+def _interval(elapsed: float) -> float:
+    return next(interval for until, interval in _LOOK_EVERY if elapsed < until)

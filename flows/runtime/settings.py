@@ -1,0 +1,239 @@
+"""How large a run's Dask cluster is, and who said so.
+
+Four voices, the strongest first: the run or its deployment (job variables of the work pool), the argument in
+the flow's code, the stack's default, the default written here. The stack's ceiling bounds them all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from contract import environment as env
+from contract.quantities import cores, memory_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from contract.environment import JobVariable
+
+_VOICES: Final = (
+    "the run or its deployment",
+    "the flow's code",
+    "the stack's default",
+    "the built-in default",
+)
+
+_BUILT_IN: Final[Mapping[JobVariable, int | str]] = {
+    env.DASK_MINIMUM: 1,
+    env.DASK_MAXIMUM: 4,
+    env.DASK_WORKER_CPU: "500m",
+    env.DASK_WORKER_MEMORY: "1Gi",
+    env.DASK_WORKER_THREADS: 1,
+    env.DASK_IDLE_TIMEOUT: 1800,
+    env.DASK_START_TIMEOUT: 600,
+}
+
+SMALLEST_WORKER_MEMORY: Final = 256 * 2**20
+"""Bytes. A worker and its nanny with Dask, Prefect and NumPy imported fill 220 MiB before the first task."""
+
+
+class SettingsError(ValueError):
+    """A size that cannot be used. The message says which, why, and what to write instead."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodeSizes:
+    """What the flow's author wrote in `ephemeral_dask(...)`; None where nothing was written.
+
+    Raises:
+        SettingsError: an argument cannot be used, or the maximum is below the minimum.
+
+    """
+
+    minimum: int | None = None
+    maximum: int | None = None
+    worker_cpu: str | None = None
+    worker_memory: str | None = None
+    worker_threads: int | None = None
+    idle_timeout: int | None = None
+    start_timeout: int | None = None
+
+    def __post_init__(self) -> None:
+        for variable in env.JOB_VARIABLES:
+            value = self.get(variable)
+            if value is not None:
+                _checked(variable, value, f"{_argument(variable)}= of ephemeral_dask()")
+        if self.minimum is not None and self.maximum is not None and self.maximum < self.minimum:
+            raise SettingsError(
+                f"ephemeral_dask() asks for maximum={self.maximum} workers, below its minimum={self.minimum}:"
+                " raise the maximum or lower the minimum."
+            )
+
+    def get(self, variable: JobVariable) -> int | str | None:
+        value: int | str | None = getattr(self, _argument(variable))
+        return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class DaskSettings:
+    """The size of one run's Dask cluster.
+
+    Attributes:
+        minimum: workers at the start and never fewer.
+        maximum: workers at most; equal to `minimum` means a fixed size.
+        worker_cpu: CPU request of a worker, a Kubernetes quantity.
+        worker_memory: memory request and limit of a worker, a Kubernetes quantity.
+        worker_threads: tasks that a worker runs at the same time.
+        idle_timeout: seconds without a task after which the operator deletes the cluster.
+        start_timeout: seconds until the first worker has joined, or the run fails with the cause.
+        remarks: what was changed against the wish of someone, a sentence each, for the run's log.
+
+    """
+
+    minimum: int
+    maximum: int
+    worker_cpu: str
+    worker_memory: str
+    worker_threads: int
+    idle_timeout: int
+    start_timeout: int
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def worker_memory_bytes(self) -> int:
+        return memory_bytes(self.worker_memory)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str], code: CodeSizes) -> DaskSettings:
+        """Resolve every size from the flow pod's environment and the arguments in code.
+
+        Raises:
+            SettingsError: naming the variable, its value and the cure.
+
+        """
+        chosen = {variable: _choose(variable, environ, code) for variable in env.JOB_VARIABLES}
+        remarks: list[str] = []
+        _apply_ceiling(chosen, environ, remarks)
+        _reconcile(chosen, remarks)
+        return cls(
+            minimum=int(chosen[env.DASK_MINIMUM].value),
+            maximum=int(chosen[env.DASK_MAXIMUM].value),
+            worker_cpu=str(chosen[env.DASK_WORKER_CPU].value),
+            worker_memory=str(chosen[env.DASK_WORKER_MEMORY].value),
+            worker_threads=int(chosen[env.DASK_WORKER_THREADS].value),
+            idle_timeout=int(chosen[env.DASK_IDLE_TIMEOUT].value),
+            start_timeout=int(chosen[env.DASK_START_TIMEOUT].value),
+            remarks=tuple(remarks),
+        )
+
+
+@dataclass(frozen=True)
+class _Choice:
+    value: int | str
+    voice: int
+    where: str
+
+
+def _argument(variable: JobVariable) -> str:
+    return variable.name.removeprefix("dask_")
+
+
+def _choose(variable: JobVariable, environ: Mapping[str, str], code: CodeSizes) -> _Choice:
+    if text := environ.get(variable.variable):
+        where = f"job variable {variable.name} ({variable.variable})"
+        return _Choice(_parsed(variable, text, where), 0, where)
+    written = code.get(variable)
+    if written is not None:
+        return _Choice(written, 1, f"{_argument(variable)}= of ephemeral_dask()")
+    if text := environ.get(variable.default_variable):
+        where = f"the stack's default ({variable.default_variable})"
+        return _Choice(_parsed(variable, text, where), 2, where)
+    return _Choice(_BUILT_IN[variable], 3, "the built-in default")
+
+
+def _parsed(variable: JobVariable, text: str, where: str) -> int | str:
+    if variable.type == "string":
+        return _checked(variable, text, where)
+    try:
+        number = int(text)
+    except ValueError:
+        raise SettingsError(
+            f"{variable.title} is {text!r} from {where}, which is no whole number: write one, such as "
+            f"{_BUILT_IN[variable]}."
+        ) from None
+    return _checked(variable, number, where)
+
+
+def _checked(variable: JobVariable, value: int | str, where: str) -> int | str:
+    example = _BUILT_IN[variable]
+    if variable.type == "integer":
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise SettingsError(
+                f"{variable.title} is {value!r} from {where}: write a whole number, such as {example}."
+            )
+        if variable.minimum is not None and value < variable.minimum:
+            raise SettingsError(
+                f"{variable.title} is {value} from {where}: write {variable.minimum} or more."
+            )
+        return value
+    try:
+        amount = cores(str(value)) if variable == env.DASK_WORKER_CPU else memory_bytes(str(value))
+    except ValueError as error:
+        raise SettingsError(
+            f"{variable.title} from {where}: {error}. Write a Kubernetes quantity, such as {example}."
+        ) from None
+    if variable == env.DASK_WORKER_MEMORY and amount < SMALLEST_WORKER_MEMORY:
+        raise SettingsError(
+            f"{variable.title} is {value} from {where}, too little for a Dask worker to start: write "
+            f"{SMALLEST_WORKER_MEMORY // 2**20}Mi or more."
+        )
+    return value
+
+
+def _apply_ceiling(
+    chosen: dict[JobVariable, _Choice], environ: Mapping[str, str], remarks: list[str]
+) -> None:
+    text = environ.get(env.CEILING)
+    if not text:
+        return
+    try:
+        ceiling = int(text)
+    except ValueError:
+        ceiling = 0
+    if ceiling < 1:
+        raise SettingsError(
+            f"{env.CEILING} is {text!r}: the stack's ceiling of Dask workers is a whole number of 1 or more."
+        )
+    for variable in (env.DASK_MINIMUM, env.DASK_MAXIMUM):
+        choice = chosen[variable]
+        if int(choice.value) > ceiling:
+            chosen[variable] = _Choice(ceiling, choice.voice, choice.where)
+            if choice.voice < len(_VOICES) - 1:
+                remarks.append(
+                    f"{variable.title} {choice.value} from {choice.where} is cut to {ceiling}, the stack's "
+                    f"ceiling ({env.CEILING})."
+                )
+
+
+def _reconcile(chosen: dict[JobVariable, _Choice], remarks: list[str]) -> None:
+    """Where minimum and maximum contradict each other the stronger voice wins; one voice alone must not."""
+    low, high = chosen[env.DASK_MINIMUM], chosen[env.DASK_MAXIMUM]
+    if int(high.value) >= int(low.value):
+        return
+    if high.voice == low.voice:
+        raise SettingsError(
+            f"Dask maximum {high.value} from {high.where} is below Dask minimum {low.value} from {low.where}: "
+            "raise the maximum or lower the minimum."
+        )
+    if low.voice < high.voice:
+        chosen[env.DASK_MAXIMUM] = _Choice(low.value, low.voice, low.where)
+        moved, old, new = env.DASK_MAXIMUM, high, low
+    else:
+        chosen[env.DASK_MINIMUM] = _Choice(high.value, high.voice, high.where)
+        moved, old, new = env.DASK_MINIMUM, low, high
+    if old.voice < len(_VOICES) - 1:
+        remarks.append(
+            f"{moved.title} {old.value} from {old.where} gives way to {new.value}: {_VOICES[new.voice]} goes "
+            f"before {_VOICES[old.voice]}."
+        )
