@@ -1,0 +1,245 @@
+"""The only HTTP: Prefect's REST API, with patience for a server that starts and sentences when it refuses."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote, urlsplit
+
+from infra.registration.errors import GoneError, RegistrationError, UnreachableError
+
+if TYPE_CHECKING:
+    import httpx
+
+DEADLINE: Final = 60.0
+"""Seconds within which a write succeeds or fails with a sentence, waiting for the server included."""
+
+GLANCE: Final = 10.0
+"""Seconds that a read may cost before the object counts as not comparable now."""
+
+OLDEST_SERVER: Final = (3, 2)
+"""First Prefect with everything used here: schedules with slugs, labels and concurrency limits of
+deployments."""
+
+_TRANSIENT: Final = frozenset({408, 425, 429, 502, 503, 504})
+_FAILED_TRIES: Final = 3
+"""Times that a request answered with 500 is sent: SQLite says so when it is locked, a defect says so for
+ever."""
+
+_FIRST_PAUSE: Final = 0.2
+_LONGEST_PAUSE: Final = 5.0
+
+Json = Any
+
+
+class PrefectApi:
+    """One Prefect API, used by the provider's threads together.
+
+    Args:
+        client: gives the HTTP client, its base URL set; called once, at the first request.
+        address: the API as it is named to a person; credentials and query are cut off.
+        credentials: where a credential is set, named when one is refused.
+        complaint: says what the way to the API has to say about a connection that failed.
+        clock: monotonic seconds.
+        pause: waits that many seconds.
+
+    """
+
+    def __init__(
+        self,
+        client: Callable[[], httpx.Client],
+        address: str,
+        *,
+        credentials: str = "none are declared for it",
+        complaint: Callable[[], str] = lambda: "",
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.address = without_credentials(address)
+        self._open = client
+        self._client: httpx.Client | None = None
+        self._credentials = credentials
+        self._complaint = complaint
+        self._clock = clock
+        self._pause = pause
+        self._lock = threading.Lock()
+        self._ready = False
+        self._silence: tuple[float, float, UnreachableError] | None = None
+
+    def wait_ready(self, deadline: float = DEADLINE) -> None:
+        """Wait until the API answers and is one that this program can speak to; once is enough.
+
+        Args:
+            deadline: seconds.
+
+        Raises:
+            UnreachableError: nobody answered in time. Who asks again within a minute, with no more patience,
+                hears the same at once: fifty deployments do not wait fifty times.
+            RegistrationError: the server is too old or refuses the credentials.
+
+        """
+        with self._lock:
+            if self._ready:
+                return
+            if self._silence:
+                since, patience, error = self._silence
+                if deadline <= patience and self._clock() - since < DEADLINE:
+                    raise error
+            doing = "reach the Prefect API"
+            end = self._clock() + deadline
+            try:
+                self._send("GET", "/health", None, doing, end)
+                answer = self._send("GET", "/admin/version", None, doing, end)
+            except UnreachableError as failure:
+                self._silence = (self._clock(), deadline, failure)
+                raise
+            # Prefect Cloud has no such page, and is always new enough.
+            if answer.status_code != 404:
+                self._check_version(str(self._accept(answer, doing, {})))
+            self._ready = True
+
+    def get(self, path: str, *, doing: str, deadline: float = DEADLINE) -> Json | None:
+        """Return what stands at `path`, or None when nothing does (404)."""
+        answer = self._request("GET", path, None, doing, deadline)
+        return None if answer.status_code == 404 else self._accept(answer, doing, {})
+
+    def post(self, path: str, body: Json, *, doing: str) -> Json:
+        """Send `body` and return the answer."""
+        return self._accept(self._request("POST", path, body, doing, DEADLINE), doing, body)
+
+    def patch(self, path: str, body: Json, *, doing: str) -> None:
+        """Change the object at `path`."""
+        self._accept(self._request("PATCH", path, body, doing, DEADLINE), doing, body)
+
+    def delete(self, path: str, *, doing: str) -> None:
+        """Delete the object at `path`; one that is gone already is a success."""
+        answer = self._request("DELETE", path, None, doing, DEADLINE)
+        if answer.status_code != 404:
+            self._accept(answer, doing, {})
+
+    def _request(self, method: str, path: str, body: Json, doing: str, deadline: float) -> httpx.Response:
+        end = self._clock() + deadline
+        self.wait_ready(deadline)
+        return self._send(method, path, body, doing, end)
+
+    def _send(self, method: str, path: str, body: Json, doing: str, end: float) -> httpx.Response:
+        import httpx  # noqa: PLC0415  a no-op preview needs no HTTP
+
+        pause, tries = _FIRST_PAUSE, 0
+        while True:
+            tries += 1
+            left = max(end - self._clock(), 0.1)
+            failure, why, asked = None, "", None
+            try:
+                if self._client is None:
+                    self._client = self._open()
+                answer = self._client.request(method, path, json=body, timeout=min(30.0, left))
+            except GoneError:
+                raise
+            except UnreachableError as error:
+                failure = error
+            except httpx.TransportError as error:
+                why = self._complaint() or f"no answer ({error or type(error).__name__})"
+            else:
+                if answer.status_code in _TRANSIENT or (
+                    answer.status_code >= 500 and tries < _FAILED_TRIES and self._clock() < end
+                ):
+                    why = f"the server answered {answer.status_code} {_sentence(answer, {})}"
+                    asked = _retry_after(answer)
+                else:
+                    return answer
+            wait = asked if asked is not None else pause * random.uniform(0.7, 1.3)  # noqa: S311  jitter
+            if self._clock() + wait >= end:
+                raise failure or UnreachableError(
+                    f"Could not {doing} at {self.address}",
+                    why=why,
+                    cure="see that the server runs and answers this machine, then run it again",
+                )
+            self._pause(wait)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _accept(self, answer: httpx.Response, doing: str, body: Json) -> Json:
+        if answer.is_success:
+            return answer.json() if answer.content else None
+        raise RegistrationError(
+            f"Could not {doing} at {self.address}",
+            why=f"the server answered {answer.status_code} {_sentence(answer, body)}",
+            cure=self._cure(answer.status_code),
+        )
+
+    def _cure(self, status: int) -> str:
+        if status in (401, 403):
+            return f"check the credentials ({self._credentials}) and what they may do"
+        if status == 404:
+            return "register what it refers to first"
+        if status < 500:
+            return "correct what is declared and run it again"
+        return "look into the Prefect server's log"
+
+    def _check_version(self, text: str) -> None:
+        parts = [int(part) for part in text.split(".")[:2] if part.isdigit()]
+        version = (*parts, 0, 0)[:2]
+        if version[0] != OLDEST_SERVER[0] or version < OLDEST_SERVER:
+            raise RegistrationError(
+                f"The Prefect server at {self.address} cannot be used",
+                why=f"its version is {text}, and {'.'.join(map(str, OLDEST_SERVER))} or later of 3.x is needed",
+                cure="upgrade the server",
+            )
+
+
+def path(*parts: str) -> str:
+    """Join names into a path, each escaped: a deployment's name may hold a space or a question mark."""
+    return "/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def without_credentials(url: str) -> str:
+    """Return the address without user, password, query and fragment."""
+    split = urlsplit(url)
+    return f"{split.scheme}://{split.netloc.rpartition('@')[2]}{split.path}" if split.scheme else url
+
+
+def _retry_after(answer: httpx.Response) -> float | None:
+    seconds = answer.headers.get("retry-after", "")
+    return float(seconds) if seconds.isdigit() else None
+
+
+def _sentence(answer: httpx.Response, body: Json) -> str:
+    """Return the server's own words, never its whole answer: that repeats what it was sent, secrets as well."""
+    try:
+        said = answer.json()
+    except ValueError:
+        return answer.reason_phrase
+    said = said if isinstance(said, Mapping) else {}
+    details = said.get("exception_detail")
+    if isinstance(details, list) and details:
+        text = ", ".join(dict.fromkeys(_complaint(item) for item in details if isinstance(item, Mapping)))
+    else:
+        text = str(said.get("detail") or said.get("exception_message") or answer.reason_phrase)
+    return f"«{_without_values(text, body).rstrip('.')}»"
+
+
+def _complaint(item: Mapping[str, Any]) -> str:
+    # A location such as body.schedules.0.schedule.function-after[...].cron: what brackets is pydantic's own.
+    where = ".".join(str(part) for part in item.get("loc", ())[1:] if "[" not in str(part))
+    message = str(item.get("msg", "")).removeprefix("Value error, ")
+    return f"{where}: {message}" if where else message
+
+
+def _without_values(text: str, body: Json) -> str:
+    """Cut parameters' values out: they may be secret, and the server quotes them."""
+    if isinstance(body, Mapping):
+        for field in ("parameters", "job_variables"):
+            for value in _strings(body.get(field)):
+                text = text.replace(value, "…")
+    return text
+
+
+def _strings(value: Json) -> list[str]:
+    if isinstance(value, Mapping):
+        return [text for item in value.values() for text in _strings(item)]
+    if isinstance(value, list):
+        return [text for item in value for text in _strings(item)]
+    return [value] if isinstance(value, str) and len(value) >= 4 else []

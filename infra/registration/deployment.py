@@ -1,0 +1,231 @@
+"""The deployment: a flow with its parameters, schedules, limits and the pool that runs it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pulumi
+from pulumi import Input, Output
+from pulumi.dynamic import Resource
+
+from infra.registration import schedules
+from infra.registration.api import DEADLINE, PrefectApi, path
+from infra.registration.errors import RegistrationError
+from infra.registration.provider import OWNER, OWNER_MARK, REACH, Fields, PrefectProvider, owner, stack_of
+from infra.registration.reach import Reach, to_props
+from infra.registration.spec import DeploymentSpec
+from infra.registration.values import encode
+
+_SENT_AS: Final = {
+    "description": "description",
+    "version": "version",
+    "entrypoint": "entrypoint",
+    "tags": "tags",
+    "parameters": "parameters",
+    "parameter_schema": "parameter_openapi_schema",
+    "enforce_parameter_schema": "enforce_parameter_schema",
+    "concurrency_limit": "concurrency_limit",
+    "paused": "paused",
+    "work_pool_name": "work_pool_name",
+    "work_queue_name": "work_queue_name",
+    "job_variables": "job_variables",
+    "pull_steps": "pull_steps",
+}
+"""Field -> Prefect's name of it. Schedules and concurrency options are apart."""
+
+_LEFT_ALONE: Final = ("version", "paused")
+"""Fields that are nobody's business here as long as they are not declared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeploymentArgs:
+    """A deployment.
+
+    Attributes:
+        reach: where the Prefect API is.
+        spec: what it is; see `infra.deployments.load`.
+        work_pool_name: the pool that runs it. An output of the `WorkPool` puts the pool first.
+
+    """
+
+    reach: Reach
+    spec: DeploymentSpec
+    work_pool_name: Input[str]
+
+
+class Deployment(Resource, module="prefect", name="Deployment"):
+    """A deployment in Prefect, adopted if one of that flow and name exists.
+
+    Each thing that a reviewer must see is an input of its own: a preview names the inputs that change.
+    """
+
+    flow_name: Output[str]
+    name: Output[str]
+    deployment_id: Output[str]
+    """Prefect's own id, as in the address of its page."""
+
+    def __init__(self, name: str, args: DeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        fields = declared(args.spec)
+        props: dict[str, Any] = {
+            REACH: to_props(args.reach),
+            OWNER: owner(name),
+            **{field: encode(value) for field, value in fields.items() if value is not None},
+            "work_pool_name": args.work_pool_name,
+            "deployment_id": None,
+        }
+        for field in args.spec.secret_fields:
+            props[field] = Output.secret(props[field])
+        super().__init__(DeploymentProvider(), name, props, opts)
+
+
+def declared(spec: DeploymentSpec) -> Fields:
+    """Return the spec's fields; the pool joins later, because it may not exist yet."""
+    return {
+        "flow_name": spec.flow_name,
+        "name": spec.name,
+        "entrypoint": spec.entrypoint,
+        "description": spec.description or None,
+        "version": spec.version,
+        "tags": list(spec.tags),
+        "parameters": dict(spec.parameters),
+        "parameter_schema": dict(spec.parameter_schema),
+        "enforce_parameter_schema": spec.enforce_parameter_schema,
+        "schedules": schedules.declared(spec.schedules),
+        "concurrency_limit": spec.concurrency_limit,
+        "collision_strategy": spec.collision_strategy,
+        "grace_period_seconds": spec.grace_period_seconds,
+        "paused": spec.paused,
+        "work_queue_name": spec.work_queue_name,
+        "job_variables": dict(spec.job_variables),
+        "pull_steps": [dict(step) for step in spec.pull_steps],
+    }
+
+
+class DeploymentProvider(PrefectProvider):
+    """See `PrefectProvider`; the mark of ownership is a label."""
+
+    noun = "deployment"
+    identity = ("flow_name", "name")
+    answers = ("deployment_id",)
+
+    def find(self, api: PrefectApi, fields: Fields, *, doing: str, deadline: float) -> Fields | None:
+        """See base."""
+        where = path("deployments", "name", fields["flow_name"], fields["name"])
+        found: Fields | None = api.get(where, doing=doing, deadline=deadline)
+        return found
+
+    def observe(self, live: Fields, declared: Fields) -> Fields:
+        """See base."""
+        seen = {field: live.get(name) for field, name in _SENT_AS.items()}
+        for field in _LEFT_ALONE:
+            if field not in declared:
+                del seen[field]
+        limit = live.get("global_concurrency_limit") or {}
+        options = live.get("concurrency_options") or {}
+        return {
+            "flow_name": declared["flow_name"],
+            "name": live["name"],
+            **seen,
+            "description": live.get("description") or None,
+            "schedules": schedules.observed(live["schedules"], declared.get("schedules", {})),
+            "concurrency_limit": limit.get("limit"),
+            "collision_strategy": options.get("collision_strategy"),
+            "grace_period_seconds": options.get("grace_period_seconds"),
+            "pull_steps": live.get("pull_steps") or [],
+            "deployment_id": live["id"],
+        }
+
+    def owner_of(self, live: Fields) -> str:
+        """See base."""
+        return str((live.get("labels") or {}).get(OWNER_MARK, ""))
+
+    def make(self, api: PrefectApi, fields: Fields) -> Fields:
+        """See base."""
+        return self._post(api, fields, {})
+
+    def amend(self, api: PrefectApi, live: Fields, fields: Fields) -> Fields:
+        """See base.
+
+        A PATCH of the deployment throws away its future scheduled runs, so it is sent only for a difference
+        and with nothing but the difference. Schedules are changed one by one.
+        """
+        if self.owner_of(live) != stack_of(fields[OWNER]):
+            # Only a POST can write labels. It replaces the schedules too, so those paused by hand are sent as
+            # paused.
+            return self._post(api, fields, {item["slug"]: item["active"] for item in live["schedules"]})
+        doing = self._doing("update", fields)
+        where = path("deployments", live["id"])
+        seen = self.observe(live, fields)
+        changed = [
+            field for field in seen if field not in self.answers and seen.get(field) != fields.get(field)
+        ]
+        patch = _patch(fields, changed)
+        if "work_pool_name" in patch:
+            self._require_pool(api, fields)
+        if patch:
+            api.patch(where, patch, doing=doing)
+        steps = schedules.plan(live["schedules"], fields["schedules"])
+        for schedule in steps.delete:
+            api.delete(f"{where}{path('schedules', schedule)}", doing=doing)
+        for schedule, sent in steps.change.items():
+            api.patch(f"{where}{path('schedules', schedule)}", sent, doing=doing)
+        if steps.create:
+            api.post(f"{where}/schedules", steps.create, doing=doing)
+        if not (patch or steps.delete or steps.change or steps.create):
+            return live
+        again = self.find(api, fields, doing=self._doing("read", fields), deadline=DEADLINE)
+        return again or live
+
+    def remove(self, api: PrefectApi, live: Fields, fields: Fields) -> None:
+        """See base."""
+        api.delete(path("deployments", live["id"]), doing=self._doing("delete", fields))
+
+    def _post(self, api: PrefectApi, fields: Fields, active: dict[str, bool]) -> Fields:
+        doing = self._doing("register", fields)
+        flow = api.post("/flows/", {"name": fields["flow_name"]}, doing=doing)
+        wanted = {
+            slug: {"active": active[slug], **schedule} if slug in active else schedule
+            for slug, schedule in fields["schedules"].items()
+        }
+        body = {
+            "name": fields["name"],
+            "flow_id": flow["id"],
+            "labels": {OWNER_MARK: stack_of(fields[OWNER])},
+            "schedules": [schedules.body(slug, schedule) for slug, schedule in wanted.items()],
+            "concurrency_options": _concurrency_options(fields),
+            **{
+                name: fields.get(field)
+                for field, name in _SENT_AS.items()
+                if field in fields or field not in _LEFT_ALONE
+            },
+        }
+        made: Fields = api.post("/deployments/", body, doing=doing)
+        return made
+
+    def _require_pool(self, api: PrefectApi, fields: Fields) -> None:
+        """Prefect answers a PATCH that names a missing pool with 500 and no word."""
+        pool = fields["work_pool_name"]
+        if api.get(path("work_pools", pool), doing=self._doing("update", fields)) is None:
+            raise RegistrationError(
+                f"Could not {self._doing('update', fields)} at {api.address}",
+                why=f"there is no work pool '{pool}'",
+                cure="name one that exists in work_pool.name",
+            )
+
+
+def _patch(fields: Fields, changed: list[str]) -> Fields:
+    """Return the PATCH for the changed fields; absent ones go as null, which clears them."""
+    patch = {_SENT_AS[field]: fields.get(field) for field in changed if field in _SENT_AS}
+    if {"collision_strategy", "grace_period_seconds"} & set(changed):
+        patch["concurrency_options"] = _concurrency_options(fields)
+    if {"work_pool_name", "work_queue_name", "job_variables"} & set(changed):
+        # Prefect takes a queue without its pool for one of another pool, resets the queue for a pool without
+        # one, and checks job variables only when the pool is named.
+        patch |= {name: fields[name] for name in ("work_pool_name", "work_queue_name")}
+    return patch
+
+
+def _concurrency_options(fields: Fields) -> Fields | None:
+    options = {name: fields.get(name) for name in ("collision_strategy", "grace_period_seconds")}
+    return options if options["collision_strategy"] else None

@@ -1,0 +1,231 @@
+"""What every provider here has in common: how it finds, compares, adopts, reads and deletes an object.
+
+Inside a provider, fields are plain values: absent where nothing is declared, encoded (see `values`) only on
+their way to and from the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pulumi
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    ConfigureRequest,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    ResourceProvider,
+    UpdateResult,
+)
+
+from contract import labels
+from infra.registration import session
+from infra.registration.api import DEADLINE, GLANCE, PrefectApi
+from infra.registration.errors import GoneError, RegistrationError, UnreachableError, say
+from infra.registration.values import decode, encode, known
+
+Fields = dict[str, Any]
+
+REACH: Final = "reach"
+OWNER: Final = "owner"
+"""`<project>/<stack>/<resource>`; the first two parts are written on the object itself."""
+
+OWNER_MARK: Final = f"{labels.DOMAIN}/owner"
+"""Under which an object says whose it is."""
+
+_ENGINE_OWN: Final = "__provider"
+
+
+class PrefectProvider(ResourceProvider):
+    """Base of the providers; a subclass says what is special about its kind of object.
+
+    Attributes:
+        noun: what the object is called in sentences.
+        identity: fields that make the natural key. A change of one replaces the object.
+        answers: fields that only the server knows; never compared.
+
+    """
+
+    # By reference and without secrets, so the few bytes in the state need no encryption and make no noise in
+    # diffs.
+    serialize_as_secret_always = False
+
+    noun: str
+    identity: tuple[str, ...]
+    answers: tuple[str, ...]
+
+    def find(self, api: PrefectApi, fields: Fields, *, doing: str, deadline: float) -> Fields | None:
+        """Return the server's object under the natural key, or None."""
+        raise NotImplementedError
+
+    def observe(self, live: Fields, declared: Fields) -> Fields:
+        """Return the server's object as fields, without what is not declared and not ours to judge."""
+        raise NotImplementedError
+
+    def owner_of(self, live: Fields) -> str:
+        """Return `<project>/<stack>` that the server's object says it belongs to, or nothing."""
+        raise NotImplementedError
+
+    def make(self, api: PrefectApi, fields: Fields) -> Fields:
+        """Create the object and return the server's."""
+        raise NotImplementedError
+
+    def amend(self, api: PrefectApi, live: Fields, fields: Fields) -> Fields:
+        """Change the object with as few and harmless requests as do it, none if it is right; return it."""
+        raise NotImplementedError
+
+    def remove(self, api: PrefectApi, live: Fields, fields: Fields) -> None:
+        """Delete the object."""
+        raise NotImplementedError
+
+    def configure(self, req: ConfigureRequest) -> None:
+        """See `session.configure`."""
+        session.configure(req)
+
+    def check(self, _olds: Fields, news: Fields) -> CheckResult:
+        """Lay claim to the object; of a new resource, say what will become of an object that exists."""
+        failures = []
+        if known([news.get(name) for name in (*self.identity, REACH, OWNER)]):
+            fields = decode(news)
+            session.claim(self._title(fields), fields[OWNER])
+            problem = None if _olds else self._look_ahead(fields)
+            failures = [CheckFailure("", problem)] if problem else []
+        return CheckResult(news, failures)
+
+    def diff(self, _id: str, _olds: Fields, _news: Fields) -> DiffResult:
+        """Compare field by field. A value that is not known yet counts as a change."""
+        changed = self.changed(_olds, _news)
+        replaces = [name for name in changed if name in self.identity]
+        return DiffResult(changes=bool(changed), replaces=replaces, delete_before_replace=False)
+
+    def create(self, props: Fields) -> CreateResult:
+        """Make the object, or adopt the one that has its name."""
+        fields = decode(props)
+        api = session.api(fields)
+        live = self.find(api, fields, doing=self._doing("register", fields), deadline=DEADLINE)
+        if live is None:
+            live = self.make(api, fields)
+        else:
+            self._refuse_other_owner(live, fields)
+            live = self.amend(api, live, fields)
+        session.created(self._title(fields), fields[OWNER])
+        return CreateResult(self.key(fields), self._outs(live, fields))
+
+    def update(self, _id: str, _olds: Fields, _news: Fields) -> UpdateResult:
+        """Bring the object to what is declared; one that was deleted outside is made again."""
+        fields = decode(_news)
+        api = session.api(fields)
+        live = self.find(api, fields, doing=self._doing("update", fields), deadline=DEADLINE)
+        live = self.make(api, fields) if live is None else self.amend(api, live, fields)
+        return UpdateResult(self._outs(live, fields))
+
+    def read(self, id_: str, props: Fields) -> ReadResult:
+        """Report the world. With a silent server the state stays as it is, and a warning says so.
+
+        An error here would stop the very `up --refresh` that repairs the server.
+        """
+        fields = decode(props)
+        try:
+            live = self.find(session.api(fields), fields, doing=self._doing("read", fields), deadline=GLANCE)
+        except GoneError:
+            live = None
+        except UnreachableError as error:
+            say("warning", f"Prefect {self._title(fields)} was not compared with the server. {error}")
+            return ReadResult(id_, dict(props))
+        if live is None:
+            # None as outputs breaks the provider's process, an id of None says that there is no object.
+            return ReadResult(None, {})
+        outs = self._outs(live, fields)
+        inputs = {name: value for name, value in outs.items() if name not in self.answers}
+        return ReadResult(self.key(fields), outs, inputs)
+
+    def delete(self, _id: str, _props: Fields) -> None:
+        """Delete the object, unless it lives on under another resource or is another stack's by now.
+
+        That the server is gone with its namespace is a success. One that does not answer is not: its objects
+        would come back with it, so the sentence names the way to forget them.
+        """
+        fields = decode(_props)
+        if session.must_stay(self._title(fields), fields[OWNER]):
+            return
+        api = session.api(fields)
+        try:
+            live = self.find(api, fields, doing=self._doing("delete", fields), deadline=DEADLINE)
+        except GoneError as error:
+            say("warning", f"Prefect {self._title(fields)} went with its server. {error}")
+            return
+        if live is None:
+            return
+        if self.owner_of(live) not in ("", stack_of(fields[OWNER])):
+            say("warning", f"Prefect {self._title(fields)} stays: {self.owner_of(live)} has taken it over.")
+            return
+        self.remove(api, live, fields)
+
+    def key(self, fields: Fields) -> str:
+        """Return the natural key, which is the resource's id: it outlives a server that lost its data."""
+        return "/".join(str(fields[name]) for name in self.identity)
+
+    def changed(self, olds: Fields, news: Fields) -> list[str]:
+        """Return the names of the fields in which the declared object differs from the one last seen."""
+        before, after = self._compared(decode(olds)), self._compared(decode(news))
+        names = dict.fromkeys((*after, *before))
+        return [name for name in names if not known(after.get(name)) or before.get(name) != after.get(name)]
+
+    def _compared(self, fields: Fields) -> Fields:
+        compared = {name: value for name, value in fields.items() if name not in (_ENGINE_OWN, *self.answers)}
+        if isinstance(compared.get(OWNER), str):
+            compared[OWNER] = stack_of(compared[OWNER])
+        return compared
+
+    def _outs(self, live: Fields, fields: Fields) -> Fields:
+        observed = {**self.observe(live, fields), REACH: fields[REACH], OWNER: fields[OWNER]}
+        return {name: encode(value) for name, value in observed.items() if value is not None}
+
+    def _title(self, fields: Mapping[str, Any]) -> str:
+        return f"{self.noun} '{self.key(dict(fields))}'"
+
+    def _doing(self, verb: str, fields: Fields) -> str:
+        return f"{verb} {self._title(fields)}"
+
+    def _refuse_other_owner(self, live: Fields, fields: Fields) -> None:
+        theirs, ours = self.owner_of(live), stack_of(fields[OWNER])
+        if theirs and theirs != ours:
+            raise RegistrationError(
+                f"Prefect {self._title(fields)} belongs to another stack",
+                why=f"{theirs} has registered it, and this is {ours}",
+                cure="give it another name here, or destroy it there first",
+            )
+
+    def _look_ahead(self, fields: Fields) -> str | None:
+        try:
+            live = self.find(
+                session.api(fields), fields, doing=self._doing("look for", fields), deadline=_LOOK
+            )
+            if live is None:
+                return None
+            self._refuse_other_owner(live, fields)
+        except UnreachableError:
+            # Most likely this very `up` is to bring the server.
+            return None
+        except RegistrationError as error:
+            return str(error)
+        if not self.owner_of(live):
+            say("info", f"Prefect {self._title(fields)} exists and will be adopted.")
+        return None
+
+
+_LOOK: Final = 3.0
+"""Seconds that a preview waits for a server that may not exist yet."""
+
+
+def owner(resource: str) -> str:
+    """Return the mark of ownership for a resource of the running program."""
+    return f"{pulumi.get_project()}/{pulumi.get_stack()}/{resource}"
+
+
+def stack_of(mark: str) -> str:
+    """Return project and stack of a mark of ownership."""
+    return "/".join(mark.split("/")[:2])

@@ -1,0 +1,130 @@
+"""What the provider's process shares: one API per reach, the credentials, and who lays claim to which object.
+
+A process lives for one `pulumi up` and calls its providers on several threads.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from infra.registration.api import PrefectApi
+from infra.registration.errors import RegistrationError, speak_plainly
+from infra.registration.reach import Auth, PortForward, Reach, Url, from_props, key
+
+if TYPE_CHECKING:
+    import httpx
+    from pulumi.dynamic import ConfigureRequest
+
+CREDENTIALS: Final[Mapping[Auth, tuple[str, str]]] = {
+    "api-key": ("PREFECT_API_KEY", "prefectApiKey"),
+    "auth-string": ("PREFECT_API_AUTH_STRING", "prefectAuthString"),
+}
+"""Kind of credential -> environment variable and configuration key. The environment wins: after a rotation,
+destroy
+gets the old configuration from the state."""
+
+_lock = threading.Lock()
+_configuration: dict[str, str] = {}
+_apis: dict[tuple[Any, ...], PrefectApi] = {}
+_claims: dict[str, str] = {}
+_created: set[str] = set()
+
+
+def configure(request: ConfigureRequest) -> None:
+    """Take the credentials from the stack's configuration; called before a provider's first request."""
+    speak_plainly()
+    for _, setting in CREDENTIALS.values():
+        value = request.config.get(setting)
+        if value is not None:
+            _configuration[setting] = str(value)
+
+
+def api(props: Mapping[str, Any]) -> PrefectApi:
+    """Return the API that a resource's `reach` property names."""
+    reach = from_props(props["reach"])
+    with _lock:
+        found = _apis.get(key(reach))
+        if found is None:
+            found = _apis[key(reach)] = _connect(reach)
+        return found
+
+
+def claim(natural_key: str, owner: str) -> None:
+    """Remember that a resource of the running program declares the object."""
+    _claims[natural_key] = owner
+
+
+def created(natural_key: str, owner: str) -> None:
+    """Remember that this process made, or adopted, the object for a resource."""
+    claim(natural_key, owner)
+    _created.add(natural_key)
+
+
+def must_stay(natural_key: str, owner: str) -> bool:
+    """Tell whether the object lives on under another resource, so that deleting this one must not touch it.
+
+    A resource that was renamed in the program, or replaced under the same key, is created first and deleted
+    later; both are the same object in Prefect. That the claim is made again by every `pulumi up` covers an
+    interrupted one.
+    """
+    return natural_key in _created or _claims.get(natural_key, owner) != owner
+
+
+def _connect(reach: Reach) -> PrefectApi:
+    variable, setting = CREDENTIALS.get(reach.auth, ("", ""))
+    complaint: list[Callable[[], str]] = []
+
+    def client() -> httpx.Client:
+        import httpx  # noqa: PLC0415  a no-op preview needs no HTTP
+
+        headers = _headers(reach.auth)
+        if isinstance(reach, Url):
+            return httpx.Client(base_url=str(reach.url), headers=headers, verify=_trust())
+        from infra.registration.tunnel import Tunnel  # noqa: PLC0415  a second to import
+
+        tunnel = Tunnel(reach)
+        complaint.append(tunnel.complaint)
+        return httpx.Client(base_url=f"http://127.0.0.1:{tunnel.port}/api", headers=headers, trust_env=False)
+
+    named = f"{variable} or the stack's {setting}" if variable else "none are declared for it"
+    return PrefectApi(
+        client,
+        _address(reach),
+        credentials=named,
+        complaint=lambda: complaint[0]() if complaint else "",
+    )
+
+
+def _address(reach: Reach) -> str:
+    if isinstance(reach, PortForward):
+        return f"service/{reach.service}:{reach.port} in namespace {reach.namespace}"
+    return str(reach.url)
+
+
+def _headers(auth: Auth) -> dict[str, str]:
+    if auth == "none":
+        return {}
+    variable, setting = CREDENTIALS[auth]
+    value = os.environ.get(variable) or _configuration.get(setting)
+    if not value:
+        raise RegistrationError(
+            "The Prefect API asks for a credential",
+            why=f"neither {variable} in the environment nor {setting} in the stack's configuration is set",
+            cure=f"run `pulumi config set --secret {setting}`",
+        )
+    if auth == "api-key":
+        return {"Authorization": f"Bearer {value}"}
+    import base64  # noqa: PLC0415  beside its only use
+
+    return {"Authorization": "Basic " + base64.b64encode(value.encode()).decode()}
+
+
+def _trust() -> Any:
+    """Certificates to trust: Prefect's own setting, else httpx's way (which knows SSL_CERT_FILE)."""
+    import ssl  # noqa: PLC0415  beside its only use
+
+    bundle = os.environ.get("PREFECT_API_SSL_CERT_FILE")
+    return ssl.create_default_context(cafile=bundle) if bundle else True

@@ -1,0 +1,148 @@
+"""The work pool: what a worker polls, with the template of every flow run's Job."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pulumi
+from pulumi import Input, Output
+from pulumi.dynamic import Resource
+
+from infra.registration.api import DEADLINE, PrefectApi, path
+from infra.registration.errors import RegistrationError
+from infra.registration.provider import OWNER, OWNER_MARK, REACH, Fields, PrefectProvider, owner, stack_of
+from infra.registration.reach import Reach, to_props
+from infra.registration.values import encode
+
+_WRITABLE: Final = ("description", "base_job_template", "concurrency_limit")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkPoolArgs:
+    """A work pool.
+
+    Attributes:
+        reach: where the Prefect API is.
+        name: its name in Prefect, which worker and deployments refer to.
+        base_job_template: `job_configuration` with placeholders and `variables` as a JSON schema; replaces
+        the
+            worker's own.
+        type: the kind of worker.
+        description: shown in Prefect's UI.
+        concurrency_limit: runs of the pool that may be under way at the same time; no limit when unset.
+
+    """
+
+    reach: Reach
+    name: Input[str]
+    base_job_template: Input[Mapping[str, Any]]
+    type: str = "kubernetes"
+    description: str | None = None
+    concurrency_limit: int | None = None
+
+
+class WorkPool(Resource, module="prefect", name="WorkPool"):
+    """A work pool in Prefect, adopted if one of that name exists.
+
+    Whether it is paused is left to whoever operates it.
+    """
+
+    name: Output[str]
+    pool_id: Output[str]
+    """Prefect's own id."""
+
+    def __init__(self, name: str, args: WorkPoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        props: dict[str, Any] = {
+            REACH: to_props(args.reach),
+            OWNER: owner(name),
+            "name": args.name,
+            "type": args.type,
+            "description": args.description,
+            "base_job_template": encode(args.base_job_template),
+            "concurrency_limit": args.concurrency_limit,
+            "pool_id": None,
+        }
+        super().__init__(WorkPoolProvider(), name, props, opts)
+
+
+class WorkPoolProvider(PrefectProvider):
+    """See `PrefectProvider`; the mark of ownership is a keyword in the schema of the template's variables."""
+
+    noun = "work pool"
+    identity = ("name",)
+    answers = ("pool_id",)
+
+    def find(self, api: PrefectApi, fields: Fields, *, doing: str, deadline: float) -> Fields | None:
+        """See base."""
+        found: Fields | None = api.get(path("work_pools", fields["name"]), doing=doing, deadline=deadline)
+        return found
+
+    def observe(self, live: Fields, declared: Fields) -> Fields:  # noqa: ARG002  nothing of a pool is left alone
+        """See base."""
+        template, _ = _unmarked(live["base_job_template"])
+        return {
+            "name": live["name"],
+            "type": live["type"],
+            "description": live.get("description") or None,
+            "base_job_template": template,
+            "concurrency_limit": live.get("concurrency_limit"),
+            "pool_id": live["id"],
+        }
+
+    def owner_of(self, live: Fields) -> str:
+        """See base."""
+        return _unmarked(live["base_job_template"])[1]
+
+    def make(self, api: PrefectApi, fields: Fields) -> Fields:
+        """See base."""
+        body = {"name": fields["name"], "type": fields["type"], **_body(fields, _WRITABLE)}
+        doing = self._doing("register", fields)
+        made: Fields = api.post("/work_pools/", body, doing=doing)
+        return made
+
+    def amend(self, api: PrefectApi, live: Fields, fields: Fields) -> Fields:
+        """See base."""
+        if live["type"] != fields["type"]:
+            raise RegistrationError(
+                f"Prefect {self._title(fields)} cannot become one of type '{fields['type']}'",
+                why=f"it is of type '{live['type']}', which Prefect never changes",
+                cure="choose another name, or delete that pool first",
+            )
+        seen = self.observe(live, fields)
+        changed = [name for name in _WRITABLE if seen.get(name) != fields.get(name)]
+        if self.owner_of(live) != stack_of(fields[OWNER]) and "base_job_template" not in changed:
+            changed.append("base_job_template")
+        if not changed:
+            return live
+        api.patch(
+            path("work_pools", fields["name"]), _body(fields, changed), doing=self._doing("update", fields)
+        )
+        again = self.find(api, fields, doing=self._doing("read", fields), deadline=DEADLINE)
+        return again or live
+
+    def remove(self, api: PrefectApi, live: Fields, fields: Fields) -> None:
+        """See base."""
+        api.delete(path("work_pools", live["name"]), doing=self._doing("delete", fields))
+
+
+def _body(fields: Fields, names: tuple[str, ...] | list[str]) -> Fields:
+    """Return what is sent of the fields; absent ones as null, which clears them."""
+    body = {name: fields.get(name) for name in names}
+    if "base_job_template" in body:
+        body["base_job_template"] = _marked(body["base_job_template"] or {}, stack_of(fields[OWNER]))
+    return body
+
+
+def _marked(template: Mapping[str, Any], stack: str) -> Fields:
+    # JSON schema lets a validator pass over keywords that it does not know, and a work pool has no labels.
+    return {**template, "variables": {**template.get("variables", {}), OWNER_MARK: stack}}
+
+
+def _unmarked(template: Mapping[str, Any]) -> tuple[Fields, str]:
+    bare = copy.deepcopy(dict(template))
+    variables = bare.get("variables")
+    mark = variables.pop(OWNER_MARK, "") if isinstance(variables, dict) else ""
+    return bare, str(mark)
