@@ -14,25 +14,27 @@ NEEDED = ("cpu", "memory", "pids")
 """Controllers without which a kubelet does not start."""
 
 
-def hierarchies(mounts: str) -> dict[Path, str]:
-    """Where control groups are mounted (text of /proc/mounts), and the controllers there ("*" for version 2)."""
-    found: dict[Path, str] = {}
+def mounted(mounts: str) -> dict[Path, str]:
+    """Where control groups are mounted, out of /proc/mounts, and the mount's options ("*" for version 2)."""
     lines = [line.split(" ") for line in mounts.splitlines()]
-    v1 = {Path(fields[1]): fields[3] for fields in lines if len(fields) > 3 and fields[2] == "cgroup"}
-    v2 = [Path(fields[1]) for fields in lines if len(fields) > 3 and fields[2] == "cgroup2"]
-    if v1:
-        # A mixed machine: version 2 has no controllers there, and kubelet looks at version 1 only.
-        found.update(v1)
-    elif v2:
-        found[v2[0]] = "*"
-    return found
+    return {
+        Path(fields[1]): fields[3] if fields[2] == "cgroup" else "*"
+        for fields in lines
+        if len(fields) > 3 and fields[2] in ("cgroup", "cgroup2")
+    }
+
+
+def in_use(found: dict[Path, str]) -> dict[Path, str]:
+    """The hierarchies that kubelet works with: on a machine that mixes both versions that is version 1."""
+    v1 = {place: options for place, options in found.items() if options != "*"}
+    return v1 or found
 
 
 def missing_controllers(found: dict[Path, str], unified: str) -> list[str]:
     """Needed controllers that a machine does not offer.
 
     Args:
-        found: what `hierarchies` answered.
+        found: what `in_use` answered.
         unified: text of `cgroup.controllers` where version 2 is used, else empty.
 
     """
@@ -43,13 +45,13 @@ def missing_controllers(found: dict[Path, str], unified: str) -> list[str]:
 
 
 def machine() -> dict[Path, str]:
-    """`hierarchies` of this machine."""
-    return hierarchies(Path("/proc/mounts").read_text())
+    """`mounted` on this machine."""
+    return mounted(Path("/proc/mounts").read_text())
 
 
 def create(name: str) -> None:
-    """Make our root group in every hierarchy: kubelet wants to find it there."""
-    for hierarchy in machine():
+    """Make our root group in every hierarchy in use: kubelet wants to find it there."""
+    for hierarchy in in_use(machine()):
         (hierarchy / name).mkdir(exist_ok=True)
 
 

@@ -20,6 +20,7 @@ from tools.cluster import (
     files,
     firewall,
     images,
+    imprint,
     leftovers,
     machine,
     packages,
@@ -250,8 +251,8 @@ class LocalCluster:
         pki.ensure(place.pki, components.certificates(_hostname()))
         for path, text in self._files(built).items():
             files.write(path, text)
-        machine.note_settings(place.run / "machine.json")
-        machine.prepare()
+        imprint.note(place.imprint)
+        imprint.prepare()
         firewall.install(place.chain)
         cgroups.create(place.tag)
         since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -15,6 +15,8 @@ CACHE = Path("/var/lib/cni/results")
 """Where libcni notes each attachment; containerd has no setting for it."""
 PLUGINS = Path("/usr/lib/cni")
 """Where Debian's containernetworking-plugins are."""
+LOOPBACK = "cni-loopback"
+"""The network of every pod's interface `lo`; containerd gives it the same name in all clusters."""
 
 
 @dataclass(frozen=True)
@@ -47,14 +49,27 @@ def parse(file: Path, text: str) -> Attachment | None:
         return None
 
 
-def attachments(network: str) -> list[Attachment]:
-    """What is noted for one network."""
-    if not CACHE.is_dir():
-        return []
-    entries = (
-        parse(file, file.read_text(errors="replace")) for file in sorted(CACHE.iterdir()) if file.is_file()
-    )
-    return [entry for entry in entries if entry and entry.network == network]
+def noted() -> list[Attachment]:
+    """Everything that libcni notes on this machine."""
+    found = sorted(CACHE.iterdir()) if CACHE.is_dir() else []
+    entries = (parse(file, file.read_text(errors="replace")) for file in found if file.is_file())
+    return [entry for entry in entries if entry]
+
+
+def of_network(entries: Iterable[Attachment], network: str) -> list[Attachment]:
+    """The attachments to one network, and the loopback interfaces of the same pods."""
+    everything = list(entries)
+    containers = {entry.container for entry in everything if entry.network == network}
+    return [
+        entry
+        for entry in everything
+        if entry.network == network or (entry.network == LOOPBACK and entry.container in containers)
+    ]
+
+
+def has_others(entries: Iterable[Attachment], network: str) -> bool:
+    """Whether somebody else's pods are attached to networks of theirs."""
+    return any(entry.network not in (network, LOOPBACK) for entry in entries)
 
 
 def deletions(attachment: Attachment) -> list[tuple[str, str]]:

@@ -187,6 +187,8 @@ def _control_plane(place: Layout) -> list[Component]:
                 f"--cluster-signing-cert-file={authority}",
                 f"--cluster-signing-key-file={pki / 'ca.key'}",
                 "--leader-elect=false",
+                # It would make the default one, outside our folder.
+                f"--flex-volume-plugin-dir={place.kubelet / 'volume-plugins'}",
             ),
             lambda: http_ok(layout.CONTROLLER_PORT.number, "/healthz", authority=authority),
             after=("kube-apiserver",),

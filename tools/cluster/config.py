@@ -62,13 +62,15 @@ def buildkitd(place: Layout) -> str:
 root = "{place.buildkit_root}"
 [grpc]
   address = ["{place.buildkit_address}"]
+[otel]
+  socketPath = "{place.root / "buildkit-otel.sock"}"
 [registry."{layout.REGISTRY}"]
   http = true
 [worker.oci]
   enabled = true
   networkMode = "host"
   # Below our root group, so that what a build leaves running is known to be ours.
-  defaultCgroupParent = "/{place.tag}/buildkit"
+  defaultCgroupParent = "/{place.tag}"
 [worker.containerd]
   enabled = false
 """

@@ -189,7 +189,7 @@ def catalogue() -> dict[str, Image]:
 class _Digester(io.RawIOBase):
     """A writer that counts and digests what passes through."""
 
-    def __init__(self, target: IO[bytes]) -> None:
+    def __init__(self, target: IO[bytes] | gzip.GzipFile) -> None:
         self._target = target
         self.digest = hashlib.sha256()
         self.size = 0

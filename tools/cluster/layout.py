@@ -101,8 +101,13 @@ class Layout:
 
     @property
     def run(self) -> Path:
-        """Pid files, and the record of what up() changed on the machine."""
+        """Pid files."""
         return self.root / "run"
+
+    @property
+    def imprint(self) -> Path:
+        """The record of how the machine was before."""
+        return self.root / "imprint.json"
 
     @property
     def config(self) -> Path:

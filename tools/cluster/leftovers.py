@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from tools.cluster import cgroups, cni, files, firewall, machine, mounts, process
+from tools.cluster import cgroups, cni, files, firewall, imprint, machine, mounts, process
 from tools.cluster.images import PAUSE_COMMAND
 from tools.cluster.layout import Layout
 from tools.cluster.process import Identity
@@ -61,16 +61,6 @@ def _remove_sockets(place: Layout) -> None:
                 socket.unlink()
 
 
-def _other_networks(place: Layout) -> bool:
-    """Whether somebody else's CNI networks are in use on this machine."""
-    if not cni.CACHE.is_dir():
-        return False
-    entries = (
-        cni.parse(file, file.read_text(errors="replace")) for file in cni.CACHE.iterdir() if file.is_file()
-    )
-    return any(entry and entry.network != place.tag for entry in entries)
-
-
 def _remove_log_links(place: Layout) -> None:
     """Remove kubelet's links to container logs: it has no setting for their folder."""
     folder = Path("/var/log/containers")
@@ -78,8 +68,6 @@ def _remove_log_links(place: Layout) -> None:
         with contextlib.suppress(OSError):
             if link.is_symlink() and place.root in link.readlink().parents:
                 link.unlink()
-    with contextlib.suppress(OSError):
-        folder.rmdir()
 
 
 def sweep(place: Layout) -> None:
@@ -90,22 +78,18 @@ def sweep(place: Layout) -> None:
 
     """
     end_pods(place, grace=0)
-    cni.detach(cni.attachments(place.tag))
+    attachments = cni.noted()
+    cni.detach(cni.of_network(attachments, place.tag))
     _end_marked(place)
     _remove_sockets(place)
     mounts.unmount_below(place.root)
     for folder in (place.containerd_state, place.root / "addresses"):
         files.remove_tree(folder)
-    for socket in (
-        place.containerd_socket,
-        place.containerd_socket.with_suffix(".sock.ttrpc"),
-        place.buildkit_socket,
-    ):
+    for socket in place.root.glob("*.sock*"):
         socket.unlink(missing_ok=True)
     alone = not machine.node_programs(but=())
-    firewall.remove(place.tag, proxy=alone, portmap=alone and not _other_networks(place))
-    if alone:
-        machine.remove_address()
-        machine.give_back_settings(place.run / "machine.json")
+    firewall.remove(place.tag, proxy=alone, portmap=alone and not cni.has_others(attachments, place.tag))
     cgroups.remove(place.tag)
     _remove_log_links(place)
+    if alone:
+        imprint.give_back(place.imprint)

@@ -1,4 +1,4 @@
-"""Facts about this machine, and the few settings that the cluster changes and gives back."""
+"""Facts about this machine. Nothing here changes it."""
 
 from __future__ import annotations
 
@@ -6,27 +6,14 @@ import contextlib
 import ipaddress
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tools.cluster import files, process
+from tools.cluster import process
 from tools.cluster.programs import run
-from tools.cluster.layout import NODE_IP, Port
-from tools.errors import Problem
+from tools.cluster.layout import Port
 
-SETTINGS = (
-    "net/ipv4/ip_forward",
-    # The rest is what kubelet sets for itself.
-    "vm/overcommit_memory",
-    "vm/panic_on_oom",
-    "kernel/panic",
-    "kernel/panic_on_oops",
-    "kernel/keys/root_maxkeys",
-    "kernel/keys/root_maxbytes",
-)
-"""Kernel settings, as paths below /proc/sys, that are noted before and put back after."""
 OTHER_NODE_PROGRAMS = frozenset({"kubelet", "kube-proxy", "k3s", "k3s-server", "k0s", "microk8s", "kubelite"})
 """Programs that use the chains KUBE-* and the service addresses of a node."""
 
@@ -140,59 +127,6 @@ def node_programs(but: Iterable[int]) -> list[tuple[int, str]]:
                 if name in OTHER_NODE_PROGRAMS and process.Identity.of(int(entry.name)):
                     found.append((int(entry.name), name))
     return found
-
-
-def read_settings() -> dict[str, str]:
-    """Present values of `SETTINGS`."""
-    values = {}
-    for name in SETTINGS:
-        with contextlib.suppress(OSError):
-            values[name] = Path("/proc/sys", name).read_text().strip()
-    return values
-
-
-def note_settings(record: Path) -> None:
-    """Note how the machine was, unless an earlier cluster of this boot did: what is there now may be its doing."""
-    with contextlib.suppress(OSError, ValueError):
-        if json.loads(record.read_text())["boot"] == process.boot_id():
-            return
-    files.write(record, json.dumps({"boot": process.boot_id(), "settings": read_settings()}))
-
-
-def give_back_settings(record: Path) -> None:
-    """Put back what was noted in this boot, and forget it."""
-    noted: Mapping[str, Any] = {}
-    with contextlib.suppress(OSError, ValueError):
-        noted = json.loads(record.read_text())
-    if noted.get("boot") == process.boot_id():
-        now = read_settings()
-        for name, value in noted.get("settings", {}).items():
-            if now.get(name) != value:
-                with contextlib.suppress(OSError):
-                    Path("/proc/sys", name).write_text(value)
-    record.unlink(missing_ok=True)
-
-
-def prepare() -> None:
-    """Give the node its address and let packets of pods through.
-
-    Raises:
-        Problem: when the address cannot be given.
-
-    """
-    result = run("ip", "address", "replace", f"{NODE_IP}/32", "dev", "lo")
-    if result.returncode != 0:
-        raise Problem(
-            f"The node's address {NODE_IP} cannot be put on the interface lo",
-            cure="See below what `ip` says; inside a container, give it the capability NET_ADMIN",
-            detail=result.stderr,
-        )
-    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
-
-
-def remove_address() -> None:
-    """Take the node's address away."""
-    run("ip", "address", "del", f"{NODE_IP}/32", "dev", "lo")
 
 
 def has_resolver() -> bool:

@@ -68,7 +68,7 @@ def _system() -> Iterator[Problem]:
             cure="Use another machine or a virtual machine",
         )
         return
-    found = cgroups.machine()
+    found = cgroups.in_use(cgroups.machine())
     unified = next((place for place, controllers in found.items() if controllers == "*"), None)
     offered = " ".join(_lines(f"{unified}/cgroup.controllers")) if unified else ""
     if lacking := cgroups.missing_controllers(found, offered):
@@ -155,7 +155,7 @@ def _networks(place: Layout) -> Iterator[Problem]:
         return
     leftovers = {
         interface["name"]
-        for entry in cni.attachments(place.tag)
+        for entry in cni.of_network(cni.noted(), place.tag)
         for interface in entry.result.get("interfaces", ())
         if not interface.get("sandbox")
     }
