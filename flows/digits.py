@@ -50,7 +50,8 @@ def rank(scores: list[Score]) -> list[Score]:
 def search(folds: Annotated[int, Field(ge=2, le=10)] = 5, trees: Annotated[int, Field(ge=1)] = 300) -> Score:
     """Return the best point of the grid with its mean accuracy over the folds."""
     features, leaves, numbers = zip(*product((4, 8, 16, 32), (1, 2, 4), range(folds)), strict=True)
-    ranking = rank.submit(train.map(features, leaves, numbers, folds=folds, trees=trees)).result()
+    scores = train.map(features, leaves, numbers, folds=folds, trees=trees)
+    ranking = rank.submit(scores).result()  # type: ignore[arg-type]  # futures stand for what they hold
     create_table_artifact([asdict(one) for one in ranking], "digits-search", f"Best: {ranking[0]}")
     get_run_logger().info("The best of %d forests: %s", len(ranking), ranking[0])
     return ranking[0]

@@ -86,9 +86,7 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
         self._created = False
         self._start_task: asyncio.Task[Any] | None = None
         self._start_over = threading.Event()
-        self.forwarded_dashboard_port = str(
-            ports.SCHEDULER_HTTP
-        )  # read by the superclass; nothing is forwarded
+        self.forwarded_dashboard_port = str(ports.SCHEDULER_HTTP)  # read by the superclass; nothing is forwarded
         upstream.ensure_user_name()
         try:
             super().__init__(
@@ -224,15 +222,11 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
             events = before.events
             if with_events:
                 warnings = await self._kube.list(kube.EVENTS, fields="type=Warning")
-                events = [
-                    one for one in warnings if str(one["involvedObject"].get("name")).startswith(self.name)
-                ]
+                events = [one for one in warnings if str(one["involvedObject"].get("name")).startswith(self.name)]
         except KubeError as error:
             if error.transient:
                 return before
-            raise ClusterStartError(
-                diagnosis.refused(error.status, error.message), self._elapsed()
-            ) from error
+            raise ClusterStartError(diagnosis.refused(error.status, error.message), self._elapsed()) from error
         return Observation(cluster=cluster, service=service, worker_group=group, pods=pods, events=events)
 
     async def _connect(self, service: Mapping[str, Any]) -> tuple[Any, str]:

@@ -162,9 +162,7 @@ def _from_pods(pods: Sequence[Mapping[str, Any]]) -> Iterator[Diagnosis]:
                 yield one
         for condition in status.get("conditions", ()):
             if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
-                yield Diagnosis(
-                    cause=Cause.UNSCHEDULABLE, detail=f"pod {name}: {condition.get('message', '')}"
-                )
+                yield Diagnosis(cause=Cause.UNSCHEDULABLE, detail=f"pod {name}: {condition.get('message', '')}")
 
 
 def _is_worker(pod: Mapping[str, Any]) -> bool:
@@ -193,9 +191,7 @@ def _from_container(pod: str, container: Mapping[str, Any]) -> Diagnosis | None:
         )
     if reason in _CONTAINER:
         return Diagnosis(cause=Cause.CONTAINER, detail=f"{where}: {message or reason}", hopeless=True)
-    ended = (
-        container.get("lastState", {}).get("terminated") or container.get("state", {}).get("terminated") or {}
-    )
+    ended = container.get("lastState", {}).get("terminated") or container.get("state", {}).get("terminated") or {}
     restarts = container.get("restartCount", 0)
     looping = reason == "CrashLoopBackOff" or restarts >= _RESTARTS_OF_A_LOOP
     if looping and not container.get("ready", False):
@@ -210,9 +206,7 @@ def _from_container(pod: str, container: Mapping[str, Any]) -> Diagnosis | None:
 def _from_events(seen: Observation) -> Iterator[Diagnosis]:
     # An event outlives its trouble: one about a pod that has come since, or that runs by now, says nothing.
     created = {owner["name"] for pod in seen.pods for owner in pod["metadata"].get("ownerReferences", ())}
-    running = {
-        pod["metadata"]["name"] for pod in seen.pods if pod.get("status", {}).get("phase") == "Running"
-    }
+    running = {pod["metadata"]["name"] for pod in seen.pods if pod.get("status", {}).get("phase") == "Running"}
     for event in seen.events:
         reason, message = event.get("reason", ""), event.get("message", "")
         involved = event.get("involvedObject", {})
@@ -222,9 +216,7 @@ def _from_events(seen: Observation) -> Iterator[Diagnosis]:
         elif reason in _SETUP_EVENTS and name not in running:
             yield Diagnosis(cause=Cause.POD_SETUP, detail=f"{kind} {name}: {message}")
         elif kind == "DaskCluster" and seen.worker_group is None and "forbidden" in message.lower():
-            yield Diagnosis(
-                cause=Cause.RBAC, detail=f"the operator, at {kind} {name}: {message}", hopeless=True
-            )
+            yield Diagnosis(cause=Cause.RBAC, detail=f"the operator, at {kind} {name}: {message}", hopeless=True)
 
 
 def _from_failed_create(where: str, message: str) -> Diagnosis:

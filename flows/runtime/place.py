@@ -15,9 +15,7 @@ _PASSED_ON: Final = ("PREFECT_API_URL", "PREFECT_LOGGING_LEVEL", "PREFECT_LOGGIN
 """Variables that Dask pods get as the flow pod has them. Nothing here may hold a secret: it stands in the
 DaskCluster for everyone who may read that."""
 
-_CURE: Final = (
-    "It is set by the work pool's base job template: run the deployment through that pool, unchanged."
-)
+_CURE: Final = "It is set by the work pool's base job template: run the deployment through that pool, unchanged."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,9 @@ from distributed import LocalCluster
 from prefect.client.base import ServerType
 from prefect.context import FlowRunContext, SettingsContext
 from prefect.exceptions import MissingContextError
+from prefect.futures import PrefectFuture
 from prefect.logging import get_logger, get_run_logger
-from prefect.settings import PREFECT_API_URL
+from prefect.task_runners import TaskRunner
 from prefect_dask.task_runners import DaskTaskRunner
 
 from flows.runtime.identity import current_run
@@ -32,7 +33,7 @@ def ephemeral_dask(
     worker_threads: int | None = None,
     idle_timeout: int | None = None,
     start_timeout: int | None = None,
-) -> DaskTaskRunner:
+) -> TaskRunner[PrefectFuture[Any]]:
     """Return a task runner that gives every run its own Dask cluster: `@flow(task_runner=ephemeral_dask())`.
 
     In Kubernetes the cluster autoscales between `minimum` and `maximum` workers and is gone when the run
@@ -62,10 +63,10 @@ def ephemeral_dask(
         idle_timeout=idle_timeout,
         start_timeout=start_timeout,
     )
-    return DaskTaskRunner(
-        cluster_class=open_cluster,  # type: ignore[arg-type]  # its annotation forgets cluster_kwargs
-        cluster_kwargs={"sizes": sizes},
-    )
+    # Any: its annotations forget cluster_kwargs, and do not fit what Prefect's own @flow asks of a task runner.
+    task_runner: Any = DaskTaskRunner
+    made: TaskRunner[PrefectFuture[Any]] = task_runner(cluster_class=open_cluster, cluster_kwargs={"sizes": sizes})
+    return made
 
 
 def open_cluster(sizes: CodeSizes) -> Cluster:
@@ -83,7 +84,7 @@ def open_cluster(sizes: CodeSizes) -> Cluster:
 
 
 def _local_cluster(settings: DaskSettings, log: logging.Logger | logging.LoggerAdapter[Any]) -> LocalCluster:
-    """Open a cluster of processes on this machine; a fixed size, because an idle process costs nothing here."""
+    """Open a cluster of processes on this machine, of a fixed size: an idle process costs nothing here."""
     workers = min(settings.maximum, os.cpu_count() or 1)
     log.info("Not in Kubernetes: a Dask cluster of %d processes on this machine", workers)
     _share_temporary_server()
@@ -97,16 +98,14 @@ def _local_cluster(settings: DaskSettings, log: logging.Logger | logging.LoggerA
 def _share_temporary_server() -> None:
     """Let the Dask processes report to the server that Prefect started for this process, if it did.
 
-    Prefect hands its settings to them with every task. Without the address in these, each starts a server of its
-    own, some ten seconds and 200 MiB a piece. The address stays for the rest of the process, like the server.
+    Prefect hands its settings to them with every task. Without the address in these, each starts a server of
+    its own, some ten seconds and 200 MiB a piece. The address stays for the rest of the process, like the server.
     """
     run, settings = FlowRunContext.get(), SettingsContext.get()
     if run is None or settings is None or run.client.server_type is not ServerType.EPHEMERAL:
         return
-    address = {PREFECT_API_URL: str(run.client.api_url)}
-    SettingsContext(
-        profile=settings.profile, settings=settings.settings.copy_with_update(updates=address)
-    ).__enter__()
+    shared = settings.settings.copy_with_update(updates={"api.url": str(run.client.api_url)})
+    SettingsContext(profile=settings.profile, settings=shared).__enter__()
 
 
 def _run_log() -> logging.Logger | logging.LoggerAdapter[Any]:

@@ -169,13 +169,9 @@ def _checked(variable: JobVariable, value: int | str, where: str) -> int | str:
     example = _BUILT_IN[variable]
     if variable.type == "integer":
         if not isinstance(value, int) or isinstance(value, bool):
-            raise SettingsError(
-                f"{variable.title} is {value!r} from {where}: write a whole number, such as {example}."
-            )
+            raise SettingsError(f"{variable.title} is {value!r} from {where}: write a whole number, such as {example}.")
         if variable.minimum is not None and value < variable.minimum:
-            raise SettingsError(
-                f"{variable.title} is {value} from {where}: write {variable.minimum} or more."
-            )
+            raise SettingsError(f"{variable.title} is {value} from {where}: write {variable.minimum} or more.")
         return value
     try:
         amount = cores(str(value)) if variable == env.DASK_WORKER_CPU else memory_bytes(str(value))
@@ -191,9 +187,7 @@ def _checked(variable: JobVariable, value: int | str, where: str) -> int | str:
     return value
 
 
-def _apply_ceiling(
-    chosen: dict[JobVariable, _Choice], environ: Mapping[str, str], remarks: list[str]
-) -> None:
+def _apply_ceiling(chosen: dict[JobVariable, _Choice], environ: Mapping[str, str], remarks: list[str]) -> None:
     text = environ.get(env.CEILING)
     if not text:
         return
@@ -217,7 +211,7 @@ def _apply_ceiling(
 
 
 def _reconcile(chosen: dict[JobVariable, _Choice], remarks: list[str]) -> None:
-    """Where minimum and maximum contradict each other the stronger voice wins; one voice alone must not."""
+    """Where minimum and maximum contradict each other the stronger voice wins; one voice must not."""
     low, high = chosen[env.DASK_MINIMUM], chosen[env.DASK_MAXIMUM]
     if int(high.value) >= int(low.value):
         return

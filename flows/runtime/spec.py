@@ -67,9 +67,7 @@ def dask_cluster(name: str, *, run: RunIdentity, place: Place, settings: DaskSet
     }
 
 
-def dask_autoscaler(
-    name: str, uid: str, *, run: RunIdentity, place: Place, settings: DaskSettings
-) -> dict[str, Any]:
+def dask_autoscaler(name: str, uid: str, *, run: RunIdentity, place: Place, settings: DaskSettings) -> dict[str, Any]:
     """Return the manifest of the operator's autoscaler: it owns the number of workers from then on."""
     return {
         "apiVersion": API_VERSION,
@@ -77,8 +75,7 @@ def dask_autoscaler(
         "metadata": {
             "name": name,
             "namespace": place.namespace,
-            "labels": _labels(run, place)
-            | {"dask.org/cluster-name": name, "dask.org/component": "autoscaler"},
+            "labels": _labels(run, place) | {"dask.org/cluster-name": name, "dask.org/component": "autoscaler"},
             "ownerReferences": [
                 {
                     "apiVersion": API_VERSION,
@@ -164,9 +161,7 @@ def _environment(place: Place, env: dict[str, str]) -> list[dict[str, Any]]:
         **place.passed_on,
         **env,
     }
-    variables: list[dict[str, Any]] = [
-        {"name": name, "value": value} for name, value in sorted(plain.items())
-    ]
+    variables: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in sorted(plain.items())]
     if place.credential is not None:
         variables.append(
             {

@@ -1,0 +1,56 @@
+# Two images. `platform`: Prefect server, Prefect worker and Dask operator, which change rarely. `flow`: flow pod, Dask
+# scheduler and Dask workers, with the code as its last and smallest layer. Needs BuildKit, and a base image with
+# Python 3.11 as `python3` and its venv module. There is no `syntax` line: it would fetch a frontend from a registry.
+ARG BASE=python:3.11-slim-bookworm
+
+
+FROM ${BASE} AS uv
+COPY requirements/uv.txt /build/
+# Secret `ca`: certificates of a network that re-signs HTTPS. On an ordinary network there is none, and none is needed.
+RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=ca,target=/run/ca.crt,required=false \
+    if [ -s /run/ca.crt ]; then export SSL_CERT_FILE=/run/ca.crt PIP_CERT=/run/ca.crt; fi; \
+    python3 -m venv /build/uv && /build/uv/bin/pip install --quiet --require-hashes --requirement /build/uv.txt
+
+
+FROM uv AS platform-packages
+COPY requirements/platform.txt /build/
+RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=ca,target=/run/ca.crt,required=false \
+    if [ -s /run/ca.crt ]; then export SSL_CERT_FILE=/run/ca.crt; fi; \
+    python3 -m venv --without-pip /opt/venv && /build/uv/bin/uv pip install --python /opt/venv/bin/python \
+        --require-hashes --compile-bytecode --link-mode copy --requirement /build/platform.txt
+
+
+FROM uv AS flow-packages
+COPY requirements/flows.txt /build/
+RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=ca,target=/run/ca.crt,required=false \
+    if [ -s /run/ca.crt ]; then export SSL_CERT_FILE=/run/ca.crt; fi; \
+    python3 -m venv --without-pip /opt/venv && /build/uv/bin/uv pip install --python /opt/venv/bin/python \
+        --require-hashes --compile-bytecode --link-mode copy --requirement /build/flows.txt
+
+
+FROM ${BASE} AS runtime
+# A passwd entry: dask-kubernetes and others ask for the user's name. Every pod mounts something writable at /tmp; the
+# rest of the file system is read-only there.
+RUN echo 'app:x:10001:10001::/tmp:/usr/sbin/nologin' >> /etc/passwd && echo 'app:x:10001:' >> /etc/group
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONPATH=/app \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp \
+    PREFECT_HOME=/tmp/prefect
+USER 10001:10001
+WORKDIR /app
+
+
+FROM runtime AS platform
+# Prefect copies its pages there when the server starts; by default into its own, read-only package.
+ENV PREFECT_UI_STATIC_DIRECTORY=/tmp/prefect-ui
+COPY --link --from=platform-packages /opt/venv /opt/venv
+COPY --link contract /app/contract
+COPY --link ops /app/ops
+
+
+FROM runtime AS flow
+COPY --link --from=flow-packages /opt/venv /opt/venv
+COPY --link contract /app/contract
+COPY --link flows /app/flows
