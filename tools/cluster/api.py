@@ -23,16 +23,16 @@ class Api:
         self._context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
         self._context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
 
-    def call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> tuple[int, str]:
+    def call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, timeout: float = TIMEOUT
+    ) -> tuple[int, str]:
         """One call; status and body of the answer.
 
         Raises:
             OSError: when there is no answer.
 
         """
-        connection = http.client.HTTPSConnection(
-            "127.0.0.1", API_PORT.number, context=self._context, timeout=TIMEOUT
-        )
+        connection = http.client.HTTPSConnection("127.0.0.1", API_PORT.number, context=self._context, timeout=timeout)
         # A server-side apply: the object comes to be or becomes as it is written here.
         kind = "application/apply-patch+yaml" if method == "PATCH" else "application/json"
         try:
@@ -47,7 +47,7 @@ class Api:
     def ready(self) -> bool:
         """Whether the API server says that it is ready."""
         try:
-            return self.call("GET", "/readyz")[0] == 200
+            return self.call("GET", "/readyz", timeout=2)[0] == 200
         except OSError:
             return False
 
@@ -81,8 +81,6 @@ def node_ready(node: Mapping[str, Any] | None, *, since: str) -> bool:
     if not node:
         return False
     return any(
-        condition["type"] == "Ready"
-        and condition["status"] == "True"
-        and condition["lastHeartbeatTime"] >= since
+        condition["type"] == "Ready" and condition["status"] == "True" and condition["lastHeartbeatTime"] >= since
         for condition in node.get("status", {}).get("conditions", ())
     )

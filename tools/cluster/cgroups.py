@@ -86,8 +86,7 @@ def _heads_container(pid: int) -> bool:
     except OSError:
         return False
     return any(
-        line.startswith("NSpid:") and line.split()[2:] and line.split()[-1] == "1"
-        for line in status.splitlines()
+        line.startswith("NSpid:") and line.split()[2:] and line.split()[-1] == "1" for line in status.splitlines()
     )
 
 

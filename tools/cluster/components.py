@@ -11,9 +11,9 @@ from pathlib import Path
 
 from tools.cluster import layout, registry
 from tools.cluster.api import Api
-from tools.cluster.programs import run
 from tools.cluster.layout import API_SERVICE_IP, NODE_IP, NODE_NAME, SERVICE_CIDR, Layout
 from tools.cluster.pki import ADMINISTRATORS, Certificate
+from tools.cluster.programs import run
 from tools.cluster.storage import ACCOUNT, CONFIG_MAP, NAMESPACE, PROVISIONER
 
 
@@ -21,22 +21,24 @@ from tools.cluster.storage import ACCOUNT, CONFIG_MAP, NAMESPACE, PROVISIONER
 class Component:
     """One process.
 
-    `argv` is what runs, its program by name, `ready` a probe that answers within a second or so, `after` the components that must be ready
-    before this one starts, `grace` the seconds it has to end when it is asked to.
+    Attributes:
+        name: its name in logs and messages.
+        argv: program, by name, and arguments.
+        ready: a probe that answers within a second or two.
+        after: the components that must be ready before it starts.
+
     """
 
     name: str
     argv: tuple[str, ...]
     ready: Callable[[], bool]
     after: tuple[str, ...] = ()
-    grace: float = 10.0
 
 
 def certificates(hostname: str) -> list[Certificate]:
     """All certificates; `hostname` is this machine's, so that its API server can be called by name."""
     cluster = tuple(
-        f"kubernetes{suffix}"
-        for suffix in ("", ".default", ".default.svc", f".default.svc.{layout.CLUSTER_DOMAIN}")
+        f"kubernetes{suffix}" for suffix in ("", ".default", ".default.svc", f".default.svc.{layout.CLUSTER_DOMAIN}")
     )
     served = ("localhost", hostname, *cluster, "127.0.0.1", NODE_IP, API_SERVICE_IP)
     return [
@@ -94,9 +96,7 @@ def cri_loaded(place: Layout) -> bool:
         return False
     # A zero exit status stands for an answer, and "ok" in the last column for a plugin that works.
     result = run("ctr", "--address", str(place.containerd_socket), "plugins", "ls")
-    return any(
-        line.split()[1:2] == ["cri"] and line.split()[-1] == "ok" for line in result.stdout.splitlines()
-    )
+    return any(line.split()[1:2] == ["cri"] and line.split()[-1] == "ok" for line in result.stdout.splitlines())
 
 
 def _infrastructure(place: Layout) -> list[Component]:
@@ -169,8 +169,6 @@ def _control_plane(place: Layout) -> list[Component]:
             ),
             lambda: Api(pki).ready(),
             after=("etcd",),
-            # It waits for open watches when asked to end; everything that matters is in etcd.
-            grace=3,
         ),
         Component(
             "kube-controller-manager",

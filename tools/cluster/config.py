@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tools.cluster import cni, layout
+from tools.cluster import cni, layout, storage
 from tools.cluster.layout import NODE_IP, NODE_NAME, POD_CIDR, Layout
 
 BUILDER = "local"
@@ -256,8 +256,8 @@ def buildx_builder(place: Layout) -> str:
     return _json({"Name": BUILDER, "Driver": "remote", "Nodes": [node], "Dynamic": False})
 
 
-def all_files(place: Layout, *, sandbox_image: str, resolver: bool) -> dict[Path, str]:
-    """Every configuration file but those of the volumes, by path."""
+def all_files(place: Layout, *, sandbox_image: str, helper_image: str, resolver: bool) -> dict[Path, str]:
+    """Every configuration file, by path."""
     users = (
         "kube-controller-manager",
         "kube-scheduler",
@@ -280,6 +280,8 @@ def all_files(place: Layout, *, sandbox_image: str, resolver: bool) -> dict[Path
         # Pods that ask for the node's resolver get ours as well: the node's may be an address that only the node has.
         place.config / "resolv.conf": f"nameserver {NODE_IP}\n",
         place.config / "Corefile": corefile(place, resolver=resolver),
+        place.config / "volumes.json": storage.provisioner_config(place.volumes),
+        place.config / "helper-pod.yaml": storage.helper_pod(helper_image),
         place.docker_config / "config.json": "{}\n",
         place.docker_config / "buildx" / "instances" / BUILDER: buildx_builder(place),
     }

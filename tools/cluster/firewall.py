@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tools.cluster.programs import run
 from tools.cluster.layout import API_PORT, POD_CIDR
+from tools.cluster.programs import run
 from tools.errors import Problem
 
 FAMILIES = ("iptables", "ip6tables")
@@ -112,9 +112,7 @@ def removal(save: str, *, tag: str, proxy: bool, portmap: bool) -> str:
         if portmap and not left:
             doomed |= {chain for chain in chains if chain.startswith(PORTMAP_PREFIX)}
         doomed &= set(chains)
-        rules_to_go = [
-            rule for rule in rules if rule.chain not in doomed and (rule.target in doomed or rule in named)
-        ]
+        rules_to_go = [rule for rule in rules if rule.chain not in doomed and (rule.target in doomed or rule in named)]
         if not doomed and not rules_to_go:
             continue
         ordered = [chain for chain in chains if chain in doomed]

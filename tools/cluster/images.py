@@ -155,9 +155,7 @@ def fill_busybox(root: Path) -> None:
     program = busybox()
     (root / "bin").mkdir(parents=True)
     shutil.copy(program, root / "bin/busybox")
-    for applet in subprocess.run(
-        [str(program), "--list"], capture_output=True, text=True, check=True
-    ).stdout.split():
+    for applet in subprocess.run([str(program), "--list"], capture_output=True, text=True, check=True).stdout.split():
         if applet != "busybox":
             (root / "bin" / applet).symlink_to("busybox")
     files.write(root / "etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n")
@@ -236,9 +234,7 @@ def pack(root: Path, folder: Path, config: dict[str, Any]) -> None:
             "digest": f"sha256:{hashlib.sha256(described).hexdigest()}",
             "size": len(described),
         },
-        "layers": [
-            {"mediaType": _LAYER_TYPE, "digest": f"sha256:{packed.digest.hexdigest()}", "size": packed.size}
-        ],
+        "layers": [{"mediaType": _LAYER_TYPE, "digest": f"sha256:{packed.digest.hexdigest()}", "size": packed.size}],
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
@@ -253,9 +249,7 @@ def ensure(image: Image, cache: Path) -> Built:
     folder = cache / image.folder
     if folder.is_dir():
         return Built(image.name, folder)
-    with files.locked(
-        folder.with_suffix(".lock"), waiting_for=f"another program that makes the image {image.name}"
-    ):
+    with files.locked(folder.with_suffix(".lock"), waiting_for=f"another program that makes the image {image.name}"):
         if folder.is_dir():
             return Built(image.name, folder)
         draft = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".part", dir=cache))

@@ -105,6 +105,19 @@ class Layout:
         return self.root / "run"
 
     @property
+    def started(self) -> Path:
+        """What the running cluster was told; there only while it is up."""
+        return self.run / "started"
+
+    def pid_file(self, component: str) -> Path:
+        """The file that says which process a component is."""
+        return self.run / f"{component}.pid"
+
+    def log(self, component: str) -> Path:
+        """The log of a component's present or last run."""
+        return self.logs / f"{component}.log"
+
+    @property
     def imprint(self) -> Path:
         """The record of how the machine was before."""
         return self.root / "imprint.json"

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.cluster import process
-from tools.cluster.programs import run
 from tools.cluster.layout import Port
+from tools.cluster.programs import run
 
 OTHER_NODE_PROGRAMS = frozenset({"kubelet", "kube-proxy", "k3s", "k3s-server", "k0s", "microk8s", "kubelite"})
 """Programs that use the chains KUBE-* and the service addresses of a node."""
@@ -132,9 +132,7 @@ def node_programs(but: Iterable[int]) -> list[tuple[int, str]]:
 def has_resolver() -> bool:
     """Whether this machine knows a name server."""
     with contextlib.suppress(OSError):
-        return any(
-            line.split()[:1] == ["nameserver"] for line in Path("/etc/resolv.conf").read_text().splitlines()
-        )
+        return any(line.split()[:1] == ["nameserver"] for line in Path("/etc/resolv.conf").read_text().splitlines())
     return False
 
 

@@ -67,7 +67,14 @@ def install(packages: list[str]) -> None:
         return
     with step(f"Installing {', '.join(packages)}"), services_stay_off():
         for arguments in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
-            result = run("apt-get", "-q", *arguments, environment={"DEBIAN_FRONTEND": "noninteractive"})
+            result = run(
+                "apt-get",
+                "-q",
+                "-o",
+                "DPkg::Lock::Timeout=300",
+                *arguments,
+                environment={"DEBIAN_FRONTEND": "noninteractive"},
+            )
             # Lists that cannot all be refreshed may still hold these packages.
             if result.returncode != 0 and arguments[0] == "install":
                 raise Problem(

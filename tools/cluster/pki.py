@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tools.cluster import files
 
-AUTHORITY_LIFE = datetime.timedelta(days=3650)
-LIFE = datetime.timedelta(days=365)
-MARGIN = datetime.timedelta(days=30)
+AUTHORITY_LIFE = dt.timedelta(days=3650)
+LIFE = dt.timedelta(days=365)
+MARGIN = dt.timedelta(days=30)
 """A certificate with less than this left is renewed by the next up()."""
 ADMINISTRATORS = "system:masters"
 
@@ -55,9 +55,7 @@ def _general_name(host: str) -> x509.GeneralName:
 
 def _new_key(path: Path) -> ec.EllipticCurvePrivateKey:
     key = ec.generate_private_key(ec.SECP256R1())
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     files.write(path, pem, mode=0o600)
     return key
 
@@ -82,7 +80,7 @@ def _belong_together(certificate: x509.Certificate, key: ec.EllipticCurvePrivate
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime.datetime
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: dt.datetime
 ) -> x509.CertificateBuilder:
     # Valid from a little earlier: a clock that is set back by a minute is no reason for a cluster to refuse itself.
     return (
@@ -91,7 +89,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=5))
+        .not_valid_before(now - dt.timedelta(minutes=5))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
@@ -114,18 +112,11 @@ def _write(path: Path, certificate: x509.Certificate) -> None:
     files.write(path, certificate.public_bytes(serialization.Encoding.PEM))
 
 
-def _ensure_authority(
-    folder: Path, now: datetime.datetime
-) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey, bool]:
+def _ensure_authority(folder: Path, now: dt.datetime) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey, bool]:
     certificate, key = _load_certificate(folder / "ca.crt"), _load_key(folder / "ca.key")
     # The authority must outlive what it signs.
     needed = now + LIFE + MARGIN
-    if (
-        certificate
-        and key
-        and _belong_together(certificate, key)
-        and certificate.not_valid_after_utc > needed
-    ):
+    if certificate and key and _belong_together(certificate, key) and certificate.not_valid_after_utc > needed:
         return certificate, key, False
     key = _new_key(folder / "ca.key")
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ephemeral-dask local cluster")])
@@ -140,7 +131,7 @@ def _ensure_authority(
     return certificate, key, True
 
 
-def _fits(folder: Path, wanted: Certificate, authority: x509.Certificate, now: datetime.datetime) -> bool:
+def _fits(folder: Path, wanted: Certificate, authority: x509.Certificate, now: dt.datetime) -> bool:
     certificate, key = (
         _load_certificate(folder / f"{wanted.name}.crt"),
         _load_key(folder / f"{wanted.name}.key"),
@@ -164,15 +155,13 @@ def _issue(
     wanted: Certificate,
     authority: x509.Certificate,
     authority_key: ec.EllipticCurvePrivateKey,
-    now: datetime.datetime,
+    now: dt.datetime,
 ) -> None:
     key = _new_key(folder / f"{wanted.name}.key")
     certificate = (
         _builder(wanted.subject, authority.subject, key.public_key(), now)
         .not_valid_after(now + LIFE)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False
-        )
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
         .add_extension(wanted.alternative_names, critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(authority=False), critical=True)
@@ -191,16 +180,14 @@ def _ensure_token_key(folder: Path) -> bool:
     if key and (folder / "sa.pub").exists():
         return False
     key = key or _new_key(folder / "sa.key")
-    pem = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    pem = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     files.write(folder / "sa.pub", pem)
     return True
 
 
-def stale(folder: Path, wanted: Iterable[Certificate], *, now: datetime.datetime | None = None) -> bool:
+def stale(folder: Path, wanted: Iterable[Certificate], *, now: dt.datetime | None = None) -> bool:
     """Whether `ensure` would make something."""
-    moment = now or datetime.datetime.now(datetime.UTC)
+    moment = now or dt.datetime.now(dt.UTC)
     authority = _load_certificate(folder / "ca.crt")
     return (
         authority is None
@@ -209,7 +196,7 @@ def stale(folder: Path, wanted: Iterable[Certificate], *, now: datetime.datetime
     )
 
 
-def ensure(folder: Path, wanted: Iterable[Certificate], *, now: datetime.datetime | None = None) -> bool:
+def ensure(folder: Path, wanted: Iterable[Certificate], *, now: dt.datetime | None = None) -> bool:
     """Make what is missing, and make anew what does not fit: other names, another authority, an end within `MARGIN`.
 
     Args:
@@ -221,7 +208,7 @@ def ensure(folder: Path, wanted: Iterable[Certificate], *, now: datetime.datetim
         Whether anything was written.
 
     """
-    moment = now or datetime.datetime.now(datetime.UTC)
+    moment = now or dt.datetime.now(dt.UTC)
     authority, key, changed = _ensure_authority(folder, moment)
     for certificate in wanted:
         if not _fits(folder, certificate, authority, moment):

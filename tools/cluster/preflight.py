@@ -7,9 +7,9 @@ import platform
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from tools.cluster import cgroups, cni, images, machine, packages, process
-from tools.cluster.programs import which
+from tools.cluster import cgroups, cni, machine, packages, process
 from tools.cluster.layout import NODE_IP, POD_CIDR, PORTS, SERVICE_CIDR, Layout, Port
+from tools.cluster.programs import which
 from tools.errors import Problem
 
 GIB = 1 << 30
@@ -59,9 +59,7 @@ def ports_taken(
 
 def _system() -> Iterator[Problem]:
     if os.geteuid() != 0:
-        yield Problem(
-            "The local cluster runs containers and needs root", cure="Run it as root, for example with sudo"
-        )
+        yield Problem("The local cluster runs containers and needs root", cure="Run it as root, for example with sudo")
     if not {"cgroup", "cgroup2"} & {line.split()[-1] for line in _lines("/proc/filesystems")}:
         yield Problem(
             "This kernel has no control groups, so it cannot run pods",
@@ -136,7 +134,7 @@ def _others(place: Layout, ours: set[int]) -> Iterator[Problem]:
         )
 
 
-def _ports(place: Layout, ours: set[int]) -> list[Problem]:
+def _ports(ours: set[int]) -> list[Problem]:
     sockets = machine.listeners()
     pids = machine.socket_owners(socket.inode for socket in sockets)
 
@@ -190,7 +188,7 @@ def problems(place: Layout, ours: Iterable[int]) -> list[Problem]:
     pids = set(ours)
     found = [*_system(), *_packages()]
     if os.geteuid() == 0:
-        found += [*_others(place, pids), *_ports(place, pids), *_networks(place)]
+        found += [*_others(place, pids), *_ports(pids), *_networks(place)]
     if not pids:
         found += _room(place)
     return found

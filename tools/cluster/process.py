@@ -103,9 +103,7 @@ def tail(log: Path, lines: int = 12) -> str:
         return ""
 
 
-def start(
-    argv: Sequence[str], *, log: Path, pid_file: Path, mark: str, environment: Mapping[str, str]
-) -> Identity:
+def start(argv: Sequence[str], *, log: Path, pid_file: Path, mark: str, environment: Mapping[str, str]) -> Identity:
     """Start a program in a session of its own, with its output in a fresh log, and note who it is.
 
     Args:

@@ -73,14 +73,10 @@ def which(program: str) -> str | None:
     return shutil.which(program, path=search_path())
 
 
-def run(
-    *argv: str, stdin: str = "", environment: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
+def run(*argv: str, stdin: str = "", environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run a program of the machine to its end, with its output as text; a missing program is exit status 127."""
     variables = {**os.environ, **(environment or {}), "PATH": search_path()}
     program = which(argv[0])
     if program is None:
         return subprocess.CompletedProcess(argv, 127, "", f"{argv[0]}: not found")
-    return subprocess.run(
-        [program, *argv[1:]], input=stdin, capture_output=True, text=True, check=False, env=variables
-    )
+    return subprocess.run([program, *argv[1:]], input=stdin, capture_output=True, text=True, check=False, env=variables)
