@@ -9,12 +9,12 @@ import pulumi
 from pulumi import Input, Output
 from pulumi.dynamic import Resource
 
+from infra.deployment_spec import DeploymentSpec
 from infra.registration import schedules
 from infra.registration.api import DEADLINE, PrefectApi, path
 from infra.registration.errors import RegistrationError
 from infra.registration.provider import OWNER, OWNER_MARK, REACH, Fields, PrefectProvider, owner, stack_of
 from infra.registration.reach import Reach, to_props
-from infra.registration.spec import DeploymentSpec
 from infra.registration.values import encode
 
 _SENT_AS: Final = {
@@ -45,7 +45,8 @@ class DeploymentArgs:
     Attributes:
         reach: where the Prefect API is.
         spec: what it is; see `infra.deployments.load`.
-        work_pool_name: the pool that runs it. An output of the `WorkPool` puts the pool first.
+        work_pool_name: the stack's own pool, for a spec that names none. As an output of the `WorkPool` it puts
+            the pool first, and a deployment on another pool waits for it as well.
 
     """
 
@@ -71,12 +72,18 @@ class Deployment(Resource, module="prefect", name="Deployment"):
             REACH: to_props(args.reach),
             OWNER: owner(name),
             **{field: encode(value) for field, value in fields.items() if value is not None},
-            "work_pool_name": args.work_pool_name,
+            "work_pool_name": _pool(args),
             "deployment_id": None,
         }
         for field in args.spec.secret_fields:
             props[field] = Output.secret(props[field])
         super().__init__(DeploymentProvider(), name, props, opts)
+
+
+def _pool(args: DeploymentArgs) -> Input[str]:
+    named = args.spec.work_pool_name
+    own = args.work_pool_name
+    return own if named is None else Output.from_input(own).apply(lambda _: named)
 
 
 def declared(spec: DeploymentSpec) -> Fields:
@@ -157,9 +164,7 @@ class DeploymentProvider(PrefectProvider):
         doing = self._doing("update", fields)
         where = path("deployments", live["id"])
         seen = self.observe(live, fields)
-        changed = [
-            field for field in seen if field not in self.answers and seen.get(field) != fields.get(field)
-        ]
+        changed = [field for field in seen if field not in self.answers and seen.get(field) != fields.get(field)]
         patch = _patch(fields, changed)
         if "work_pool_name" in patch:
             self._require_pool(api, fields)

@@ -201,9 +201,7 @@ class PrefectProvider(ResourceProvider):
 
     def _look_ahead(self, fields: Fields) -> str | None:
         try:
-            live = self.find(
-                session.api(fields), fields, doing=self._doing("look for", fields), deadline=_LOOK
-            )
+            live = self.find(session.api(fields), fields, doing=self._doing("look for", fields), deadline=_LOOK)
             if live is None:
                 return None
             self._refuse_other_owner(live, fields)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from infra.registration.spec import Schedule
+from infra.deployment_spec import Schedule
 
 Fields = dict[str, Any]
 
@@ -31,6 +31,8 @@ def _fields(item: Schedule) -> Fields:
         fields["active"] = item.active
     if item.parameters:
         fields["parameters"] = dict(item.parameters)
+    if item.replaces is not None:
+        fields["replaces"] = item.replaces
     return fields
 
 
@@ -62,6 +64,8 @@ def _observed(item: Fields, wanted: Fields) -> Fields:
         fields["active"] = item["active"]
     if item.get("parameters"):
         fields["parameters"] = item["parameters"]
+    if "replaces" in wanted:
+        fields["replaces"] = wanted["replaces"]
     return fields
 
 
@@ -127,13 +131,16 @@ class Plan:
 def plan(live: list[Fields], wanted: Mapping[str, Fields]) -> Plan:
     """Return what must be done, schedule by schedule: to send them all would reset those paused by hand."""
     by_slug = {_slug(item): item for item in live}
-    seen = observed(live, wanted)
+    for slug, fields in wanted.items():
+        if slug not in by_slug and fields.get("replaces") in by_slug:
+            by_slug[slug] = by_slug.pop(fields["replaces"])
+    seen = {slug: _observed(item, wanted.get(slug, {})) for slug, item in by_slug.items()}
     return Plan(
         delete=[item["id"] for slug, item in by_slug.items() if slug not in wanted],
         change={
             by_slug[slug]["id"]: body(slug, fields, by_slug[slug])
             for slug, fields in wanted.items()
-            if slug in by_slug and seen[slug] != fields
+            if slug in by_slug and (seen[slug] != fields or by_slug[slug]["slug"] != slug)
         },
         create=[body(slug, fields) for slug, fields in wanted.items() if slug not in by_slug],
     )

@@ -86,9 +86,7 @@ class Tunnel:
         return None
 
     async def _get(self, url: str, **params: str) -> Any:
-        async with self._api.call_api(
-            "GET", url=url, namespace=str(self._reach.namespace), params=params
-        ) as answer:
+        async with self._api.call_api("GET", url=url, namespace=str(self._reach.namespace), params=params) as answer:
             return answer.json()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -117,9 +117,7 @@ class WorkPoolProvider(PrefectProvider):
             changed.append("base_job_template")
         if not changed:
             return live
-        api.patch(
-            path("work_pools", fields["name"]), _body(fields, changed), doing=self._doing("update", fields)
-        )
+        api.patch(path("work_pools", fields["name"]), _body(fields, changed), doing=self._doing("update", fields))
         again = self.find(api, fields, doing=self._doing("read", fields), deadline=DEADLINE)
         return again or live
 

@@ -23,6 +23,7 @@ class Schedule:
         day_or: whether a cron expression's day of month and day of week are joined by or.
         active: None leaves it to whoever pauses and resumes it; a new one is active.
         parameters: override those of the deployment.
+        replaces: slug that it had before, so that one paused by hand stays paused under its new name.
 
     """
 
@@ -35,6 +36,7 @@ class Schedule:
     day_or: bool = True
     active: bool | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    replaces: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,191 @@
+"""Finding a flow function in its source, without running any of it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+_DEEPEST = 8
+"""Re-exports followed from module to module."""
+
+
+class SourceError(Exception):
+    """An entrypoint leads nowhere: a sentence with its cure."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowSource:
+    """A flow function.
+
+    Attributes:
+        path: of its file.
+        root: the folder that module names start from.
+        function: its definition.
+        decorator: the `@flow` on it.
+
+    """
+
+    path: Path
+    root: Path
+    function: Function
+    decorator: ast.expr
+
+    @property
+    def docstring(self) -> str | None:
+        """The function's own, cleaned as `inspect.getdoc` does."""
+        return ast.get_docstring(self.function)
+
+    def option(self, name: str) -> ast.expr | None:
+        """Return what `@flow(...)` is given under a name."""
+        if isinstance(self.decorator, ast.Call):
+            for keyword in self.decorator.keywords:
+                if keyword.arg == name:
+                    return keyword.value
+        return None
+
+
+def parse(path: Path) -> ast.Module:
+    """Parse a file; the same text only once.
+
+    Raises:
+        SourceError: it is no Python.
+
+    """
+    try:
+        return _parsed(path.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        message = f"{path.name} line {error.lineno} is no Python ({error.msg}); correct it"
+        raise SourceError(message) from None
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> ast.Module:
+    return ast.parse(text)
+
+
+def module_path(module: str, root: Path) -> Path | None:
+    """Return the file of a module below `root`, or None."""
+    base = root.joinpath(*module.split("."))
+    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
+
+
+def find(entrypoint: str, root: Path) -> FlowSource:
+    """Return the flow that an entrypoint names.
+
+    Args:
+        entrypoint: `package.module.function`, or `path/to/file.py:function`; the function may be a method.
+        root: the folder of prefect.yaml.
+
+    Raises:
+        SourceError: there is no such file, function or flow.
+
+    """
+    if ":" in entrypoint:
+        file, _, name = entrypoint.rpartition(":")
+        path = root / file
+        if not path.is_file():
+            message = f"there is no file {file}; write path/to/file.py:function, as seen from prefect.yaml"
+            raise SourceError(message)
+        return _lookup(path, name.split("."), root, 0)
+    module, _, name = entrypoint.rpartition(".")
+    found = module_path(module, root) if module else None
+    if found is None:
+        message = (
+            f"there is no module '{module or entrypoint}' below the folder of prefect.yaml; write "
+            "package.module.function or path/to/file.py:function"
+        )
+        raise SourceError(message)
+    return _lookup(found, [name], root, 0)
+
+
+def _lookup(path: Path, names: list[str], root: Path, depth: int) -> FlowSource:
+    tree = parse(path)
+    body: list[ast.stmt] = tree.body
+    for outer in names[:-1]:
+        classes = [node for node in statements(body) if isinstance(node, ast.ClassDef) and node.name == outer]
+        if not classes:
+            raise SourceError(_no_such(outer, path, root))
+        body = classes[-1].body
+    name = names[-1]
+    for node in reversed(list(statements(body))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
+            return FlowSource(path=path, root=root, function=node, decorator=_decorator(node, tree, path, root))
+        if isinstance(node, ast.ImportFrom) and depth < _DEEPEST:
+            for alias in node.names:
+                source = imported_from(node, path, root)
+                if (alias.asname or alias.name) == name and source is not None:
+                    return _lookup(source, [alias.name], root, depth + 1)
+        if isinstance(node, ast.Assign) and name in _targets(node):
+            message = (
+                f"{_shown(path, root)} makes '{name}' by an assignment, which can only be understood by running "
+                "it; name a function that is decorated with @flow"
+            )
+            raise SourceError(message)
+    raise SourceError(_no_such(name, path, root))
+
+
+def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield the statements of a module or class, those inside if and try included."""
+    for node in body:
+        yield node
+        if isinstance(node, ast.If):
+            yield from statements(node.body + node.orelse)
+        elif isinstance(node, ast.Try):
+            yield from statements(node.body + [s for h in node.handlers for s in h.body] + node.orelse)
+
+
+def imported_from(node: ast.ImportFrom, path: Path, root: Path) -> Path | None:
+    """Return the file below `root` that a `from ... import` reads, or None when it is somewhere else."""
+    module = node.module or ""
+    if node.level:
+        package = path.parent
+        for _ in range(node.level - 1):
+            package = package.parent
+        return module_path(module, package) if module else module_path("__init__", package)
+    return module_path(module, root)
+
+
+def _decorator(function: Function, tree: ast.Module, path: Path, root: Path) -> ast.expr:
+    names, modules = _flow_names(tree)
+    for decorator in function.decorator_list:
+        called = decorator.func if isinstance(decorator, ast.Call) else decorator
+        if isinstance(called, ast.Name) and called.id in names:
+            return decorator
+        if (
+            isinstance(called, ast.Attribute)
+            and called.attr == "flow"
+            and isinstance(called.value, ast.Name)
+            and called.value.id in modules
+        ):
+            return decorator
+    message = f"'{function.name}' in {_shown(path, root)} is no flow; decorate it with @flow from prefect"
+    raise SourceError(message)
+
+
+def _flow_names(tree: ast.Module) -> tuple[set[str], set[str]]:
+    """Return the names that stand for `prefect.flow` and for `prefect` in a module."""
+    names: set[str] = set()
+    modules: set[str] = set()
+    for node in statements(tree.body):
+        if isinstance(node, ast.ImportFrom) and node.module in ("prefect", "prefect.flows"):
+            names |= {alias.asname or alias.name for alias in node.names if alias.name == "flow"}
+        if isinstance(node, ast.Import):
+            modules |= {alias.asname or alias.name for alias in node.names if alias.name == "prefect"}
+    return names, modules
+
+
+def _targets(node: ast.Assign) -> set[str]:
+    return {target.id for target in node.targets if isinstance(target, ast.Name)}
+
+
+def _no_such(name: str, path: Path, root: Path) -> str:
+    return f"there is no '{name}' in {_shown(path, root)}; name a function that is decorated with @flow"
+
+
+def _shown(path: Path, root: Path) -> str:
+    return str(path.relative_to(root)) if path.is_relative_to(root) else path.name
