@@ -71,7 +71,7 @@ class Api:
         if status not in (200, 201):
             raise Problem(
                 f"The API server refuses {manifest['kind']} {manifest['metadata']['name']} (HTTP {status})",
-                cure="Start from an empty cluster with `python -m tools.cluster purge`, which removes all that is in it",
+                cure="`python -m tools.cluster purge` makes the next start an empty one",
                 detail=body,
             )
 

@@ -15,7 +15,7 @@ NEEDED = ("cpu", "memory", "pids")
 
 
 def mounted(mounts: str) -> dict[Path, str]:
-    """Where control groups are mounted, out of /proc/mounts, and the mount's options ("*" for version 2)."""
+    """Read where control groups are mounted, and the options of each mount ("*" for version 2)."""
     lines = [line.split(" ") for line in mounts.splitlines()]
     return {
         Path(fields[1]): fields[3] if fields[2] == "cgroup" else "*"
@@ -25,7 +25,7 @@ def mounted(mounts: str) -> dict[Path, str]:
 
 
 def in_use(found: dict[Path, str]) -> dict[Path, str]:
-    """The hierarchies that kubelet works with: on a machine that mixes both versions that is version 1."""
+    """Choose the hierarchies that kubelet works with: version 1 on a machine that mixes both."""
     v1 = {place: options for place, options in found.items() if options != "*"}
     return v1 or found
 

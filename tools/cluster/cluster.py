@@ -152,7 +152,7 @@ class LocalCluster:
             return self._access(built["debian-python"])
 
     def down(self, *, purge: bool = False) -> None:
-        """Take the cluster down: pods, processes, and what they made on this machine. Nothing happens to one that is down.
+        """Take the cluster down: pods, processes, and what they made on this machine. One that is down is left alone.
 
         Args:
             purge: also forget its objects, volumes, images and certificates.

@@ -57,7 +57,7 @@ def noted() -> list[Attachment]:
 
 
 def of_network(entries: Iterable[Attachment], network: str) -> list[Attachment]:
-    """The attachments to one network, and the loopback interfaces of the same pods."""
+    """Pick the attachments to one network, and the loopback interfaces of the same pods."""
     everything = list(entries)
     containers = {entry.container for entry in everything if entry.network == network}
     return [

@@ -91,7 +91,7 @@ def accepts(path: Path) -> bool:
 
 
 def cri_loaded(place: Layout) -> bool:
-    """Whether containerd has its CRI plugin: one that failed to load is a line in the log and a node that stays unready."""
+    """Whether containerd has its CRI plugin: it starts without, and the node would stay unready."""
     if not accepts(place.containerd_socket):
         return False
     # A zero exit status stands for an answer, and "ok" in the last column for a plugin that works.

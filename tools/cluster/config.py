@@ -14,7 +14,7 @@ BUILDER = "local"
 
 
 def kubeconfig(place: Layout, user: str) -> str:
-    """A kubeconfig for the certificate `user`."""
+    """Let the holder of the certificate `user` speak to the API server."""
     return json.dumps(
         {
             "apiVersion": "v1",
@@ -116,7 +116,7 @@ def registry_hosts() -> str:
 
 
 def network(place: Layout) -> str:
-    """The pods' network: a pair of interfaces and a route for each pod; masquerading is one rule of ours for all."""
+    """Give each pod a pair of interfaces and a route; masquerading is one rule of ours for all."""
     return _json(
         {
             "cniVersion": "0.4.0",
@@ -244,7 +244,7 @@ def corefile(place: Layout, *, resolver: bool) -> str:
 
 
 def buildx_builder(place: Layout) -> str:
-    """The builder `BUILDER` in the way buildx keeps one: our buildkitd through the driver `remote`."""
+    """Define the builder `BUILDER` in the way buildx keeps one: our buildkitd through the driver `remote`."""
     node = {
         "Name": f"{BUILDER}0",
         "Endpoint": place.buildkit_address,

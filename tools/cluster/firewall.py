@@ -18,7 +18,7 @@ PORTMAP_PREFIX = "CNI-HOSTPORT-"
 
 
 def own_rules(chain: str) -> str:
-    """What the pods need, as input of `iptables-restore --noflush`: chains of ours and one jump to each.
+    """Write what the pods need as input of `iptables-restore --noflush`: chains of ours and the jumps to them.
 
     Policies of the machine stay as they are; a Docker engine or a firewall may well drop what it does not know.
     """
@@ -92,7 +92,7 @@ def tables(save: str) -> dict[str, tuple[list[str], list[Rule]]]:
 
 
 def removal(save: str, *, tag: str, proxy: bool, portmap: bool) -> str:
-    """The input of `iptables-restore --noflush` that takes away the cluster's chains and rules, or nothing.
+    """Write the input of `iptables-restore --noflush` that takes away the cluster's chains and rules, or nothing.
 
     Args:
         save: output of `iptables-save` (or `ip6tables-save`).

@@ -29,21 +29,13 @@ DEBIAN = "bookworm"
 PACKAGES = ("ca-certificates", "python3", "python3-venv")
 """What the base image holds beyond Debian's minimum."""
 MIRROR = "EPHEMERAL_DASK_DEBIAN_MIRROR"
-"""Environment variable: the Debian mirror to build the base image from, where debootstrap's own default is out of reach."""
+"""Environment variable: the Debian mirror for the base image, where debootstrap's own default is out of reach."""
 PAUSE_COMMAND = ["/busybox", "sleep", "infinity"]
 RECIPE = 1
 """Part of the key of every image: raise it when the way of making one changes."""
 UNWANTED = (
-    "dev",
-    "proc",
-    "sys",
-    "run",
-    "tmp",
-    "var/cache/apt",
-    "var/lib/apt/lists",
-    "var/log",
-    "usr/share/doc",
-    "usr/share/man",
+    *("dev", "proc", "sys", "run", "tmp", "var/cache/apt", "var/lib/apt/lists", "var/log"),
+    *("usr/share/doc", "usr/share/man"),
 )
 """Folders of a fresh Debian whose content no container needs."""
 
@@ -172,7 +164,7 @@ def fill_pause(root: Path) -> None:
 
 
 def catalogue() -> dict[str, Image]:
-    """The images by name. Busybox counts by its content, so that an update of the package makes new ones."""
+    """List the images by name. Busybox counts by its content, so that an update of the package makes new ones."""
     box = hashlib.sha256(busybox().read_bytes()).hexdigest()
     path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     images = [
@@ -240,7 +232,7 @@ def pack(root: Path, folder: Path, config: dict[str, Any]) -> None:
 
 
 def ensure(image: Image, cache: Path) -> Built:
-    """The image out of the cache, made first when it is not there. Two who ask at once make it once.
+    """Take an image out of the cache, and make it first when it is not there. Two who ask at once make it once.
 
     Raises:
         Problem: see the image's `fill`.

@@ -12,7 +12,7 @@ POD_CIDR = "10.244.0.0/24"
 SERVICE_CIDR = "10.96.0.0/16"
 API_SERVICE_IP = "10.96.0.1"
 NODE_IP = "10.244.255.1"
-"""An address of our own on `lo`: the node keeps it when the machine changes its network, and no other machine can reach it."""
+"""An address of our own on `lo`: it stays when the machine changes its network, and no other machine can reach it."""
 NODE_NAME = "local"
 """Fixed, because volumes are tied to a node by name and a machine may be renamed."""
 CLUSTER_DOMAIN = "cluster.local"
@@ -110,11 +110,11 @@ class Layout:
         return self.run / "started"
 
     def pid_file(self, component: str) -> Path:
-        """The file that says which process a component is."""
+        """Name the file that says which process a component is."""
         return self.run / f"{component}.pid"
 
     def log(self, component: str) -> Path:
-        """The log of a component's present or last run."""
+        """Name the log of a component's present or last run."""
         return self.logs / f"{component}.log"
 
     @property

@@ -33,14 +33,15 @@ def end_pods(place: Layout, *, grace: float) -> None:
 
 def _all_ended(left: Iterable[Identity]) -> None:
     for one in left:
+        command = " ".join(process.command_line(one.pid)[:2])
         raise Problem(
-            f"Process {one.pid} ({' '.join(process.command_line(one.pid)[:2])}) of the local cluster does not end, even when killed",
+            f"Process {one.pid} ({command}) of the local cluster does not end, even when killed",
             cure="It waits for the kernel, often for a disk; if it stays, restart the machine",
         )
 
 
 def _end_marked(place: Layout) -> None:
-    """End what carries our mark and is in no pid file: shims of containers, and processes started by an up() that was killed."""
+    """End what carries our mark and is in no pid file: shims of containers, and what a killed up() had started."""
 
     def kill() -> bool:
         left = process.marked(str(place.root))

@@ -36,7 +36,7 @@ class Listener:
 
 
 def parse_listeners(text: str, *, udp: bool) -> list[Listener]:
-    """Listening sockets out of /proc/net/{tcp,tcp6,udp,udp6}."""
+    """Read the listening sockets out of /proc/net/{tcp,tcp6,udp,udp6}."""
     state = "07" if udp else "0A"
     found = []
     for line in text.splitlines()[1:]:
@@ -117,7 +117,7 @@ def ip_json(*arguments: str) -> str:
 
 
 def node_programs(but: Iterable[int]) -> list[tuple[int, str]]:
-    """Running kubelets, kube-proxies and the like, except those processes (pids)."""
+    """Find running kubelets, kube-proxies and the like, except those processes (pids)."""
     ours = set(but)
     found = []
     for entry in Path("/proc").iterdir():

@@ -19,12 +19,12 @@ def parse(text: str) -> list[Path]:
 
 
 def below(folder: Path, points: Iterable[Path]) -> list[Path]:
-    """The mount points at or below a folder, last mounted first: the order in which they come off."""
+    """Pick the mount points at or below a folder, last mounted first: the order in which they come off."""
     return [point for point in reversed(list(points)) if point == folder or folder in point.parents]
 
 
 def current() -> list[Path]:
-    """The mount points of this machine."""
+    """Read the mount points of this machine."""
     return parse(Path("/proc/self/mounts").read_text())
 
 

@@ -1,4 +1,4 @@
-"""The distribution's packages that the cluster needs: installed when their programs are missing, their services never started."""
+"""The distribution's packages: installed when their programs are missing, their services never started."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ POLICY = Path("/usr/sbin/policy-rc.d")
 
 
 def missing() -> list[str]:
-    """Packages to install, each once."""
+    """List the packages to install, each once."""
     wanted = [package for program, package in PROGRAMS.items() if which(program) is None]
     if not (cni.PLUGINS / "ptp").exists():
         wanted.append("containernetworking-plugins")

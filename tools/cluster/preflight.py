@@ -24,7 +24,7 @@ LONGEST_SOCKET = 100
 
 
 def port_problem(port: Port, holder: str) -> Problem:
-    """The sentence about a port that is taken."""
+    """Say that a port is taken, and by whom."""
     kind = "UDP port" if port.udp else "Port"
     return Problem(
         f"{kind} {port.number} is needed by the local cluster's {port.owner} and is taken by {holder}",
@@ -129,7 +129,7 @@ def _others(place: Layout, ours: set[int]) -> Iterator[Problem]:
         )
     for pid, name in [] if theirs else machine.node_programs(ours):
         yield Problem(
-            f"A {name} that is not ours runs on this machine (process {pid}); two nodes on one machine fight over its network",
+            f"A {name} that is not ours runs here (process {pid}), and two nodes would fight over one network",
             cure="Stop that cluster first",
         )
 

@@ -23,7 +23,11 @@ MARK = "EPHEMERAL_DASK_CLUSTER"
 class Identity:
     """One process, never to be mixed up with a later one of the same number.
 
-    `started` is in clock ticks since the machine's start (field 22 of /proc/PID/stat), `boot` tells that start from others.
+    Attributes:
+        pid: its number.
+        started: clock ticks between the machine's start and its own (field 22 of /proc/PID/stat).
+        boot: tells that start of the machine from others.
+
     """
 
     pid: int
@@ -32,7 +36,7 @@ class Identity:
 
     @classmethod
     def of(cls, pid: int) -> Identity | None:
-        """The process that has this number now, or None; one that has ended but was not waited for counts as none."""
+        """Return the process that has this number now; one that has ended but was not waited for counts as none."""
         try:
             stat = Path(f"/proc/{pid}/stat").read_text()
         except (FileNotFoundError, ProcessLookupError):
@@ -77,12 +81,12 @@ def parse_stat(text: str) -> tuple[str, int]:
 
 
 def boot_id() -> str:
-    """What tells this start of the machine from every other."""
+    """Tell this start of the machine from every other."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def read_pid_file(path: Path) -> Identity | None:
-    """The process a pid file names, alive or not; None when there is no file or it is damaged."""
+    """Return the process that a pid file names, alive or not; None when there is no file or it is damaged."""
     try:
         return Identity(**json.loads(path.read_text()))
     except (FileNotFoundError, ValueError, TypeError):
@@ -96,7 +100,7 @@ def rotate(log: Path) -> None:
 
 
 def tail(log: Path, lines: int = 12) -> str:
-    """The last lines of a log, or nothing."""
+    """Return the last lines of a log, or nothing."""
     try:
         return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
     except FileNotFoundError:
@@ -149,7 +153,7 @@ def stop(processes: Iterable[Identity], *, grace: float) -> list[Identity]:
 
 
 def marked(mark: str | None = None) -> dict[Identity, str]:
-    """Processes of local clusters and the cluster folder each belongs to; only those of `mark` when given."""
+    """Find processes of local clusters and the folder each belongs to; only those of `mark` when given."""
     found: dict[Identity, str] = {}
     prefix = f"{MARK}=".encode()
     for entry in Path("/proc").iterdir():

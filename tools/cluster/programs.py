@@ -43,7 +43,7 @@ def find(folders: Iterable[Path]) -> dict[str, Path]:
                 found[name] = (folder / name).resolve()
     if missing := [name for name in BUILT if name not in found]:
         raise Problem(
-            f"{', '.join(missing)} of the local cluster is in none of the folders {', '.join(map(str, places)) or '(none)'}",
+            f"None of the folders {', '.join(map(str, places)) or '(none)'} has {', '.join(missing)}",
             cure=f"Name the folders that have it in {FOLDERS}, or leave that variable unset to have it built",
         )
     return found
@@ -69,7 +69,7 @@ def search_path() -> str:
 
 
 def which(program: str) -> str | None:
-    """The path of a program of the machine, or None."""
+    """Find a program of the machine."""
     return shutil.which(program, path=search_path())
 
 

@@ -18,12 +18,12 @@ _LABELS = {"app.kubernetes.io/name": ACCOUNT, "app.kubernetes.io/managed-by": "l
 
 
 def provisioner_config(volumes: Path) -> str:
-    """The provisioner's configuration file: all volumes of the node in one folder."""
+    """Configure the provisioner: all volumes of the node in one folder."""
     return json.dumps({"nodePathMap": [{"node": NODE_NAME, "paths": [str(volumes)]}]}, indent=2)
 
 
 def helper_pod(image: str) -> str:
-    """The pod that makes or removes a volume's folder; the provisioner adds its command and its mounts."""
+    """Describe the pod that makes or removes a volume's folder; the provisioner adds its command and its mounts."""
     return json.dumps(
         {
             "apiVersion": "v1",
@@ -41,7 +41,7 @@ def helper_pod(image: str) -> str:
 
 
 def manifests() -> list[tuple[str, dict[str, Any]]]:
-    """What the provisioner needs in the cluster: (API path, object), in order."""
+    """List what the provisioner needs in the cluster: (API path, object), in order."""
     meta = {"namespace": NAMESPACE, "labels": _LABELS}
     return [
         (

@@ -1,0 +1,384 @@
+"""The local cluster for real: processes, pods, volumes, and what is left on the machine afterwards.
+
+These tests take clusters down and kill them, so they have one of their own, in a state folder of their own. Two
+clusters cannot share a machine: while another one runs, these tests fail and say which.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools import paths
+from tools.cluster import Access, Layout, LocalCluster, firewall, imprint, process, programs, supervise
+from tools.cluster.api import Api
+from tools.cluster.layout import REGISTRY, REGISTRY_PORT
+from tools.cluster.wait import until
+from tools.errors import Problem
+
+GIB = 1 << 30
+NAMESPACE = "volumes"
+
+RESTRICTED = {
+    "runAsNonRoot": True,
+    "runAsUser": 1000,
+    "runAsGroup": 1000,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+LOCKED_DOWN = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a cluster could leave behind."""
+
+    links: frozenset[str]
+    addresses: frozenset[str]
+    namespaces: str
+    mounts: tuple[str, ...]
+    rules: Mapping[str, Mapping[str, Any]]
+    groups: frozenset[str]
+    settings: Mapping[str, str]
+    folders: frozenset[str]
+
+    @classmethod
+    def now(cls) -> Machine:
+        def ip(*words: str) -> str:
+            return subprocess.run(["ip", *words], capture_output=True, text=True, check=True).stdout
+
+        rules = {}
+        for family in firewall.FAMILIES:
+            # iptables-nft shows its built-in chains once somebody has used a table: only rules and own chains count.
+            for table, (chains, lines) in firewall.tables(firewall.save(family)).items():
+                own = sorted(chain for chain in chains if not chain.isupper() or "-" in chain)
+                if own or lines:
+                    rules[f"{family} {table}"] = {"chains": own, "rules": [line.line for line in lines]}
+        links = json.loads(ip("-json", "link"))
+        return cls(
+            links=frozenset(link["ifname"] for link in links),
+            addresses=frozenset(re.findall(r"inet6? (\S+)", ip("address"))),
+            namespaces=ip("netns"),
+            mounts=tuple(line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()),
+            rules=rules,
+            groups=frozenset(str(folder) for folder in Path("/sys/fs/cgroup").glob("*/ephemeral-dask-*"))
+            | frozenset(str(folder) for folder in Path("/sys/fs/cgroup").glob("ephemeral-dask-*")),
+            settings={name: Path("/proc/sys", name).read_text() for name in imprint.SETTINGS},
+            folders=frozenset(str(folder) for folder in imprint.FOLDERS if folder.exists()),
+        )
+
+
+@dataclass
+class Stage:
+    """The cluster under test, and how the machine was before it."""
+
+    cluster: LocalCluster
+    before: Machine
+    access: Access
+
+    def kubectl(self, *words: str, given: Any = None) -> str:
+        result = subprocess.run(
+            ["kubectl", "--kubeconfig", str(self.access.kubeconfig), *words],
+            input=json.dumps(given) if given else None,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    def wait_for(self, pod: str, *, phase: str, seconds: int = 60) -> None:
+        self.kubectl(
+            "wait", "-n", NAMESPACE, f"pod/{pod}", f"--for=jsonpath={{.status.phase}}={phase}", f"--timeout={seconds}s"
+        )
+
+    def restart_with(self, access: Access) -> None:
+        self.access = access
+
+    def pids(self) -> dict[str, int | None]:
+        return {one.name: one.pid for one in self.cluster.status()}
+
+
+def _pod(name: str, script: str, *, image: str = "busybox", claim: str | None = None) -> dict[str, Any]:
+    """A pod as the strictest profile wants it."""
+    mounts = [{"name": "data", "mountPath": "/data"}] if claim else []
+    volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}] if claim else []
+    container = {
+        "name": "main",
+        "image": f"{REGISTRY}/{image}:latest" if "/" not in image else image,
+        "command": ["/bin/sh", "-c", script],
+        "securityContext": LOCKED_DOWN,
+        "volumeMounts": mounts,
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": NAMESPACE, "labels": {"app": name}},
+        "spec": {
+            "restartPolicy": "Always" if claim else "Never",
+            "terminationGracePeriodSeconds": 1,
+            "securityContext": RESTRICTED,
+            "containers": [container],
+            "volumes": volumes,
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def place() -> Layout:
+    # Always the same folder: what a run of these tests leaves when it is killed, the next one sweeps.
+    return Layout(root=paths.state_dir().with_name(f"{paths.state_dir().name}-e2e") / "cluster")
+
+
+@pytest.fixture(scope="module")
+def binaries() -> Mapping[str, Path]:
+    return programs.built()
+
+
+@pytest.fixture(scope="module")
+def stage(place: Layout, binaries: Mapping[str, Path]) -> Iterator[Stage]:
+    cluster = LocalCluster(place, binaries=binaries)
+    if found := cluster.preflight():
+        pytest.fail("these tests need the machine for a cluster of their own:\n" + "\n".join(map(str, found)))
+    cluster.down(purge=True)
+    before = Machine.now()
+    access = cluster.up()
+    try:
+        stage = Stage(cluster, before, access)
+        profile = {"pod-security.kubernetes.io/enforce": "restricted"}
+        metadata = {"name": NAMESPACE, "labels": profile}
+        stage.kubectl("create", "-f", "-", given={"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        yield stage
+    finally:
+        cluster.down(purge=True)
+
+
+def test_preflight_names_the_program_that_holds_a_port_and_changes_nothing(
+    place: Layout, binaries: Mapping[str, Path]
+) -> None:
+    if process.marked():
+        pytest.fail(f"a local cluster runs already, from {set(process.marked().values())}: take it down first")
+    before = Machine.now()
+    with socket.create_server((REGISTRY_PORT.address, REGISTRY_PORT.number)):
+        found = LocalCluster(place, binaries=binaries).preflight()
+        with pytest.raises(Problem, match=r"Port 5001 .* registry"):
+            LocalCluster(place, binaries=binaries).up()
+    assert [problem.what for problem in found if str(os.getpid()) in problem.what and "5001" in problem.what]
+    assert Machine.now() == before
+
+
+def test_a_component_that_ends_during_the_start_is_named_with_its_last_words_and_nothing_stays(
+    place: Layout, binaries: Mapping[str, Path], tmp_path: Path
+) -> None:
+    broken = tmp_path / "kube-apiserver"
+    broken.write_text("#!/bin/sh\necho the dog ate my certificates\nexit 3\n")
+    broken.chmod(0o755)
+    before = Machine.now()
+    started = time.monotonic()
+    with pytest.raises(Problem, match="kube-apiserver ended while the cluster was starting") as raised:
+        LocalCluster(place, binaries={**binaries, "kube-apiserver": broken}).up()
+    assert "the dog ate my certificates" in str(raised.value)
+    assert time.monotonic() - started < supervise.DEADLINE / 4
+    assert Machine.now() == before
+    assert not process.marked(str(place.root))
+
+
+def test_a_second_up_answers_soon_and_touches_nothing(stage: Stage) -> None:
+    place = stage.cluster.place
+
+    def files() -> dict[str, int]:
+        told = [*place.config.rglob("*"), *place.pki.rglob("*"), *place.run.rglob("*"), place.kubeconfig]
+        return {str(path): path.stat().st_mtime_ns for path in told}
+
+    before, pids = files(), stage.pids()
+    started = time.monotonic()
+    assert stage.cluster.up() == stage.access
+    assert time.monotonic() - started < 3
+    assert (files(), stage.pids()) == (before, pids)
+
+
+def test_two_simultaneous_ups_bring_up_one_cluster(stage: Stage) -> None:
+    pids = stage.pids()
+    answers: list[Access] = []
+    threads = [threading.Thread(target=lambda: answers.append(stage.cluster.up())) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [stage.access] * 3
+    assert stage.pids() == pids
+
+
+def test_every_key_is_readable_by_its_owner_only(stage: Stage) -> None:
+    keys = list(stage.cluster.place.pki.glob("*.key"))
+    assert keys
+    assert {oct(key.stat().st_mode & 0o777) for key in keys} == {"0o600"}
+
+
+def test_the_control_plane_stays_below_its_memory_bound(stage: Stage) -> None:
+    assert 0.2 * GIB < stage.cluster.control_plane_memory() < 1.2 * GIB
+
+
+def test_a_pod_of_the_restricted_profile_runs_and_finds_services_by_name(stage: Stage) -> None:
+    stage.kubectl("apply", "-f", "-", given=_pod("web", "httpd -f -p 8080 -h /etc"))
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web", "namespace": NAMESPACE},
+        "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]},
+    }
+    stage.kubectl("apply", "-f", "-", given=service)
+    stage.wait_for("web", phase="Running")
+    script = (
+        f"until wget -q -O - http://web.{NAMESPACE}.svc.cluster.local/group; do usleep 100000; done; "
+        "nslookup kubernetes.default.svc.cluster.local; id -u; touch /no 2>&1 || echo read-only"
+    )
+    stage.kubectl("apply", "-f", "-", given=_pod("client", script))
+    stage.wait_for("client", phase="Succeeded")
+    said = stage.kubectl("logs", "-n", NAMESPACE, "client")
+    for expected in ("nogroup", "10.96.0.1", "1000\n", "read-only"):
+        assert expected in said
+
+
+def test_an_image_built_on_the_base_image_is_pushed_and_runs_by_digest(
+    stage: Stage, binaries: Mapping[str, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "Dockerfile").write_text(
+        f'FROM {stage.access.base_image}\nRUN ["python3", "-c", "open(\'/made\', \'w\')"]\n'
+    )
+    metadata = tmp_path / "metadata.json"
+    subprocess.run(
+        [
+            *(str(binaries["buildkitd"].with_name("buildctl")), "--addr", stage.access.buildkit, "build"),
+            *("--frontend", "dockerfile.v0", "--local", f"context={tmp_path}", "--local", f"dockerfile={tmp_path}"),
+            *("--output", f"type=image,name={stage.access.registry}/made:1,push=true"),
+            *("--metadata-file", str(metadata)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    digest = json.loads(metadata.read_text())["containerimage.digest"]
+    pod = _pod("made", "ls /made && python3 --version", image=f"{stage.access.registry}/made@{digest}")
+    stage.kubectl("apply", "-f", "-", given=pod)
+    stage.wait_for("made", phase="Succeeded")
+    assert "/made\nPython 3" in stage.kubectl("logs", "-n", NAMESPACE, "made")
+
+
+def test_the_builder_is_defined_where_docker_looks_for_it(stage: Stage) -> None:
+    defined = json.loads((stage.access.docker_config / "buildx" / "instances" / stage.access.buildx).read_text())
+    assert defined["Driver"] == "remote"
+    assert [node["Endpoint"] for node in defined["Nodes"]] == [stage.access.buildkit]
+
+
+def test_who_did_what_is_in_the_audit_log(stage: Stage) -> None:
+    log = stage.cluster.place.logs / "audit.log"
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    mine = [event for event in events if event.get("objectRef", {}).get("namespace") == NAMESPACE]
+    assert {event["level"] for event in mine} == {"Metadata"}
+    assert ("create", "kubernetes-admin") in {(event["verb"], event["user"]["username"]) for event in mine}
+
+
+def test_a_volume_survives_the_restart_of_its_pod(stage: Stage) -> None:
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data", "namespace": NAMESPACE},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
+    stage.kubectl("apply", "-f", "-", given=claim)
+    for _ in range(2):
+        stage.kubectl("apply", "-f", "-", given=_pod("keeper", KEEPER, claim="data"))
+        stage.wait_for("keeper", phase="Running")
+        _grows(stage)
+        stage.kubectl("delete", "-n", NAMESPACE, "pod/keeper")
+    stage.kubectl("apply", "-f", "-", given=_pod("keeper", KEEPER, claim="data"))
+    stage.wait_for("keeper", phase="Running")
+    assert _grows(stage) >= 3
+
+
+# Number 1 of a container gets no signal that it has no handler for.
+KEEPER = "echo start >> /data/log; trap 'exit 0' TERM; sleep infinity & wait"
+
+
+def _grows(stage: Stage, above: int = 0) -> int:
+    """How often the keeper has started, by its volume; more than `above`."""
+    count = 0
+
+    def counted() -> bool:
+        nonlocal count
+        command = ["exec", "-n", NAMESPACE, "keeper", "--", "cat", "/data/log"]
+        try:
+            count = stage.kubectl(*command).count("start")
+        except AssertionError:
+            return False
+        return count > above
+
+    assert until(counted, seconds=60, interval=0.3)
+    return count
+
+
+def test_a_dead_component_is_named_and_the_next_up_cures_it(stage: Stage) -> None:
+    scheduler = supervise.running(stage.cluster.place)["kube-scheduler"]
+    scheduler.signal(signal.SIGKILL)
+    assert scheduler.wait(10)
+    assert [one.name for one in stage.cluster.status() if not one.alive] == ["kube-scheduler"]
+    with pytest.raises(Problem, match="kube-scheduler is not running"):
+        stage.cluster.info()
+    stage.restart_with(stage.cluster.up())
+    assert all(one.alive for one in stage.cluster.status())
+
+
+def test_what_is_left_of_a_killed_cluster_does_not_stop_the_next_one(stage: Stage) -> None:
+    starts = _grows(stage)
+    place = stage.cluster.place
+    for component in supervise.running(place).values():
+        component.signal(signal.SIGKILL)
+    assert until(lambda: not supervise.running(place), seconds=10)
+    # The pods, their mounts and their interfaces outlive the components, and a pid file may name a stranger.
+    assert [mount for mount in Machine.now().mounts if mount.startswith(str(place.root))]
+    stranger = process.Identity.of(os.getpid())
+    assert stranger
+    started = json.loads(place.pid_file("etcd").read_text())
+    place.pid_file("etcd").write_text(json.dumps(started | {"pid": stranger.pid}))
+    (place.run / "coredns.pid").write_text("not a pid file")
+    stage.restart_with(stage.cluster.up())
+    assert all(one.alive for one in stage.cluster.status())
+    assert _grows(stage, above=starts) > starts
+
+
+def test_down_takes_back_all_that_the_cluster_did_to_the_machine_and_keeps_its_data(stage: Stage) -> None:
+    starts = _grows(stage)
+    running = Machine.now()
+    assert running.links > stage.before.links
+    assert running.rules != stage.before.rules
+    stage.cluster.down()
+    assert Machine.now() == stage.before
+    assert not process.marked(str(stage.cluster.place.root))
+    stage.cluster.down()
+    assert Machine.now() == stage.before
+    began = time.monotonic()
+    stage.restart_with(stage.cluster.up())
+    assert time.monotonic() - began < 60
+    assert Api(stage.cluster.place.pki).get(f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims/data")
+    assert _grows(stage, above=starts) > starts
+
+
+def test_purge_leaves_neither_processes_nor_data(stage: Stage) -> None:
+    stage.cluster.down(purge=True)
+    assert Machine.now() == stage.before
+    assert not stage.cluster.place.root.exists()

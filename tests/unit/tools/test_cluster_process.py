@@ -1,0 +1,173 @@
+"""Processes, pid files and the order of starting."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from tools.cluster import Layout, files, process, supervise
+from tools.cluster.components import Component
+from tools.cluster.process import Identity
+from tools.cluster.wait import until
+from tools.errors import Problem
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Layout]:
+    place = Layout(root=tmp_path / "cluster", images=tmp_path / "images")
+    yield place
+    process.stop(process.marked(str(place.root)), grace=0)
+
+
+def sleeper(place: Layout, name: str = "sleeper") -> Identity:
+    return process.start(
+        ["sleep", "600"],
+        log=place.log(name),
+        pid_file=place.pid_file(name),
+        mark=str(place.root),
+        environment={"PATH": os.defpath},
+    )
+
+
+def test_a_started_process_has_a_session_and_a_log_of_its_own_and_carries_the_mark(place: Layout) -> None:
+    identity = sleeper(place)
+    assert os.getsid(identity.pid) == identity.pid
+    assert process.read_pid_file(place.pid_file("sleeper")) == identity
+    assert process.marked(str(place.root)) == {identity: str(place.root)}
+    assert place.log("sleeper").exists()
+
+
+def test_a_reused_pid_is_neither_taken_for_ours_nor_ended(place: Layout) -> None:
+    stranger = subprocess.Popen(["sleep", "600"])
+    try:
+        identity = Identity.of(stranger.pid)
+        assert identity
+        for other in (replace(identity, started=identity.started - 1), replace(identity, boot="another start")):
+            files.write(place.pid_file("etcd"), json.dumps(asdict(other)))
+            assert supervise.running(place) == {}
+            assert process.stop([other], grace=0) == []
+            other.signal(signal.SIGKILL)
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_a_process_that_ended_and_was_not_waited_for_is_not_alive(place: Layout) -> None:
+    identity = sleeper(place)
+    identity.signal(signal.SIGKILL)
+    assert identity.wait(10)
+    assert not identity.alive()
+
+
+def test_a_process_that_ignores_the_request_is_made_to_end(place: Layout) -> None:
+    script = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
+    )
+    stubborn = process.start(
+        [sys.executable, "-c", script],
+        log=place.log("stubborn"),
+        pid_file=place.pid_file("stubborn"),
+        mark=str(place.root),
+        environment={},
+    )
+    assert until(lambda: "deaf" in process.tail(place.log("stubborn")), seconds=20)
+    assert process.stop([stubborn], grace=0.2) == []
+    assert not stubborn.alive()
+
+
+@pytest.mark.parametrize(
+    "content", ["", "12", "{}", '{"pid": 1}', "[]", '{"pid": 1, "started": 1, "boot": "x", "more": 1}']
+)
+def test_a_damaged_pid_file_names_nobody(tmp_path: Path, content: str) -> None:
+    (tmp_path / "etcd.pid").write_text(content)
+    assert process.read_pid_file(tmp_path / "etcd.pid") is None
+
+
+def test_the_start_time_is_read_behind_a_name_with_blanks_and_parentheses() -> None:
+    fields = ["S", *["0"] * 18, "4711", *["0"] * 30]
+    assert process.parse_stat(f"12 (a) b (c)) {' '.join(fields)}\n") == ("S", 4711)
+
+
+def test_the_last_log_is_kept_when_a_new_one_begins(place: Layout) -> None:
+    place.logs.mkdir(parents=True)
+    place.log("sleeper").write_text("what happened before")
+    sleeper(place)
+    assert (place.logs / "sleeper.log.1").read_text() == "what happened before"
+    assert place.log("sleeper").read_text() == ""
+
+
+# Order of starting.
+
+
+def component(
+    name: str, script: str = "sleep 600", *, after: tuple[str, ...] = (), ready: Callable[[], bool] = lambda: True
+) -> Component:
+    return Component(name, ("/bin/sh", "-c", script), ready, after)
+
+
+def test_a_component_starts_after_those_it_needs_are_ready(place: Layout) -> None:
+    def first_is_ready() -> bool:
+        assert supervise.alive(place, "second") is None
+        return (place.root / "open").exists()
+
+    opening = component("first", f"sleep 0.3; touch {place.root}/open; sleep 600", ready=first_is_ready)
+    supervise.start_all(place, [component("second", after=("first", "something that runs already")), opening], {})
+    assert set(supervise.running(place)) == {"first", "second"}
+
+
+def test_what_follows_a_component_is_done_before_others_build_on_it(place: Layout) -> None:
+    done: list[str] = []
+    second = component("second", after=("first",), ready=lambda: done == ["first"])
+    supervise.start_all(place, [component("first"), second], {"first": lambda: done.append("first")})
+    assert done == ["first"]
+
+
+def test_a_component_that_ends_is_noticed_at_once_and_its_last_words_are_shown(place: Layout) -> None:
+    waiting = component("etcd", ready=lambda: False)
+    ending = component("kubelet", "echo no cgroups here; exit 1", ready=lambda: False)
+    began = time.monotonic()
+    with pytest.raises(Problem, match="kubelet ended while the cluster was starting") as raised:
+        supervise.start_all(place, [waiting, ending], {}, seconds=60)
+    assert time.monotonic() - began < 5
+    assert "no cgroups here" in str(raised.value)
+    assert str(place.log("kubelet")) in str(raised.value)
+
+
+def test_a_component_that_ends_after_it_was_ready_is_noticed_while_others_start(place: Layout) -> None:
+    first = component("etcd", "sleep 0.3; echo disk full; exit 1")
+    second = component("kubelet", ready=lambda: False)
+    with pytest.raises(Problem, match="etcd ended") as raised:
+        supervise.start_all(place, [first, second], {}, seconds=60)
+    assert "disk full" in str(raised.value)
+
+
+def test_a_component_that_is_never_ready_is_named_after_its_time(place: Layout) -> None:
+    with pytest.raises(Problem, match="coredns was not ready within 1 s"):
+        supervise.start_all(place, [component("coredns", ready=lambda: False)], {}, seconds=1)
+
+
+def test_a_program_that_cannot_be_executed_is_a_sentence(place: Layout) -> None:
+    missing = Component("etcd", (str(place.root / "nowhere"),), lambda: True)
+    with pytest.raises(Problem, match="nowhere of the local cluster cannot be started: No such file"):
+        supervise.start_all(place, [missing], {})
+
+
+def test_the_status_tells_what_was_never_started_what_ended_and_what_does_not_answer(place: Layout) -> None:
+    one = component("etcd")
+    assert supervise.status(place, one).detail == "not started"
+    supervise.start_all(place, [component("etcd", "echo goodbye; sleep 600")], {})
+    assert supervise.status(place, one).alive
+    deaf = supervise.status(place, component("etcd", ready=lambda: False))
+    assert (deaf.alive, "does not answer" in deaf.detail) == (False, True)
+    assert until(lambda: "goodbye" in process.tail(place.log("etcd")), seconds=10)
+    process.stop(supervise.running(place).values(), grace=10)
+    ended = supervise.status(place, one)
+    assert (ended.alive, ended.detail) == (False, "ended; its last words: goodbye")
