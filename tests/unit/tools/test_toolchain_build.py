@@ -1,0 +1,288 @@
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import select
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tools.errors import Problem
+from tools.paths import ROOT
+from tools.toolchain.build import ensure
+from tools.toolchain.go import Go
+from tools.toolchain.group import Extract, Group, Module
+from tools.toolchain.store import Store, content
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+needs_go = pytest.mark.skipif(shutil.which("go") is None, reason="compiles a small Go program")
+
+FAKE_GO = """#!/bin/sh
+# Stands in for go: counts builds, and stops in the middle of one where the test made a gate.
+case "$1" in
+version) echo "go version ${FAKE_GO_VERSION:-go1.99.1} linux/amd64" ;;
+env) echo "{\\"GOCACHE\\": \\"$FAKE\\", \\"GOMODCACHE\\": \\"$FAKE\\"}" ;;
+build)
+    while [ "$1" != -o ]; do shift; done
+    echo built >> "$FAKE/builds"
+    if [ -e "$FAKE/error" ]; then cat "$FAKE/error" >&2; exit 1; fi
+    echo half > "$2"
+    if [ -p "$FAKE/gate" ]; then echo > "$FAKE/started"; read -r _ < "$FAKE/gate"; fi
+    echo whole > "$2"
+    ;;
+esac
+"""
+
+DRIVER = """
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tools.toolchain.build import ensure
+from tools.toolchain.group import Group, Module
+module = Module(folder=Path(sys.argv[1]), requires="example", programs={"hello": "."})
+group = Group(name="hello", version="1.0.0", modules=(module,), size_mib=1, cold_mib=1)
+print(ensure(["hello"], cache=Path(sys.argv[2]), groups={"hello": group})["hello"])
+"""
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "source"
+    (folder / "data").mkdir(parents=True)
+    (folder / "go.mod").write_text("module example\n\ngo 1.21\n")
+    (folder / "main.go").write_text(
+        "package main\n\n"
+        'import (\n\t_ "embed"\n\t"fmt"\n)\n\n'
+        "var version string\n\n"
+        "//go:embed schema.txt\nvar schema string\n\n"
+        "func main() { fmt.Print(version, schema) }\n"
+    )
+    (folder / "data" / "data.go").write_text("package data\n")
+    (folder / "data" / "schema.txt").write_text(" and a schema")
+    (folder / "data" / "helper").write_text("#!/bin/sh\necho helped\n")
+    return folder
+
+
+@pytest.fixture
+def group(source: Path) -> Group:
+    module = Module(
+        folder=source,
+        requires="example",
+        programs={"hello": "."},
+        variables={"main.version": "1.0.0"},
+        embeds=(Extract(package="example/data", path="data/schema.txt"),),
+        scripts=(Extract(package="example/data", path="data/helper"),),
+    )
+    return Group(name="hello", version="1.0.0", modules=(module,), size_mib=1, cold_mib=1)
+
+
+@pytest.fixture
+def plain(source: Path) -> Group:
+    module = Module(folder=source, requires="example", programs={"hello": "."})
+    return Group(name="hello", version="1.0.0", modules=(module,), size_mib=1, cold_mib=1)
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "fake"
+    folder.mkdir()
+    go = folder / "go"
+    go.write_text(FAKE_GO)
+    go.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.defpath}")
+    monkeypatch.setenv("FAKE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def start(source: Path, tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
+    """Start a process that wants the plain group; what still runs at the end of the test is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def one() -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", DRIVER, str(source), str(tmp_path / "cache")]
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True)
+        started.append(process)
+        return process
+
+    yield one
+    for process in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def close_gate(fake: Path) -> int:
+    """Stop the next build half-way; the descriptor becomes readable when it has got there."""
+    os.mkfifo(fake / "gate")
+    os.mkfifo(fake / "started")
+    return os.open(fake / "started", os.O_RDWR)
+
+
+def await_half_a_build(started: int) -> None:
+    assert select.select([started], [], [], 60)[0], "no build has started"
+
+
+def builds(fake: Path) -> int:
+    return len((fake / "builds").read_text().splitlines())
+
+
+def contents(cache: Path) -> set[str]:
+    return {path.name for path in (cache / "tools").iterdir()}
+
+
+@needs_go
+def test_a_build_yields_programs_with_their_version_embedded_files_and_scripts(group: Group, tmp_path: Path) -> None:
+    folder = ensure(["hello"], cache=tmp_path / "cache", groups={"hello": group})["hello"]
+    assert subprocess.check_output([folder / "hello"], text=True) == "1.0.0 and a schema"
+    assert subprocess.check_output([folder / "helper"], text=True) == "helped\n"
+    assert {path.name for path in folder.iterdir()} == {"hello", "helper"}
+    assert {path.name for path in folder.parent.iterdir()} == {"bin"}
+
+
+@needs_go
+def test_the_persons_own_go_settings_do_not_change_what_is_built(
+    group: Group, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOFLAGS", "-mod=vendor -tags=none")
+    monkeypatch.setenv("GOOS", "plan9")
+    monkeypatch.setenv("GOWORK", str(tmp_path / "go.work"))
+    monkeypatch.setenv("GO111MODULE", "off")
+    folder = ensure(["hello"], cache=tmp_path / "cache", groups={"hello": group})["hello"]
+    assert subprocess.check_output([folder / "hello"], text=True) == "1.0.0 and a schema"
+
+
+@needs_go
+def test_a_build_changes_nothing_in_the_folder_it_compiles(group: Group, source: Path, tmp_path: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in source.rglob("*")}
+    ensure(["hello"], cache=tmp_path / "cache", groups={"hello": group})
+    assert {path: path.stat().st_mtime_ns for path in source.rglob("*")} == before
+
+
+def test_what_is_there_is_not_built_again(plain: Group, fake: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        ensure(["hello"], cache=tmp_path / "cache", groups={"hello": plain})
+    assert builds(fake) == 1
+
+
+def test_a_deleted_program_is_built_again(plain: Group, fake: Path, tmp_path: Path) -> None:
+    folder = ensure(["hello"], cache=tmp_path / "cache", groups={"hello": plain})["hello"]
+    (folder / "hello").unlink()
+    assert ensure(["hello"], cache=tmp_path / "cache", groups={"hello": plain})["hello"] == folder
+    assert (folder / "hello").read_text() == "whole\n"
+    assert builds(fake) == 2
+
+
+def test_what_is_there_needs_no_go(plain: Group, fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = ensure(["hello"], cache=tmp_path / "cache", groups={"hello": plain})
+    (fake / "go").unlink()
+    monkeypatch.setenv("PATH", str(fake))
+    assert ensure(["hello"], cache=tmp_path / "cache", groups={"hello": plain}) == built
+
+
+def test_another_go_builds_into_another_folder(
+    plain: Group, fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = ensure(["hello"], cache=tmp_path / "cache", groups={"hello": plain})["hello"]
+    monkeypatch.setenv("FAKE_GO_VERSION", "go1.99.2")
+    second = ensure(["hello"], cache=tmp_path / "cache", groups={"hello": plain})["hello"]
+    assert first != second
+    assert builds(fake) == 2
+
+
+def test_a_failed_build_leaves_nothing_but_its_log(plain: Group, fake: Path, tmp_path: Path) -> None:
+    (fake / "error").write_text("main.go:1: nonsense\n")
+    with pytest.raises(Problem) as caught:
+        ensure(["hello"], cache=tmp_path / "cache", groups={"hello": plain})
+    assert contents(tmp_path / "cache") == {"logs", "hello.lock"}
+    log = tmp_path / "cache" / "tools" / "logs" / "hello.log"
+    assert log.read_text().endswith("main.go:1: nonsense\n")
+    assert "hello 1.0.0" in caught.value.what
+    assert caught.value.cure
+    assert "main.go:1: nonsense" in caught.value.detail
+    assert str(log) in caught.value.detail
+
+
+def test_an_interrupted_build_leaves_nothing_half_written(
+    start: Callable[[], subprocess.Popen[str]], plain: Group, fake: Path, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    started = close_gate(fake)
+    process = start()
+    await_half_a_build(started)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    finished = Store.under(cache).folder(plain, Go(executable="go", version="go1.99.1"))
+    assert not finished.exists()
+    assert any(name.startswith(".hello~") for name in contents(cache))
+
+    (fake / "gate").unlink()
+    folder = ensure(["hello"], cache=cache, groups={"hello": plain})["hello"]
+    assert folder == finished / "bin"
+    assert (folder / "hello").read_text() == "whole\n"
+    assert contents(cache) == {"logs", "hello.lock", finished.name}
+
+
+def test_of_two_processes_one_builds_and_the_other_waits_for_it(
+    start: Callable[[], subprocess.Popen[str]], fake: Path
+) -> None:
+    started = close_gate(fake)
+    first = start()
+    await_half_a_build(started)
+    second = start()
+    assert second.stderr is not None
+    waiting = next(line for line in second.stderr if "waiting" in line)
+    (fake / "gate").write_text("go on\n")
+    outputs = [process.communicate()[0] for process in (first, second)]
+    assert f"waiting for process {first.pid}, which builds hello 1.0.0" in waiting
+    assert outputs[0] == outputs[1]
+    assert outputs[0].strip().endswith("/bin")
+    assert builds(fake) == 1
+
+
+def test_groups_do_not_clear_each_others_unfinished_work(plain: Group, fake: Path, tmp_path: Path) -> None:
+    del fake
+    other = tmp_path / "cache" / "tools" / ".hello-world~unfinished"
+    other.mkdir(parents=True)
+    ensure(["hello"], cache=tmp_path / "cache", groups={"hello": plain})
+    assert other.is_dir()
+
+
+def test_the_key_changes_with_everything_that_determines_the_result(group: Group, source: Path) -> None:
+    module = group.modules[0]
+    changed = [
+        dataclasses.replace(module, programs={"hello": "./cmd"}),
+        dataclasses.replace(module, programs={"greet": "."}),
+        dataclasses.replace(module, variables={"main.version": "1.0.1"}),
+        dataclasses.replace(module, embeds=()),
+        dataclasses.replace(module, scripts=()),
+    ]
+    keys = [content(group), *(content(dataclasses.replace(group, modules=(each,))) for each in changed)]
+    for file in ("go.sum", "go.mod", "main.go", "data/data.go"):
+        with (source / file).open("a") as appended:
+            appended.write("\n")
+        keys.append(content(group))
+    assert len(set(keys)) == len(keys)
+
+
+def test_the_key_is_the_same_in_every_clone(group: Group, source: Path, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    shutil.copytree(source, clone, copy_function=shutil.copyfile)
+    moved = dataclasses.replace(group.modules[0], folder=clone)
+    assert content(dataclasses.replace(group, modules=(moved,))) == content(group)
+
+
+def test_a_finished_folder_can_be_read_by_other_users(plain: Group, fake: Path, tmp_path: Path) -> None:
+    del fake
+    folder = ensure(["hello"], cache=tmp_path / "cache", groups={"hello": plain})["hello"]
+    assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o755

@@ -1,0 +1,176 @@
+"""What can be built: the table of groups, each from Go modules pinned under `tools/gomod/`."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from tools.errors import Problem
+from tools.toolchain.group import Extract, Group, Module
+from tools.toolchain.pins import GOMOD, pinned, required
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+def select(names: Iterable[str], groups: Mapping[str, Group]) -> list[Group]:
+    """Return the named groups, in the table's order.
+
+    Raises:
+        Problem: a name is not in the table.
+
+    """
+    wanted = set(names)
+    if unknown := sorted(wanted - set(groups)):
+        raise Problem(f"There is no tool called {unknown[0]!r}", cure=f"Choose from {', '.join(groups)}")
+    return [group for name, group in groups.items() if name in wanted]
+
+
+_ENGINE = "github.com/pulumi/pulumi/pkg/v3"
+_SDK = "github.com/pulumi/pulumi/sdk/v3"
+_PULUMI = required(GOMOD / "pulumi", _ENGINE)
+_REPORTS_PULUMI = {f"{_SDK}/go/common/version.Version": f"v{_PULUMI}"}
+
+_KUBERNETES_PLUGIN = "github.com/pulumi/pulumi-kubernetes/provider/v4"
+# The module is a commit between two releases, so it cannot name its version: it takes that of the Python
+# package in use, because Pulumi looks for a plugin of exactly that version.
+_KUBERNETES_SDK = pinned("pulumi-kubernetes")
+
+_DOCKER_BUILD_PLUGIN = "github.com/pulumi/pulumi-docker-build"
+_DOCKER_BUILD = required(GOMOD / "docker-build-provider", _DOCKER_BUILD_PLUGIN)
+
+_KUBERNETES = required(GOMOD / "kubernetes", "k8s.io/kubernetes")
+_KUBERNETES_PROGRAMS = (
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+    "kubectl",
+)
+
+
+def _plain(name: str, requires: str, programs: Mapping[str, str], *, size_mib: int, cold_mib: int) -> Group:
+    """Make a group of one module; `programs` names executables and the place of their packages in it."""
+    module = Module(
+        folder=GOMOD / name,
+        requires=requires,
+        programs={program: f"{requires}{place}" for program, place in programs.items()},
+    )
+    version = required(GOMOD / name, requires)
+    return Group(name=name, version=version, modules=(module,), size_mib=size_mib, cold_mib=cold_mib)
+
+
+_ALL = (
+    Group(
+        name="pulumi",
+        version=_PULUMI,
+        # One folder for both: the engine warns about a language host that does not lie beside it, and the
+        # host does not start without its -exec script beside it.
+        modules=(
+            Module(
+                folder=GOMOD / "pulumi",
+                requires=_ENGINE,
+                programs={"pulumi": f"{_ENGINE}/cmd/pulumi"},
+                variables=_REPORTS_PULUMI,
+                scripts=(
+                    Extract(package=f"{_SDK}/go/common/version", path="python/cmd/pulumi-language-python-exec"),
+                    Extract(package=f"{_SDK}/go/common/version", path="python/dist/pulumi-resource-pulumi-python"),
+                ),
+            ),
+            # An old release of the SDK, the kind that still had the host in it: today's host has a module of
+            # its own, which is not to be had. It runs today's engine and SDK.
+            Module(
+                folder=GOMOD / "language-python",
+                requires=_SDK,
+                programs={"pulumi-language-python": f"{_SDK}/python/cmd/pulumi-language-python"},
+                variables=_REPORTS_PULUMI,
+            ),
+        ),
+        size_mib=130,
+        cold_mib=3000,
+    ),
+    Group(
+        name="kubernetes-provider",
+        version=_KUBERNETES_SDK,
+        modules=(
+            Module(
+                folder=GOMOD / "kubernetes-provider",
+                requires=_KUBERNETES_PLUGIN,
+                programs={"pulumi-resource-kubernetes": "."},
+                variables={f"{_KUBERNETES_PLUGIN}/pkg/version.Version": _KUBERNETES_SDK},
+                embeds=tuple(
+                    Extract(
+                        package=f"{_KUBERNETES_PLUGIN}/pkg/version",
+                        path=f"cmd/pulumi-resource-kubernetes/{name}",
+                    )
+                    for name in ("schema.json", "terraform-mapping.json")
+                ),
+            ),
+        ),
+        size_mib=310,
+        cold_mib=3000,
+    ),
+    Group(
+        name="docker-build-provider",
+        version=_DOCKER_BUILD,
+        modules=(
+            Module(
+                folder=GOMOD / "docker-build-provider",
+                requires=_DOCKER_BUILD_PLUGIN,
+                programs={
+                    "pulumi-resource-docker-build": (
+                        f"{_DOCKER_BUILD_PLUGIN}/provider/cmd/pulumi-resource-docker-build"
+                    )
+                },
+                variables={f"{_DOCKER_BUILD_PLUGIN}/provider.Version": _DOCKER_BUILD},
+            ),
+        ),
+        size_mib=85,
+        cold_mib=1500,
+    ),
+    Group(
+        name="kubernetes",
+        version=_KUBERNETES,
+        modules=(
+            Module(
+                folder=GOMOD / "kubernetes",
+                requires="k8s.io/kubernetes",
+                programs={name: f"k8s.io/kubernetes/cmd/{name}" for name in _KUBERNETES_PROGRAMS},
+                variables={
+                    "k8s.io/component-base/version.gitVersion": f"v{_KUBERNETES}",
+                    "k8s.io/component-base/version.gitMajor": _KUBERNETES.split(".")[0],
+                    "k8s.io/component-base/version.gitMinor": _KUBERNETES.split(".")[1],
+                    "k8s.io/component-base/version.gitTreeState": "clean",
+                },
+            ),
+        ),
+        size_mib=400,
+        cold_mib=2000,
+    ),
+    _plain("etcd", "go.etcd.io/etcd/server/v3", {"etcd": ""}, size_mib=25, cold_mib=300),
+    _plain("coredns", "github.com/coredns/coredns", {"coredns": ""}, size_mib=60, cold_mib=800),
+    _plain(
+        "buildkit",
+        "github.com/moby/buildkit",
+        {"buildkitd": "/cmd/buildkitd", "buildctl": "/cmd/buildctl"},
+        size_mib=80,
+        cold_mib=800,
+    ),
+    _plain(
+        "local-path-provisioner",
+        "github.com/rancher/local-path-provisioner",
+        {"local-path-provisioner": ""},
+        size_mib=35,
+        cold_mib=400,
+    ),
+)
+
+GROUPS: Mapping[str, Group] = MappingProxyType({group.name: group for group in _ALL})
+"""Every group by its name, in the order in which they are built."""
+
+PULUMI = ("pulumi", "kubernetes-provider", "docker-build-provider")
+"""What `pulumi up` needs."""
+
+LOCAL = tuple(GROUPS)
+"""What `pulumi up` on a local cluster needs."""

@@ -1,0 +1,58 @@
+"""Versions, read from where they are stated once: the go.mod files and pyproject.toml."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import TYPE_CHECKING
+
+from tools.paths import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GOMOD = ROOT / "tools" / "gomod"
+"""One folder for each module: go.mod and go.sum pin everything that is compiled."""
+
+
+def requirement(folder: Path, path: str) -> str | None:
+    """Return the version of the Go module `path` that a folder's go.mod requires, without its `v`, or None."""
+    text = (folder / "go.mod").read_text(encoding="utf-8")
+    found = re.search(rf"^(?:require )?\s*{re.escape(path)} v(\S+)", text, re.MULTILINE)
+    return found[1] if found else None
+
+
+def required(folder: Path, path: str) -> str:
+    """Return the version that `requirement` finds.
+
+    Raises:
+        LookupError: it requires none.
+
+    """
+    version = requirement(folder, path)
+    if version is None:
+        message = f"{folder.name}/go.mod requires no {path}"
+        raise LookupError(message)
+    return version
+
+
+def go_line(folder: Path) -> tuple[int, ...]:
+    """Return the `go` line of a folder's go.mod as numbers: no older Go compiles it."""
+    found = re.search(r"^go (\d+(?:\.\d+)+)", (folder / "go.mod").read_text(encoding="utf-8"), re.MULTILINE)
+    return tuple(map(int, found[1].split("."))) if found else (0,)
+
+
+def pinned(package: str) -> str:
+    """Return the version of a Python package that pyproject.toml pins.
+
+    Raises:
+        LookupError: it pins none.
+
+    """
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
+    for entry in (entry for group in groups.values() for entry in group if isinstance(entry, str)):
+        name, equals, version = entry.partition("==")
+        if equals and name == package:
+            return version
+    message = f"pyproject.toml pins no {package}"
+    raise LookupError(message)

@@ -1,0 +1,104 @@
+"""How one group is built: into a folder of its own beside the final one, renamed when it is whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from tools.toolchain.failure import problem
+from tools.toolchain.go import Go, environment
+from tools.toolchain.lock import locked
+from tools.toolchain.store import Store, complete
+
+if TYPE_CHECKING:
+    from tools.toolchain.group import Extract, Group, Module
+
+
+def make(group: Group, go: Go, store: Store) -> Path:
+    """Build the group unless another process has just done so, and return its finished folder.
+
+    Raises:
+        Problem: Go could not build it. Nothing is left but the log.
+
+    """
+    folder = store.folder(group, go)
+    with locked(store.root / f"{group.name}.lock", f"builds {group}"):
+        if complete(group, folder):
+            return folder
+        # Only the holder of the lock has such a folder, so any that lies here was left by a dead process.
+        for stale in store.root.glob(f".{group.name}~*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)  # incomplete: a person deleted from it
+        temporary = Path(tempfile.mkdtemp(prefix=f".{group.name}~", dir=store.root))
+        try:
+            _fill(temporary, group, go, store.log(group))
+            temporary.chmod(0o755)
+            temporary.rename(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _fill(temporary: Path, group: Group, go: Go, log: Path) -> None:
+    binaries = temporary / "bin"
+    scratch = temporary / "scratch"
+    binaries.mkdir()
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", encoding="utf-8") as output:
+        for module in group.modules:
+            scratch.mkdir()
+            _module(module, binaries, scratch, _Runner(group, go, scratch, output))
+            shutil.rmtree(scratch)
+
+
+def _module(module: Module, binaries: Path, scratch: Path, runner: _Runner) -> None:
+    source = scratch / "source"
+    shutil.copytree(module.folder, source)
+    for embed in module.embeds:
+        shutil.copyfile(runner.locate(embed, source), source / Path(embed.path).name)
+    # Given a file, Go writes that file; given a folder, it names each program after its package.
+    target = binaries / next(iter(module.programs)) if len(module.programs) == 1 else f"{binaries}{os.sep}"
+    runner.go(
+        ["build", "-mod=readonly", "-ldflags", module.ldflags, "-o", str(target), *module.programs.values()],
+        source,
+    )
+    for script in module.scripts:
+        copy = binaries / Path(script.path).name
+        shutil.copyfile(runner.locate(script, source), copy)
+        copy.chmod(0o755)
+
+
+class _Runner:
+    """Runs `go` for one group, with its output in the group's log."""
+
+    def __init__(self, group: Group, go: Go, scratch: Path, log: TextIO) -> None:
+        self._group = group
+        self._executable = go.executable
+        self._environment = environment(scratch)
+        self._log = log
+
+    def go(self, arguments: list[str], folder: Path) -> str:
+        """Return what `go` wrote to standard output; standard error goes to the log."""
+        print("$ go", *arguments, file=self._log, flush=True)
+        run = subprocess.run(
+            [self._executable, *arguments],
+            cwd=folder,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            check=False,
+        )
+        if run.returncode != 0:
+            raise problem(self._group, Path(self._log.name))
+        return run.stdout
+
+    def locate(self, wanted: Extract, folder: Path) -> Path:
+        """Where a file of a module lies once Go has fetched and verified that module."""
+        found = self.go(["list", "-mod=readonly", "-f", "{{.Module.Dir}}", wanted.package], folder)
+        return Path(found.strip()) / wanted.path
