@@ -16,7 +16,7 @@ FROM uv AS platform-packages
 COPY requirements/platform.txt /build/
 RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=ca,target=/run/ca.crt,required=false \
     if [ -s /run/ca.crt ]; then export SSL_CERT_FILE=/run/ca.crt; fi; \
-    python3 -m venv --without-pip /opt/venv && /build/uv/bin/uv pip install --python /opt/venv/bin/python \
+    python3 -m venv --without-pip /opt/venv && /build/uv/bin/uv pip install --quiet --python /opt/venv/bin/python \
         --require-hashes --compile-bytecode --link-mode copy --requirement /build/platform.txt
 
 
@@ -24,7 +24,7 @@ FROM uv AS flow-packages
 COPY requirements/flows.txt /build/
 RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=ca,target=/run/ca.crt,required=false \
     if [ -s /run/ca.crt ]; then export SSL_CERT_FILE=/run/ca.crt; fi; \
-    python3 -m venv --without-pip /opt/venv && /build/uv/bin/uv pip install --python /opt/venv/bin/python \
+    python3 -m venv --without-pip /opt/venv && /build/uv/bin/uv pip install --quiet --python /opt/venv/bin/python \
         --require-hashes --compile-bytecode --link-mode copy --requirement /build/flows.txt
 
 

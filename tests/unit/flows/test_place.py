@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from contract import environment as env
+from flows.runtime.place import Place
+from flows.runtime.settings import SettingsError
+
+KUBERNETES = {env.NAMESPACE: "flows", env.IMAGE: "registry/flow@sha256:1"}
+
+
+def place(**more: str) -> Place:
+    found = Place.from_env(KUBERNETES | more)
+    assert found is not None
+    return found
+
+
+def test_without_a_namespace_there_is_no_place_in_kubernetes() -> None:
+    assert Place.from_env({}) is None
+    assert Place.from_env({env.NAMESPACE: ""}) is None
+
+
+def test_a_namespace_without_an_image_is_refused_by_the_variables_name() -> None:
+    with pytest.raises(SettingsError, match=env.IMAGE):
+        Place.from_env({env.NAMESPACE: "flows"})
+
+
+@pytest.mark.parametrize("present", [env.JOB_NAME, env.JOB_UID, env.API_SECRET_NAME, env.API_SECRET_KEY])
+def test_half_an_owner_or_half_a_credential_is_refused(present: str) -> None:
+    with pytest.raises(SettingsError, match=present):
+        place(**{present: "something"})
+
+
+def test_the_credential_is_known_by_reference_only() -> None:
+    found = place(
+        PREFECT_API_KEY="pnu_secret",
+        PREFECT_API_AUTH_STRING="admin:secret",
+        PREFECT_CLIENT_CUSTOM_HEADERS='{"token": "secret"}',
+        PREFECT_API_URL="http://server/api",
+    )
+    assert found.passed_on == {"PREFECT_API_URL": "http://server/api"}
+    assert "secret" not in repr(found)

@@ -1,0 +1,207 @@
+from __future__ import annotations
+
+from importlib import resources
+from typing import Any
+
+import pytest
+import yaml
+
+from contract import labels, ports
+from flows.runtime import diagnosis
+from flows.runtime.identity import RunIdentity
+from flows.runtime.place import Owner, Place, SecretReference
+from flows.runtime.settings import CodeSizes, DaskSettings
+from flows.runtime.spec import dask_autoscaler, dask_cluster
+
+RUN = RunIdentity(flow="My Flow", flow_run_id="0198f0c4-1111-7000-8000-000000000000")
+PLACE = Place(
+    namespace="flows",
+    image="registry/flow@sha256:1",
+    service_account="dask",
+    owner=Owner(name="job-1", uid="u-1"),
+    credential=SecretReference(name="prefect", key="auth", variable="PREFECT_API_AUTH_STRING"),
+    deployment="nightly",
+    passed_on={"PREFECT_API_URL": "http://server.flows:4200/api"},
+)
+SETTINGS = DaskSettings.from_env(
+    {}, CodeSizes(minimum=2, maximum=6, worker_cpu="250m", worker_memory="1Gi", worker_threads=3)
+)
+
+
+def manifest(place: Place = PLACE) -> dict[str, Any]:
+    return dask_cluster("etl-1", run=RUN, place=place, settings=SETTINGS)
+
+
+def pod(role: str) -> dict[str, Any]:
+    spec: dict[str, Any] = manifest()["spec"][role]["spec"]
+    return spec
+
+
+def container(role: str) -> dict[str, Any]:
+    (only,) = pod(role)["containers"]
+    found: dict[str, Any] = only
+    return found
+
+
+def variables(role: str) -> dict[str, Any]:
+    return {one["name"]: one.get("value", one.get("valueFrom")) for one in container(role)["env"]}
+
+
+roles = pytest.mark.parametrize("role", ["scheduler", "worker"])
+
+
+@roles
+def test_every_pod_passes_the_restricted_pod_security_standard(role: str) -> None:
+    spec, one = pod(role), container(role)
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert one["securityContext"]["allowPrivilegeEscalation"] is False
+    assert one["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert all(set(volume) <= {"name", "emptyDir"} for volume in spec["volumes"])
+    assert not any(spec.get(name) for name in ("hostNetwork", "hostPID", "hostIPC"))
+
+
+@roles
+def test_every_pod_writes_only_to_its_scratch_folder_and_looks_for_its_home_there(role: str) -> None:
+    one = container(role)
+    assert one["securityContext"]["readOnlyRootFilesystem"] is True
+    (mount,) = one["volumeMounts"]
+    for name in ("HOME", "PREFECT_HOME", "DASK_TEMPORARY_DIRECTORY"):
+        assert variables(role)[name].startswith(mount["mountPath"])
+
+
+@roles
+def test_no_pod_holds_a_kubernetes_credential(role: str) -> None:
+    assert pod(role)["automountServiceAccountToken"] is False
+    assert pod(role)["serviceAccountName"] == "dask"
+
+
+@roles
+def test_every_pod_runs_the_runs_own_image(role: str) -> None:
+    assert container(role)["image"] == PLACE.image
+
+
+@roles
+def test_every_pod_can_log_to_prefect_with_the_credential_by_reference(role: str) -> None:
+    assert variables(role)["PREFECT_API_URL"] == "http://server.flows:4200/api"
+    assert variables(role)["PREFECT_API_AUTH_STRING"] == {"secretKeyRef": {"name": "prefect", "key": "auth"}}
+
+
+@roles
+def test_every_environment_value_is_a_string_because_kubernetes_refuses_numbers(role: str) -> None:
+    assert all(isinstance(one["value"], str) for one in container(role)["env"] if "value" in one)
+    assert all(isinstance(one, str) for one in container(role)["args"])
+
+
+@roles
+def test_every_pod_has_requests_and_a_memory_limit_and_no_cpu_limit(role: str) -> None:
+    resources_ = container(role)["resources"]
+    assert set(resources_["requests"]) == {"cpu", "memory"}
+    assert set(resources_["limits"]) == {"memory"}
+
+
+def test_the_cluster_starts_with_the_minimum_of_workers_at_once() -> None:
+    assert manifest()["spec"]["worker"]["replicas"] == 2
+
+
+def test_worker_and_nanny_listen_on_the_ports_of_the_contract() -> None:
+    args = container("worker")["args"]
+    for option, port in (("--worker-port", ports.WORKER_COMM), ("--nanny-port", ports.NANNY_COMM)):
+        assert args[args.index(option) + 1] == str(port)
+    opened = {one["containerPort"] for role in ("scheduler", "worker") for one in container(role)["ports"]}
+    assert opened == {
+        ports.SCHEDULER_COMM,
+        ports.SCHEDULER_HTTP,
+        ports.WORKER_HTTP,
+        ports.NANNY_COMM,
+        ports.WORKER_COMM,
+    }
+
+
+def test_a_worker_pod_is_one_worker_named_as_the_operator_knows_it() -> None:
+    args = container("worker")["args"]
+    assert args[args.index("--nworkers") + 1] == "1"
+    assert args[args.index("--name") + 1] == "$(DASK_WORKER_NAME)"
+    assert args[args.index("--nthreads") + 1] == "3"
+
+
+def test_dask_ends_a_worker_that_grows_before_the_kernel_ends_its_pod() -> None:
+    args = container("worker")["args"]
+    limit = int(args[args.index("--memory-limit") + 1])
+    assert SETTINGS.worker_memory_bytes * 0.75 < limit < SETTINGS.worker_memory_bytes
+
+
+def test_a_busy_worker_is_never_killed_by_a_probe() -> None:
+    assert "livenessProbe" not in container("worker")
+
+
+def test_the_scheduler_serves_the_api_that_the_operator_scales_by() -> None:
+    assert "distributed.http.scheduler.api" in variables("scheduler")["DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES"]
+
+
+def test_the_service_selects_this_clusters_scheduler_only() -> None:
+    service = manifest()["spec"]["scheduler"]["service"]
+    assert service["selector"] == {"dask.org/cluster-name": "etl-1", "dask.org/component": "scheduler"}
+
+
+def test_the_cluster_belongs_to_the_runs_job_and_does_not_hold_it_back() -> None:
+    (owner,) = manifest()["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["name"], owner["uid"]) == ("Job", "job-1", "u-1")
+    assert owner["blockOwnerDeletion"] is False
+
+
+def test_the_labels_name_flow_run_and_deployment_and_none_is_prefects() -> None:
+    found = manifest()["metadata"]["labels"]
+    assert found == {
+        labels.COMPONENT: "dask",
+        labels.FLOW: "my-flow",
+        labels.FLOW_RUN: RUN.flow_run_id,
+        labels.DEPLOYMENT: "nightly",
+    }
+    assert not any("prefect" in name for name in found)
+
+
+def test_without_owner_credential_and_account_the_manifest_has_no_trace_of_them() -> None:
+    bare = manifest(Place(namespace="flows", image="i", passed_on={}))
+    assert "ownerReferences" not in bare["metadata"]
+    assert "serviceAccountName" not in bare["spec"]["worker"]["spec"]
+    assert "secretKeyRef" not in str(bare)
+
+
+def test_the_autoscaler_has_both_bounds_and_goes_with_the_cluster() -> None:
+    found = dask_autoscaler("etl-1", "u-2", run=RUN, place=PLACE, settings=SETTINGS)
+    assert found["spec"] == {"cluster": "etl-1", "minimum": 2, "maximum": 6}
+    assert found["metadata"]["ownerReferences"][0]["uid"] == "u-2"
+
+
+def test_the_definitions_of_the_locked_release_know_every_field_that_is_written() -> None:
+    folder = resources.files("dask_kubernetes").joinpath(
+        "operator/deployment/helm/dask-kubernetes-operator/crds"
+    )
+    definition = yaml.safe_load(folder.joinpath("daskcluster.yaml").read_text())
+    schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    assert unknown(manifest()["spec"], schema["properties"]["spec"], "spec") == []
+    assert unknown({"shutdownOnMars": 1}, schema["properties"]["spec"], "spec") == ["spec.shutdownOnMars"]
+
+
+def unknown(value: Any, schema: dict[str, Any], path: str) -> list[str]:
+    if isinstance(value, dict) and "properties" in schema:
+        return [
+            missing
+            for key, one in value.items()
+            for missing in (
+                unknown(one, schema["properties"][key], f"{path}.{key}")
+                if key in schema["properties"]
+                else [f"{path}.{key}"]
+            )
+        ]
+    if isinstance(value, list):
+        return [missing for one in value for missing in unknown(one, schema["items"], f"{path}[]")]
+    return []
+
+
+def test_a_field_that_the_api_dropped_is_noticed_and_an_empty_one_is_not() -> None:
+    asked = {"idleTimeout": 5, "worker": {"volumes": [{"name": "a", "emptyDir": {}}]}}
+    assert diagnosis.pruned(asked, {"worker": {"volumes": [{"name": "a"}]}}) == ["spec.idleTimeout"]
+    assert diagnosis.pruned(asked, {"idleTimeout": 5, "worker": {"volumes": [{}]}}) == ["spec.worker.volumes[0].name"]
+    assert diagnosis.pruned(asked, asked | {"more": 1}) == []
