@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterable
 from pathlib import Path
 
-from tools.cluster.process import Identity, command_line
+from tools.cluster.process import Identity
 from tools.cluster.wait import until
 
 NEEDED = ("cpu", "memory", "pids")
@@ -79,39 +79,43 @@ def processes(name: str) -> list[Identity]:
     return [identity for pid in sorted(pids) if (identity := Identity.of(pid))]
 
 
-def _heads_container(pid: int) -> bool:
-    """Whether a process is number 1 of a container, the one that a stop is announced to."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
-    return any(
-        line.startswith("NSpid:") and line.split()[2:] and line.split()[-1] == "1" for line in status.splitlines()
-    )
+def hears_term(status: str) -> bool:
+    """Whether a process is number 1 of a container and does something about SIGTERM.
+
+    Number 1 of a container does not get a signal that it has no handler for, so there is no use in waiting for others.
+
+    Args:
+        status: text of /proc/PID/status.
+
+    """
+    fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
+    numbers = fields.get("NSpid", "").split()
+    # Caught, or blocked and read in another way.
+    masks = int(fields.get("SigCgt", "0"), 16) | int(fields.get("SigBlk", "0"), 16)
+    return len(numbers) > 1 and numbers[-1] == "1" and bool(masks >> (signal.SIGTERM - 1) & 1)
 
 
-def end_processes(name: str, *, idle: Iterable[list[str]], grace: float) -> list[Identity]:
+def _status(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/status").read_text()
+    return ""
+
+
+def end_processes(name: str, *, grace: float) -> list[Identity]:
     """End what runs in our groups: containers are asked first, so that a database can close its files.
 
     Args:
         name: our root group.
-        idle: command lines that nobody has to wait for (the pause containers').
         grace: seconds between asking and making.
 
     Returns:
         Processes that did not end even so.
 
     """
-    nothing_to_save = list(idle)
-    asked = [
-        process
-        for process in processes(name)
-        if _heads_container(process.pid) and command_line(process.pid) not in nothing_to_save
-    ]
+    asked = [process for process in processes(name) if grace and hears_term(_status(process.pid))]
     for process in asked:
         process.signal(signal.SIGTERM)
-    if asked:
-        until(lambda: not any(process.alive() for process in asked), seconds=grace)
+    until(lambda: not any(process.alive() for process in asked), seconds=grace)
 
     def kill() -> bool:
         # Again and again: what is being killed may be in the middle of starting another.

@@ -14,7 +14,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tools.cluster import cgroups, cni, files, firewall, imprint, machine, mounts, process
-from tools.cluster.images import PAUSE_COMMAND
 from tools.cluster.layout import Layout
 from tools.cluster.process import Identity
 from tools.cluster.wait import until
@@ -28,7 +27,7 @@ def end_pods(place: Layout, *, grace: float) -> None:
         Problem: when a process cannot be ended.
 
     """
-    _all_ended(cgroups.end_processes(place.tag, idle=[PAUSE_COMMAND], grace=grace))
+    _all_ended(cgroups.end_processes(place.tag, grace=grace))
 
 
 def _all_ended(left: Iterable[Identity]) -> None:
