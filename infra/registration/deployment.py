@@ -67,17 +67,21 @@ class Deployment(Resource, module="prefect", name="Deployment"):
     """Prefect's own id, as in the address of its page."""
 
     def __init__(self, name: str, args: DeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        fields = declared(args.spec)
-        props: dict[str, Any] = {
-            REACH: to_props(args.reach),
-            OWNER: owner(name),
-            **{field: encode(value) for field, value in fields.items() if value is not None},
-            "work_pool_name": _pool(args),
-            "deployment_id": None,
-        }
-        for field in args.spec.secret_fields:
-            props[field] = Output.secret(props[field])
-        super().__init__(DeploymentProvider(), name, props, opts)
+        super().__init__(DeploymentProvider(), name, inputs(args, owner(name)) | {"deployment_id": None}, opts)
+
+
+def inputs(args: DeploymentArgs, mark: str) -> dict[str, Any]:
+    """Return the resource's inputs.
+
+    Args:
+        args: the deployment.
+        mark: of ownership.
+
+    """
+    fields = {name: encode(value) for name, value in declared(args.spec).items() if value is not None}
+    for name in args.spec.secret_fields:
+        fields[name] = Output.secret(fields[name])
+    return {REACH: to_props(args.reach), OWNER: mark, **fields, "work_pool_name": _pool(args)}
 
 
 def _pool(args: DeploymentArgs) -> Input[str]:

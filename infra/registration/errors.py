@@ -19,6 +19,8 @@ class RegistrationError(Exception):
 
     def __init__(self, what: str, *, why: str, cure: str) -> None:
         super().__init__(f"{what}: {_clause(why)}; {_clause(cure)}.")
+        self.what = what
+        self.why = why
 
 
 class UnreachableError(RegistrationError):

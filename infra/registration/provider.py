@@ -157,6 +157,9 @@ class PrefectProvider(ResourceProvider):
         except GoneError as error:
             say("warning", f"Prefect {self._title(fields)} went with its server. {error}")
             return
+        except UnreachableError as error:
+            cure = "start the server, or give up what is on it with `pulumi state delete`"
+            raise UnreachableError(error.what, why=error.why, cure=cure) from None
         if live is None:
             return
         if self.owner_of(live) not in ("", stack_of(fields[OWNER])):

@@ -55,17 +55,26 @@ class WorkPool(Resource, module="prefect", name="WorkPool"):
     """Prefect's own id."""
 
     def __init__(self, name: str, args: WorkPoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        props: dict[str, Any] = {
-            REACH: to_props(args.reach),
-            OWNER: owner(name),
-            "name": args.name,
-            "type": args.type,
-            "description": args.description,
-            "base_job_template": encode(args.base_job_template),
-            "concurrency_limit": args.concurrency_limit,
-            "pool_id": None,
-        }
-        super().__init__(WorkPoolProvider(), name, props, opts)
+        super().__init__(WorkPoolProvider(), name, inputs(args, owner(name)) | {"pool_id": None}, opts)
+
+
+def inputs(args: WorkPoolArgs, mark: str) -> dict[str, Any]:
+    """Return the resource's inputs.
+
+    Args:
+        args: the pool.
+        mark: of ownership.
+
+    """
+    return {
+        REACH: to_props(args.reach),
+        OWNER: mark,
+        "name": args.name,
+        "type": args.type,
+        "description": args.description,
+        "base_job_template": encode(args.base_job_template),
+        "concurrency_limit": args.concurrency_limit,
+    }
 
 
 class WorkPoolProvider(PrefectProvider):

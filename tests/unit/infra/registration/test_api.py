@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.registration.api import DEADLINE, PrefectApi, path
+from infra.registration.errors import GoneError, RegistrationError, UnreachableError
+
+Handler = Callable[[httpx.Request], httpx.Response]
+
+
+class Clock:
+    """Time that passes only when somebody waits."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.waits: list[float] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def wait(self, seconds: float) -> None:
+        self.waits.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def _api(handler: Handler, clock: Clock, **options: Any) -> PrefectApi:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/api/health":
+            return httpx.Response(200, json=True)
+        if request.url.path == "/api/admin/version":
+            return httpx.Response(200, json="3.8.8")
+        return handler(request)
+
+    return _bare_api(answer, clock, **options)
+
+
+def _bare_api(handler: Handler, clock: Clock, **options: Any) -> PrefectApi:
+    transport = httpx.MockTransport(handler)
+    return PrefectApi(
+        lambda: httpx.Client(base_url="http://prefect.test/api", transport=transport),
+        "http://user:secret@prefect.test/api?key=secret",
+        clock=clock.time,
+        pause=clock.wait,
+        **options,
+    )
+
+
+def _in_turn(*answers: httpx.Response | Exception) -> Handler:
+    left = list(answers)
+
+    def handler(_: httpx.Request) -> httpx.Response:
+        answer = left.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return handler
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_a_passing_failure_is_tried_again(status: int, clock: Clock) -> None:
+    api = _api(_in_turn(httpx.Response(status), httpx.Response(200, json={"id": 1})), clock)
+    assert api.post("/flows/", {}, doing="register") == {"id": 1}
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError("refused"), httpx.ReadError("reset"), httpx.ReadTimeout("")])
+def test_a_broken_connection_is_tried_again(error: Exception, clock: Clock) -> None:
+    api = _api(_in_turn(error, error, httpx.Response(200, json=[])), clock)
+    assert api.get("/x", doing="look") == []
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 409, 422])
+def test_a_refusal_is_not_tried_again(status: int, clock: Clock) -> None:
+    with pytest.raises(RegistrationError):
+        _api(_in_turn(httpx.Response(status)), clock).post("/x", {}, doing="register")
+    assert clock.waits == []
+
+
+def test_pauses_grow_and_end_before_the_deadline(clock: Clock) -> None:
+    def dead(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    with pytest.raises(UnreachableError, match=r"no answer \(refused\)"):
+        _bare_api(dead, clock).get("/x", doing="look")
+    assert DEADLINE - 7 < clock.now < DEADLINE
+    assert clock.waits[0] < 0.3
+    assert max(clock.waits) > 3
+
+
+def test_fifty_callers_of_a_silent_server_wait_once(clock: Clock) -> None:
+    def dead(_: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    api = _bare_api(dead, clock)
+    for _ in range(50):
+        with pytest.raises(UnreachableError):
+            api.get("/x", doing="look")
+    assert clock.now < DEADLINE
+
+
+def test_who_has_more_patience_than_the_last_caller_tries_again(clock: Clock) -> None:
+    answers: list[Any] = []
+
+    def starting(_: httpx.Request) -> httpx.Response:
+        if clock.now < 15:
+            raise httpx.ConnectError("refused")
+        answers.append(1)
+        return httpx.Response(200, json="3.8.8")
+
+    api = _bare_api(starting, clock)
+    with pytest.raises(UnreachableError):
+        api.get("/x", doing="look", deadline=10.0)
+    assert api.get("/x", doing="look") == "3.8.8"
+
+
+def test_the_server_is_asked_for_health_and_version_once(clock: Clock) -> None:
+    asked: list[str] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        return httpx.Response(200, json="3.8.8")
+
+    api = _bare_api(handler, clock)
+    for _ in range(3):
+        api.get("/x", doing="look")
+    assert asked == ["/api/health", "/api/admin/version", "/api/x", "/api/x", "/api/x"]
+
+
+@pytest.mark.parametrize("version", ["2.20.4", "3.1.9", "4.0.0"])
+def test_a_server_that_is_too_old_or_too_new_is_named(version: str, clock: Clock) -> None:
+    api = _bare_api(lambda _: httpx.Response(200, json=version), clock)
+    with pytest.raises(RegistrationError, match=f"its version is {version}.*upgrade the server"):
+        api.get("/x", doing="look")
+
+
+def test_prefect_cloud_has_no_version_and_is_new_enough(clock: Clock) -> None:
+    def cloud(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(404 if request.url.path.endswith("/version") else 200, json=1)
+
+    assert _bare_api(cloud, clock).get("/x", doing="look") == 1
+
+
+def test_retry_after_is_heeded(clock: Clock) -> None:
+    busy = httpx.Response(429, headers={"retry-after": "7"})
+    _api(_in_turn(busy, httpx.Response(200, json=1)), clock).get("/x", doing="look")
+    assert clock.waits == [7.0]
+
+
+def test_an_error_is_one_sentence_with_object_address_reason_and_cure(clock: Clock) -> None:
+    answer = httpx.Response(409, json={"detail": "Error creating deployment: no.\nReally."})
+    with pytest.raises(RegistrationError) as caught:
+        _api(_in_turn(answer), clock).post("/x", {}, doing="register deployment 'a/b'")
+    assert str(caught.value) == (
+        "Could not register deployment 'a/b' at http://prefect.test/api: the server answered 409 "
+        "«Error creating deployment: no. Really»; correct what is declared and run it again."
+    )
+
+
+def test_a_validation_error_names_fields_and_repeats_no_value(clock: Clock) -> None:
+    message = "Value error, Validation failed for field 'x'. Failure reason: 'topsecret' is not of type 'integer'"
+    answer = httpx.Response(
+        422,
+        json={
+            "exception_message": "Invalid request received.",
+            "exception_detail": [
+                {"loc": ["body", "schedules", 0, "function-after[f(), Cron]", "cron"], "msg": "Bad", "input": "i"},
+                {"loc": ["body"], "msg": message, "input": {"parameters": {"x": "topsecret"}}},
+            ],
+            "request_body": {"parameters": {"x": "topsecret"}},
+        },
+    )
+    with pytest.raises(RegistrationError) as caught:
+        _api(_in_turn(answer), clock).post("/x", {"parameters": {"x": ["topsecret"]}}, doing="register")
+    assert "schedules.0.cron: Bad" in str(caught.value)
+    assert "field 'x'" in str(caught.value)
+    assert "topsecret" not in str(caught.value)
+
+
+def test_an_error_names_the_address_without_credentials(clock: Clock) -> None:
+    with pytest.raises(RegistrationError) as caught:
+        _api(_in_turn(httpx.Response(403)), clock, credentials="A_VARIABLE").get("/x", doing="look")
+    assert "http://prefect.test/api" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert "check the credentials (A_VARIABLE)" in str(caught.value)
+
+
+def test_nothing_there_is_none_for_a_read_and_a_success_for_a_deletion(clock: Clock) -> None:
+    api = _api(lambda _: httpx.Response(404, json={"detail": "not found"}), clock)
+    assert api.get("/x", doing="look") is None
+    api.delete("/x", doing="delete")
+
+
+def test_the_way_to_the_server_says_why_it_failed(clock: Clock) -> None:
+    def dead(_: httpx.Request) -> httpx.Response:
+        raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
+
+    api = _bare_api(dead, clock, complaint=lambda: "no pod of service 'x' is ready")
+    with pytest.raises(UnreachableError, match="no pod of service 'x' is ready"):
+        api.get("/x", doing="look")
+
+
+def test_a_way_that_opens_late_is_waited_for_and_one_that_is_gone_is_not(clock: Clock) -> None:
+    tries: list[int] = []
+
+    def late() -> httpx.Client:
+        tries.append(1)
+        if len(tries) < 3:
+            raise UnreachableError("No", why="starting", cure="wait")
+        transport = httpx.MockTransport(lambda _: httpx.Response(200, json="3.8.8"))
+        return httpx.Client(base_url="http://prefect.test/api", transport=transport)
+
+    assert PrefectApi(late, "x", clock=clock.time, pause=clock.wait).get("/x", doing="look") == "3.8.8"
+
+    def gone() -> httpx.Client:
+        raise GoneError("No", why="gone", cure="none")
+
+    waited = clock.now
+    with pytest.raises(GoneError):
+        PrefectApi(gone, "x", clock=clock.time, pause=clock.wait).get("/x", doing="look")
+    assert clock.now == waited
+
+
+def test_names_are_escaped_in_paths() -> None:
+    assert path("deployments", "name", "a b", "c?d/e") == "/deployments/name/a%20b/c%3Fd%2Fe"

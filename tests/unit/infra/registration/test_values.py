@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pulumi.output import Unknown
+from pulumi.runtime import rpc
+
+from infra.registration.values import NULL, decode, encode, known
+
+UNKNOWN = Unknown()  # type: ignore[no-untyped-call]  # Pulumi leaves it untyped
+
+_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False, width=32)
+    | st.text()
+    | st.sampled_from([NULL, NULL * 2, f"a{NULL}"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(min_size=1), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+def _through_the_engine(value: Any) -> Any:
+    struct = asyncio.run(rpc.serialize_properties({"value": value}, {}))
+    return rpc.deserialize_properties(struct).get("value")
+
+
+@given(_JSON)
+def test_every_json_value_survives_the_engine(value: Any) -> None:
+    assert decode(_through_the_engine(encode(value))) == value
+
+
+def test_without_encoding_the_engine_drops_a_null_in_a_dictionary() -> None:
+    assert _through_the_engine({"default": None}) == {}
+
+
+@pytest.mark.parametrize("value", [2**53 + 1, -(2**60)])
+def test_an_integer_that_a_double_cannot_hold_is_refused_with_a_cure(value: int) -> None:
+    with pytest.raises(ValueError, match="write it as a string"):
+        encode({"deep": [value]})
+
+
+def test_whole_numbers_come_back_as_integers_and_booleans_stay_booleans() -> None:
+    back = decode(_through_the_engine(encode([1, 2.0, 2.5, True])))
+    assert [type(item) for item in back] == [int, int, float, bool]
+
+
+def test_a_value_with_something_unknown_inside_is_not_known() -> None:
+    assert known({"a": [1, {"b": "c"}]})
+    assert not known({"a": [1, {"b": UNKNOWN}]})

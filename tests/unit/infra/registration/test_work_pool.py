@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from infra.registration.errors import RegistrationError
+from infra.registration.reach import Url
+from infra.registration.work_pool import WorkPoolArgs, WorkPoolProvider, inputs
+
+TEMPLATE = {
+    "job_configuration": {"image": "{{ image }}", "nothing": None},
+    "variables": {"type": "object", "properties": {"image": {"type": "string", "default": None}}},
+}
+
+
+def _props(**fields: Any) -> dict[str, Any]:
+    reach = Url(url="http://prefect.test/api")
+    args = WorkPoolArgs(**{"reach": reach, "name": "pool", "base_job_template": TEMPLATE, **fields})
+    return inputs(args, "project/dev/pool")
+
+
+@pytest.fixture
+def pool(engine: Any) -> Any:
+    return engine(WorkPoolProvider())
+
+
+def test_what_was_registered_and_read_back_differs_in_nothing(pool: Any, prefect: Any) -> None:
+    props = _props(description="Ours.", concurrency_limit=3)
+    pool.up(props)
+    assert pool.diff(props) == []
+    pool.refresh()
+    assert pool.diff(props) == []
+    assert prefect.pools["pool"]["base_job_template"]["job_configuration"] == TEMPLATE["job_configuration"]
+
+
+def test_a_second_up_sends_nothing_at_all(pool: Any, prefect: Any) -> None:
+    pool.up(_props())
+    prefect.forget_requests()
+    assert pool.up(_props()) == []
+    assert prefect.requests == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("description", "New."),
+        ("concurrency_limit", 4),
+        ("base_job_template", {**TEMPLATE, "job_configuration": {"image": "{{ image }}"}}),
+    ],
+)
+def test_an_update_sends_the_changed_field_only(field: str, value: Any, pool: Any, prefect: Any) -> None:
+    pool.up(_props())
+    prefect.forget_requests()
+    assert pool.up(_props(**{field: value})) == [field]
+    assert [(method, list(body)) for method, _, body in prefect.writes] == [("PATCH", [field])]
+    pool.refresh()
+    assert pool.diff(_props(**{field: value})) == []
+
+
+def test_a_limit_that_is_declared_no_more_is_lifted(pool: Any, prefect: Any) -> None:
+    pool.up(_props(concurrency_limit=3))
+    pool.up(_props())
+    assert prefect.pools["pool"]["concurrency_limit"] is None
+
+
+def test_whether_a_pool_is_paused_is_no_drift(pool: Any, prefect: Any) -> None:
+    pool.up(_props())
+    prefect.pools["pool"]["is_paused"] = True
+    pool.refresh()
+    assert pool.diff(_props()) == []
+
+
+def test_an_edit_outside_is_read_and_healed(pool: Any, prefect: Any) -> None:
+    pool.up(_props())
+    prefect.pools["pool"] |= {"description": "theirs", "concurrency_limit": 1}
+    pool.refresh()
+    assert sorted(pool.diff(_props())) == ["concurrency_limit", "description"]
+    pool.up(_props())
+    assert prefect.pools["pool"]["description"] is None
+
+
+def test_a_deletion_outside_is_read_as_gone(pool: Any, prefect: Any) -> None:
+    pool.up(_props())
+    prefect.pools.clear()
+    pool.refresh()
+    assert pool.id is None
+
+
+def test_a_pool_that_a_worker_made_first_is_adopted_and_marked(pool: Any, prefect: Any) -> None:
+    made = prefect._route("POST", ["work_pools"], {"name": "pool", "type": "kubernetes", "base_job_template": {}})
+    pool.up(_props())
+    live = prefect.pools["pool"]
+    assert live["id"] == made[1]["id"]
+    assert live["base_job_template"]["variables"]["ephemeral-dask/owner"] == "project/dev"
+
+
+def test_an_equal_pool_without_an_owner_gets_its_mark(pool: Any, prefect: Any) -> None:
+    body = {"name": "pool", "type": "kubernetes", "base_job_template": TEMPLATE}
+    prefect._route("POST", ["work_pools"], body)
+    pool.up(_props())
+    assert prefect.pools["pool"]["base_job_template"]["variables"]["ephemeral-dask/owner"] == "project/dev"
+
+
+def test_a_pool_of_another_stack_is_refused(pool: Any, engine: Any) -> None:
+    pool.up(_props())
+    with pytest.raises(RegistrationError, match="project/dev has registered it, and this is project/prod"):
+        engine(WorkPoolProvider()).up({**_props(), "owner": "project/prod/pool"})
+
+
+def test_a_pool_of_another_type_is_refused(pool: Any, prefect: Any) -> None:
+    prefect._route("POST", ["work_pools"], {"name": "pool", "type": "process", "base_job_template": {}})
+    with pytest.raises(RegistrationError, match="it is of type 'process', which Prefect never changes"):
+        pool.up(_props())
+
+
+def test_another_name_replaces(pool: Any) -> None:
+    pool.up(_props())
+    diff = pool.provider.diff("", pool.state, pool.marshalled(_props(name="other")))
+    assert diff.replaces == ["name"]
+
+
+def test_destroying_deletes_and_a_pool_that_is_gone_is_a_success(
+    pool: Any, prefect: Any, new_process: Callable[[], None]
+) -> None:
+    pool.up(_props())
+    new_process()
+    pool.destroy()
+    assert prefect.pools == {}
+    pool.destroy()
+
+
+def test_a_resource_renamed_in_the_program_keeps_its_pool(
+    pool: Any, prefect: Any, engine: Any, new_process: Callable[[], None]
+) -> None:
+    pool.up(_props())
+    new_process()
+    engine(WorkPoolProvider()).up({**_props(), "owner": "project/dev/other"})
+    pool.destroy()
+    assert "pool" in prefect.pools
