@@ -12,6 +12,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -286,8 +287,7 @@ def test_the_builder_is_defined_where_docker_looks_for_it(stage: Stage) -> None:
 
 
 def test_who_did_what_is_in_the_audit_log(stage: Stage) -> None:
-    log = stage.cluster.place.logs / "audit.log"
-    events = [json.loads(line) for line in log.read_text().splitlines()]
+    events = [json.loads(line) for line in stage.access.audit_log.read_text().splitlines()]
     mine = [event for event in events if event.get("objectRef", {}).get("namespace") == NAMESPACE]
     assert {event["level"] for event in mine} == {"Metadata"}
     assert ("create", "kubernetes-admin") in {(event["verb"], event["user"]["username"]) for event in mine}
@@ -359,6 +359,38 @@ def test_what_is_left_of_a_killed_cluster_does_not_stop_the_next_one(stage: Stag
     stage.restart_with(stage.cluster.up())
     assert all(one.alive for one in stage.cluster.status())
     assert _grows(stage, above=starts) > starts
+
+
+def test_an_up_that_is_killed_in_the_middle_does_not_stop_the_next_one(stage: Stage) -> None:
+    place = stage.cluster.place
+    stage.cluster.down()
+    folders = os.pathsep.join({str(path.parent) for path in programs.built().values()})
+    environment = os.environ | {programs.FOLDERS: folders, "EPHEMERAL_DASK_STATE": str(place.root.parent)}
+    half = subprocess.Popen([sys.executable, "-m", "tools.cluster", "up"], cwd=paths.ROOT, env=environment)
+    try:
+        assert until(lambda: "etcd" in supervise.running(place), seconds=30)
+    finally:
+        half.kill()
+        half.wait()
+    assert process.marked(str(place.root))
+    # Killed between the start of a process and the writing of its pid file.
+    place.pid_file("etcd").unlink()
+    stage.restart_with(stage.cluster.up())
+    assert all(one.alive for one in stage.cluster.status())
+
+
+def test_a_second_cluster_on_the_machine_is_refused_and_told_where_the_first_one_is(
+    stage: Stage, tmp_path: Path
+) -> None:
+    other = LocalCluster(Layout(root=tmp_path / "cluster"), binaries={})
+    with pytest.raises(Problem, match=f"Another local cluster of this project runs from {stage.cluster.place.root}"):
+        other.up()
+    # Nor does taking down the other one, which never was, touch this one.
+    other.down(purge=True)
+    assert all(one.alive for one in stage.cluster.status())
+    assert firewall.removal(firewall.save("iptables"), tag=stage.cluster.place.tag, proxy=True, portmap=False).count(
+        "KUBE-"
+    )
 
 
 def test_down_takes_back_all_that_the_cluster_did_to_the_machine_and_keeps_its_data(stage: Stage) -> None:

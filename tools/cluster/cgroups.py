@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +13,8 @@ from tools.cluster.wait import until
 
 NEEDED = ("cpu", "memory", "pids")
 """Controllers without which a kubelet does not start."""
+KUBELET_WANTS = {*NEEDED, "cpuset", "io", "hugetlb"}
+"""Controllers that it uses where a machine has them."""
 
 
 def mounted(mounts: str) -> dict[Path, str]:
@@ -51,23 +54,17 @@ def machine() -> dict[Path, str]:
 
 def create(name: str) -> None:
     """Make our root group in every hierarchy in use: kubelet wants to find it there."""
-    for hierarchy in in_use(machine()):
+    for hierarchy, options in in_use(machine()).items():
+        if options == "*":
+            # Version 2 hands a controller down only where that is asked for; systemd does, a bare machine may not.
+            for controller in KUBELET_WANTS & set((hierarchy / "cgroup.controllers").read_text().split()):
+                (hierarchy / "cgroup.subtree_control").write_text(f"+{controller}")
         (hierarchy / name).mkdir(exist_ok=True)
 
 
 def folders(name: str, places: Iterable[Path]) -> list[Path]:
-    """All groups at and below our root, the deepest first."""
-    roots = [place / name for place in places]
-    return [
-        folder
-        for root in roots
-        if root.is_dir()
-        for folder in sorted(
-            (root, *(path for path in root.rglob("*") if path.is_dir())),
-            key=lambda path: len(path.parts),
-            reverse=True,
-        )
-    ]
+    """All groups at and below our root, the inner before the outer; they may be gone by the time they are looked at."""
+    return [Path(folder) for place in places for folder, _, _ in os.walk(place / name, topdown=False)]
 
 
 def processes(name: str) -> list[Identity]:

@@ -62,6 +62,7 @@ class Access:
         buildx: name of the builder that it defines: our buildkitd.
         ca_bundle: the authorities that this machine trusts in place of the public ones (SSL_CERT_FILE), or None;
             an image build that fetches packages needs the file as a secret.
+        audit_log: who asked the API server for what, one JSON object a line; rotated.
 
     """
 
@@ -72,6 +73,7 @@ class Access:
     docker_config: Path
     buildx: str
     ca_bundle: Path | None
+    audit_log: Path
 
     def environment(self) -> dict[str, str]:
         """Return the variables that make kubectl, Pulumi and buildx use the cluster."""
@@ -195,6 +197,7 @@ class LocalCluster:
             docker_config=self.place.docker_config,
             buildx=config.BUILDER,
             ca_bundle=Path(bundle) if bundle and Path(bundle).is_file() else None,
+            audit_log=self.place.audit_log,
         )
 
     def _as_wanted(self) -> Access | None:

@@ -72,6 +72,11 @@ def has_others(entries: Iterable[Attachment], network: str) -> bool:
     return any(entry.network not in (network, LOOPBACK) for entry in entries)
 
 
+def outer_interfaces(attachment: Attachment) -> list[str]:
+    """List the machine's ends of an attachment."""
+    return [one["name"] for one in attachment.result.get("interfaces") or () if not one.get("sandbox")]
+
+
 def deletions(attachment: Attachment) -> list[tuple[str, str]]:
     """Plugin and its standard input, in the order that undoes the attachment."""
     config = attachment.config
@@ -93,7 +98,7 @@ def deletions(attachment: Attachment) -> list[tuple[str, str]]:
 
 
 def detach(entries: Iterable[Attachment]) -> None:
-    """Run each plugin's DEL, which takes back addresses, interfaces and rules, and forget the entry.
+    """Run each plugin's DEL, which takes back addresses and rules, remove the interface, and forget the entry.
 
     A plugin that fails is passed over: whatever it leaves is taken by the sweeps that follow.
     """
@@ -111,4 +116,7 @@ def detach(entries: Iterable[Attachment]) -> None:
                     "CNI_ARGS": entry.args,
                 },
             )
+        # It would go with the pod's network namespace, but at a time of the kernel's own choice.
+        for interface in outer_interfaces(entry):
+            run("ip", "link", "delete", interface, "type", "veth")
         entry.file.unlink(missing_ok=True)

@@ -163,7 +163,7 @@ def _control_plane(place: Layout) -> list[Component]:
                 # The node's name is ours alone; no resolver knows it.
                 "--kubelet-preferred-address-types=InternalIP",
                 f"--audit-policy-file={place.config / 'audit-policy.yaml'}",
-                f"--audit-log-path={place.logs / 'audit.log'}",
+                f"--audit-log-path={place.audit_log}",
                 "--audit-log-maxsize=20",
                 "--audit-log-maxbackup=2",
             ),

@@ -118,6 +118,10 @@ class Layout:
         return self.logs / f"{component}.log"
 
     @property
+    def audit_log(self) -> Path:
+        return self.logs / "audit.log"
+
+    @property
     def imprint(self) -> Path:
         """The record of how the machine was before."""
         return self.root / "imprint.json"

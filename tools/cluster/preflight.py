@@ -151,12 +151,7 @@ def _ports(ours: set[int]) -> list[Problem]:
 def _networks(place: Layout) -> Iterator[Problem]:
     if which("ip") is None:
         return
-    leftovers = {
-        interface["name"]
-        for entry in cni.of_network(cni.noted(), place.tag)
-        for interface in entry.result.get("interfaces", ())
-        if not interface.get("sandbox")
-    }
+    leftovers = {name for one in cni.of_network(cni.noted(), place.tag) for name in cni.outer_interfaces(one)}
     networks = (POD_CIDR, SERVICE_CIDR, f"{NODE_IP}/32")
     clashes = machine.overlapping(
         networks, machine.ip_json("address"), machine.ip_json("route", "show", "table", "all")

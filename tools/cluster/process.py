@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tools.cluster import files
 
-MARK = "EPHEMERAL_DASK_CLUSTER"
+MARK = "EPHEMERAL_DASK_PROCESS_OF"
 """Environment variable of all our processes; its value is the cluster's folder. Shims of pods inherit it."""
 
 

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import os
 import re
 import tarfile
 import threading
@@ -166,3 +167,18 @@ def test_who_asks_for_the_same_image_at_once_gets_the_one_that_was_made_once(tmp
 def test_images_are_named_by_the_local_registry() -> None:
     assert REGISTRY.startswith("localhost:")
     assert f'[registry."{REGISTRY}"]' in config.buildkitd(PLACE)
+
+
+def test_a_mirror_out_of_reach_is_a_sentence_that_tells_how_to_name_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = tmp_path / "bin" / "unshare"
+    fake.parent.mkdir()
+    fake.write_text("#!/bin/sh\necho E: cannot reach it\nexit 1\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv(images.MIRROR, "the mirror")
+    with pytest.raises(Problem, match="from the mirror, which may be out of reach") as raised:
+        images.fill_debian(tmp_path / "root")
+    assert images.MIRROR in str(raised.value)
+    assert "E: cannot reach it" in str(raised.value)

@@ -239,6 +239,13 @@ def test_missing_controllers_are_named_in_both_versions() -> None:
     assert cgroups.missing_controllers(unified, "io") == ["cpu", "memory", "pids"]
 
 
+def test_groups_are_removed_from_the_inside_out_and_one_that_never_was_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "cpu" / TAG / "kubepods" / "pod1").mkdir(parents=True)
+    (tmp_path / "cpu" / "system").mkdir()
+    found = cgroups.folders(TAG, [tmp_path / "cpu", tmp_path / "pids"])
+    assert [folder.name for folder in found] == ["pod1", "kubepods", TAG]
+
+
 def status(numbers: str, *, caught: int = 0, blocked: int = 0) -> str:
     return f"Name:\tx\nNSpid:\t{numbers}\nSigBlk:\t{blocked:016x}\nSigCgt:\t{caught:016x}\n"
 
