@@ -243,7 +243,7 @@ def test_of_two_processes_one_builds_and_the_other_waits_for_it(
     assert second.stderr is not None
     waiting = next(line for line in second.stderr if "waiting" in line)
     (fake / "gate").write_text("go on\n")
-    outputs = [process.communicate()[0] for process in (first, second)]
+    outputs = [process.communicate(timeout=60)[0] for process in (first, second)]
     assert f"waiting for process {first.pid}, which builds hello 1.0.0" in waiting
     assert outputs[0] == outputs[1]
     assert outputs[0].strip().endswith("/bin")

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tools.errors import Problem
-from tools.paths import ROOT
 from tools.toolchain.group import Group, Module
 from tools.toolchain.modules import GROUPS, LOCAL, PULUMI, select
 from tools.toolchain.pins import GOMOD, go_line, pinned, required
@@ -106,6 +105,5 @@ def test_the_newest_go_line_of_a_groups_modules_counts(tmp_path: Path) -> None:
 
 def test_nothing_pinned_names_a_machine_or_a_registry() -> None:
     for path in GOMOD.rglob("*"):
-        if path.is_file():
+        if path.is_file() and path.suffix != ".md":
             assert not re.search(r"https?://|GOPROXY|GONOSUM|/root/|/home/", path.read_text()), path
-    assert GOMOD.is_relative_to(ROOT)

@@ -316,6 +316,7 @@ require (
 	sigs.k8s.io/yaml v1.6.0 // indirect
 )
 
+// Code generators, which serving the provider never calls and which are not to be had as modules.
 replace github.com/pulumi/pulumi-java => ./stub-java
 
 replace github.com/pulumi/pulumi-dotnet/pulumi-language-dotnet/v3 => ./stub-dotnet

@@ -2,6 +2,7 @@ module tools/kubernetes-provider
 
 go 1.26
 
+// The provider's own go.mod replaces it by a folder of its repository.
 replace github.com/pulumi/pulumi-kubernetes/sdk/v4 => github.com/pulumi/pulumi-kubernetes/sdk/v4 v4.24.1
 
 require github.com/pulumi/pulumi-kubernetes/provider/v4 v4.0.0-20260115033456-f47bc2d6f199

@@ -2,6 +2,7 @@ module tools/pulumi
 
 go 1.26
 
+// As in the engine's own go.mod, which replaces it too.
 replace github.com/atotto/clipboard => github.com/tgummerer/clipboard v0.0.0-20241001131231-d02d263e614e
 
 tool github.com/pulumi/pulumi/pkg/v3/cmd/pulumi
