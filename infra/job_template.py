@@ -154,9 +154,7 @@ def _variables(args: JobTemplateArgs) -> dict[str, Any]:
         "labels": _variable("Labels", "Put on the Job and its pod.", strings),
         "annotations": _variable("Annotations", "Put on the Job and its pod.", strings),
         "command": _variable("Command", "Leave it empty: Prefect knows it.", text),
-        "image": _variable(
-            "Image", "Flow pod, Dask scheduler and Dask workers all run it.", text, default=args.image
-        ),
+        "image": _variable("Image", "Flow pod, Dask scheduler and Dask workers all run it.", text, default=args.image),
         "image_pull_policy": _variable(
             "Image Pull Policy",
             "Images are named by digest, so a copy on the node is the right one.",
@@ -170,13 +168,13 @@ def _variables(args: JobTemplateArgs) -> dict[str, Any]:
             default=flow_run.finished_job_ttl,
         ),
         "active_deadline": _variable(
-            "Active Deadline", "Seconds after which Kubernetes ends the Job.", {"type": "integer", "minimum": 1}
+            "Active Deadline",
+            "Seconds after which Kubernetes ends the Job.",
+            {"type": "integer", "minimum": 1},
         ),
         "cpu_request": _variable("CPU Request", "Of the flow pod.", text, default=flow_run.cpu_request),
         "cpu_limit": _variable("CPU Limit", "Of the flow pod.", text),
-        "memory_request": _variable(
-            "Memory Request", "Of the flow pod.", text, default=flow_run.memory_request
-        ),
+        "memory_request": _variable("Memory Request", "Of the flow pod.", text, default=flow_run.memory_request),
         "memory_limit": _variable("Memory Limit", "Of the flow pod.", text, default=flow_run.memory_limit),
     }
     for variable in env.JOB_VARIABLES:

@@ -21,7 +21,7 @@ API_CREDENTIAL: Final = "prefect-api"
 
 
 def labels(component: str) -> Mapping[str, str]:
-    """The recommended Kubernetes labels of one component.
+    """Return the recommended Kubernetes labels of one component.
 
     Source: the label conventions of Kubernetes, `app.kubernetes.io/*`.
     """
@@ -33,5 +33,5 @@ def labels(component: str) -> Mapping[str, str]:
 
 
 def selector(component: str) -> Mapping[str, str]:
-    """The labels that never change: a Deployment's selector cannot be edited."""
+    """Return the labels that never change: a Deployment's selector cannot be edited."""
     return {"app.kubernetes.io/name": component, "app.kubernetes.io/part-of": PROJECT}

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from contract import quantities
 from infra.naming import PROJECT
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_QUANTITY = re.compile(r"\d+(\.\d+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 
 
 class SettingsError(Exception):
@@ -28,31 +28,40 @@ def _dns_label(value: str) -> str:
     return value
 
 
-def _quantity(value: str) -> str:
-    if not _QUANTITY.fullmatch(value):
-        message = f"'{value}' is no Kubernetes quantity: write it like 500m, 2, 512Mi or 4Gi"
-        raise ValueError(message)
+def _cpu(value: str) -> str:
+    quantities.cores(value)
     return value
+
+
+def _bytes(value: str) -> str:
+    quantities.memory_bytes(value)
+    return value
+
+
+def _as_written(value: object) -> object:
+    """Take a bare YAML number, such as `workerCpu: 2`, for the quantity that it is."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _image(value: str) -> str:
     if "@sha256:" not in value and ":" not in value.rpartition("/")[2]:
-        message = (
-            f"'{value}' has neither tag nor digest, so what runs could change unseen: add @sha256:... or a tag"
-        )
+        message = f"'{value}' has neither tag nor digest, so what runs could change unseen: add @sha256:... or a tag"
         raise ValueError(message)
     return value
 
 
 def _url(value: str) -> str:
-    if not re.match(r"https?://[^/@\s]+", value):
-        message = f"'{value}' is no address of an API: write http(s)://host[:port]/api, without credentials"
-        raise ValueError(message)
+    if not re.fullmatch(r"https?://[^/@\s]+(/[^@\s]*)?", value):
+        # Without the value: whoever wrote a password into it would find it in a log.
+        raise ValueError("this is no address that can be used: write http(s)://host[:port]/path, without credentials")
     return value.rstrip("/")
 
 
 DnsLabel = Annotated[str, AfterValidator(_dns_label)]
-Quantity = Annotated[str, AfterValidator(_quantity)]
+Cpu = Annotated[str, BeforeValidator(_as_written), AfterValidator(_cpu)]
+"""Cores as a Kubernetes quantity: `500m`, `2`."""
+Bytes = Annotated[str, BeforeValidator(_as_written), AfterValidator(_bytes)]
+"""Memory or storage as a Kubernetes quantity: `512Mi`, `4Gi`."""
 ImageReference = Annotated[str, AfterValidator(_image)]
 Url = Annotated[str, AfterValidator(_url)]
 
@@ -102,7 +111,7 @@ class EmbeddedPrefect(Model):
     """A Prefect server in the stack's namespace, SQLite on a persistent volume."""
 
     mode: Literal["embedded"] = "embedded"
-    storage: Quantity = "1Gi"
+    storage: Bytes = "1Gi"
     """Size of the volume that holds the database."""
     storage_class: str | None = None
     """StorageClass of that volume; the cluster's default when unset."""
@@ -173,9 +182,9 @@ class WorkPool(Model):
 class FlowRun(Model):
     """The pod in which a flow's own code runs; each value is the default of a job variable."""
 
-    cpu_request: Quantity = "250m"
-    memory_request: Quantity = "512Mi"
-    memory_limit: Quantity = "1Gi"
+    cpu_request: Cpu = "250m"
+    memory_request: Bytes = "512Mi"
+    memory_limit: Bytes = "1Gi"
     finished_job_ttl: int = Field(default=60, ge=0)
     """Seconds that an ended Job is kept; with it goes whatever is left of its Dask cluster."""
     grace_seconds: int = Field(default=90, ge=30)
@@ -190,8 +199,8 @@ class Dask(Model):
     maximum: int = Field(default=4, ge=1)
     ceiling: int = Field(default=16, ge=1)
     """No run gets more workers, whatever its deployment or trigger asks."""
-    worker_cpu: Quantity = "500m"
-    worker_memory: Quantity = "1Gi"
+    worker_cpu: Cpu = "500m"
+    worker_memory: Bytes = "1Gi"
     worker_threads: int = Field(default=1, ge=1)
     idle_timeout: int = Field(default=600, ge=60)
     """Seconds without a task after which a Dask cluster ends itself."""
@@ -268,7 +277,8 @@ def _sentence(problem: Any, values: Mapping[str, Any]) -> str:
         return f"{key}: needs the key {problem['ctx']['discriminator']} to say which kind it is"
     if kind == "union_tag_invalid":
         context = problem["ctx"]
-        return f"{key}: {context['discriminator']} is '{context['tag']}'; use one of {context['expected_tags']}"
+        discriminator = context["discriminator"].strip("'")
+        return f"{key}: {discriminator} is '{context['tag']}'; use one of {context['expected_tags']}"
     return f"{key}: {problem['msg'].removeprefix('Value error, ')}"
 
 

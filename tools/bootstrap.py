@@ -32,7 +32,16 @@ def main():
         return 1
     commands = [
         [uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(VENV)],
-        [uv, "pip", "sync", "--quiet", "--require-hashes", "--python", str(VENV / "bin" / "python"), str(LOCKS[0])],
+        [
+            uv,
+            "pip",
+            "sync",
+            "--quiet",
+            "--require-hashes",
+            "--python",
+            str(VENV / "bin" / "python"),
+            str(LOCKS[0]),
+        ],
     ]
     environment = {**os.environ, "VIRTUAL_ENV": str(VENV)}
     for command in commands:
@@ -57,7 +66,16 @@ def own_uv():
         return str(binary)
     steps = [
         [sys.executable, "-m", "venv", str(home)],
-        [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(LOCKS[1])],
+        [
+            str(home / "bin" / "python"),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--require-hashes",
+            "-r",
+            str(LOCKS[1]),
+        ],
     ]
     for command in steps:
         done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -36,10 +36,15 @@ def prefect_api(chosen: Settings, environment: Mapping[str, str], *, port: int =
         yield chosen.prefect.api_url
         return
     service = f"service/{naming.SERVER}"
-    command = ["kubectl", "--namespace", chosen.namespace, "port-forward", service, f"{port or ''}:{naming.SERVER_PORT}"]
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    command = [
+        "kubectl",
+        "--namespace",
+        chosen.namespace,
+        "port-forward",
+        service,
+        f"{port or ''}:{naming.SERVER_PORT}",
+    ]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     # kubectl that never answers must not hang us: ending it ends the read below.
     watchdog = threading.Timer(_DEADLINE, process.terminate)
     watchdog.start()

@@ -39,7 +39,17 @@ def resolve() -> None:
 
 def _compile(arguments: list[str], result: Path) -> None:
     uv = shutil.which("uv") or str(ROOT / ".venv" / "uv" / "bin" / "uv")
-    command = [uv, "pip", "compile", "--python-version", PYTHON, *_STYLE, *arguments, "--output-file", str(result)]
+    command = [
+        uv,
+        "pip",
+        "compile",
+        "--python-version",
+        PYTHON,
+        *_STYLE,
+        *arguments,
+        "--output-file",
+        str(result),
+    ]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ}, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise Problem(

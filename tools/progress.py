@@ -15,7 +15,7 @@ _lock = threading.Lock()
 
 
 def duration(seconds: float) -> str:
-    """A span of time as people say it: `0.4 s`, `12 s`, `4 min 30 s`."""
+    """Return a span of time as people say it: `0.4 s`, `12 s`, `4 min 30 s`."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -119,7 +119,9 @@ async def _create(client: PrefectClient, deployment: str, given: Mapping[str, An
     try:
         found = await client.read_deployment_by_name(deployment)
     except ObjectNotFound:
-        known = sorted([f"{await _flow_name(client, each.flow_id)}/{each.name}" for each in await client.read_deployments()])
+        known = sorted(
+            [f"{await _flow_name(client, each.flow_id)}/{each.name}" for each in await client.read_deployments()]
+        )
         raise Problem(
             f"There is no deployment '{deployment}'",
             cure=f"Use FLOW=<flow>/<deployment>; registered are {', '.join(known) or 'none: run `make up` first'}",
@@ -144,9 +146,7 @@ class _Logs:
         # Pods send their lines in batches, so a line may arrive after younger ones of another pod.
         chosen = LogFilter(flow_run_id=self._run, timestamp=LogFilterTimestamp(after_=self._since))
         offset = 0
-        while page := await self._client.read_logs(
-            chosen, limit=_PAGE, offset=offset, sort=LogSort.TIMESTAMP_ASC
-        ):
+        while page := await self._client.read_logs(chosen, limit=_PAGE, offset=offset, sort=LogSort.TIMESTAMP_ASC):
             for entry in page:
                 if entry.id not in self._told:
                     say(f"    {entry.timestamp.strftime('%H:%M:%S')}  {entry.message}")

@@ -69,9 +69,7 @@ def check(stack: str, content: Mapping[str, Any], overrides: Mapping[str, Any]) 
 
     """
     prefix = f"{PROJECT}:"
-    values = {
-        key.removeprefix(prefix): value for key, value in content["config"].items() if key.startswith(prefix)
-    }
+    values = {key.removeprefix(prefix): value for key, value in content["config"].items() if key.startswith(prefix)}
     plain = {key: value for key, value in {**values, **overrides}.items() if key not in settings.SECRETS}
     try:
         return settings.parse(plain, stack=stack)

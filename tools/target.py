@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
@@ -12,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tools import paths
-from tools.cluster import LocalCluster
+from tools import paths, toolchain
+from tools.cluster import Access, LocalCluster
 from tools.errors import Problem
-from tools.toolchain import pulumi as engine
-from tools.toolchain.build import ensure
+from tools.toolchain.pulumi import ensure_pulumi
 
 LOCAL: Final = "local"
 EXISTING: Final = "existing"
@@ -45,6 +43,21 @@ class Target:
         return {**os.environ, **self.environment}
 
 
+def start_local_cluster() -> Access:
+    """Start the local cluster, building what it consists of where that is missing.
+
+    Raises:
+        Problem: it cannot run on this machine, or a part of it did not start.
+
+    """
+    cluster = LocalCluster()
+    # Asked before a build of half an hour, and only where there is something to build or to start.
+    if problems := [*cluster.preflight(), *toolchain.preflight(toolchain.LOCAL)]:
+        raise problems[0]
+    toolchain.ensure(toolchain.LOCAL)
+    return cluster.up()
+
+
 def local(*, start: bool) -> Target:
     """Return the local cluster as a target.
 
@@ -55,26 +68,22 @@ def local(*, start: bool) -> Target:
         Problem: it is not running and must not be started, or it cannot be.
 
     """
-    cluster = LocalCluster()
-    cluster_info = cluster.up() if start else cluster.info()
-    command_line = engine.ensure_pulumi()
-    kubectl = ensure(["kubernetes"])["kubernetes"]
+    access = start_local_cluster() if start else LocalCluster().info()
     state = paths.state_dir() / "pulumi"
+    state.mkdir(parents=True, exist_ok=True)
     environment = {
-        **command_line.environment,
-        "PATH": f"{command_line.environment.get('PATH', os.environ['PATH'])}:{kubectl}",
-        "KUBECONFIG": str(cluster_info.kubeconfig),
-        "DOCKER_CONFIG": str(cluster_info.docker_config),
+        **_command_lines(),
+        **access.environment(),
         # Never the team's own backend: its stack of the same name would be moved to this machine.
-        "PULUMI_BACKEND_URL": f"file://{_made(state)}",
+        "PULUMI_BACKEND_URL": f"file://{state}",
         **_passphrase(state / "passphrase"),
     }
     image = {
         "builder": "docker-build",
-        "registry": cluster_info.registry,
-        "base": cluster_info.base_image,
-        "buildx": cluster_info.buildx,
-        **({"caBundle": str(cluster_info.ca_bundle)} if cluster_info.ca_bundle else {}),
+        "registry": access.registry,
+        "base": access.base_image,
+        "buildx": access.buildx,
+        **({"caBundle": str(access.ca_bundle)} if access.ca_bundle else {}),
     }
     return Target(local=True, environment=environment, overrides={"image": image})
 
@@ -86,13 +95,19 @@ def existing() -> Target:
         Problem: the cluster does not answer.
 
     """
-    command_line = engine.ensure_pulumi()
-    environment = dict(command_line.environment)
-    if shutil.which("kubectl") is None:
-        path = environment.get("PATH", os.environ["PATH"])
-        environment["PATH"] = f"{path}:{ensure(['kubernetes'])['kubernetes']}"
+    environment = _command_lines()
     check_answers({**os.environ, **environment})
     return Target(local=False, environment=environment, overrides={})
+
+
+def _command_lines() -> dict[str, str]:
+    """Return the variables that make `pulumi` and `kubectl` found: the person's own, else built ones."""
+    environment = dict(ensure_pulumi().environment)
+    if shutil.which("kubectl") is None:
+        path = environment.get("PATH", os.environ["PATH"])
+        folder = toolchain.ensure(["kubernetes"])["kubernetes"]
+        environment["PATH"] = os.pathsep.join([path, str(folder)])
+    return environment
 
 
 def check_answers(environment: Mapping[str, str]) -> None:
@@ -112,11 +127,6 @@ def check_answers(environment: Mapping[str, str]) -> None:
             cure="Point KUBECONFIG at a running cluster (`kubectl get nodes` must work), or leave CLUSTER=existing"
             " out to use the local one",
         )
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _passphrase(file: Path) -> Mapping[str, str]:

@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from tools import target
+from tools import toolchain
 from tools.errors import Problem
 from tools.paths import ROOT
 from tools.progress import duration, say
+from tools.toolchain.pulumi import ensure_pulumi
 
 _BIN: Final = ROOT / ".venv" / "bin"
 
@@ -45,7 +46,8 @@ def _lint() -> bool:
         ["mypy"],
         ["lint-imports"],
     )
-    return all([_call([str(_BIN / command[0]), *command[1:]], {}) for command in commands])
+    outcomes = [_call([str(_BIN / command[0]), *command[1:]], {}) for command in commands]
+    return all(outcomes)
 
 
 def _unit() -> bool:
@@ -53,12 +55,12 @@ def _unit() -> bool:
 
 
 def _engine() -> bool:
-    return _pytest("engine", target.engine_environment())
+    return _pytest("engine", ensure_pulumi().environment)
 
 
 def _e2e() -> bool:
     """Destroy and mend local clusters first, then run the product on one that stays up for the rest."""
-    target.prepare_local_tools()
+    toolchain.ensure(toolchain.LOCAL)
     return _pytest("e2e", {})
 
 
@@ -70,4 +72,9 @@ def _call(command: Sequence[str], environment: Mapping[str, str]) -> bool:
     return subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=False).returncode == 0
 
 
-_TIERS: Final[Mapping[str, Callable[[], bool]]] = {"lint": _lint, "unit": _unit, "engine": _engine, "e2e": _e2e}
+_TIERS: Final[Mapping[str, Callable[[], bool]]] = {
+    "lint": _lint,
+    "unit": _unit,
+    "engine": _engine,
+    "e2e": _e2e,
+}

@@ -36,7 +36,7 @@ def up(chosen: argparse.Namespace) -> int:
     settings = _settings(stack, place)
     changed = {kind: count for kind, count in changes.items() if kind != "same"}
     if changed:
-        _run(stack, place, settings, SAMPLE, {})
+        _run(place, settings, SAMPLE, {})
     else:
         say(f"    nothing changed in {changes.get('same', 0)} resources; run a flow with: make run FLOW={SAMPLE}")
     _print_addresses(stack, settings)
@@ -75,7 +75,7 @@ def run(chosen: argparse.Namespace) -> int:
     given = runs.parameters(chosen.parameters)
     place = _target(chosen, start=False)
     stack = Stack(chosen.stack, place)
-    return 0 if _run(stack, place, _settings(stack, place), chosen.flow, given) else 1
+    return 0 if _run(place, _settings(stack, place), chosen.flow, given) else 1
 
 
 def ui(chosen: argparse.Namespace) -> int:
@@ -149,7 +149,7 @@ def _settings(stack: Stack, place: Target) -> Settings:
     return stackfile.check(stack.name, stackfile.read(stack.name), place.overrides)
 
 
-def _run(stack: Stack, place: Target, settings: Settings, flow: str, given: Mapping[str, object]) -> bool:
+def _run(place: Target, settings: Settings, flow: str, given: Mapping[str, object]) -> bool:
     environment = place.run_environment()
     with prefect_api(settings, environment) as url:
         return runs.run(flow, given, api_url=url, namespace=settings.namespace, environment=environment)

@@ -27,7 +27,11 @@ RULES: Final = (
     Rule(groups=[""], resources=["services"], verbs=["get", "list", "watch", "patch", "create"]),
     Rule(groups=[""], resources=["pods"], verbs=["get", "list", "watch", "patch", "create", "delete"]),
     Rule(groups=[""], resources=["events"], verbs=["create"]),
-    Rule(groups=["apps"], resources=["deployments"], verbs=["get", "list", "watch", "create", "patch", "delete"]),
+    Rule(
+        groups=["apps"],
+        resources=["deployments"],
+        verbs=["get", "list", "watch", "create", "patch", "delete"],
+    ),
 )
 """What the controller of dask-kubernetes 2026.3.0 and kopf use inside the namespace."""
 
@@ -92,7 +96,7 @@ def custom_resource_definitions() -> list[dict[str, Any]]:
     """Return the CRDs as the installed dask-kubernetes ships them: they match the client in the flow image."""
     folder = resources.files("dask_kubernetes").joinpath("operator/deployment/helm/dask-kubernetes-operator/crds")
     return [
-        yaml.load(entry.read_text(), Loader=yaml.CSafeLoader)  # noqa: S506  the safe loader, in C: 1 MB of YAML
+        yaml.load(entry.read_text(), Loader=yaml.CSafeLoader)  # the safe loader in C: 1 MB of YAML
         for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
     ]
 

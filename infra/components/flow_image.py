@@ -86,7 +86,7 @@ class FlowImage(ComponentResource):
             ),
             opts=ResourceOptions(parent=self),
         )
-        return image.repo_digest
+        return Output.from_input(image.repo_digest)
 
 
 def _ca_secret(bundle: str | None) -> dict[str, Input[str]] | None:

@@ -53,7 +53,11 @@ class Identity(ComponentResource):
                 f"{name}-role",
                 metadata=metadata,
                 rules=[
-                    {"apiGroups": list(rule.groups), "resources": list(rule.resources), "verbs": list(rule.verbs)}
+                    {
+                        "apiGroups": list(rule.groups),
+                        "resources": list(rule.resources),
+                        "verbs": list(rule.verbs),
+                    }
                     for rule in rules
                 ],
                 opts=child,

@@ -17,9 +17,21 @@ POD_SECURITY_VERSION = "v1.31"
 
 
 FLOW_RUN_RULES: Final = (
-    Rule(groups=["kubernetes.dask.org"], resources=["daskclusters"], verbs=["create", "get", "list", "watch", "patch", "delete"]),
-    Rule(groups=["kubernetes.dask.org"], resources=["daskworkergroups"], verbs=["get", "list", "watch", "patch"]),
-    Rule(groups=["kubernetes.dask.org"], resources=["daskautoscalers"], verbs=["create", "get", "list", "patch", "delete"]),
+    Rule(
+        groups=["kubernetes.dask.org"],
+        resources=["daskclusters"],
+        verbs=["create", "get", "list", "watch", "patch", "delete"],
+    ),
+    Rule(
+        groups=["kubernetes.dask.org"],
+        resources=["daskworkergroups"],
+        verbs=["get", "list", "watch", "patch"],
+    ),
+    Rule(
+        groups=["kubernetes.dask.org"],
+        resources=["daskautoscalers"],
+        verbs=["create", "get", "list", "patch", "delete"],
+    ),
     Rule(groups=[""], resources=["pods", "services", "events"], verbs=["get", "list", "watch"]),
     Rule(groups=[""], resources=["pods/log"], verbs=["get"]),
 )

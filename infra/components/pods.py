@@ -10,12 +10,12 @@ WRITABLE: Final = "/tmp"  # noqa: S108  the mount point of a pod's own emptyDir
 
 
 def pod_security() -> dict[str, Any]:
-    """Pod half of what the `restricted` Pod Security Standard asks."""
+    """Return the pod half of what the `restricted` Pod Security Standard asks."""
     return {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
 def container_security() -> dict[str, Any]:
-    """Container half of what the `restricted` Pod Security Standard asks, with a read-only root on top."""
+    """Return the container half of what the `restricted` Pod Security Standard asks, with a read-only root on top."""
     return {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
@@ -37,10 +37,10 @@ def environment(values: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def writable_volume() -> dict[str, Any]:
-    """The emptyDir behind `WRITABLE`."""
+    """Return the emptyDir behind `WRITABLE`."""
     return {"name": "tmp", "emptyDir": {}}
 
 
 def writable_mount() -> dict[str, Any]:
-    """Its mount."""
+    """Return its mount."""
     return {"name": "tmp", "mountPath": WRITABLE}

@@ -85,9 +85,7 @@ class PrefectServer(ComponentResource):
             opts=child,
         )
         self.service = Output.all(service.metadata.name, deployment.id).apply(lambda known: str(known[0]))
-        self.api_url = Output.format(
-            "http://{0}.{1}.svc:{2}/api", self.service, args.namespace, naming.SERVER_PORT
-        )
+        self.api_url = Output.format("http://{0}.{1}.svc:{2}/api", self.service, args.namespace, naming.SERVER_PORT)
         self.register_outputs({"service": self.service, "api_url": self.api_url})
 
 

@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+import pytest
+
+from infra import naming
+from infra.components.dask_operator import DaskOperator, DaskOperatorArgs, custom_resource_definitions
+from infra.components.flow_image import FlowImage, FlowImageArgs
+from infra.components.namespace import FlowNamespace, FlowNamespaceArgs
+from infra.components.prefect_credential import PrefectCredential, PrefectCredentialArgs
+from infra.components.prefect_server import PrefectServer, PrefectServerArgs
+from infra.components.prefect_worker import PrefectWorker, PrefectWorkerArgs
+from infra.settings import CloudPrefect, Docker, DockerBuild, EmbeddedPrefect, Prebuilt, SecretKey, ServerPrefect, Worker
+
+from .conftest import Recorder, Render
+
+PLATFORM = "registry.example.com/platform@sha256:" + "a" * 64
+
+
+def namespace() -> None:
+    FlowNamespace("flows", FlowNamespaceArgs(name="flows"))
+
+
+def server() -> None:
+    PrefectServer("server", PrefectServerArgs(namespace="flows", image=PLATFORM, settings=EmbeddedPrefect()))
+
+
+def worker(credential: Mapping[str, tuple[str, str]] | None = None, **settings: Any) -> None:
+    PrefectWorker(
+        "worker",
+        PrefectWorkerArgs(
+            namespace="flows",
+            image=PLATFORM,
+            api_url="http://prefect-server.flows.svc:4200/api",
+            work_pool="dask",
+            settings=Worker(**settings),
+            credential=credential or {},
+        ),
+    )
+
+
+def operator() -> None:
+    DaskOperator("operator", DaskOperatorArgs(namespace="flows", image=PLATFORM))
+
+
+def container(recorder: Recorder) -> Mapping[str, Any]:
+    [deployment] = recorder.of("apps/v1:Deployment")
+    found: Mapping[str, Any] = deployment["spec"]["template"]["spec"]["containers"][0]
+    return found
+
+
+def environment(recorder: Recorder) -> Mapping[str, Any]:
+    return {each["name"]: each.get("value", each.get("valueFrom")) for each in container(recorder)["env"]}
+
+
+@pytest.mark.parametrize("build", [server, worker, operator])
+def test_every_platform_pod_keeps_the_restricted_pod_security_standard(render: Render, build: Any) -> None:
+    recorder = render(build)
+    [deployment] = recorder.of("apps/v1:Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    security = container(recorder)["securityContext"]
+    assert security["allowPrivilegeEscalation"] is False
+    assert security["readOnlyRootFilesystem"] is True
+    assert security["capabilities"] == {"drop": ["ALL"]}
+
+
+@pytest.mark.parametrize("build", [server, worker, operator])
+def test_every_platform_pod_is_probed_and_bounded(render: Render, build: Any) -> None:
+    found = container(render(build))
+    assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(found)
+    assert found["resources"]["limits"]["memory"]
+    assert found["resources"]["requests"]["cpu"]
+
+
+@pytest.mark.parametrize("build", [namespace, worker, operator])
+def test_no_role_reaches_beyond_the_namespace_or_uses_a_wildcard(render: Render, build: Any) -> None:
+    recorder = render(build)
+    assert not recorder.of(":ClusterRole")
+    assert not recorder.of(":ClusterRoleBinding")
+    for role in recorder.of("/v1:Role"):
+        for rule in role["rules"]:
+            assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+
+
+def test_only_who_has_a_role_gets_a_token(render: Render) -> None:
+    recorder = render(namespace)
+    tokens = {
+        each["metadata"]["name"]: each["automountServiceAccountToken"] for each in recorder.of("v1:ServiceAccount")
+    }
+    assert tokens == {naming.FLOW_RUN: True, naming.DASK: False}
+
+
+def test_the_namespace_enforces_a_pinned_version_of_the_restricted_standard(render: Render) -> None:
+    [made] = render(namespace).of("v1:Namespace")
+    labels = made["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert labels["pod-security.kubernetes.io/enforce-version"].startswith("v1.")
+
+
+def test_a_flow_run_may_not_touch_secrets_or_deployments(render: Render) -> None:
+    [role] = render(namespace).of("/v1:Role")
+    resources = {resource for rule in role["rules"] for resource in rule["resources"]}
+    assert resources.isdisjoint({"secrets", "deployments", "jobs"})
+
+
+def test_the_servers_database_outlives_its_pod(render: Render) -> None:
+    recorder = render(server)
+    [volume] = recorder.of("v1:PersistentVolumeClaim")
+    [deployment] = recorder.of("apps/v1:Deployment")
+    claimed = [
+        each["persistentVolumeClaim"]["claimName"]
+        for each in deployment["spec"]["template"]["spec"]["volumes"]
+        if "persistentVolumeClaim" in each
+    ]
+    assert claimed == [volume["metadata"]["name"]]
+    assert "/data/" in environment(recorder)["PREFECT_SERVER_DATABASE_CONNECTION_URL"]
+
+
+def test_two_servers_never_share_the_sqlite_file_during_an_update(render: Render) -> None:
+    [deployment] = render(server).of("apps/v1:Deployment")
+    assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_the_page_calls_the_api_at_the_address_that_the_browser_sees(render: Render) -> None:
+    assert environment(render(server))["PREFECT_UI_API_URL"] == "http://127.0.0.1:4200/api"
+
+
+def test_the_worker_never_makes_the_pool_that_is_a_resource_of_the_stack(render: Render) -> None:
+    command = container(render(worker))["command"]
+    assert command[-2:] == ["--pool", "dask"]
+    assert command[command.index("--install-policy") + 1] == "never"
+
+
+def test_the_workers_observer_watches_its_own_namespace_only(render: Render) -> None:
+    assert environment(render(worker))["PREFECT_INTEGRATIONS_KUBERNETES_OBSERVER_NAMESPACES"] == "flows"
+
+
+def test_the_worker_refers_to_the_credential_and_tells_jobs_to_do_the_same(render: Render) -> None:
+    values = environment(render(lambda: worker({"PREFECT_API_KEY": ("prefect-api", "credential")})))
+    assert values["PREFECT_API_KEY"] == {"secretKeyRef": {"name": "prefect-api", "key": "credential"}}
+    assert values["PREFECT_INTEGRATIONS_KUBERNETES_WORKER_API_KEY_SECRET_NAME"] == "prefect-api"
+    assert values["PREFECT_INTEGRATIONS_KUBERNETES_WORKER_API_KEY_SECRET_KEY"] == "credential"
+
+
+def test_dask_definitions_stay_when_the_stack_goes_because_other_namespaces_may_use_them(render: Render) -> None:
+    recorder = render(operator)
+    names = {each["metadata"]["name"] for each in recorder.of("v1:CustomResourceDefinition")}
+    assert names == {
+        f"{kind}.kubernetes.dask.org" for kind in ("daskclusters", "daskworkergroups", "daskjobs", "daskautoscalers")
+    }
+
+
+def test_the_definitions_are_those_of_the_client_that_flows_import() -> None:
+    kinds = {each["spec"]["names"]["kind"] for each in custom_resource_definitions()}
+    assert kinds == {"DaskCluster", "DaskWorkerGroup", "DaskJob", "DaskAutoscaler"}
+
+
+def test_the_operator_acts_in_one_namespace(render: Render) -> None:
+    assert "--namespace=flows" in container(render(operator))["command"]
+
+
+def image(builder: Any, render: Render) -> tuple[Recorder, dict[str, str]]:
+    found: dict[str, str] = {}
+
+    def build() -> None:
+        made = FlowImage("image", FlowImageArgs(builder=builder, context=".", tag="dev"))
+        pulumi.Output.all(flow=made.flow, platform=made.platform).apply(found.update)
+
+    return render(build), found
+
+
+def test_a_built_image_is_used_by_digest_and_built_only_in_an_update(render: Render) -> None:
+    recorder, found = image(DockerBuild(registry="localhost:5001/team"), render)
+    assert found["flow"].startswith("localhost:5001/team/ephemeral-dask-flow@sha256:")
+    assert found["platform"].startswith("localhost:5001/team/ephemeral-dask-platform@sha256:")
+    assert [each["buildOnPreview"] for each in recorder.of("index:Image")] == [False, False]
+    assert [each["push"] for each in recorder.of("index:Image")] == [True, True]
+
+
+def test_the_docker_builder_is_used_by_digest_too(render: Render) -> None:
+    recorder, found = image(Docker(builder="docker", registry="localhost:5001"), render)
+    assert found["flow"] == "localhost:5001/ephemeral-dask-flow@sha256:" + "d" * 64
+    assert len(recorder.of("image:Image")) == 2
+
+
+def test_a_prebuilt_image_is_taken_as_it_is(render: Render) -> None:
+    flow, platform = "r/flow@sha256:" + "1" * 64, "r/platform:2"
+    recorder, found = image(Prebuilt(builder="prebuilt", flow=flow, platform=platform), render)
+    assert found == {"flow": flow, "platform": platform}
+    assert not recorder.of("Image")[1:]
+
+
+def credential(prefect: Any, value: str | None, render: Render) -> tuple[Recorder, Mapping[str, tuple[str, str]]]:
+    found: dict[str, tuple[str, str]] = {}
+
+    def build() -> None:
+        secret = pulumi.Output.secret(value) if value else None
+        made = PrefectCredential(
+            "credential", PrefectCredentialArgs(namespace="flows", prefect=prefect, value=secret)
+        )
+        found.update(made.references)
+
+    return render(build), found
+
+
+def test_an_embedded_server_asks_for_no_credential(render: Render) -> None:
+    recorder, found = credential(EmbeddedPrefect(), None, render)
+    assert found == {}
+    assert not recorder.of(":Secret")
+
+
+def test_a_cloud_key_of_the_stack_becomes_a_secret_that_pods_refer_to(render: Render) -> None:
+    cloud = CloudPrefect(mode="cloud", api_url="https://api.example.com/api/accounts/a/workspaces/b")
+    recorder, found = credential(cloud, "pnu_key", render)
+    assert found == {"PREFECT_API_KEY": ("prefect-api", "credential")}
+    assert len(recorder.of(":Secret")) == 1
+
+
+def test_an_existing_secret_is_referred_to_and_no_other_is_made(render: Render) -> None:
+    mode = ServerPrefect(
+        mode="server", api_url="https://prefect.example.com/api", auth_secret=SecretKey(name="mine", key="auth")
+    )
+    recorder, found = credential(mode, None, render)
+    assert found == {"PREFECT_API_AUTH_STRING": ("mine", "auth")}
+    assert not recorder.of(":Secret")

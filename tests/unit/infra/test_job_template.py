@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+import pytest
+from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
+
+from contract import environment as env
+from infra import job_template, naming
+from infra.settings import Dask, FlowRun
+
+IMAGE = "registry.example.com/flow@sha256:" + "a" * 64
+
+
+@pytest.fixture
+def template() -> dict[str, Any]:
+    return build()
+
+
+def build(credential: dict[str, tuple[str, str]] | None = None) -> dict[str, Any]:
+    return job_template.build(
+        job_template.JobTemplateArgs(
+            namespace="flows", image=IMAGE, flow_run=FlowRun(), dask=Dask(ceiling=20), credential=credential or {}
+        )
+    )
+
+
+def configured(template: dict[str, Any], **values: Any) -> KubernetesWorkerJobConfiguration:
+    """What Prefect's own worker makes of the template, without a server: the template refers to none."""
+    no_server: Any = object()
+    made = KubernetesWorkerJobConfiguration.from_template_and_values(template, values, client=no_server)
+    return asyncio.run(made)
+
+
+def placeholders(value: Any) -> set[str]:
+    return set(re.findall(r"{{ (\w+) }}", str(value)))
+
+
+def test_every_placeholder_is_a_variable_and_every_variable_is_used(template: dict[str, Any]) -> None:
+    used = placeholders(template["job_configuration"])
+    # `env` is merged into job_configuration.env by the worker without a placeholder.
+    assert used | {"env"} == set(template["variables"]["properties"])
+
+
+def test_the_worker_accepts_the_template_without_any_job_variable(template: dict[str, Any]) -> None:
+    configuration = configured(template)
+    container = configuration.job_manifest["spec"]["template"]["spec"]["containers"][0]
+    assert container["image"] == IMAGE
+    assert configuration.namespace == "flows"
+
+
+def test_a_size_that_nobody_set_leaves_no_variable_in_the_flow_pod(template: dict[str, Any]) -> None:
+    configuration = configured(template)
+    assert env.DASK_MAXIMUM.variable not in configuration.env
+    assert configuration.env[env.DASK_MAXIMUM.default_variable] == "4"
+
+
+def test_a_number_given_as_job_variable_reaches_the_pod_as_a_string(template: dict[str, Any]) -> None:
+    assert configured(template, dask_maximum=7).env[env.DASK_MAXIMUM.variable] == "7"
+
+
+def test_a_deployments_own_environment_is_added_to_the_platforms(template: dict[str, Any]) -> None:
+    configuration = configured(template, env={"GREETING": "hello"})
+    assert configuration.env["GREETING"] == "hello"
+    assert configuration.env[env.NAMESPACE] == "flows"
+
+
+def test_dask_pods_get_the_image_that_the_run_was_given(template: dict[str, Any]) -> None:
+    assert configured(template, image="other@sha256:" + "b" * 64).env[env.IMAGE].startswith("other@")
+
+
+def test_workers_beyond_the_stacks_ceiling_are_outside_the_schema(template: dict[str, Any]) -> None:
+    assert template["variables"]["properties"]["dask_maximum"]["maximum"] == 20
+
+
+def test_sizes_have_no_default_in_the_template_so_that_code_can_speak(template: dict[str, Any]) -> None:
+    for variable in env.JOB_VARIABLES:
+        assert "default" not in template["variables"]["properties"][variable.name]
+
+
+def test_the_flow_pod_keeps_the_restricted_pod_security_standard(template: dict[str, Any]) -> None:
+    pod = template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
+    container = pod["containers"][0]["securityContext"]
+    assert pod["securityContext"] == {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert container["capabilities"] == {"drop": ["ALL"]}
+    assert container["allowPrivilegeEscalation"] is False
+
+
+def test_the_flow_pod_runs_as_its_own_account_and_has_time_to_end_its_cluster(template: dict[str, Any]) -> None:
+    pod = template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
+    assert pod["serviceAccountName"] == naming.FLOW_RUN
+    assert pod["terminationGracePeriodSeconds"] >= 90
+
+
+def test_an_ended_job_goes_and_takes_what_it_owns_with_it(template: dict[str, Any]) -> None:
+    assert configured(template).job_manifest["spec"]["ttlSecondsAfterFinished"] == 60
+
+
+def test_a_credential_is_named_to_the_run_and_never_valued() -> None:
+    configuration = configured(build({"PREFECT_API_KEY": ("prefect-api", "credential")}))
+    assert configuration.env[env.API_SECRET_NAME] == "prefect-api"
+    assert "PREFECT_API_KEY" not in configuration.env

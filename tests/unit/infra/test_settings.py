@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from infra import settings
+from tools import stackfile
+from tools.paths import ROOT
+
+IMAGE = {"registry": "localhost:5001", "builder": "docker-build"}
+
+
+def refusal(**values: Any) -> str:
+    with pytest.raises(settings.SettingsError) as caught:
+        settings.parse({"image": IMAGE, **values}, stack="dev")
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("stack", stackfile.stacks())
+def test_every_stack_file_in_the_repository_is_valid(stack: str) -> None:
+    stackfile.check(stack, stackfile.read(stack), {})
+
+
+def test_every_setting_is_a_typed_key_of_the_project_file() -> None:
+    typed = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+    fields = {settings.to_camel(name) for name in settings.Settings.model_fields}
+    assert set(typed) == fields
+
+
+def test_what_is_not_written_has_its_default() -> None:
+    chosen = settings.parse({"image": IMAGE}, stack="dev")
+    assert chosen.namespace == "flows"
+    assert isinstance(chosen.prefect, settings.EmbeddedPrefect)
+    assert (chosen.dask.minimum, chosen.dask.maximum) == (1, 4)
+
+
+def test_a_misspelt_key_is_refused_with_the_one_that_was_meant() -> None:
+    text = refusal(dask={"minimun": 2})
+    assert "ephemeral-dask:dask.minimun" in text
+    assert "did you mean 'minimum'?" in text
+
+
+def test_a_misspelt_section_is_refused_with_the_one_that_was_meant() -> None:
+    assert "did you mean 'workPool'?" in refusal(workpool={})
+
+
+def test_a_misspelt_key_inside_a_variant_names_the_path_that_the_person_wrote() -> None:
+    text = refusal(prefect={"mode": "embedded", "storge": "2Gi"})
+    assert "ephemeral-dask:prefect.storge: there is no such key; did you mean 'storage'?" in text
+
+
+def test_every_wrong_key_is_named_at_once() -> None:
+    text = refusal(dask={"minimum": 0}, worker={"replicas": "two"})
+    assert "ephemeral-dask:dask.minimum" in text
+    assert "ephemeral-dask:worker.replicas" in text
+
+
+def test_a_maximum_below_the_minimum_is_refused() -> None:
+    assert "maximum must be at least minimum" in refusal(dask={"minimum": 5, "maximum": 2})
+
+
+def test_a_ceiling_below_the_maximum_is_refused() -> None:
+    assert "ceiling must be at least maximum" in refusal(dask={"maximum": 20, "ceiling": 5})
+
+
+def test_an_unknown_variant_is_refused_with_the_known_ones() -> None:
+    text = refusal(prefect={"mode": "imbedded"})
+    assert "ephemeral-dask:prefect: mode is 'imbedded'" in text
+    assert "embedded" in text
+
+
+def test_a_missing_image_section_says_how_to_set_it() -> None:
+    with pytest.raises(settings.SettingsError) as caught:
+        settings.parse({}, stack="dev")
+    assert "Pulumi.dev.yaml" in str(caught.value)
+    assert "ephemeral-dask:image: is missing" in str(caught.value)
+
+
+def test_an_image_without_tag_or_digest_is_refused() -> None:
+    image = {"builder": "prebuilt", "flow": "localhost:5001/flow", "platform": "localhost:5001/platform:1"}
+    text = refusal(image=image)
+    assert "ephemeral-dask:image.flow" in text
+    assert "neither tag nor digest" in text
+
+
+def test_a_bare_number_is_a_quantity_as_yaml_users_write_it() -> None:
+    assert settings.parse({"image": IMAGE, "dask": {"workerCpu": 2}}, stack="dev").dask.worker_cpu == "2"
+
+
+def test_a_quantity_that_kubernetes_would_refuse_is_refused() -> None:
+    assert "ephemeral-dask:dask.workerMemory" in refusal(dask={"workerMemory": "2 GB"})
+
+
+def test_an_api_address_with_credentials_in_it_is_refused() -> None:
+    text = refusal(prefect={"mode": "server", "apiUrl": "https://user:pw@prefect.example.com/api"})
+    assert "without credentials" in text
+    assert "user:pw" not in text
+    assert "prefect.apiUrl" in text
+
+
+def test_a_work_pool_name_that_prefect_reserves_is_refused() -> None:
+    assert "reserved by Prefect" in refusal(workPool={"name": "prefect-pool"})
+
+
+def test_settings_cannot_be_changed_after_they_were_checked() -> None:
+    chosen = settings.parse({"image": IMAGE}, stack="dev")
+    with pytest.raises(Exception, match="frozen"):
+        chosen.namespace = "other"  # type: ignore[misc]
