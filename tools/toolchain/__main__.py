@@ -5,16 +5,13 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-from typing import TYPE_CHECKING
+from types import FrameType
 
 from tools.errors import Problem
 from tools.progress import say
 from tools.toolchain.build import ensure
 from tools.toolchain.modules import GROUPS
 from tools.toolchain.preflight import preflight
-
-if TYPE_CHECKING:
-    from types import FrameType
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from tools.progress import step
 from tools.toolchain import go
+from tools.toolchain.group import Group
 from tools.toolchain.modules import GROUPS, select
 from tools.toolchain.precondition import problems, wants_go
 from tools.toolchain.recipe import make
 from tools.toolchain.store import Store
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
-
-    from tools.toolchain.group import Group
 
 
 def ensure(names: Iterable[str], *, cache: Path | None = None, groups: Mapping[str, Group] = GROUPS) -> dict[str, Path]:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from tools.errors import Problem
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tools.toolchain.group import Group
+from tools.toolchain.group import Group
 
 SHOWN = 20
 """Lines of the log below the sentence: Go prints the error last."""

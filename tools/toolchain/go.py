@@ -8,14 +8,11 @@ import platform
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tools.errors import Problem
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 SETTINGS: Mapping[str, str] = {
     # Static programs: they run in any image and on any libc, and need no C compiler.

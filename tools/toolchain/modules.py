@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from tools.errors import Problem
 from tools.toolchain.group import Extract, Group, Module
 from tools.toolchain.pins import GOMOD, pinned, required
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 
 def select(names: Iterable[str], groups: Mapping[str, Group]) -> list[Group]:
@@ -172,5 +169,8 @@ GROUPS: Mapping[str, Group] = MappingProxyType({group.name: group for group in _
 PULUMI = ("pulumi", "kubernetes-provider", "docker-build-provider")
 """What `pulumi up` needs."""
 
-LOCAL = tuple(GROUPS)
+CLUSTER = tuple(name for name in GROUPS if name not in PULUMI)
+"""What a local cluster consists of."""
+
+LOCAL = (*PULUMI, *CLUSTER)
 """What `pulumi up` on a local cluster needs."""

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 import tomllib
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from tools.paths import ROOT
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 GOMOD = ROOT / "tools" / "gomod"
 """One folder for each module: go.mod and go.sum pin everything that is compiled."""

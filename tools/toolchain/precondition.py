@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from tools.errors import Problem
 from tools.toolchain import go as golang
+from tools.toolchain.go import Go
+from tools.toolchain.group import Group
 from tools.toolchain.pins import requirement
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tools.toolchain.go import Go
-    from tools.toolchain.group import Group
-    from tools.toolchain.store import Store
+from tools.toolchain.store import Store
 
 
 def problems(missing: list[Group], compiler: Go | None, store: Store) -> list[Problem]:

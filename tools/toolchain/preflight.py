@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from tools.errors import Problem
 from tools.toolchain import go, pulumi
+from tools.toolchain.group import Group
 from tools.toolchain.modules import GROUPS, PULUMI, select
 from tools.toolchain.precondition import problems
 from tools.toolchain.store import Store
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
-
-    from tools.toolchain.group import Group
 
 
 def preflight(

@@ -7,23 +7,19 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tools.errors import Problem
 from tools.paths import ROOT, state_dir
 from tools.progress import say, step
 from tools.toolchain.build import ensure
+from tools.toolchain.group import Group
 from tools.toolchain.lock import locked
 from tools.toolchain.modules import GROUPS, PULUMI
 from tools.toolchain.store import Store
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from tools.toolchain.group import Group
 
 MINIMUM = (3, 208)
 """The first release that takes every option from the environment: PULUMI_OPTION_CONFIG_FILE keeps a stack's

@@ -7,15 +7,13 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from tools.toolchain.failure import problem
 from tools.toolchain.go import Go, environment
+from tools.toolchain.group import Extract, Group, Module
 from tools.toolchain.lock import locked
 from tools.toolchain.store import Store, complete
-
-if TYPE_CHECKING:
-    from tools.toolchain.group import Extract, Group, Module
 
 
 def make(group: Group, go: Go, store: Store) -> Path:

@@ -6,15 +6,11 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from tools.paths import cache_dir
 from tools.toolchain.go import SETTINGS, Go, target
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tools.toolchain.group import Group
+from tools.toolchain.group import Group
 
 RECIPE = 1
 """Raise it when build.py changes what comes out of the same modules."""
