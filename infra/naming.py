@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
+
+from pulumi import Input
 
 PROJECT: Final = "ephemeral-dask"
 
@@ -18,6 +20,12 @@ SERVER_PORT: Final = 4200
 
 API_CREDENTIAL: Final = "prefect-api"
 """The Secret that holds the Prefect credential where the API asks for one."""
+
+
+def metadata(component: str, namespace: Input[str], **annotations: str) -> Any:
+    """Return the metadata of one component's object: its name, where it is, its labels."""
+    found: dict[str, Any] = {"name": component, "namespace": namespace, "labels": labels(component)}
+    return {**found, "annotations": annotations} if annotations else found
 
 
 def labels(component: str) -> Mapping[str, str]:

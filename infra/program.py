@@ -20,7 +20,8 @@ from infra.components.prefect_server import PrefectServer, PrefectServerArgs
 from infra.components.prefect_worker import PrefectWorker, PrefectWorkerArgs
 from infra.outputs import StackOutputs
 from infra.registration.reach import Auth, PortForward, Reach, Url
-from infra.registration import Deployment, DeploymentArgs, WorkPool, WorkPoolArgs
+from infra.registration.deployment import Deployment, DeploymentArgs
+from infra.registration.work_pool import WorkPool, WorkPoolArgs
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's folder, with prefect.yaml and the Dockerfile."""
@@ -36,6 +37,7 @@ def deploy() -> None:
     try:
         chosen = settings.parse(_configuration(), stack=pulumi.get_stack())
         declared = deployments.load(ROOT / "prefect.yaml", overrides=chosen.deployments)
+        _check_against_pool(declared, chosen)
     except (settings.SettingsError, deployments.DeploymentError) as error:
         raise pulumi.RunError(str(error)) from None
     for name, value in _stack(chosen, declared).items().items():
@@ -55,6 +57,21 @@ def _configuration() -> Mapping[str, Any]:
         if key.startswith(prefix) and name not in settings.SECRETS:
             plain[name] = json.loads(value) if value[:1] in "{[" else value
     return plain
+
+
+def _check_against_pool(declared: tuple[deployments.DeploymentSpec, ...], chosen: settings.Settings) -> None:
+    """Refuse what the pool could not run, before anything is changed."""
+    for spec in declared:
+        if spec.work_pool_name not in (None, chosen.work_pool.name):
+            raise deployments.DeploymentError(
+                f"prefect.yaml: deployment {spec.key} names work pool '{spec.work_pool_name}', and this stack has"
+                f" '{chosen.work_pool.name}' only, so no worker would ever take its runs: name that one, or none"
+            )
+    # Image and credential are known later; which variables there are does not depend on them.
+    args = job_template.JobTemplateArgs(
+        namespace=chosen.namespace, image="", flow_run=chosen.flow_run, dask=chosen.dask, credential={}
+    )
+    deployments.check_job_variables(declared, job_template.build(args))
 
 
 def _stack(chosen: settings.Settings, declared: tuple[deployments.DeploymentSpec, ...]) -> StackOutputs:
@@ -94,7 +111,9 @@ def _stack(chosen: settings.Settings, declared: tuple[deployments.DeploymentSpec
         ),
     )
     registered = {
-        spec.key: Deployment(spec.key.replace("/", "-"), DeploymentArgs.of(spec, reach=prefect.reach, pool=pool.name))
+        spec.key: Deployment(
+            spec.key.replace("/", "-"), DeploymentArgs(reach=prefect.reach, spec=spec, work_pool_name=pool.name)
+        )
         for spec in declared
     }
     return StackOutputs(
@@ -104,7 +123,7 @@ def _stack(chosen: settings.Settings, declared: tuple[deployments.DeploymentSpec
         work_pool=pool.name,
         flow_image=image.flow,
         platform_image=image.platform,
-        deployments={key: each.id for key, each in registered.items()},
+        deployments={key: each.deployment_id for key, each in registered.items()},
     )
 
 

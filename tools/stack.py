@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+import yaml
+
 from tools import stackfile
 from tools.errors import Problem
 from tools.paths import PROJECT, ROOT
@@ -65,7 +67,7 @@ class Stack:
             shutil.copy(ROOT / "Pulumi.yaml", folder)
             provider = ["--secrets-provider", "passphrase"]
             self._answer(["-C", folder, "stack", "init", self.name, "--no-select", *provider])
-            made = stackfile.yaml.safe_load((Path(folder) / f"Pulumi.{self.name}.yaml").read_text())
+            made = yaml.safe_load((Path(folder) / f"Pulumi.{self.name}.yaml").read_text())
         return str(made["encryptionsalt"])
 
     def _check_passphrase(self) -> None:

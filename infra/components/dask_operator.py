@@ -66,29 +66,21 @@ class DaskOperator(ComponentResource):
             for definition in custom_resource_definitions()
         ]
         identity = Identity(f"{name}-identity", naming.OPERATOR, args.namespace, RULES, child)
-        labels = naming.labels(naming.OPERATOR)
         account = Output.all(identity.name, *[each.id for each in definitions]).apply(lambda known: str(known[0]))
+        pod = {
+            "serviceAccountName": account,
+            "securityContext": pods.pod_security(),
+            "containers": [_container(args)],
+            "volumes": [pods.writable_volume()],
+        }
         deployment = k8s.apps.v1.Deployment(
             f"{name}-deployment",
-            metadata={"name": naming.OPERATOR, "namespace": args.namespace, "labels": labels},
-            spec={
-                "replicas": 1,
-                # Two operators would both act on every cluster.
-                "strategy": {"type": "Recreate"},
-                "selector": {"matchLabels": naming.selector(naming.OPERATOR)},
-                "template": {
-                    "metadata": {"labels": labels},
-                    "spec": {
-                        "serviceAccountName": account,
-                        "securityContext": pods.pod_security(),
-                        "containers": [_container(args)],
-                        "volumes": [pods.writable_volume()],
-                    },
-                },
-            },
+            metadata=naming.metadata(naming.OPERATOR, args.namespace),
+            # Two operators would both act on every cluster.
+            spec=pods.deployment(naming.OPERATOR, pod, strategy="Recreate"),
             opts=child,
         )
-        self.name = deployment.metadata.name
+        self.name = deployment.metadata.name.apply(str)
         self.register_outputs({"name": self.name})
 
 

@@ -39,7 +39,7 @@ class Identity(ComponentResource):
         opts: ResourceOptions | None = None,
     ) -> None:
         super().__init__(f"{PROJECT}:index:Identity", name, {}, opts)
-        metadata = {"name": account, "namespace": namespace, "labels": naming.labels(account)}
+        metadata = naming.metadata(account, namespace)
         child = ResourceOptions(parent=self)
         service_account = k8s.core.v1.ServiceAccount(
             f"{name}-account",
@@ -47,17 +47,15 @@ class Identity(ComponentResource):
             automount_service_account_token=bool(rules),
             opts=child,
         )
-        self.name = service_account.metadata.name
+        self.name = service_account.metadata.name.apply(str)
         if rules:
             role = k8s.rbac.v1.Role(
                 f"{name}-role",
                 metadata=metadata,
                 rules=[
-                    {
-                        "apiGroups": list(rule.groups),
-                        "resources": list(rule.resources),
-                        "verbs": list(rule.verbs),
-                    }
+                    k8s.rbac.v1.PolicyRuleArgs(
+                        api_groups=list(rule.groups), resources=list(rule.resources), verbs=list(rule.verbs)
+                    )
                     for rule in rules
                 ],
                 opts=child,
@@ -65,12 +63,10 @@ class Identity(ComponentResource):
             binding = k8s.rbac.v1.RoleBinding(
                 f"{name}-binding",
                 metadata=metadata,
-                role_ref={
-                    "apiGroup": "rbac.authorization.k8s.io",
-                    "kind": "Role",
-                    "name": role.metadata.name,
-                },
-                subjects=[{"kind": "ServiceAccount", "name": self.name, "namespace": namespace}],
+                role_ref=k8s.rbac.v1.RoleRefArgs(
+                    api_group="rbac.authorization.k8s.io", kind="Role", name=role.metadata.name.apply(str)
+                ),
+                subjects=[k8s.rbac.v1.SubjectArgs(kind="ServiceAccount", name=self.name, namespace=namespace)],
                 opts=child,
             )
             self.name = Output.all(self.name, binding.id).apply(lambda known: str(known[0]))

@@ -66,7 +66,7 @@ class FlowNamespace(ComponentResource):
             },
             opts=ResourceOptions(parent=self),
         )
-        self.name = namespace.metadata.name
+        self.name = namespace.metadata.name.apply(str)
         child = ResourceOptions(parent=self)
         Identity(f"{name}-{naming.FLOW_RUN}", naming.FLOW_RUN, self.name, FLOW_RUN_RULES, child)
         Identity(f"{name}-{naming.DASK}", naming.DASK, self.name, (), child)

@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from infra import naming
+
 WRITABLE: Final = "/tmp"  # noqa: S108  the mount point of a pod's own emptyDir
 """The one folder that a container may write to."""
+
+
+def deployment(component: str, pod: Mapping[str, Any], *, replicas: int = 1, strategy: str = "RollingUpdate") -> Any:
+    """Return the spec of a Deployment whose pods carry the component's labels."""
+    return {
+        "replicas": replicas,
+        "strategy": {"type": strategy},
+        "selector": {"matchLabels": naming.selector(component)},
+        "template": {"metadata": {"labels": naming.labels(component)}, "spec": pod},
+    }
 
 
 def pod_security() -> dict[str, Any]:

@@ -40,48 +40,40 @@ class PrefectServer(ComponentResource):
     def __init__(self, name: str, args: PrefectServerArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__(f"{PROJECT}:index:PrefectServer", name, {}, opts)
         child = ResourceOptions(parent=self)
-        metadata = {
-            "name": naming.SERVER,
-            "namespace": args.namespace,
-            "labels": naming.labels(naming.SERVER),
-        }
+        metadata = naming.metadata(naming.SERVER, args.namespace)
         # Volume and Service become ready with the pod that uses them, and that pod comes after them.
-        unawaited = {**metadata, "annotations": {"pulumi.com/skipAwait": "true"}}
+        unawaited = naming.metadata(naming.SERVER, args.namespace, **{"pulumi.com/skipAwait": "true"})
         account = k8s.core.v1.ServiceAccount(
             f"{name}-account", metadata=metadata, automount_service_account_token=False, opts=child
         )
         volume = k8s.core.v1.PersistentVolumeClaim(
             f"{name}-volume",
             metadata=unawaited,
-            spec={
-                "accessModes": ["ReadWriteOnce"],
-                "storageClassName": args.settings.storage_class,
-                "resources": {"requests": {"storage": args.settings.storage}},
-            },
+            spec=k8s.core.v1.PersistentVolumeClaimSpecArgs(
+                access_modes=["ReadWriteOnce"],
+                storage_class_name=args.settings.storage_class,
+                resources=k8s.core.v1.VolumeResourceRequirementsArgs(requests={"storage": args.settings.storage}),
+            ),
             opts=child,
         )
         service = k8s.core.v1.Service(
             f"{name}-service",
             metadata=unawaited,
-            spec={
-                "selector": naming.selector(naming.SERVER),
-                "ports": [{"name": "http", "port": naming.SERVER_PORT, "targetPort": "http"}],
-            },
+            spec=k8s.core.v1.ServiceSpecArgs(
+                selector=naming.selector(naming.SERVER),
+                ports=[k8s.core.v1.ServicePortArgs(name="http", port=naming.SERVER_PORT, target_port="http")],
+            ),
             opts=child,
         )
         deployment = k8s.apps.v1.Deployment(
             f"{name}-deployment",
             metadata=metadata,
-            spec={
-                "replicas": 1,
+            spec=pods.deployment(
+                naming.SERVER,
+                _pod(args, account.metadata.name, volume.metadata.name),
                 # Two servers on one SQLite file would corrupt each other's view during a rolling update.
-                "strategy": {"type": "Recreate"},
-                "selector": {"matchLabels": naming.selector(naming.SERVER)},
-                "template": {
-                    "metadata": {"labels": naming.labels(naming.SERVER)},
-                    "spec": _pod(args, account.metadata.name, volume.metadata.name),
-                },
-            },
+                strategy="Recreate",
+            ),
             opts=child,
         )
         self.service = Output.all(service.metadata.name, deployment.id).apply(lambda known: str(known[0]))

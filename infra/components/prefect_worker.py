@@ -55,26 +55,19 @@ class PrefectWorker(ComponentResource):
         super().__init__(f"{PROJECT}:index:PrefectWorker", name, {}, opts)
         child = ResourceOptions(parent=self)
         identity = Identity(f"{name}-identity", naming.WORKER, args.namespace, RULES, child)
-        labels = naming.labels(naming.WORKER)
+        pod = {
+            "serviceAccountName": identity.name,
+            "securityContext": pods.pod_security(),
+            "containers": [_container(args)],
+            "volumes": [pods.writable_volume()],
+        }
         deployment = k8s.apps.v1.Deployment(
             f"{name}-deployment",
-            metadata={"name": naming.WORKER, "namespace": args.namespace, "labels": labels},
-            spec={
-                "replicas": args.settings.replicas,
-                "selector": {"matchLabels": naming.selector(naming.WORKER)},
-                "template": {
-                    "metadata": {"labels": labels},
-                    "spec": {
-                        "serviceAccountName": identity.name,
-                        "securityContext": pods.pod_security(),
-                        "containers": [_container(args)],
-                        "volumes": [pods.writable_volume()],
-                    },
-                },
-            },
+            metadata=naming.metadata(naming.WORKER, args.namespace),
+            spec=pods.deployment(naming.WORKER, pod, replicas=args.settings.replicas),
             opts=child,
         )
-        self.name = deployment.metadata.name
+        self.name = deployment.metadata.name.apply(str)
         self.register_outputs({"name": self.name})
 
 
