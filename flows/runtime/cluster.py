@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from dask_kubernetes.operator import KubeCluster
-from dask_kubernetes.operator.kubecluster import CreateMode
+from dask_kubernetes.operator.kubecluster.kubecluster import CreateMode
 from distributed.core import Status, rpc
 from distributed.utils import format_dashboard_link
 

@@ -17,9 +17,7 @@ def test_the_contract_needs_nothing_but_the_standard_library() -> None:
         "print(sorted(roots - set(sys.stdlib_module_names) - {'contract', '__main__', 'sitecustomize'}))"
     )
     # -I keeps the site's own start-up hooks out; the path is given by hand.
-    ran = subprocess.run(
-        [sys.executable, "-S", "-c", script], check=True, capture_output=True, text=True, cwd="."
-    )
+    ran = subprocess.run([sys.executable, "-S", "-c", script], check=True, capture_output=True, text=True, cwd=".")
     assert ran.stdout.strip() == "[]"
 
 

@@ -175,9 +175,7 @@ def test_the_autoscaler_has_both_bounds_and_goes_with_the_cluster() -> None:
 
 
 def test_the_definitions_of_the_locked_release_know_every_field_that_is_written() -> None:
-    folder = resources.files("dask_kubernetes").joinpath(
-        "operator/deployment/helm/dask-kubernetes-operator/crds"
-    )
+    folder = resources.files("dask_kubernetes").joinpath("operator/deployment/helm/dask-kubernetes-operator/crds")
     definition = yaml.safe_load(folder.joinpath("daskcluster.yaml").read_text())
     schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     assert unknown(manifest()["spec"], schema["properties"]["spec"], "spec") == []
