@@ -73,7 +73,7 @@ class DeploymentSpec:
     version: str | None = None
     tags: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    parameter_schema: Mapping[str, Any] = field(default_factory=dict)
+    parameter_schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "object", "properties": {}})
     enforce_parameter_schema: bool = True
     schedules: tuple[Schedule, ...] = ()
     concurrency_limit: int | None = None

@@ -14,7 +14,7 @@ import warnings
 from typing import Any
 
 import pydantic
-from pydantic.errors import PydanticInvalidForJsonSchema
+from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
@@ -127,7 +127,7 @@ def _schema(parameters: list[inspect.Parameter], descriptions: dict[str, str]) -
             continue
         try:
             _model_schema("CheckParameter", {name: (kind, field)})
-        except (ValueError, TypeError, PydanticInvalidForJsonSchema):
+        except (ValueError, TypeError, PydanticUserError):
             kind = Any
         fields[name] = (kind, field)
     schema = _model_schema("Parameters", fields)

@@ -1,0 +1,387 @@
+"""The real Pulumi engine on a backend of files, and a real Prefect server behind a proxy that counts.
+
+Nothing here is skipped when something is missing: a tier that did not run has not passed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[2]
+START = 180.0
+"""Seconds for the Prefect server's first start, its database's making included, on a busy machine."""
+
+COMMAND = 180.0
+"""Seconds that one Pulumi command may take."""
+
+PROGRAM = '''
+"""A program that registers what declared.json says."""
+import json
+from pathlib import Path
+
+import pulumi
+
+from infra.deployment_spec import DeploymentSpec, Schedule
+from infra.registration import Deployment, DeploymentArgs, Url, WorkPool, WorkPoolArgs
+
+declared = json.loads(Path("declared.json").read_text())
+reach = Url(**declared["reach"])
+pools = {
+    name: WorkPool(name, WorkPoolArgs(reach=reach, **fields)) for name, fields in declared["pools"].items()
+}
+for name, fields in declared["deployments"].items():
+    schedules = tuple(Schedule(**schedule) for schedule in fields.pop("schedules", []))
+    secret = frozenset(fields.pop("secret_fields", []))
+    pool = pools[fields.pop("pool")].name if "pool" in fields else "pool"
+    spec = DeploymentSpec(**fields, schedules=schedules, secret_fields=secret)
+    args = DeploymentArgs(reach=reach, spec=spec, work_pool_name=pool)
+    pulumi.export(name, Deployment(name, args).deployment_id)
+'''
+
+
+@pytest.fixture(scope="session")
+def pulumi_cli() -> str:
+    """Find the engine."""
+    for program in ("pulumi", "pulumi-language-python"):
+        if shutil.which(program) is None:
+            pytest.fail(f"there is no {program} on PATH: run `make engine`, which puts the toolchain there")
+    return "pulumi"
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start a Prefect server on a free port of the loopback interface, and give its API's address."""
+    home = tmp_path_factory.mktemp("prefect")
+    port = free_port()
+    settings = {
+        "PREFECT_HOME": str(home),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_ENABLED": "false",
+        "PREFECT_LOGGING_LEVEL": "WARNING",
+    }
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    log = home / "server.log"
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            [
+                *[sys.executable, "-m", "prefect", "server", "start", "--no-services"],
+                *["--host", "127.0.0.1", "--port", str(port)],
+            ],
+            env={**inherited, **settings},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    address = f"http://127.0.0.1:{port}/api"
+    try:
+        wait_until(lambda: answers(f"{address}/health"), server, log)
+        yield address
+    finally:
+        # The command starts the server proper as its child, so it is the group that must end.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGTERM)
+        try:
+            server.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def answers(url: str) -> bool:
+    """Tell whether a server answers 200 there."""
+    try:
+        return httpx.get(url, timeout=5, trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def wait_until(ready: Callable[[], bool], server: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait for the server, or fail with what it said."""
+    end = time.monotonic() + START
+    while not ready():
+        if server.poll() is not None:
+            pytest.fail(f"the Prefect server ended with {server.returncode}:\n{log.read_text()[-2000:]}")
+        if time.monotonic() > end:
+            pytest.fail(f"the Prefect server did not answer within {START:.0f} s:\n{log.read_text()[-2000:]}")
+        time.sleep(0.2)
+
+
+@dataclass
+class Proxy:
+    """A reverse proxy before the Prefect server that writes down what passes.
+
+    Attributes:
+        url: address of the API behind it.
+        upstream: address of the real API.
+        requests: method and path of each request.
+        authorization: what the header must be, when it asks for a credential.
+
+    """
+
+    url: str
+    upstream: str
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    authorization: str | None = None
+
+    @property
+    def writes(self) -> list[tuple[str, str]]:
+        """Requests that may change something."""
+        return [request for request in self.requests if request[0] != "GET"]
+
+    def forget(self) -> None:
+        """Count from nothing again."""
+        self.requests.clear()
+
+
+@pytest.fixture
+def proxy(prefect_server: str) -> Iterator[Proxy]:
+    """Put a counting proxy before the server."""
+    client = httpx.Client(trust_env=False, timeout=60)
+    seen = Proxy(url="", upstream=prefect_server)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            seen.requests.append((self.command, self.path))
+            if seen.authorization and self.headers.get("authorization") != seen.authorization:
+                self.reply(401, b'{"exception_message": "Unauthorized"}')
+                return
+            url = seen.upstream + self.path.removeprefix("/api")
+            headers = {"content-type": "application/json"} if body else {}
+            reply = client.request(self.command, url, content=body, headers=headers)
+            self.reply(reply.status_code, reply.content)
+
+        def reply(self, status: int, content: bytes) -> None:
+            self.send_response(status)
+            if status != 204:
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(b"" if status == 204 else content)
+
+        do_GET = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815  names that http.server looks for
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    seen.url = f"http://127.0.0.1:{server.server_address[1]}/api"
+    yield seen
+    server.shutdown()
+    server.server_close()
+    client.close()
+
+
+class Prefect:
+    """The server as a person with the UI or the command line has it: past the proxy."""
+
+    def __init__(self, url: str) -> None:
+        self._client = httpx.Client(base_url=url, trust_env=False, timeout=60)
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """Send a request; None for 404 and for an empty answer."""
+        answer = self._client.request(method, path, json=body)
+        if answer.status_code == 404:
+            return None
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def deployment(self, flow: str, name: str) -> Any:
+        """Return a deployment, or None."""
+        return self.call("GET", f"/deployments/name/{flow}/{name}")
+
+    def pool(self, name: str) -> Any:
+        """Return a work pool, or None."""
+        return self.call("GET", f"/work_pools/{name}")
+
+    def scheduled_runs(self, deployment_id: str) -> int:
+        """Count the runs of a deployment that wait for their time."""
+        body = {
+            "deployments": {"id": {"any_": [deployment_id]}},
+            "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+        }
+        count: int = self.call("POST", "/flow_runs/count", body)
+        return count
+
+
+@pytest.fixture
+def prefect(prefect_server: str) -> Prefect:
+    """Reach the server past the proxy."""
+    return Prefect(prefect_server)
+
+
+@dataclass
+class Result:
+    """What a Pulumi command did.
+
+    Attributes:
+        code: its exit status.
+        text: all that it wrote.
+        events: the engine's events, for commands that were asked for them.
+
+    """
+
+    code: int
+    text: str
+    events: list[dict[str, Any]]
+
+    def steps(self) -> dict[str, str]:
+        """Return resource -> operation, without what stays the same."""
+        return {
+            _resource(step): step["op"]
+            for step in self._steps()
+            if step["op"] not in ("same", "read", "refresh") and not step["type"].startswith("pulumi:")
+        }
+
+    def fields(self, resource: str) -> list[str]:
+        """Return the inputs in which a resource is updated, compared as the engine's display does."""
+        found: set[str] = set()
+        for step in self._steps():
+            if _resource(step) == resource and step["op"] == "update":
+                old, new = step["old"]["inputs"], step["new"]["inputs"]
+                found |= {name for name in {*old, *new} if old.get(name) != new.get(name)}
+        return sorted(found)
+
+    def _steps(self) -> Iterator[dict[str, Any]]:
+        for event in self.events:
+            if "resourcePreEvent" in event:
+                yield event["resourcePreEvent"]["metadata"]
+
+    def messages(self) -> str:
+        """Return what was told to the person, debugging left out."""
+        told = (event["diagnosticEvent"] for event in self.events if "diagnosticEvent" in event)
+        return "\n".join(item["message"] for item in told if item["severity"] != "debug")
+
+
+def _resource(step: dict[str, Any]) -> str:
+    return str(step["urn"]).rpartition("::")[2]
+
+
+class Stack:
+    """A stack with a program of its own, on a backend of files."""
+
+    def __init__(self, folder: Path, reach: dict[str, Any]) -> None:
+        self.folder = folder
+        self.declared: dict[str, Any] = {"reach": reach, "pools": {}, "deployments": {}}
+        (folder / "state").mkdir()
+        (folder / "home").mkdir()
+        (folder / "Pulumi.yaml").write_text("name: registration-test\nruntime: python\n")
+        (folder / "__main__.py").write_text(PROGRAM)
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        self.environment = {
+            **inherited,
+            "PULUMI_HOME": str(folder / "home"),
+            "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
+            "PULUMI_CONFIG_PASSPHRASE": "test",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            # The interpreter of this test runs program and provider, wherever the engine would look.
+            "PULUMI_PYTHON_CMD": sys.executable,
+            "PULUMI_RUNTIME_VIRTUALENV": sys.prefix,
+            "PYTHONPATH": str(ROOT),
+        }
+        self.run("stack", "init", "test")
+
+    def pool(self, resource: str = "pool", **fields: Any) -> None:
+        """Declare a work pool."""
+        template = {
+            "job_configuration": {"image": "{{ image }}", "command": None},
+            "variables": {
+                "type": "object",
+                "properties": {
+                    "image": {"type": "string", "default": "image:1"},
+                    "size": {"type": "integer", "default": None},
+                },
+            },
+        }
+        self.declared["pools"][resource] = {"name": resource, "base_job_template": template, **fields}
+
+    def deployment(self, resource: str, **fields: Any) -> None:
+        """Declare a deployment of flow `flow` with the resource's name."""
+        defaults = {"flow_name": "flow", "name": resource, "entrypoint": "flows.x.y"}
+        self.declared["deployments"][resource] = {**defaults, **fields}
+
+    def run(self, *command: str) -> Result:
+        """Run a Pulumi command that must succeed."""
+        result = self.attempt(*command)
+        if result.code != 0:
+            said = f"{result.messages()}\n{result.text[-2000:]}"
+            pytest.fail(f"pulumi {' '.join(command)} ended with {result.code}:\n{said}", pytrace=False)
+        return result
+
+    def attempt(self, *command: str) -> Result:
+        """Run a Pulumi command."""
+        (self.folder / "declared.json").write_text(json.dumps(self.declared))
+        done = subprocess.run(
+            ["pulumi", *command, "--non-interactive"],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=COMMAND,
+        )
+        lines = done.stdout.splitlines() if "--json" in command else []
+        events = [json.loads(line) for line in lines if line.startswith("{")]
+        return Result(done.returncode, done.stdout + done.stderr, events)
+
+    def up(self, *options: str) -> Result:
+        """Bring the stack up."""
+        return self.run("up", "--yes", "--skip-preview", "--json", *options)
+
+    def try_up(self, *options: str) -> Result:
+        """Bring the stack up, which may fail."""
+        return self.attempt("up", "--yes", "--skip-preview", "--json", *options)
+
+    def preview(self, *options: str) -> str:
+        """Return what a preview shows a person."""
+        return self.run("preview", "--diff", *options).text
+
+    def destroy(self) -> Result:
+        """Destroy everything in the stack."""
+        return self.run("destroy", "--yes", "--skip-preview", "--json")
+
+    def export(self) -> dict[str, Any]:
+        """Return the state."""
+        state: dict[str, Any] = json.loads(self.run("stack", "export").text)
+        return state
+
+
+@pytest.fixture
+def stack(pulumi_cli: str, proxy: Proxy, prefect: Prefect, tmp_path: Path) -> Iterator[Stack]:  # noqa: ARG001
+    """Make an empty stack whose provider speaks to the server through the proxy; it leaves the server empty."""
+    yield Stack(tmp_path, {"url": proxy.url})
+    for deployment in prefect.call("POST", "/deployments/filter", {}):
+        prefect.call("DELETE", f"/deployments/{deployment['id']}")
+    for pool in prefect.call("POST", "/work_pools/filter", {}):
+        if not pool["name"].startswith(("default-", "prefect")):
+            prefect.call("DELETE", f"/work_pools/{pool['name']}")
