@@ -100,7 +100,7 @@ def strings(value: Any, place: Place = ()) -> Iterator[tuple[Place, str]]:
 
 def nearest(word: str, known: Collection[str]) -> str:
     """Return a hint at the known word that was meant, or at all of them."""
-    near = difflib.get_close_matches(word, known, n=1)
+    near = difflib.get_close_matches(word, known, n=1) or [name for name in known if len(word) > 3 and word in name]
     if near:
         return f"did you mean '{near[0]}'?"
     return f"known here: {', '.join(sorted(known))}" if known else "none is known here"

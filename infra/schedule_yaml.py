@@ -90,7 +90,7 @@ def _cron(value: Any) -> str:
         try:
             croniter.croniter(value)
         except ValueError as error:
-            reason = str(error).removeprefix(f"[{value}] ").rstrip(".")
+            reason = str(error).removeprefix(f"[{value}] ").removeprefix("is not acceptable, ").rstrip(".")
             text = f"cron '{value}' is not valid ({reason}); write five fields, such as '0 6 * * *'"
             raise ScheduleError("cron", text) from None
     if {"r", "h"} & set(value.lower().split()):
