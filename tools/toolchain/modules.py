@@ -85,7 +85,7 @@ _ALL = (
             ),
         ),
         size_mib=130,
-        cold_mib=3000,
+        cold_mib=3500,
     ),
     Group(
         name="kubernetes-provider",
@@ -106,7 +106,7 @@ _ALL = (
             ),
         ),
         size_mib=310,
-        cold_mib=3000,
+        cold_mib=5300,
     ),
     Group(
         name="docker-build-provider",
@@ -124,7 +124,7 @@ _ALL = (
             ),
         ),
         size_mib=85,
-        cold_mib=1500,
+        cold_mib=2300,
     ),
     Group(
         name="kubernetes",
@@ -143,23 +143,23 @@ _ALL = (
             ),
         ),
         size_mib=400,
-        cold_mib=2000,
+        cold_mib=3800,
     ),
-    _plain("etcd", "go.etcd.io/etcd/server/v3", {"etcd": ""}, size_mib=25, cold_mib=300),
-    _plain("coredns", "github.com/coredns/coredns", {"coredns": ""}, size_mib=60, cold_mib=800),
+    _plain("etcd", "go.etcd.io/etcd/server/v3", {"etcd": ""}, size_mib=26, cold_mib=650),
+    _plain("coredns", "github.com/coredns/coredns", {"coredns": ""}, size_mib=76, cold_mib=2800),
     _plain(
         "buildkit",
         "github.com/moby/buildkit",
         {"buildkitd": "/cmd/buildkitd", "buildctl": "/cmd/buildctl"},
         size_mib=80,
-        cold_mib=800,
+        cold_mib=1500,
     ),
     _plain(
         "local-path-provisioner",
         "github.com/rancher/local-path-provisioner",
         {"local-path-provisioner": ""},
         size_mib=35,
-        cold_mib=400,
+        cold_mib=1000,
     ),
 )
 

@@ -154,7 +154,7 @@ def test_a_build_yields_programs_with_their_version_embedded_files_and_scripts(g
 def test_the_persons_own_go_settings_do_not_change_what_is_built(
     group: Group, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("GOFLAGS", "-mod=vendor -tags=none")
+    monkeypatch.setenv("GOFLAGS", "-mod=vendor -race")
     monkeypatch.setenv("GOOS", "plan9")
     monkeypatch.setenv("GOWORK", str(tmp_path / "go.work"))
     monkeypatch.setenv("GO111MODULE", "off")

@@ -55,12 +55,13 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def ensure(names: Iterable[str], *, cache: Path | None = None) -> dict[str, Path]:
         folders = {}
+        cli = FAKE_PULUMI.replace("VERSION", "v3.259.0")
         for name in names:
             asked.append(name)
             folder = (cache or tmp_path) / "tools" / f"{name}-build{os.environ.get('FAKE_BUILD', '1')}" / "bin"
             folder.mkdir(parents=True, exist_ok=True)
             for program in GROUPS[name].outputs:
-                (folder / program).write_text(FAKE_PULUMI if program == "pulumi" else folder.parent.name)
+                (folder / program).write_text(cli if program == "pulumi" else folder.parent.name)
                 (folder / program).chmod(0o755)
             folders[name] = folder
         return folders
