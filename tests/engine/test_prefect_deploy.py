@@ -1,0 +1,193 @@
+"""The same prefect.yaml registered by us and by `prefect deploy --all`, compared through the API."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra import deployments
+from infra.registration.deployment import DeploymentArgs, DeploymentProvider, inputs
+from infra.registration.reach import Url
+
+FLOWS = '''
+import datetime
+import enum
+from typing import Annotated, Literal
+
+from prefect import flow
+from pydantic import BaseModel, Field
+
+
+class Level(enum.Enum):
+    LOW = "low"
+    HIGH = "high"
+
+
+class Source(BaseModel):
+    """Where data comes from."""
+
+    path: str
+    depth: int = Field(default=1, ge=0)
+
+
+@flow
+def load_data(source: Source, since: datetime.date | None = None, level: Level = Level.LOW):
+    """Load data.
+
+    Args:
+        source: Where from.
+        since: The first day; all of them by default.
+
+    """
+
+
+@flow(name="Nightly report", description="What the night brought.")
+def report(top: Annotated[int, Field(ge=1)] = 10, style: Literal["short", "long"] = "short"): ...
+'''
+
+FILE = """
+prefect-version: 3.8.8
+name: sample
+
+definitions:
+  tags: &tags [team-a, nightly]
+  daily: &daily
+    cron: "0 0 * * *"
+    timezone: Europe/Berlin
+  pool: &pool
+    name: sample
+    job_variables: &variables
+      size: 2
+
+build: null
+push: null
+pull: []
+
+deployments:
+  - name: everything
+    version: 1.0.0
+    tags: *tags
+    description: All that there is.
+    entrypoint: jobs/flows.py:load_data
+    parameters:
+      source: {path: /data, depth: 3}
+      level: high
+    enforce_parameter_schema: true
+    concurrency_limit:
+      limit: 2
+      collision_strategy: CANCEL_NEW
+    schedules:
+      - {<<: *daily, slug: daily, parameters: {level: low}}
+      - slug: hourly
+        interval: 3600
+        anchor_date: "2026-01-01T00:00:00+00:00"
+        timezone: America/New_York
+        active: false
+      - {slug: weekly, rrule: "FREQ=WEEKLY;BYDAY=MO;BYHOUR=6"}
+      - {slug: second-friday, cron: "0 9 8-14 * 5", day_or: false}
+      - {slug: started, rrule: "DTSTART:20260101T060000\\nRRULE:FREQ=DAILY", timezone: Asia/Tokyo}
+    work_pool:
+      <<: *pool
+      work_queue_name: fast
+    pull:
+      - prefect.deployments.steps.git_clone:
+          repository: https://example.com/a.git
+          branch: main
+
+  - name: second-of-one-flow
+    version: "2"
+    entrypoint: jobs/flows.py:load_data
+    enforce_parameter_schema: false
+    concurrency_limit: 3
+    schedule: {interval: 600, anchor_date: "2026-01-01T00:00:00+00:00"}
+    work_pool: {name: sample, job_variables: {size: 3, env: {A: "1"}}}
+
+  - name: by-module
+    version: "3"
+    entrypoint: jobs.flows.report
+    tags: []
+    schedules: []
+    parameters: {top: 3}
+    work_pool: *pool
+"""
+
+_BY_DESIGN = {"id", "created", "updated", "created_by", "updated_by", "labels", "last_polled", "status"}
+"""What differs between any two registrations; labels carry our mark of ownership."""
+
+POOL = {
+    "name": "sample",
+    "type": "kubernetes",
+    "base_job_template": {
+        "job_configuration": {"size": "{{ size }}", "env": "{{ env }}"},
+        "variables": {"type": "object", "properties": {"size": {"type": "integer"}, "env": {"type": "object"}}},
+    },
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path, prefect: Any) -> Iterator[Path]:
+    """Write the sample project, and give the server its pool."""
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "__init__.py").write_text("")
+    (tmp_path / "jobs" / "flows.py").write_text(FLOWS)
+    (tmp_path / "prefect.yaml").write_text(textwrap.dedent(FILE))
+    prefect.call("POST", "/work_pools/", POOL)
+    yield tmp_path
+    prefect.call("DELETE", "/work_pools/sample")
+
+
+def _registered(prefect: Any) -> dict[str, Any]:
+    found = {}
+    for item in prefect.call("POST", "/deployments/filter", {}):
+        fields = {name: value for name, value in item.items() if name not in _BY_DESIGN}
+        limit = fields["global_concurrency_limit"]
+        fields["global_concurrency_limit"] = limit and limit["limit"]
+        kept = ("schedule", "active", "parameters", "max_scheduled_runs")
+        fields["schedules"] = {
+            schedule["slug"]: {name: schedule[name] for name in kept} for schedule in fields["schedules"]
+        }
+        found[item["name"]] = fields
+        prefect.call("DELETE", f"/deployments/{item['id']}")
+    return found
+
+
+def _prefect_deploy(project: Path, address: str) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
+        cwd=project,
+        env={
+            **os.environ,
+            "PREFECT_API_URL": address,
+            "PREFECT_HOME": str(project / "home"),
+            "PREFECT_LOGGING_LEVEL": "ERROR",
+        },
+        check=True,
+        capture_output=True,
+        timeout=180,
+    )
+
+
+def _ours(project: Path, address: str) -> None:
+    for spec in deployments.load(project / "prefect.yaml", environment={}):
+        args = DeploymentArgs(reach=Url(url=address), spec=spec, work_pool_name="sample")
+        props = {**inputs(args, "project/stack/resource"), "work_pool_name": spec.work_pool_name}
+        DeploymentProvider().create(props)
+
+
+def test_the_same_file_registers_the_same_deployments(project: Path, prefect_server: str, prefect: Any) -> None:
+    _prefect_deploy(project, prefect_server)
+    theirs = _registered(prefect)
+    _ours(project, prefect_server)
+    ours = _registered(prefect)
+    assert set(ours) == set(theirs) == {"everything", "second-of-one-flow", "by-module"}
+    # By design: a schedule without a slug gets one, and a cron expression's timezone is written out.
+    theirs["second-of-one-flow"]["schedules"]["schedule-1"] = theirs["second-of-one-flow"]["schedules"].pop(None)
+    theirs["everything"]["schedules"]["second-friday"]["schedule"]["timezone"] = "UTC"
+    assert ours == theirs
