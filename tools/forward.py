@@ -49,9 +49,12 @@ def prefect_api(chosen: Settings, environment: Mapping[str, str], *, port: int =
     watchdog = threading.Timer(_DEADLINE, process.terminate)
     watchdog.start()
     try:
-        yield f"http://127.0.0.1:{_opened(process)}/api"
+        try:
+            opened = _opened(process)
+        finally:
+            watchdog.cancel()
+        yield f"http://127.0.0.1:{opened}/api"
     finally:
-        watchdog.cancel()
         process.terminate()
         process.wait()
         for stream in (process.stdout, process.stderr):

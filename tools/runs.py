@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+import httpx
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.filters import (
     ArtifactFilter,
@@ -22,7 +23,7 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import LogSort
-from prefect.exceptions import ObjectNotFound
+from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.states import Scheduled
 
@@ -84,7 +85,20 @@ def run(
 
     """
     with temporary_settings({PREFECT_API_URL: api_url}):
-        return asyncio.run(_run(deployment, given, _DaskWatch(namespace, environment)))
+        try:
+            return asyncio.run(_run(deployment, given, _DaskWatch(namespace, environment)))
+        except httpx.TransportError as error:
+            raise Problem(
+                f"The Prefect API at {api_url} stopped answering ({error})",
+                cure="A run that has started goes on without us: follow it in the Prefect UI (`make ui`), and see"
+                " `make doctor` for what is down",
+            ) from None
+        except PrefectHTTPStatusError as error:
+            raise Problem(
+                f"Prefect refused to run {deployment}",
+                cure="Mend what it says below",
+                detail=error.response.text,
+            ) from None
 
 
 async def _run(deployment: str, given: Mapping[str, Any], watch: _DaskWatch) -> bool:

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import yaml
 
 from infra import settings
 from tools.errors import Problem
-from tools.paths import PROJECT, ROOT
-
-COPIES: Final = ROOT / ".local"
-"""Untracked: what only this machine needs to know."""
-
+from tools.paths import PROJECT, ROOT, state_dir
 
 def tracked(stack: str) -> Path:
     """Path of the file that is in git."""
@@ -22,8 +18,11 @@ def tracked(stack: str) -> Path:
 
 
 def local_copy(stack: str) -> Path:
-    """Path of the local cluster's copy of it."""
-    return COPIES / f"Pulumi.{stack}.yaml"
+    """Path of the local cluster's copy of it, beside the state that its encryption salt belongs to.
+
+    Outside the clone, so that a second clone works on the same stack.
+    """
+    return state_dir() / "stacks" / f"Pulumi.{stack}.yaml"
 
 
 def stacks() -> list[str]:
@@ -83,7 +82,7 @@ def write_copy(stack: str, content: Mapping[str, Any], overrides: Mapping[str, A
     Secrets that were set in the copy (`pulumi config set --secret`) and its encryption salt stay.
     """
     path = local_copy(stack)
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     before = yaml.safe_load(path.read_text()) if path.exists() else None
     before = before if isinstance(before, dict) else {}
     kept = {

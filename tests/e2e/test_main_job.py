@@ -1,0 +1,218 @@
+"""The main job for real: `make up` on a cluster of its own, a flow run with its Dask cluster, `make down`.
+
+The tests run in the order in which they stand, on one stack: each is a step of what a newcomer does. They share
+the state folder of the tests of the local cluster, so a person's own stack is never touched.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tools import paths
+from tools.cluster import Layout, LocalCluster
+from tools.cluster.wait import until
+
+ROOT = Path(__file__).parents[2]
+NAMESPACE = "flows"
+CONTROL_PLANE = 1.2 * (1 << 30)
+"""Bytes that the processes of the local cluster may take together."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    status: int
+    output: str
+    """Standard output: results."""
+    told: str
+    """Standard error: progress and errors."""
+
+
+@dataclass
+class Newcomer:
+    """Somebody who types commands in the clone."""
+
+    environment: dict[str, str]
+
+    def make(self, *arguments: str, **more: str) -> Done:
+        command = ["make", "--silent", *arguments]
+        return self._run(command, {**self.environment, **more})
+
+    def shell(self, script: str) -> Done:
+        """A shell after `eval "$(make -s env)"`."""
+        return self._run(["bash", "-euc", f'eval "$(make -s env)"\n{script}'], self.environment)
+
+    def kubectl(self, *arguments: str) -> str:
+        done = self.shell(f"kubectl --namespace {NAMESPACE} {shlex.join(arguments)}")
+        assert done.status == 0, done.told
+        return done.output
+
+    def _run(self, command: list[str], environment: dict[str, str]) -> Done:
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        print(f"$ {shlex.join(command)}\n{done.stdout}{done.stderr}")
+        return Done(done.returncode, done.stdout, done.stderr)
+
+
+def tracked_changes() -> str:
+    return subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(scope="module")
+def newcomer() -> Iterator[Newcomer]:
+    state = paths.state_dir().with_name(f"{paths.state_dir().name}-e2e")
+    environment = {**os.environ, "EPHEMERAL_DASK_STATE": str(state)}
+    for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", "KUBECONFIG", "MAKEFLAGS", "MAKELEVEL"):
+        environment.pop(name, None)
+    someone = Newcomer(environment)
+    yield someone
+    someone.make("down")
+    done = someone.make("cluster-down")
+    assert done.status == 0, done.told
+
+
+@pytest.fixture(scope="module")
+def before() -> str:
+    return tracked_changes()
+
+
+@pytest.fixture(scope="module")
+def first(newcomer: Newcomer, before: str) -> Done:
+    assert before is not None
+    done = newcomer.make("up")
+    assert done.status == 0, done.told
+    return done
+
+
+def test_one_command_ends_with_the_flows_result_on_the_screen(first: Done) -> None:
+    found = re.search(r"digits-search: Best: .*accuracy=(0\.\d+)", first.output)
+    assert found, first.output
+    assert 0.9 < float(found[1]) < 1
+
+
+def test_the_run_had_more_workers_at_its_peak_than_its_minimum(first: Done) -> None:
+    seen = [int(count) for count in re.findall(r"(\d+) worker Running", first.told)]
+    assert seen, first.told
+    assert max(seen) > 1
+
+
+def test_nothing_of_the_dask_cluster_is_there_after_the_run(first: Done, newcomer: Newcomer) -> None:
+    assert "Dask cluster: gone" in first.told
+    assert newcomer.kubectl("get", "daskclusters,daskworkergroups,daskautoscalers", "-o", "name") == ""
+    assert newcomer.kubectl("get", "pods", "-l", "dask.org/cluster-name", "-o", "name") == ""
+
+
+@pytest.mark.usefixtures("first")
+def test_outputs_say_what_other_teams_need(newcomer: Newcomer) -> None:
+    outputs = json.loads(newcomer.shell("pulumi stack output --json").output)
+    assert outputs["namespace"] == NAMESPACE
+    assert outputs["prefectApiUrl"].startswith("http://prefect-server.flows.svc")
+    assert outputs["prefectUiUrl"].startswith("http://127.0.0.1:")
+    assert outputs["workPool"] == "dask"
+    assert re.fullmatch(r".+/ephemeral-dask-flow@sha256:[0-9a-f]{64}", outputs["flowImage"])
+    assert set(outputs["deployments"]) >= {"digits/search"}
+
+
+@pytest.mark.usefixtures("first")
+def test_every_pod_runs_an_image_by_digest(newcomer: Newcomer) -> None:
+    images = newcomer.kubectl("get", "pods", "-o", "jsonpath={.items[*].spec.containers[*].image}").split()
+    assert images
+    assert all("@sha256:" in image for image in images)
+
+
+@pytest.mark.usefixtures("first")
+def test_a_second_up_changes_no_resource(newcomer: Newcomer) -> None:
+    done = newcomer.make("up")
+    assert done.status == 0, done.told
+    assert "nothing changed" in done.told
+
+
+@pytest.mark.usefixtures("first")
+def test_a_preview_of_what_is_deployed_shows_no_change(newcomer: Newcomer) -> None:
+    done = newcomer.make("preview")
+    assert done.status == 0, done.told
+    assert not re.search(r"\d+ to (create|update|delete|replace)", done.output)
+
+
+@pytest.mark.usefixtures("first")
+def test_the_shell_of_make_env_speaks_to_pulumi_kubernetes_and_prefect(newcomer: Newcomer) -> None:
+    done = newcomer.shell("pulumi stack ls; kubectl get nodes; .venv/bin/prefect deployment ls")
+    assert done.status == 0, done.told
+    assert "dev" in done.output
+    assert "Ready" in done.output
+    assert "digits/search" in done.output
+
+
+@pytest.mark.usefixtures("first")
+def test_what_prefect_knows_survives_its_pod(newcomer: Newcomer) -> None:
+    newcomer.kubectl("delete", "pod", "-l", "app.kubernetes.io/name=prefect-server", "--wait=true")
+    newcomer.kubectl("rollout", "status", "deployment/prefect-server", "--timeout=180s")
+    done = newcomer.shell(".venv/bin/prefect flow-run ls")
+    assert "digits" in done.output
+    assert "COMPLETED" in done.output.upper()
+
+
+@pytest.mark.usefixtures("first")
+def test_a_parameter_that_the_flow_does_not_take_ends_make_run_with_a_sentence(newcomer: Newcomer) -> None:
+    done = newcomer.make("run", "FLOW=digits/search", "PARAMS=folds=1")
+    assert done.status != 0
+    assert "error: Prefect refused to run digits/search" in done.told
+    assert "Traceback" not in done.told
+
+
+@pytest.mark.usefixtures("first")
+def test_a_deployment_that_is_not_there_is_refused_with_those_that_are(newcomer: Newcomer) -> None:
+    done = newcomer.make("run", "FLOW=digits/serach")
+    assert done.status != 0
+    assert "digits/search" in done.told
+
+
+@pytest.mark.usefixtures("first")
+def test_a_run_that_is_killed_leaves_no_dask_cluster(newcomer: Newcomer) -> None:
+    """The pod is killed without a chance to close anything: the Job's end must take the cluster with it."""
+    started = newcomer.shell(".venv/bin/prefect deployment run digits/search")
+    assert started.status == 0, started.told
+
+    def clusters() -> str:
+        return newcomer.kubectl("get", "daskclusters", "-o", "name")
+
+    assert until(lambda: bool(clusters()), seconds=180, interval=1), "the run made no Dask cluster"
+    newcomer.kubectl("delete", "pod", "-l", "ephemeral-dask/component=flow-run", "--grace-period=0", "--force")
+    assert until(lambda: not clusters(), seconds=240, interval=2), clusters()
+
+
+@pytest.mark.usefixtures("first")
+def test_a_wrong_passphrase_is_one_sentence(newcomer: Newcomer) -> None:
+    done = newcomer.make("up", PULUMI_CONFIG_PASSPHRASE="wrong")
+    assert done.status != 0
+    assert "error: The passphrase is not the one" in done.told
+
+
+@pytest.mark.usefixtures("first")
+def test_the_control_plane_stays_small(newcomer: Newcomer) -> None:
+    place = Layout(root=Path(newcomer.environment["EPHEMERAL_DASK_STATE"]) / "cluster")
+    used = LocalCluster(place).control_plane_memory()
+    print(f"control plane: {used / (1 << 20):.0f} MiB")
+    assert 0 < used < CONTROL_PLANE
+
+
+@pytest.mark.usefixtures("first")
+def test_down_destroys_the_stack_and_leaves_the_cluster(newcomer: Newcomer) -> None:
+    done = newcomer.make("down")
+    assert done.status == 0, done.told
+    left = newcomer.shell(f"kubectl get namespace {NAMESPACE} --ignore-not-found -o name; kubectl get nodes")
+    assert f"namespace/{NAMESPACE}" not in left.output
+    assert "Ready" in left.output
+
+
+def test_all_of_it_left_no_tracked_file_changed(before: str) -> None:
+    assert tracked_changes() == before
