@@ -47,14 +47,27 @@ _KUBERNETES_PROGRAMS = (
 )
 
 
-def _plain(name: str, requires: str, programs: Mapping[str, str], *, size_mib: int, cold_mib: int) -> Group:
-    """Make a group of one module; `programs` names executables and the place of their packages in it."""
+def _plain(
+    name: str, requires: str, programs: Mapping[str, str], *, size_mib: int, cold_mib: int, reports: str = ""
+) -> Group:
+    """Make a group of one module.
+
+    Args:
+        name: its name and that of its folder.
+        requires: the module.
+        programs: name of an executable -> the place of its package in that module.
+        size_mib: see Group.
+        cold_mib: see Group.
+        reports: the variable that holds the version, where the programs do not know it by themselves.
+
+    """
+    version = required(GOMOD / name, requires)
     module = Module(
         folder=GOMOD / name,
         requires=requires,
         programs={program: f"{requires}{place}" for program, place in programs.items()},
+        variables={reports: f"v{version}"} if reports else {},
     )
-    version = required(GOMOD / name, requires)
     return Group(name=name, version=version, modules=(module,), size_mib=size_mib, cold_mib=cold_mib)
 
 
@@ -105,7 +118,7 @@ _ALL = (
                 ),
             ),
         ),
-        size_mib=310,
+        size_mib=165,
         cold_mib=5300,
     ),
     Group(
@@ -123,7 +136,7 @@ _ALL = (
                 variables={f"{_DOCKER_BUILD_PLUGIN}/provider.Version": _DOCKER_BUILD},
             ),
         ),
-        size_mib=85,
+        size_mib=80,
         cold_mib=2300,
     ),
     Group(
@@ -142,7 +155,7 @@ _ALL = (
                 },
             ),
         ),
-        size_mib=400,
+        size_mib=460,
         cold_mib=3800,
     ),
     _plain("etcd", "go.etcd.io/etcd/server/v3", {"etcd": ""}, size_mib=26, cold_mib=650),
@@ -151,15 +164,17 @@ _ALL = (
         "buildkit",
         "github.com/moby/buildkit",
         {"buildkitd": "/cmd/buildkitd", "buildctl": "/cmd/buildctl"},
-        size_mib=80,
+        size_mib=77,
         cold_mib=1500,
+        reports="github.com/moby/buildkit/version.Version",
     ),
     _plain(
         "local-path-provisioner",
         "github.com/rancher/local-path-provisioner",
         {"local-path-provisioner": ""},
-        size_mib=35,
+        size_mib=41,
         cold_mib=1000,
+        reports="main.VERSION",
     ),
 )
 
