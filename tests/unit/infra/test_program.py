@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+
+from infra import program
+from tools.paths import ROOT
+
+from .conftest import Render
+
+CONFIG = {
+    key.removeprefix("ephemeral-dask:"): value
+    for key, value in yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"].items()
+}
+CLOUD = {"mode": "cloud", "apiUrl": "https://api.example.com/api/accounts/a/workspaces/b"}
+
+
+@pytest.fixture
+def exported(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    monkeypatch.setattr(pulumi, "export", found.__setitem__)
+    return found
+
+
+def test_the_dev_stack_is_a_server_a_worker_an_operator_and_its_registrations(
+    render: Render, exported: dict[str, Any]
+) -> None:
+    recorder = render(program.deploy, CONFIG)
+    deployed = {each["metadata"]["name"] for each in recorder.of("apps/v1:Deployment")}
+    assert deployed == {"prefect-server", "prefect-worker", "dask-operator"}
+    assert len(recorder.of("prefect:WorkPool")) == 1
+    assert recorder.of("prefect:Deployment")
+    assert set(exported) == {
+        "contract",
+        "namespace",
+        "prefectApiUrl",
+        "prefectUiUrl",
+        "workPool",
+        "flowImage",
+        "platformImage",
+        "deployments",
+    }
+
+
+@pytest.mark.usefixtures("exported")
+def test_a_stack_on_prefect_cloud_runs_no_server_of_its_own(render: Render) -> None:
+    recorder = render(program.deploy, {**CONFIG, "prefect": CLOUD, "prefectApiKey": "pnu_marked"})
+    deployed = {each["metadata"]["name"] for each in recorder.of("apps/v1:Deployment")}
+    assert "prefect-server" not in deployed
+    [pool] = recorder.of("prefect:WorkPool")
+    assert "pnu_marked" not in str(pool)
+
+
+@pytest.mark.usefixtures("exported")
+def test_a_new_image_touches_the_pools_template_and_no_deployment(render: Render) -> None:
+    recorder = render(program.deploy, CONFIG)
+    [pool] = recorder.of("prefect:WorkPool")
+    assert "@sha256:" in str(pool["base_job_template"])
+    assert all("@sha256:" not in str(each) for each in recorder.of("prefect:Deployment"))
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({**CONFIG, "namspace": "x"}, "did you mean 'namespace'?"),
+        ({**CONFIG, "workPool": {"name": "other"}}, "names work pool 'dask'"),
+        ({**CONFIG, "deployments": {"digits/search": {"jobVariables": {"dask_maximun": 3}}}}, "dask_maximum"),
+        ({**CONFIG, "deployments": {"digits/search": {"jobVariables": {"dask_maximum": 99}}}}, "dask_maximum"),
+    ],
+)
+def test_what_is_wrong_is_refused_before_the_first_resource(
+    render: Render, config: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(pulumi.RunError) as caught:
+        render(program.deploy, config)
+    assert sentence in str(caught.value)

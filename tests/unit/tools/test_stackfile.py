@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tools import stackfile
+from tools.errors import Problem
+
+TRACKED = {"config": {"ephemeral-dask:namespace": "flows", "ephemeral-dask:image": {"registry": "r"}}}
+LOCAL = {"image": {"builder": "docker-build", "registry": "localhost:5001"}}
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(stackfile, "ROOT", tmp_path)
+    monkeypatch.setenv("EPHEMERAL_DASK_STATE", str(tmp_path / "state"))
+    (tmp_path / "Pulumi.dev.yaml").write_text(yaml.safe_dump(TRACKED))
+    return tmp_path
+
+
+@pytest.mark.usefixtures("clone")
+def test_an_unknown_stack_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(Problem) as caught:
+        stackfile.read("staging")
+    assert "There is no stack 'staging'" in str(caught.value)
+    assert "dev" in caught.value.cure
+
+
+def test_a_file_that_is_no_yaml_is_refused_with_its_line(clone: Path) -> None:
+    (clone / "Pulumi.dev.yaml").write_text("config:\n  a: [1, 2\n")
+    with pytest.raises(Problem, match=r"Pulumi\.dev\.yaml is not valid YAML in line 3"):
+        stackfile.read("dev")
+
+
+def test_a_file_without_settings_is_refused(clone: Path) -> None:
+    (clone / "Pulumi.dev.yaml").write_text("just text\n")
+    with pytest.raises(Problem, match="has no `config:`"):
+        stackfile.read("dev")
+
+
+def test_a_wrong_setting_is_refused_as_the_program_would(clone: Path) -> None:
+    content = {"config": {**TRACKED["config"], "ephemeral-dask:dask": {"minimun": 1}}}
+    assert clone
+    with pytest.raises(Problem, match="did you mean 'minimum'"):
+        stackfile.check("dev", content, LOCAL)
+
+
+def test_a_secret_in_the_file_is_no_setting_and_is_left_alone() -> None:
+    content = {"config": {**TRACKED["config"], "ephemeral-dask:prefectApiKey": {"secure": "v1:x"}}}
+    assert stackfile.check("dev", content, LOCAL).namespace == "flows"
+
+
+def test_the_copy_holds_the_local_overrides_and_the_tracked_file_stays_as_it_was(clone: Path) -> None:
+    before = (clone / "Pulumi.dev.yaml").read_text()
+    copy = yaml.safe_load(stackfile.write_copy("dev", TRACKED, LOCAL, "v1:salt").read_text())
+    assert copy["config"]["ephemeral-dask:image"]["registry"] == "localhost:5001"
+    assert copy["config"]["ephemeral-dask:namespace"] == "flows"
+    assert copy["encryptionsalt"] == "v1:salt"
+    assert (clone / "Pulumi.dev.yaml").read_text() == before
+
+
+@pytest.mark.usefixtures("clone")
+def test_writing_the_copy_again_keeps_its_salt_and_the_secrets_that_were_set_in_it() -> None:
+    path = stackfile.write_copy("dev", TRACKED, LOCAL, "v1:salt")
+    written = yaml.safe_load(path.read_text())
+    written["config"]["ephemeral-dask:prefectApiKey"] = {"secure": "v1:secret"}
+    path.write_text(yaml.safe_dump(written))
+    copy = yaml.safe_load(stackfile.write_copy("dev", TRACKED, LOCAL, None).read_text())
+    assert copy["encryptionsalt"] == "v1:salt"
+    assert copy["config"]["ephemeral-dask:prefectApiKey"] == {"secure": "v1:secret"}
+
+
+@pytest.mark.usefixtures("clone")
+def test_a_setting_that_left_the_tracked_file_leaves_the_copy() -> None:
+    stackfile.write_copy("dev", TRACKED, LOCAL, "v1:salt")
+    smaller = {"config": {"ephemeral-dask:image": {"registry": "r"}}}
+    copy = yaml.safe_load(stackfile.write_copy("dev", smaller, LOCAL, None).read_text())
+    assert "ephemeral-dask:namespace" not in copy["config"]
