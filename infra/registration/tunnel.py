@@ -55,7 +55,7 @@ class Tunnel:
             raise RegistrationError(
                 f"Could not reach {self._where}",
                 why=str(error) or "no kubeconfig was found",
-                cure="let KUBECONFIG name the cluster's kubeconfig",
+                cure="let KUBECONFIG name the cluster, and the reach a Service with pods",
             ) from None
 
     def complaint(self) -> str:
@@ -72,7 +72,12 @@ class Tunnel:
     async def _pod(self) -> tuple[str, int] | None:
         """Return name and port of a ready pod behind the Service, if there is one."""
         service = await self._get(f"services/{self._reach.service}")
-        selector = ",".join(f"{key}={value}" for key, value in service["spec"]["selector"].items())
+        labels = service["spec"].get("selector")
+        if not labels:
+            # Without one, the list below would be of every pod in the namespace.
+            message = f"{self._where} selects no pods"
+            raise ValueError(message)
+        selector = ",".join(f"{key}={value}" for key, value in labels.items())
         pods = await self._get("pods", labelSelector=selector)
         target = next(
             (port.get("targetPort") for port in service["spec"]["ports"] if port["port"] == self._reach.port),
