@@ -19,8 +19,8 @@ from infra.components.prefect_credential import PrefectCredential, PrefectCreden
 from infra.components.prefect_server import PrefectServer, PrefectServerArgs
 from infra.components.prefect_worker import PrefectWorker, PrefectWorkerArgs
 from infra.outputs import StackOutputs
-from infra.registration.reach import Auth, PortForward, Reach, Url
 from infra.registration.deployment import Deployment, DeploymentArgs
+from infra.registration.reach import Auth, PortForward, Reach, Url
 from infra.registration.work_pool import WorkPool, WorkPoolArgs
 
 ROOT = Path(__file__).resolve().parent.parent

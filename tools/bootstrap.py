@@ -1,5 +1,7 @@
 """Make `.venv` from the hashed lock. Runs on whatever Python 3 the machine has, before anything is installed."""
 
+from __future__ import annotations
+
 import hashlib
 import os
 import shutil
@@ -14,7 +16,7 @@ LOCKS = (ROOT / "requirements" / "dev.txt", ROOT / "requirements" / "uv.txt")
 OLDEST = (3, 11)
 
 
-def main():
+def main() -> int:
     if sys.version_info < OLDEST:
         return fail(
             "Python {}.{} is needed, and {} is {}.{}.".format(*OLDEST, sys.executable, *sys.version_info[:2]),
@@ -58,7 +60,7 @@ def main():
     return 0
 
 
-def own_uv():
+def own_uv() -> str | None:
     """Return uv from the hashed lock, in a folder of the environment's own."""
     home = VENV / "uv"
     binary = home / "bin" / "uv"
@@ -89,7 +91,7 @@ def own_uv():
     return str(binary)
 
 
-def fail(what, cure, detail=""):
+def fail(what: str, cure: str, detail: str = "") -> int:
     print(f"error: {what} {cure}", file=sys.stderr)
     if detail.strip():
         print("\n".join(detail.strip().splitlines()[-5:]), file=sys.stderr)

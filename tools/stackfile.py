@@ -12,6 +12,7 @@ from infra import settings
 from tools.errors import Problem
 from tools.paths import PROJECT, ROOT, state_dir
 
+
 def tracked(stack: str) -> Path:
     """Path of the file that is in git."""
     return ROOT / f"Pulumi.{stack}.yaml"

@@ -13,7 +13,16 @@ from infra.components.namespace import FlowNamespace, FlowNamespaceArgs
 from infra.components.prefect_credential import PrefectCredential, PrefectCredentialArgs
 from infra.components.prefect_server import PrefectServer, PrefectServerArgs
 from infra.components.prefect_worker import PrefectWorker, PrefectWorkerArgs
-from infra.settings import CloudPrefect, Docker, DockerBuild, EmbeddedPrefect, Prebuilt, SecretKey, ServerPrefect, Worker
+from infra.settings import (
+    CloudPrefect,
+    Docker,
+    DockerBuild,
+    EmbeddedPrefect,
+    Prebuilt,
+    SecretKey,
+    ServerPrefect,
+    Worker,
+)
 
 from .conftest import Recorder, Render
 
@@ -200,9 +209,7 @@ def credential(prefect: Any, value: str | None, render: Render) -> tuple[Recorde
 
     def build() -> None:
         secret = pulumi.Output.secret(value) if value else None
-        made = PrefectCredential(
-            "credential", PrefectCredentialArgs(namespace="flows", prefect=prefect, value=secret)
-        )
+        made = PrefectCredential("credential", PrefectCredentialArgs(namespace="flows", prefect=prefect, value=secret))
         found.update(made.references)
 
     return render(build), found

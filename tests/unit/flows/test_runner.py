@@ -1,0 +1,101 @@
+"""ephemeral_dask() in real flow runs: a temporary Prefect server and Dask processes on this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from prefect import flow, task
+from prefect.artifacts import Artifact
+from prefect.testing.utilities import prefect_test_harness
+from prefect_dask.task_runners import DaskTaskRunner
+
+from contract import environment as env
+from flows import digits
+from flows.runtime import ephemeral_dask, runner
+from flows.runtime.place import Place
+from flows.runtime.settings import SettingsError
+
+
+@pytest.fixture(autouse=True)
+def outside_kubernetes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(env.PREFIX):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="module")
+def prefect_server() -> Iterator[None]:
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+def test_what_a_flow_gets_is_prefects_own_dask_task_runner_without_a_cluster_yet() -> None:
+    made: Any = ephemeral_dask(maximum=2)
+    assert isinstance(made, DaskTaskRunner)
+    assert made._cluster is None
+    assert made.duplicate() == made
+
+
+def test_the_size_is_read_when_the_cluster_opens_and_not_when_the_flow_is_decorated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened: list[int] = []
+    monkeypatch.setattr(runner, "_local_cluster", lambda settings, _log: opened.append(settings.maximum))
+    made: Any = ephemeral_dask(maximum=2)
+    for asked in ("3", "7"):
+        monkeypatch.setenv(env.DASK_MAXIMUM.variable, asked)
+        made.cluster_class(**made.cluster_kwargs)
+    assert opened == [3, 7]
+
+
+def test_in_kubernetes_the_cluster_is_that_of_the_run_with_the_place_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from flows.runtime import cluster  # noqa: PLC0415 - only here is the Kubernetes client wanted
+
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(cluster, "RunCluster", lambda **given: asked.update(given))
+    monkeypatch.setenv(env.NAMESPACE, "flows")
+    monkeypatch.setenv(env.IMAGE, "i@sha256:1")
+    made: Any = ephemeral_dask(worker_threads=2)
+    made.cluster_class(**made.cluster_kwargs)
+    assert isinstance(asked["place"], Place)
+    assert (asked["place"].namespace, asked["settings"].worker_threads) == ("flows", 2)
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_bad_size_from_the_run_fails_the_run_with_its_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    @task
+    def nothing() -> None: ...
+
+    @flow(task_runner=ephemeral_dask())
+    def asks() -> None:
+        nothing.submit().result()
+
+    monkeypatch.setenv(env.DASK_WORKER_MEMORY.variable, "two gigabytes")
+    with pytest.raises(SettingsError, match="'two gigabytes' is no Kubernetes quantity"):
+        asks()
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_the_digits_search_finds_the_best_point_and_publishes_the_ranking() -> None:
+    best = digits.search(folds=2, trees=2)
+    assert isinstance(best, digits.Score)
+    assert 0.5 < best.accuracy < 1
+    published = Artifact.get("digits-search")
+    assert published is not None
+    assert published.description == f"Best: {best}"
+
+
+@pytest.mark.usefixtures("prefect_server")
+@pytest.mark.parametrize("wrong", [{"folds": 1}, {"folds": 11}, {"trees": 0}, {"folds": "many"}])
+def test_the_digits_search_refuses_parameters_that_make_no_sense(wrong: dict[str, Any]) -> None:
+    from prefect.exceptions import ParameterTypeError  # noqa: PLC0415 - used once
+
+    with pytest.raises(ParameterTypeError):
+        digits.search(**wrong)
