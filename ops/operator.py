@@ -36,6 +36,8 @@ async def narrow(settings: kopf.OperatorSettings, **_: Any) -> None:
 
     Without its look at CRDs kopf serves only what exists when it starts: it would stay deaf for ever.
     """
+    for noisy in ("httpx", "aiohttp.access", "kopf.activities.probe"):  # a line or more for every probe
+        logging.getLogger(noisy).setLevel(logging.WARNING)
     settings.scanning.disabled = True
     settings.peering.standalone = True
     # Every event is a write to the API server. Its errors are what a run's diagnosis looks for.

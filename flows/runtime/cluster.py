@@ -17,7 +17,7 @@ from distributed.utils import format_dashboard_link
 from contract import ports
 from contract.causes import Cause
 from flows.runtime import diagnosis, kube, upstream
-from flows.runtime.diagnosis import Diagnosis, Observation
+from flows.runtime.diagnosis import ClusterStartError, Diagnosis, Observation
 from flows.runtime.identity import RunIdentity, new_token
 from flows.runtime.kube import Kube, KubeError
 from flows.runtime.patience import Patience, Verdict
@@ -44,15 +44,6 @@ _LOG_LINES: Final = 20
 # distributed calls itself typed, but these carry no annotation.
 _open_rpc: Callable[[str], Any] = rpc
 _dashboard: Callable[[str, int], str] = format_dashboard_link
-
-
-class ClusterStartError(RuntimeError):
-    """The run's Dask cluster did not start. The message names the cause; nothing of the cluster is left."""
-
-    def __init__(self, found: Diagnosis, seconds: float, log: str = "") -> None:
-        text = f"The run's Dask cluster did not start ({seconds:.0f} s): {found.sentence}"
-        super().__init__(f"{text}\nIts last log lines:\n{log}" if log else text)
-        self.diagnosis = found
 
 
 class _LostByOperatorError(Exception):
@@ -106,6 +97,8 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
 
     def close(self, timeout: float = CLOSE_TIMEOUT) -> Any:
         """Delete the cluster, in at most about `timeout` seconds. Never fails a run that has its result."""
+        if self.status == Status.closed:
+            return None
         closing = self.sync(self._close, timeout=timeout)
         if not self.asynchronous:
             self._loop_runner.stop()
@@ -275,8 +268,6 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
         await self._kube.create(kube.DASK_AUTOSCALERS, manifest)
 
     async def _close(self, timeout: float = CLOSE_TIMEOUT) -> None:  # noqa: ASYNC109 - the superclass's signature
-        if self.status == Status.closed:
-            return
         try:
             await asyncio.wait_for(super(KubeCluster, self)._close(), timeout / 3)
         except Exception as error:  # noqa: BLE001 - the scheduler may be gone in any way; the cluster must still go
@@ -288,25 +279,17 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
         """Delete the cluster and wait until it is gone; only warn when it is not gone in time."""
         if not self._created:
             return
-        deadline = time.monotonic() + timeout
-        last = ""
-        while time.monotonic() < deadline:
-            try:
-                if not await self._kube.delete(kube.DASK_CLUSTERS, self.name):
-                    self._created = False
-                    return
-                last = "it is still there, perhaps because the Dask operator does not react"
-            except KubeError as error:
-                last = error.message
-            await asyncio.sleep(0.25)
-        self._run_log.warning(
-            "Dask cluster %s could not be removed within %.0f s (%s). Kubernetes removes it with the run's Job, "
-            "or the operator after %d idle seconds.",
-            self.name,
-            timeout,
-            last,
-            self._settings.idle_timeout,
-        )
+        why = await self._kube.remove(kube.DASK_CLUSTERS, self.name, within=timeout)
+        self._created = bool(why)
+        if why:
+            self._run_log.warning(
+                "Dask cluster %s could not be removed within %.0f s (%s). Kubernetes removes it with the run's Job, "
+                "or the operator after %d idle seconds.",
+                self.name,
+                timeout,
+                why,
+                self._settings.idle_timeout,
+            )
 
 
 def _interval(elapsed: float) -> float:

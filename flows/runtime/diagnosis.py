@@ -65,6 +65,15 @@ class Diagnosis:
         return f"{self.cause.value}: {self.detail}"
 
 
+class ClusterStartError(RuntimeError):
+    """The run's Dask cluster did not start. The message names the cause; nothing of the cluster is left."""
+
+    def __init__(self, found: Diagnosis, seconds: float, log: str = "") -> None:
+        text = f"The run's Dask cluster did not start ({seconds:.0f} s): {found.sentence}"
+        super().__init__(f"{text}\nIts last log lines:\n{log}" if log else text)
+        self.diagnosis = found
+
+
 def diagnose(seen: Observation) -> Diagnosis | None:
     """Return the most telling cause of a cluster's not being up, or None when all may still be well.
 

@@ -5,7 +5,9 @@ By name means the verb `get` here. kr8s's own get-by-name is a list, which would
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,6 +30,10 @@ DASK_AUTOSCALERS: Final = Kind("kubernetes.dask.org/v1", "daskautoscalers")
 PODS: Final = Kind("v1", "pods")
 SERVICES: Final = Kind("v1", "services")
 EVENTS: Final = Kind("v1", "events")
+
+
+_POLL: Final = 0.25
+"""Seconds between two looks at an object that is going away."""
 
 
 class KubeError(Exception):
@@ -55,6 +61,7 @@ class Kube:
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
+        self._api: Any = None
 
     async def create(self, kind: Kind, manifest: dict[str, Any]) -> dict[str, Any]:
         """Create an object and return it as the API stored it."""
@@ -88,6 +95,22 @@ class Kube:
             raise
         return True
 
+    async def remove(self, kind: Kind, name: str, *, within: float) -> str:
+        """Delete an object and wait until it is gone. Return why it is still there after `within` seconds, or ""."""
+        deadline = time.monotonic() + within
+        asked, why = False, ""
+        while True:
+            try:
+                there = await self.delete(kind, name) if not asked else await self.get(kind, name) is not None
+                if not there:
+                    return ""
+                asked, why = True, "something holds it back, perhaps an operator that does not react"
+            except KubeError as error:
+                why = error.message
+            if time.monotonic() >= deadline:
+                return why
+            await asyncio.sleep(_POLL)
+
     async def log(self, pod: str, container: str, *, lines: int, previous: bool) -> str:
         """Return the last lines that a container wrote; `previous` is the one before its last restart."""
         params = {"container": container, "tailLines": str(lines), "previous": str(previous).lower()}
@@ -95,11 +118,13 @@ class Kube:
 
     async def _request(self, method: str, kind: Kind, path: str, **kwargs: Any) -> httpx.Response:
         try:
-            api = await kr8s.asyncio.api()
-            async with api.call_api(
+            if self._api is None:  # kept: kr8s forgets it otherwise, and asks for the server's version each time
+                self._api = await kr8s.asyncio.api()
+            async with self._api.call_api(
                 method, version=kind.version, url=path, namespace=self._namespace, **kwargs
             ) as response:
-                return response
+                answer: httpx.Response = response
+                return answer
         except kr8s.ServerError as error:
             status = error.response.status_code if error.response is not None else None
             raise KubeError(status, str(error)) from error

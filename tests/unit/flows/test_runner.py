@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from prefect import flow, task
 from prefect.artifacts import Artifact
+from prefect.exceptions import ParameterTypeError
 from prefect.testing.utilities import prefect_test_harness
 from prefect_dask.task_runners import DaskTaskRunner
 
@@ -93,9 +94,8 @@ def test_the_digits_search_finds_the_best_point_and_publishes_the_ranking() -> N
 
 
 @pytest.mark.usefixtures("prefect_server")
+@pytest.mark.usefixtures("prefect_server")
 @pytest.mark.parametrize("wrong", [{"folds": 1}, {"folds": 11}, {"trees": 0}, {"folds": "many"}])
 def test_the_digits_search_refuses_parameters_that_make_no_sense(wrong: dict[str, Any]) -> None:
-    from prefect.exceptions import ParameterTypeError  # noqa: PLC0415 - used once
-
     with pytest.raises(ParameterTypeError):
         digits.search(**wrong)

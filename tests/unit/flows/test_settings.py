@@ -103,27 +103,22 @@ def test_a_bad_argument_is_refused_when_the_flow_is_decorated(argument: dict[str
         CodeSizes(**argument)  # type: ignore[arg-type]  # wrong on purpose
 
 
+SOURCES = (
+    env.DASK_MINIMUM.variable,
+    env.DASK_MAXIMUM.variable,
+    env.DASK_MINIMUM.default_variable,
+    env.DASK_MAXIMUM.default_variable,
+    env.CEILING,
+)
 sizes = st.none() | st.integers(1, 200)
 
 
-@given(run_low=sizes, run_high=sizes, code_low=sizes, stack_low=sizes, stack_high=sizes, ceiling=sizes)
+@given(asked=st.fixed_dictionaries(dict.fromkeys(SOURCES, sizes)), code_low=sizes)
 def test_whatever_is_asked_the_minimum_is_within_the_maximum_and_the_maximum_within_the_ceiling(
-    run_low: int | None,
-    run_high: int | None,
-    code_low: int | None,
-    stack_low: int | None,
-    stack_high: int | None,
-    ceiling: int | None,
+    asked: dict[str, int | None], code_low: int | None
 ) -> None:
-    environ = {
-        env.DASK_MINIMUM.variable: run_low,
-        env.DASK_MAXIMUM.variable: run_high,
-        env.DASK_MINIMUM.default_variable: stack_low,
-        env.DASK_MAXIMUM.default_variable: stack_high,
-        env.CEILING: ceiling,
-    }
     try:
-        settings = resolve({name: str(value) for name, value in environ.items() if value}, minimum=code_low)
+        settings = resolve({name: str(value) for name, value in asked.items() if value}, minimum=code_low)
     except SettingsError:
         return
-    assert 1 <= settings.minimum <= settings.maximum <= (ceiling or 10**6)
+    assert 1 <= settings.minimum <= settings.maximum <= (asked[env.CEILING] or 10**6)

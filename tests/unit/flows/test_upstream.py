@@ -11,7 +11,9 @@ import sys
 from importlib.metadata import entry_points, version
 from pathlib import Path
 
+import dask.config
 import distributed
+import httpx
 import pytest
 import yaml
 from dask_kubernetes.operator.controller import controller
@@ -87,15 +89,11 @@ def test_a_process_with_a_user_name_keeps_it(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_dask_reads_our_routes_as_a_list_and_a_scheduler_starts_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    import dask.config
-
     monkeypatch.setenv(upstream.HTTP_ROUTES_VARIABLE, upstream.http_routes_value())
     read = dask.config.collect_env()["distributed"]["scheduler"]["http"]["routes"]
     assert tuple(read) == upstream.HTTP_ROUTES
 
     async def target() -> int:
-        import httpx
-
         with dask.config.set({"distributed.scheduler.http.routes": read}):
             async with distributed.Scheduler(port=0, dashboard_address="127.0.0.1:0") as scheduler:
                 port = scheduler.services["dashboard"].port

@@ -1,0 +1,269 @@
+"""RunCluster against a Kubernetes API of a few lines and a real Dask scheduler in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from distributed import Client, LocalCluster
+
+from contract.causes import Cause
+from flows.runtime import kube
+from flows.runtime.cluster import RunCluster
+from flows.runtime.diagnosis import ClusterStartError
+from flows.runtime.identity import RunIdentity
+from flows.runtime.kube import Kind, KubeError
+from flows.runtime.place import Place
+from flows.runtime.settings import CodeSizes, DaskSettings
+
+PLACE = Place(namespace="flows", image="i", passed_on={})
+RUN = RunIdentity(flow="etl", flow_run_id="0198f0c4-1111")
+LOG = logging.getLogger("test.cluster")
+
+
+@dataclass
+class FakeKubernetes:
+    """Holds objects by kind and name. `operator` is asked what it makes of a new DaskCluster."""
+
+    operator: Callable[[str], dict[Kind, dict[str, Any]]]
+    refusals: list[KubeError] = field(default_factory=list)
+    stuck: bool = False
+    """A finalizer holds every deleted cluster back."""
+    objects: dict[tuple[Kind, str], dict[str, Any]] = field(default_factory=dict)
+    pods: list[dict[str, Any]] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    created: list[str] = field(default_factory=list)
+    looked: threading.Event = field(default_factory=threading.Event)
+
+    def __call__(self, _namespace: str) -> FakeKubernetes:
+        return self
+
+    @property
+    def clusters(self) -> list[str]:
+        return [name for kind, name in self.objects if kind == kube.DASK_CLUSTERS]
+
+    async def create(self, kind: Kind, manifest: dict[str, Any]) -> dict[str, Any]:
+        name = manifest["metadata"]["name"]
+        if self.refusals:
+            raise self.refusals.pop(0)
+        if (kind, name) in self.objects:
+            raise KubeError(409, "already exists")
+        stored = manifest | {"metadata": manifest["metadata"] | {"uid": f"uid-{name}"}}
+        self.objects[kind, name] = stored
+        if kind == kube.DASK_CLUSTERS:
+            self.created.append(name)
+            for made, one in self.operator(name).items():
+                self.objects[made, one["metadata"]["name"]] = one
+        return stored
+
+    async def get(self, kind: Kind, name: str) -> dict[str, Any] | None:
+        self.looked.set()
+        return self.objects.get((kind, name))
+
+    async def list(self, kind: Kind, **_: str) -> list[dict[str, Any]]:
+        return self.pods if kind == kube.PODS else self.events
+
+    async def remove(self, _kind: Kind, name: str, *, within: float) -> str:
+        if self.stuck:
+            await asyncio.sleep(within)
+            return "a finalizer holds it"
+        self.objects = {key: one for key, one in self.objects.items() if name not in key[1]}
+        return ""
+
+    async def log(self, pod: str, container: str, **_: Any) -> str:
+        return f"last words of {pod}/{container}"
+
+
+def complete(name: str) -> dict[Kind, dict[str, Any]]:
+    return half(name) | {kube.DASK_WORKER_GROUPS: {"metadata": {"name": f"{name}-default"}}}
+
+
+def half(name: str) -> dict[Kind, dict[str, Any]]:
+    service = {"metadata": {"name": f"{name}-scheduler"}, "spec": {"clusterIP": "127.0.0.1"}}
+    return {kube.SERVICES: service}
+
+
+def nothing(_name: str) -> dict[Kind, dict[str, Any]]:
+    return {}
+
+
+@pytest.fixture(scope="module")
+def dask() -> Iterator[LocalCluster]:
+    with LocalCluster(n_workers=1, processes=False, protocol="tcp://", dashboard_address="127.0.0.1:0") as local:
+        # It would keep telling the scheduler its own name, and every RunCluster would take that for its own.
+        local.loop.add_callback(local._sync_cluster_info_task.cancel)
+        yield local
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch, dask: LocalCluster) -> None:
+    dask.scheduler.task_metadata.pop("cluster-manager-info", None)
+    monkeypatch.setattr("contract.ports.SCHEDULER_COMM", int(dask.scheduler_address.rpartition(":")[2]))
+    monkeypatch.setattr("flows.runtime.upstream.scheduler_host", lambda *_: "127.0.0.1")
+    monkeypatch.setattr("flows.runtime.patience.CONFIRMED_AFTER", 0.2)
+    monkeypatch.setattr("flows.runtime.patience.LOST_AFTER", 0.5)
+    monkeypatch.setattr("flows.runtime.patience.NAMED_AFTER", 0.2)
+    monkeypatch.setattr("flows.runtime.cluster.CLOSE_TIMEOUT", 1.0)
+
+
+def start(monkeypatch: pytest.MonkeyPatch, kubernetes: FakeKubernetes, **sizes: Any) -> RunCluster:
+    monkeypatch.setattr("flows.runtime.cluster.Kube", kubernetes)
+    settings = DaskSettings.from_env({}, CodeSizes(**({"start_timeout": 2} | sizes)))
+    return RunCluster(run=RUN, place=PLACE, settings=settings, log=LOG)
+
+
+def failure(monkeypatch: pytest.MonkeyPatch, kubernetes: FakeKubernetes, **sizes: Any) -> ClusterStartError:
+    with pytest.raises(ClusterStartError) as caught:
+        start(monkeypatch, kubernetes, **sizes)
+    return caught.value
+
+
+def test_a_cluster_runs_tasks_when_the_constructor_returns_and_is_gone_when_it_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kubernetes = FakeKubernetes(complete)
+    with start(monkeypatch, kubernetes) as cluster:
+        assert kubernetes.clusters == [cluster.name]
+        with Client(cluster, set_as_default=False) as client:
+            assert client.submit(sum, [1, 2], pure=False).result(timeout=10) == 3
+    assert kubernetes.clusters == []
+
+
+def test_the_clusters_autoscaler_has_the_bounds_and_a_fixed_size_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for sizes, bounds in (({"minimum": 1, "maximum": 3}, (1, 3)), ({"minimum": 2, "maximum": 2}, None)):
+        kubernetes = FakeKubernetes(complete)
+        with start(monkeypatch, kubernetes, **sizes) as cluster:
+            scaler = kubernetes.objects.get((kube.DASK_AUTOSCALERS, cluster.name))
+            assert (scaler and (scaler["spec"]["minimum"], scaler["spec"]["maximum"])) == bounds
+
+
+def test_the_forgotten_phase_of_968_does_not_stop_a_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    kubernetes = FakeKubernetes(complete)  # nothing here ever says `Running`
+    start(monkeypatch, kubernetes).close()
+    assert len(kubernetes.created) == 1
+
+
+def test_a_cluster_whose_worker_group_never_comes_is_made_anew_under_another_name(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    kubernetes = FakeKubernetes(lambda name: half(name) if len(kubernetes.created) == 1 else complete(name))
+    with start(monkeypatch, kubernetes, start_timeout=10) as cluster:
+        first, second = kubernetes.created
+        assert first != second == cluster.name
+        assert kubernetes.clusters == [second]
+    assert "made anew" in caplog.text
+
+
+def test_an_operator_that_never_reacts_is_named_after_two_attempts_and_nothing_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kubernetes = FakeKubernetes(nothing)
+    assert failure(monkeypatch, kubernetes).diagnosis.cause is Cause.OPERATOR
+    assert len(kubernetes.created) == 2
+    assert kubernetes.clusters == []
+
+
+def test_a_start_ends_at_its_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    began = time.monotonic()
+    failure(monkeypatch, FakeKubernetes(nothing), start_timeout=1)
+    assert time.monotonic() - began < 5
+
+
+def test_a_crash_loop_ends_the_start_at_once_with_the_last_log_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    kubernetes = FakeKubernetes(complete)
+    monkeypatch.setattr("contract.ports.SCHEDULER_COMM", 1)  # nobody listens
+    status = {"name": "scheduler", "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "restartCount": 3}
+    kubernetes.pods = [{"metadata": {"name": "c-scheduler-1"}, "status": {"containerStatuses": [status]}}]
+    error = failure(monkeypatch, kubernetes, start_timeout=60)
+    assert error.diagnosis.cause is Cause.CRASH_LOOP
+    assert "last words of c-scheduler-1/scheduler" in str(error)
+    assert kubernetes.clusters == []
+
+
+def test_a_refused_right_ends_the_start_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    kubernetes = FakeKubernetes(complete, refusals=[KubeError(403, "cannot create resource daskclusters")])
+    error = failure(monkeypatch, kubernetes, start_timeout=60)
+    assert error.diagnosis.cause is Cause.RBAC
+    assert "cannot create resource daskclusters" in str(error)
+
+
+def test_an_api_that_fails_for_a_moment_does_not_end_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    kubernetes = FakeKubernetes(complete, refusals=[KubeError(None, "connection reset"), KubeError(503, "busy")])
+    start(monkeypatch, kubernetes, start_timeout=10).close()
+
+
+def test_a_request_whose_answer_was_lost_does_not_end_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    kubernetes = FakeKubernetes(complete)
+    create = kubernetes.create
+
+    async def arrives_unheard(kind: Kind, manifest: dict[str, Any]) -> dict[str, Any]:
+        await create(kind, manifest)
+        kubernetes.create = create  # type: ignore[method-assign]  # only the first answer is lost
+        raise KubeError(None, "read timeout")
+
+    kubernetes.create = arrives_unheard  # type: ignore[method-assign]  # as above
+    start(monkeypatch, kubernetes, start_timeout=10).close()
+    assert len(kubernetes.created) == 1
+
+
+def test_definitions_that_drop_a_field_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    kubernetes = FakeKubernetes(complete)
+    create = kubernetes.create
+
+    async def old(kind: Kind, manifest: dict[str, Any]) -> dict[str, Any]:
+        stored = await create(kind, manifest)
+        return stored | {"spec": {name: one for name, one in stored["spec"].items() if name != "idleTimeout"}}
+
+    kubernetes.create = old  # type: ignore[method-assign]  # an API of another age
+    error = failure(monkeypatch, kubernetes)
+    assert error.diagnosis.cause is Cause.CRDS
+    assert "spec.idleTimeout" in str(error)
+    assert kubernetes.clusters == []
+
+
+def test_a_caller_that_goes_away_during_the_start_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    kubernetes = FakeKubernetes(half)
+
+    class Terminated(BaseException):
+        """What Prefect raises in the main thread on SIGTERM."""
+
+    def leave(_cluster: RunCluster, func: Any, *args: Any, **kwargs: Any) -> None:
+        _cluster.loop.add_callback(func, *args, **kwargs)
+        assert kubernetes.looked.wait(10)
+        raise Terminated
+
+    monkeypatch.setattr(RunCluster, "sync", leave)
+    with pytest.raises(Terminated):
+        start(monkeypatch, kubernetes, start_timeout=60)
+    assert len(kubernetes.created) == 1
+    assert kubernetes.clusters == []
+
+
+def test_a_close_that_the_operator_holds_up_ends_in_time_and_says_who_will_clean_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    kubernetes = FakeKubernetes(complete, stuck=True)
+    cluster = start(monkeypatch, kubernetes)
+    began = time.monotonic()
+    cluster.close(timeout=1)
+    assert time.monotonic() - began < 5
+    assert "could not be removed within 1 s" in caplog.text
+    assert cluster.name in caplog.text
+
+
+def test_a_second_close_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = start(monkeypatch, FakeKubernetes(complete))
+    cluster.close()
+    cluster.close()
+
+
+def test_the_dashboard_is_linked_by_service_name_and_nothing_is_forwarded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dask_kubernetes.operator.networking.port_forward_service", None)
+    with start(monkeypatch, FakeKubernetes(complete)) as cluster:
+        assert cluster.dashboard_link == "http://127.0.0.1:8787/status"
