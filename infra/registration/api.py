@@ -66,6 +66,7 @@ class PrefectApi:
         self._clock = clock
         self._pause = pause
         self._lock = threading.Lock()
+        self._flows: dict[str, str] = {}
         self._ready = False
         self._silence: tuple[float, float, UnreachableError] | None = None
 
@@ -120,6 +121,13 @@ class PrefectApi:
         if answer.status_code != 404:
             self._accept(answer, doing, {})
 
+    def flow_id(self, name: str, *, doing: str) -> str:
+        """Return the id of a flow, which is made if there is none; asked for once."""
+        found = self._flows.get(name)
+        if found is None:
+            found = self._flows[name] = self.post("/flows/", {"name": name}, doing=doing)["id"]
+        return found
+
     def _request(self, method: str, path: str, body: Json, doing: str, deadline: float) -> httpx.Response:
         end = self._clock() + deadline
         self.wait_ready(deadline)
@@ -168,6 +176,7 @@ class PrefectApi:
             f"Could not {doing} at {self.address}",
             why=f"the server answered {answer.status_code} {_sentence(answer, body)}",
             cure=self._cure(answer.status_code),
+            status=answer.status_code,
         )
 
     def _cure(self, status: int) -> str:

@@ -192,14 +192,13 @@ class DeploymentProvider(PrefectProvider):
 
     def _post(self, api: PrefectApi, fields: Fields, active: dict[str, bool]) -> Fields:
         doing = self._doing("register", fields)
-        flow = api.post("/flows/", {"name": fields["flow_name"]}, doing=doing)
         wanted = {
             slug: {"active": active[slug], **schedule} if slug in active else schedule
             for slug, schedule in fields["schedules"].items()
         }
         body = {
             "name": fields["name"],
-            "flow_id": flow["id"],
+            "flow_id": api.flow_id(fields["flow_name"], doing=doing),
             "labels": {OWNER_MARK: stack_of(fields[OWNER])},
             "schedules": [schedules.body(slug, schedule) for slug, schedule in wanted.items()],
             "concurrency_options": _concurrency_options(fields),

@@ -105,11 +105,13 @@ class PrefectProvider(ResourceProvider):
         """Make the object, or adopt the one that has its name."""
         fields = decode(props)
         api = session.api(fields)
-        live = self.find(api, fields, doing=self._doing("register", fields), deadline=DEADLINE)
+        live = None
+        if not session.still_absent(self._title(fields)):
+            live = self.find(api, fields, doing=self._doing("register", fields), deadline=DEADLINE)
         if live is None:
             live = self.make(api, fields)
         else:
-            self._refuse_other_owner(live, fields)
+            self.refuse_other_owner(live, fields)
             live = self.amend(api, live, fields)
         session.created(self._title(fields), fields[OWNER])
         return CreateResult(self.key(fields), self._outs(live, fields))
@@ -193,7 +195,8 @@ class PrefectProvider(ResourceProvider):
     def _doing(self, verb: str, fields: Fields) -> str:
         return f"{verb} {self._title(fields)}"
 
-    def _refuse_other_owner(self, live: Fields, fields: Fields) -> None:
+    def refuse_other_owner(self, live: Fields, fields: Fields) -> None:
+        """Raise a sentence when the server's object is another stack's."""
         theirs, ours = self.owner_of(live), stack_of(fields[OWNER])
         if theirs and theirs != ours:
             raise RegistrationError(
@@ -206,8 +209,9 @@ class PrefectProvider(ResourceProvider):
         try:
             live = self.find(session.api(fields), fields, doing=self._doing("look for", fields), deadline=_LOOK)
             if live is None:
+                session.absent(self._title(fields))
                 return None
-            self._refuse_other_owner(live, fields)
+            self.refuse_other_owner(live, fields)
         except UnreachableError:
             # Most likely this very `up` is to bring the server.
             return None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,11 +27,15 @@ CREDENTIALS: Final[Mapping[Auth, tuple[str, str]]] = {
 destroy
 gets the old configuration from the state."""
 
+_MOMENT: Final = 20.0
+"""Seconds for which nobody else is expected to make an object that was looked for in vain."""
+
 _lock = threading.Lock()
 _configuration: dict[str, str] = {}
 _apis: dict[tuple[Any, ...], PrefectApi] = {}
 _claims: dict[str, str] = {}
 _created: set[str] = set()
+_absent: dict[str, float] = {}
 
 
 def configure(request: ConfigureRequest) -> None:
@@ -61,6 +66,16 @@ def created(natural_key: str, owner: str) -> None:
     """Remember that this process made, or adopted, the object for a resource."""
     claim(natural_key, owner)
     _created.add(natural_key)
+
+
+def absent(natural_key: str) -> None:
+    """Remember that Prefect has no such object now."""
+    _absent[natural_key] = time.monotonic()
+
+
+def still_absent(natural_key: str) -> bool:
+    """Tell whether Prefect had no such object a moment ago; true once, for who is about to make it."""
+    return time.monotonic() - _absent.pop(natural_key, -_MOMENT) < _MOMENT
 
 
 def must_stay(natural_key: str, owner: str) -> bool:

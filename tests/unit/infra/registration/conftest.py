@@ -209,7 +209,7 @@ def prefect(monkeypatch: pytest.MonkeyPatch) -> FakePrefect:
         return PrefectApi(lambda: client, "http://prefect.test/api", pause=lambda _: None)
 
     monkeypatch.setattr(session, "_connect", connect)
-    for shared in ("_apis", "_claims", "_created", "_configuration"):
+    for shared in ("_absent", "_apis", "_claims", "_created", "_configuration"):
         monkeypatch.setattr(session, shared, type(getattr(session, shared))())
     return fake
 
@@ -219,7 +219,7 @@ def new_process(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Forget what the provider's process remembers, as the end of a `pulumi up` does."""
 
     def forget() -> None:
-        for shared in ("_apis", "_claims", "_created"):
+        for shared in ("_absent", "_apis", "_claims", "_created"):
             monkeypatch.setattr(session, shared, type(getattr(session, shared))())
 
     return forget

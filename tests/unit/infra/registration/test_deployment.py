@@ -358,3 +358,11 @@ def test_a_queue_is_never_sent_without_its_pool(deployment: Any, prefect: Any) -
     prefect.forget_requests()
     deployment.up(_props(_spec(work_queue_name="fast")))
     assert [body for _, _, body in prefect.writes] == [{"work_pool_name": "pool", "work_queue_name": "fast"}]
+
+
+def test_the_flow_of_many_deployments_is_asked_for_once(prefect: Any, engine: Any) -> None:
+    prefect.pools["pool"] = {"name": "pool"}
+    for name in ("a", "b", "c"):
+        engine(DeploymentProvider()).up(_props(_spec(name=name)))
+    assert [path for method, path, _ in prefect.writes if method == "POST"].count("/flows") == 1
+    assert len(prefect.deployments) == 3

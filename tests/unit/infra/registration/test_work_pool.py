@@ -139,3 +139,17 @@ def test_a_resource_renamed_in_the_program_keeps_its_pool(
     engine(WorkPoolProvider()).up({**_props(), "owner": "project/dev/other"})
     pool.destroy()
     assert "pool" in prefect.pools
+
+
+def test_a_pool_that_appears_between_look_and_registration_is_adopted(pool: Any, prefect: Any) -> None:
+    news = pool.marshalled(_props())
+    assert pool.provider.check({}, news).failures == []
+    prefect._route("POST", ["work_pools"], {"name": "pool", "type": "kubernetes", "base_job_template": {}})
+    pool.provider.create(news)
+    assert prefect.pools["pool"]["base_job_template"]["variables"]["ephemeral-dask/owner"] == "project/dev"
+
+
+def test_a_new_pool_is_looked_for_once(pool: Any, prefect: Any) -> None:
+    pool.up(_props())
+    looked = [path for method, path, _ in prefect.requests if (method, path) == ("GET", "/work_pools/pool")]
+    assert len(looked) == 1
