@@ -172,7 +172,9 @@ class _Logs:
 async def _show_artifacts(client: PrefectClient, flow_run: UUID) -> None:
     chosen = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run]))
     for artifact in await client.read_artifacts(artifact_filter=chosen):
-        print(f"\n{artifact.key or artifact.type}: {artifact.description or ''}")
+        if artifact.key is None:  # where a result is stored; nobody asked for that
+            continue
+        print(f"\n{artifact.key}: {artifact.description or ''}")
         print(artifact.data if isinstance(artifact.data, str) else json.dumps(artifact.data, indent=2))
 
 

@@ -54,7 +54,6 @@ def start_local_cluster() -> Access:
     # Asked before a build of half an hour, and only where there is something to build or to start.
     if problems := [*cluster.preflight(), *toolchain.preflight(toolchain.LOCAL)]:
         raise problems[0]
-    toolchain.ensure(toolchain.LOCAL)
     return cluster.up()
 
 

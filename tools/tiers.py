@@ -60,7 +60,8 @@ def _engine() -> bool:
 
 def _e2e() -> bool:
     """Destroy and mend local clusters first, then run the product on one that stays up for the rest."""
-    toolchain.ensure(toolchain.LOCAL)
+    toolchain.ensure(toolchain.CLUSTER)
+    ensure_pulumi()
     return _pytest("e2e", {})
 
 

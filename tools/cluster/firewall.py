@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tools.cluster.layout import API_PORT, POD_CIDR
+from tools.cluster.layout import API_PORT, POD_CIDR, SERVICE_CIDR
 from tools.cluster.programs import run
 from tools.errors import Problem
 
@@ -26,6 +26,9 @@ def own_rules(chain: str) -> str:
         [
             "*filter",
             f":{chain} - [0:0]",
+            # A Service address that kube-proxy does not know yet, or no more, would leave by the default route,
+            # and whoever answers there would be taken for the Service.
+            f"-A {chain} -d {SERVICE_CIDR} -j REJECT --reject-with icmp-port-unreachable",
             f"-A {chain} -s {POD_CIDR} -j ACCEPT",
             f"-A {chain} -d {POD_CIDR} -j ACCEPT",
             # The API server listens on every address, because a kubeconfig that says 127.0.0.1 works behind any

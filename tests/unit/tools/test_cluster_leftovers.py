@@ -290,3 +290,10 @@ def test_a_node_of_somebody_else_is_found_by_its_programs(monkeypatch: pytest.Mo
     pid = int(Path("/proc/self").readlink().name)
     assert (pid, name) in machine.node_programs(but=())
     assert (pid, name) not in machine.node_programs(but=(pid,))
+
+
+def test_a_service_address_that_nobody_routes_is_refused_on_this_machine() -> None:
+    """Before the rules that let pods out: an answer from elsewhere once became a Dask scheduler of 3 EiB."""
+    lines = firewall.own_rules(TAG.upper()).splitlines()
+    [refused] = [number for number, line in enumerate(lines) if "-d 10.96.0.0/16 -j REJECT" in line]
+    assert refused < min(number for number, line in enumerate(lines) if "-j ACCEPT" in line)
