@@ -42,6 +42,10 @@ async def narrow(settings: kopf.OperatorSettings, **_: Any) -> None:
     settings.peering.standalone = True
     # Every event is a write to the API server. Its errors are what a run's diagnosis looks for.
     settings.posting.level = logging.WARNING
+    # kopf's own 60 s would hold a DaskCluster that is deleted in the midst of a timer for a minute, and a handler
+    # that met an error of the API server would leave a half-made cluster for as long.
+    settings.background.cancellation_polling = 1.0
+    settings.execution.default_backoff = 3.0
     if missing := KINDS - await _served():
         raise kopf.TemporaryError(
             f"Kubernetes does not serve {', '.join(sorted(missing))} ({GROUP_VERSION}) yet: apply the custom "

@@ -38,7 +38,8 @@ _TICK: Final = 0.1
 _LOOK_EVERY: Final = ((10.0, 0.25), (60.0, 1.0), (float("inf"), 3.0))
 """Until this many seconds after the start, look at the cluster's objects every so many seconds."""
 _EVENTS_EVERY: Final = 3.0
-_CONNECT_TIMEOUT: Final = 2.0
+_CONNECT_TIMEOUT: Final = 0.5
+_HANDSHAKE_TIMEOUT: Final = 5.0
 _LOG_LINES: Final = 20
 
 # distributed calls itself typed, but these carry no annotation.
@@ -234,8 +235,11 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
                     host if address in (None, "", "None") else address, ports.SCHEDULER_COMM
                 )
                 writer.close()
+            async with asyncio.timeout(_HANDSHAKE_TIMEOUT):
                 await comm.ncores()
-        except (OSError, TimeoutError) as error:
+        except Exception as error:  # noqa: BLE001 - see below
+            # Until the node knows the new service, its address leads out of the cluster, and whoever answers there
+            # speaks another protocol: anything may be raised.
             await comm.close_rpc()
             return None, f"{host}:{ports.SCHEDULER_COMM} ({error or type(error).__name__})"
         return comm, ""
