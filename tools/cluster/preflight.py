@@ -183,7 +183,9 @@ def problems(place: Layout, ours: Iterable[int]) -> list[Problem]:
     pids = set(ours)
     found = [*_system(), *_packages()]
     if os.geteuid() == 0:
-        found += [*_others(place, pids), *_ports(pids), *_networks(place)]
+        others = list(_others(place, pids))
+        # Another cluster explains every port that is taken and every network that overlaps.
+        found += others or [*_ports(pids), *_networks(place)]
     if not pids:
         found += _room(place)
     return found
