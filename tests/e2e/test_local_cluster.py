@@ -142,8 +142,9 @@ def _pod(name: str, script: str, *, image: str = "busybox", claim: str | None = 
 
 @pytest.fixture(scope="module")
 def place() -> Layout:
-    # Always the same folder: what a run of these tests leaves when it is killed, the next one sweeps.
-    return Layout(root=paths.state_dir().with_name(f"{paths.state_dir().name}-e2e") / "cluster")
+    # Always the same folder: what a run of these tests leaves when it is killed, the next one sweeps. And nobody
+    # else's: it is purged.
+    return Layout(root=paths.state_dir().with_name(f"{paths.state_dir().name}-to-destroy") / "cluster")
 
 
 @pytest.fixture(scope="module")
