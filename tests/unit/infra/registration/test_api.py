@@ -199,6 +199,23 @@ def test_nothing_there_is_none_for_a_read_and_a_success_for_a_deletion(clock: Cl
     api.delete("/x", doing="delete")
 
 
+def test_a_server_that_asks_for_a_csrf_token_gets_one_and_keeps_it(clock: Clock) -> None:
+    asked: list[str] = []
+
+    def protected(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/api/csrf-token":
+            asked.append(request.url.params["client"])
+            return httpx.Response(200, json={"token": "t"})
+        sent = request.headers.get("prefect-csrf-token"), request.headers.get("prefect-csrf-client")
+        if not asked or sent != ("t", asked[-1]):
+            return httpx.Response(403, json={"detail": "Missing CSRF token."})
+        return httpx.Response(200, json=1)
+
+    api = _api(protected, clock)
+    assert [api.post("/x", {}, doing="register") for _ in range(2)] == [1, 1]
+    assert len(asked) == 1
+
+
 def test_the_way_to_the_server_says_why_it_failed(clock: Clock) -> None:
     def dead(_: httpx.Request) -> httpx.Response:
         raise httpx.RemoteProtocolError("Server disconnected without sending a response.")

@@ -209,6 +209,16 @@ def test_what_is_not_declared_and_not_ours_to_judge_is_no_drift(deployment: Any,
     assert deployment.diff(props) == []
 
 
+def test_nothing_and_nothing_are_the_same_however_prefect_writes_it(deployment: Any, prefect: Any) -> None:
+    props = _props(_spec(schedules=(Schedule(slug="a", cron="0 0 * * *"),)))
+    deployment.up(props)
+    live = prefect.deployment("flow", "one")
+    live |= {"pull_steps": None, "description": "", "concurrency_options": None, "global_concurrency_limit": None}
+    live["schedules"][0]["schedule"]["timezone"] = None
+    deployment.refresh()
+    assert deployment.diff(props) == []
+
+
 def test_a_schedule_added_outside_is_drift_and_goes(deployment: Any, prefect: Any) -> None:
     props = _props(_spec())
     deployment.up(props)
