@@ -156,7 +156,7 @@ def test_the_shell_of_make_env_speaks_to_pulumi_kubernetes_and_prefect(newcomer:
 def test_what_prefect_knows_survives_its_pod(newcomer: Newcomer) -> None:
     newcomer.kubectl("delete", "pod", "-l", "app.kubernetes.io/name=prefect-server", "--wait=true")
     newcomer.kubectl("rollout", "status", "deployment/prefect-server", "--timeout=180s")
-    done = newcomer.shell(".venv/bin/prefect flow-run ls")
+    done = newcomer.shell("COLUMNS=200 .venv/bin/prefect flow-run ls")
     assert "digits" in done.output
     assert "COMPLETED" in done.output.upper()
 
