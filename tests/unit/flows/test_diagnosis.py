@@ -74,6 +74,11 @@ def test_a_container_that_ended_once_and_runs_again_is_no_crash_loop() -> None:
     assert diagnose(Observation(**ACTED, pods=[pod(phase="Running", containerStatuses=[status])])) is None
 
 
+def test_a_container_that_ended_often_and_is_ready_now_is_no_crash_loop() -> None:
+    status = {"name": "worker", "state": {"running": {}}, "restartCount": 5, "ready": True}
+    assert diagnose(Observation(**ACTED, pods=[pod(phase="Running", containerStatuses=[status])])) is None
+
+
 def test_an_unschedulable_pod_passes_on_which_resource_is_short() -> None:
     condition = {"type": "PodScheduled", "reason": "Unschedulable", "message": "0/1 nodes: 1 Insufficient cpu."}
     diagnosis = found(pods=[pod(conditions=[condition])])
