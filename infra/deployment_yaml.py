@@ -35,6 +35,9 @@ _UNSUPPORTED: Final = {
     "sla": "service levels exist in Prefect Cloud only; declare them there and remove them here",
     "version_type": "a version is what the file says; remove it",
 }
+_BANNED: Final = frozenset("/%&<>")
+"""Characters that Prefect lets no name have: names are parts of addresses."""
+
 _STRATEGIES: Final[tuple[str, ...]] = get_args(CollisionStrategy)
 
 
@@ -88,6 +91,8 @@ class Entry:
         for key, value in (("name", name), ("entrypoint", entrypoint)):
             if not value:
                 self._complain((), f"{key} is missing; write one")
+        if name and _BANNED & set(name):
+            self._complain(("name",), f"name '{name}' has one of {' '.join(sorted(_BANNED))}; write it without")
         source = self._source(entrypoint) if entrypoint else None
         if not name or not entrypoint or source is None:
             return None

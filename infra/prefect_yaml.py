@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 # The loader in C is ten times as fast; both give the same values and the same lines.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_EXACT: Final = 2**53
+"""The largest number of which a double knows every predecessor."""
 
 Place = tuple[str | int, ...]
 """Keys and indices from the top of the file to a value."""
@@ -45,7 +49,7 @@ class Document:
         except yaml.YAMLError as error:
             raise ValueError(self._syntax(error)) from None
         self._walk(node, ())
-        self.values: Any = loader.construct_document(node) if node is not None else {}
+        self.values: Any = self._plain(loader.construct_document(node), ()) if node is not None else {}
         if not isinstance(self.values, dict):
             message = f"{path.name} is no mapping: write `deployments:` with a list below it"
             raise ValueError(message)  # noqa: TRY004  the caller collects sentences, not kinds of errors
@@ -79,6 +83,18 @@ class Document:
             for key, value in node.value:
                 self._lines[(*place, key.value)] = key.start_mark.line + 1
                 self._walk(value, (*place, key.value))
+
+    def _plain(self, value: Any, place: Place) -> Any:
+        """Return a value as JSON has it, as Prefect does: YAML knows dates, and keys that are no text."""
+        if isinstance(value, dict):
+            return {str(key): self._plain(item, (*place, str(key))) for key, item in value.items()}
+        if isinstance(value, list | tuple | set):
+            return [self._plain(item, (*place, index)) for index, item in enumerate(value)]
+        if isinstance(value, dt.date):
+            return value.isoformat().replace("+00:00", "Z")
+        if isinstance(value, int) and abs(value) > _EXACT:
+            self.complain(place, f"{value} is too large for Pulumi, which keeps numbers as doubles; write it as text")
+        return value
 
     def _syntax(self, error: yaml.YAMLError) -> str:
         mark = getattr(error, "problem_mark", None)

@@ -172,12 +172,10 @@ def _anchor(value: Any, kind: str) -> str | None:
     if kind != "interval":
         raise ScheduleError("anchor_date", "anchor_date belongs to an interval; remove it")
     try:
-        moment = value if isinstance(value, dt.date) else dt.datetime.fromisoformat(str(value))
+        moment = dt.datetime.fromisoformat(str(value))
     except ValueError:
         text = f"anchor_date '{value}' is no date; write one such as 2026-01-01T06:00:00+01:00"
         raise ScheduleError("anchor_date", text) from None
-    if not isinstance(moment, dt.datetime):
-        moment = dt.datetime(moment.year, moment.month, moment.day, tzinfo=dt.UTC)
     # Without an offset Prefect takes it as UTC, whatever the schedule's timezone is.
     moment = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment
     return moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")

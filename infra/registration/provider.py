@@ -121,7 +121,13 @@ class PrefectProvider(ResourceProvider):
         fields = decode(_news)
         api = session.api(fields)
         live = self.find(api, fields, doing=self._doing("update", fields), deadline=DEADLINE)
-        live = self.make(api, fields) if live is None else self.amend(api, live, fields)
+        if live is None:
+            live = self.make(api, fields)
+        else:
+            # A stack that was renamed finds its old name on what it owns.
+            if self.owner_of(live) != stack_of(_olds[OWNER]):
+                self.refuse_other_owner(live, fields)
+            live = self.amend(api, live, fields)
         return UpdateResult(self._outs(live, fields))
 
     def read(self, id_: str, props: Fields) -> ReadResult:

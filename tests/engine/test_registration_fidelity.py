@@ -72,7 +72,11 @@ _names = itertools.count()
 
 
 def _marshalled(props: dict[str, Any]) -> Any:
-    return rpc.deserialize_properties(asyncio.run(rpc.serialize_properties(props, {})))
+    loop = asyncio.new_event_loop()
+    try:
+        return rpc.deserialize_properties(loop.run_until_complete(rpc.serialize_properties(props, {})))
+    finally:
+        loop.close()
 
 
 @pytest.fixture

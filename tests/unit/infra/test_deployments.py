@@ -226,6 +226,12 @@ def test_an_anchor_is_an_instant_in_utc(anchor: str, instant: str, project: Proj
     assert schedule.anchor_date == instant
 
 
+def test_dates_of_yaml_arrive_as_the_text_that_json_has(project: Project) -> None:
+    text = "parameters: {b: 2026-01-02, x: {1: 2026-01-02T03:04:05Z}}"
+    [spec] = project.load(_deployment(text).replace("plain_one", "through_module"))
+    assert spec.parameters == {"b": "2026-01-02", "x": {"1": "2026-01-02T03:04:05Z"}}
+
+
 def test_a_rule_may_be_the_whole_schedule_as_json(project: Project) -> None:
     rule = '{"rrule": "FREQ=DAILY", "timezone": "Europe/Berlin"}'
     [schedule] = project.one(f"schedules: [{{rrule: '{rule}'}}]").schedules
@@ -382,9 +388,14 @@ def test_a_file_that_is_no_python_is_named_with_its_line(project: Project) -> No
         ("deployments: [{name: one}]", "deployment 'one': entrypoint is missing"),
         ("deployments: [{entrypoint: flows.jobs.named}]", "deployment 1: name is missing"),
         ("name: a\nname: b", "prefect.yaml:2: 'name' is written twice"),
+        ("definitions:\n  a: 9007199254740993", "prefect.yaml:2: 9007199254740993 is too large for Pulumi"),
         (
             "deployments:\n- {name: a, entrypoint: flows.jobs.named}\n- {name: a, entrypoint: flows.jobs.named}",
             "prefect.yaml:3: deployment 'Named/a' is declared twice",
+        ),
+        (
+            "deployments: [{name: a/b, entrypoint: flows.jobs.named}]",
+            "name 'a/b' has one of % & / < >; write it without",
         ),
     ],
 )

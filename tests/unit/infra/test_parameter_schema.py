@@ -155,6 +155,7 @@ def _write(folder: Path, name: str, signature: str, docstring: str = "", head: s
     return path
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # what pydantic says to Prefect of odd defaults
 @pytest.mark.parametrize("name", SIGNATURES)
 def test_the_schema_is_the_one_that_prefect_deploy_registers(name: str, tmp_path: Path) -> None:
     path = _write(tmp_path, name, SIGNATURES[name])

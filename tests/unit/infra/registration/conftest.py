@@ -154,6 +154,18 @@ class FakePrefect:
         return 404, {"detail": "Schedule not found."}
 
 
+def marshalled(props: Json) -> Json:
+    """Return properties as the provider's process gets them."""
+    # A loop of its own: asyncio.run would leave the thread without the one that Pulumi's mocks look for.
+    loop = asyncio.new_event_loop()
+    try:
+        struct = loop.run_until_complete(rpc.serialize_properties(props, {}))
+    finally:
+        loop.close()
+    received: Json = rpc.deserialize_properties(struct, keep_unknowns=True)
+    return received
+
+
 class Engine:
     """What Pulumi's engine does with one resource: it marshals properties, asks for a diff, and keeps the state."""
 
@@ -164,9 +176,7 @@ class Engine:
 
     def marshalled(self, props: Json) -> Json:
         """Return properties as the provider's process gets them."""
-        struct = asyncio.run(rpc.serialize_properties(props, {}))
-        received: Json = rpc.deserialize_properties(struct, keep_unknowns=True)
-        return received
+        return marshalled(props)
 
     def up(self, props: Json) -> list[str]:
         """Bring the resource to `props`; return the fields that changed, nothing at the first time."""
@@ -229,6 +239,12 @@ def new_process(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 def engine(prefect: FakePrefect) -> Callable[[Any], Engine]:  # noqa: ARG001  no engine without its server
     """Make the engine's view of one resource."""
     return Engine
+
+
+@pytest.fixture
+def through_the_engine() -> Callable[[Json], Json]:
+    """Marshal properties as the engine does."""
+    return marshalled
 
 
 @pytest.fixture

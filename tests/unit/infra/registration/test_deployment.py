@@ -282,6 +282,21 @@ def test_a_deployment_of_another_stack_is_refused_already_in_the_preview(deploym
         DeploymentProvider().create(engine(None).marshalled(other))
 
 
+def test_what_another_stack_has_taken_over_is_not_taken_back_by_an_update(deployment: Any, prefect: Any) -> None:
+    deployment.up(_props(_spec()))
+    prefect.deployment("flow", "one")["labels"]["ephemeral-dask/owner"] = "project/prod"
+    with pytest.raises(RegistrationError, match="project/prod has registered it, and this is project/dev"):
+        deployment.up(_props(_spec(description="new")))
+
+
+def test_a_stack_that_was_renamed_keeps_what_it_owns(deployment: Any, prefect: Any) -> None:
+    deployment.up(_props(_spec()))
+    before = prefect.deployment("flow", "one")["id"]
+    assert deployment.up(_props(_spec(), owner="project/renamed/resource")) == ["owner"]
+    live = prefect.deployment("flow", "one")
+    assert (live["id"], live["labels"]["ephemeral-dask/owner"]) == (before, "project/renamed")
+
+
 def test_destroying_spares_what_another_stack_has_taken_over(
     deployment: Any, prefect: Any, new_process: Callable[[], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
