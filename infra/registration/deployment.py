@@ -162,9 +162,8 @@ class DeploymentProvider(PrefectProvider):
         and with nothing but the difference. Schedules are changed one by one.
         """
         if self.owner_of(live) != stack_of(fields[OWNER]):
-            # Only a POST can write labels. It replaces the schedules too, so those paused by hand are sent as
-            # paused.
-            return self._post(api, fields, {item["slug"]: item["active"] for item in live["schedules"]})
+            # Only a POST can write labels. It replaces the schedules too, so those paused by hand go as paused.
+            return self._post(api, fields, schedules.activity(live["schedules"], fields["schedules"]))
         doing = self._doing("update", fields)
         where = path("deployments", live["id"])
         seen = self.observe(live, fields)

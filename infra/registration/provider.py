@@ -49,8 +49,7 @@ class PrefectProvider(ResourceProvider):
 
     """
 
-    # By reference and without secrets, so the few bytes in the state need no encryption and make no noise in
-    # diffs.
+    # By reference and without secrets: the few bytes in the state need no encryption and make no noise in diffs.
     serialize_as_secret_always = False
 
     noun: str

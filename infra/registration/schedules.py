@@ -45,6 +45,21 @@ def observed(live: list[Fields], wanted: Mapping[str, Fields]) -> Fields:
     return {_slug(item): _observed(item, wanted.get(_slug(item), {})) for item in live}
 
 
+def activity(live: list[Fields], wanted: Mapping[str, Fields]) -> dict[str, bool]:
+    """Return which of the declared schedules are active in Prefect now, those that it has.
+
+    A schedule from before there were slugs is known by what it says.
+    """
+    by_slug = {_slug(item): item for item in live}
+    found: dict[str, bool] = {}
+    for slug, fields in wanted.items():
+        same = (item for item in live if not item["slug"] and _observed(item, fields) == fields)
+        item = by_slug.get(slug) or by_slug.get(str(fields.get("replaces"))) or next(same, None)
+        if item is not None:
+            found[slug] = item["active"]
+    return found
+
+
 def _slug(item: Fields) -> str:
     return item["slug"] or f"without slug: {item['id']}"
 

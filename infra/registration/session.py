@@ -24,8 +24,7 @@ CREDENTIALS: Final[Mapping[Auth, tuple[str, str]]] = {
     "auth-string": ("PREFECT_API_AUTH_STRING", "prefectAuthString"),
 }
 """Kind of credential -> environment variable and configuration key. The environment wins: after a rotation,
-destroy
-gets the old configuration from the state."""
+destroy gets the old configuration from the state."""
 
 _MOMENT: Final = 20.0
 """Seconds for which nobody else is expected to make an object that was looked for in vain."""

@@ -263,6 +263,24 @@ def test_an_unowned_deployment_is_adopted_with_its_id_and_its_paused_schedules(d
     assert deployment.diff(props) == []
 
 
+def test_an_adopted_schedule_without_a_slug_or_with_its_old_one_stays_paused(deployment: Any, prefect: Any) -> None:
+    flow = prefect._route("POST", ["flows"], {"name": "flow"})[1]
+    theirs = [
+        {"schedule": {"cron": "0 9 * * *"}, "active": False},
+        {"schedule": {"interval": 60}, "active": False, "slug": "old"},
+        {"schedule": {"cron": "0 1 * * *"}, "active": False},
+    ]
+    prefect._post_deployment({"name": "one", "flow_id": flow["id"], "work_pool_name": "pool", "schedules": theirs})
+    ours = (
+        Schedule(slug="a", cron="0 9 * * *"),
+        Schedule(slug="b", interval=60, replaces="old"),
+        Schedule(slug="c", cron="0 2 * * *"),
+    )
+    deployment.up(_props(_spec(schedules=ours)))
+    live = {item["slug"]: item["active"] for item in prefect.deployment("flow", "one")["schedules"]}
+    assert live == {"a": False, "b": False, "c": True}
+
+
 def test_our_own_deployment_found_again_is_not_written(deployment: Any, prefect: Any, engine: Any) -> None:
     props = _props(_spec(schedules=(Schedule(slug="a", interval=60),)))
     deployment.up(props)
