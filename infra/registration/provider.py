@@ -95,7 +95,7 @@ class PrefectProvider(ResourceProvider):
         return CheckResult(news, failures)
 
     def diff(self, _id: str, _olds: Fields, _news: Fields) -> DiffResult:
-        """Compare field by field. A value that is not known yet counts as a change."""
+        """Compare field by field."""
         changed = self.changed(_olds, _news)
         replaces = [name for name in changed if name in self.identity]
         return DiffResult(changes=bool(changed), replaces=replaces, delete_before_replace=False)
@@ -181,8 +181,8 @@ class PrefectProvider(ResourceProvider):
     def changed(self, olds: Fields, news: Fields) -> list[str]:
         """Return the names of the fields in which the declared object differs from the one last seen."""
         before, after = self._compared(decode(olds)), self._compared(decode(news))
-        names = dict.fromkeys((*after, *before))
-        return [name for name in names if not known(after.get(name)) or before.get(name) != after.get(name)]
+        # What is not known yet is equal to nothing, so it counts as a change.
+        return [name for name in dict.fromkeys((*after, *before)) if before.get(name) != after.get(name)]
 
     def _compared(self, fields: Fields) -> Fields:
         compared = {name: value for name, value in fields.items() if name not in (_ENGINE_OWN, *self.answers)}

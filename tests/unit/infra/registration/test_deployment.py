@@ -315,6 +315,11 @@ def test_a_stack_that_was_renamed_keeps_what_it_owns(deployment: Any, prefect: A
     assert (live["id"], live["labels"]["ephemeral-dask/owner"]) == (before, "project/renamed")
 
 
+def test_a_resource_renamed_with_an_alias_is_no_change(deployment: Any) -> None:
+    deployment.up(_props(_spec()))
+    assert deployment.up(_props(_spec(), owner="project/dev/renamed-with-an-alias")) == []
+
+
 def test_destroying_spares_what_another_stack_has_taken_over(
     deployment: Any, prefect: Any, new_process: Callable[[], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
