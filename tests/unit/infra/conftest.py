@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pulumi
@@ -37,8 +38,12 @@ Render = Callable[..., Recorder]
 
 
 @pytest.fixture
-def render() -> Render:
+def render() -> Iterator[Render]:
     """Build something under mocks and return what it registered."""
+
+    # Pulumi's mocks take the thread's loop, and whoever called asyncio.run() before has taken it away.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
 
     def run(build: Callable[[], Any], config: Mapping[str, Any] | None = None, *, stack: str = "dev") -> Recorder:
         recorder = Recorder()
@@ -55,4 +60,6 @@ def render() -> Render:
         pulumi.runtime.test(once)()
         return recorder
 
-    return run
+    yield run
+    asyncio.set_event_loop(None)
+    loop.close()
