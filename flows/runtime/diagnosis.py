@@ -205,7 +205,7 @@ def _from_container(pod: str, container: Mapping[str, Any]) -> Diagnosis | None:
     looping = reason == "CrashLoopBackOff" or restarts >= _RESTARTS_OF_A_LOOP
     if looping and not container.get("ready", False):
         why = ended.get("reason", "Error")
-        detail = f"{where} ended {restarts} times, last with {why}, exit code {ended.get('exitCode', '?')}"
+        detail = f"{where} was restarted {restarts}x, last after {why} with exit code {ended.get('exitCode', '?')}"
         if why == "OOMKilled":
             detail += "; it needs more memory than its limit"
         return Diagnosis(cause=Cause.CRASH_LOOP, detail=detail, hopeless=True, pod=(pod, container["name"]))

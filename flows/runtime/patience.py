@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 CONFIRMED_AFTER: Final = 5.0
 """Seconds that a hopeless cause must last before the start fails: a passing error must not end a run."""
 
-NAMED_AFTER: Final = 10.0
+NAMED_AFTER: Final = 20.0
 """Seconds that a cause must last before the run's log names it."""
 
 NAMED_EVERY: Final = 60.0
