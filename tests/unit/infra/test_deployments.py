@@ -339,6 +339,7 @@ def test_a_stack_changes_single_values_and_keeps_the_rest(project: Project) -> N
         ("schedules: [{interval: 5, slug: a}, {interval: 6, slug: a}]", "two schedules have the slug 'a'; rename one"),
         ('parameters: {b: "{{ prefect.variables.b }}"}', "is replaced in job_variables only"),
         ('version: "{{ get-hash.stdout }}"', "is the output of a build or push step"),
+        ('work_pool: {job_variables: {command: "{{ build.command }}"}}', "work_pool.job_variables.command: '{{ build"),
         ('parameters: {b: "{{ $MISSING }}"}', "parameters.b: the environment variable MISSING is not set"),
     ],
 )

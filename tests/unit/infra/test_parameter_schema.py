@@ -164,6 +164,12 @@ def test_the_schema_is_the_one_that_prefect_deploy_registers(name: str, tmp_path
     assert notes == ()
 
 
+def test_names_that_pydantic_keeps_for_itself_are_registered_as_prefect_does(tmp_path: Path) -> None:
+    head = HEAD + "\n\nflow = flow(validate_parameters=False)\n"
+    path = _write(tmp_path, "reserved", "model_dump: int, model_fields: str = 'a'", head=head)
+    assert _ours(path)[0] == _theirs(path)
+
+
 @pytest.mark.parametrize("name", DOCSTRINGS)
 def test_parameters_are_described_as_prefect_describes_them(name: str, tmp_path: Path) -> None:
     path = _write(tmp_path, f"doc_{name}", "a: int, b: str = 'b', *rest: int", DOCSTRINGS[name])
