@@ -103,6 +103,15 @@ def test_an_equal_pool_without_an_owner_gets_its_mark(pool: Any, prefect: Any) -
     assert prefect.pools["pool"]["base_job_template"]["variables"]["ephemeral-dask/owner"] == "project/dev"
 
 
+def test_our_own_pool_found_again_is_not_written(pool: Any, prefect: Any, engine: Any) -> None:
+    pool.up(_props())
+    prefect.forget_requests()
+    after_a_crash = engine(WorkPoolProvider())
+    after_a_crash.up(_props())
+    assert prefect.writes == []
+    assert after_a_crash.state == pool.state
+
+
 def test_a_pool_of_another_stack_is_refused(pool: Any, engine: Any) -> None:
     pool.up(_props())
     with pytest.raises(RegistrationError, match="project/dev has registered it, and this is project/prod"):
