@@ -35,7 +35,7 @@ def test_a_lasting_cause_is_named_within_a_minute_and_then_once_a_minute() -> No
 
 
 def test_a_new_cause_is_named_on_its_own() -> None:
-    one = patience()
+    one = patience(may_retry=False)
     for second in range(30):
         one.judge(PULL, second)
     verdicts = [one.judge(OPERATOR, second) for second in range(30, 30 + int(NAMED_AFTER) + 5)]
