@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -67,6 +68,8 @@ class PrefectApi:
         self._clock = clock
         self._pause = pause
         self._lock = threading.Lock()
+        self._write = threading.Lock()
+        self._one_by_one = False
         self._flows: dict[str, str] = {}
         self._ready = False
         self._silence: tuple[float, float, UnreachableError] | None = None
@@ -157,7 +160,8 @@ class PrefectApi:
             try:
                 if self._client is None:
                     self._client = self._open()
-                answer = self._client.request(method, path, json=body, timeout=min(30.0, left))
+                with self._turn(method):
+                    answer = self._client.request(method, path, json=body, timeout=min(30.0, left))
             except GoneError:
                 raise
             except UnreachableError as error:
@@ -170,6 +174,7 @@ class PrefectApi:
                 ):
                     why = f"the server answered {answer.status_code} {_sentence(answer, {})}"
                     asked = _retry_after(answer)
+                    self._one_by_one = True
                 else:
                     return answer
             wait = asked if asked is not None else pause * random.uniform(0.7, 1.3)  # noqa: S311  jitter
@@ -181,6 +186,13 @@ class PrefectApi:
                 )
             self._pause(wait)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _turn(self, method: str) -> AbstractContextManager[Any]:
+        """Let writes through one by one once the server has had too many.
+
+        SQLite refuses a second writer at once, and waiting our turn is many times faster than trying again.
+        """
+        return self._write if self._one_by_one and method != "GET" else nullcontext()
 
     def _accept(self, answer: httpx.Response, doing: str, body: Json) -> Json:
         if answer.is_success:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -214,6 +217,32 @@ def test_a_server_that_asks_for_a_csrf_token_gets_one_and_keeps_it(clock: Clock)
     api = _api(protected, clock)
     assert [api.post("/x", {}, doing="register") for _ in range(2)] == [1, 1]
     assert len(asked) == 1
+
+
+def test_writes_go_one_by_one_once_the_server_had_too_many(clock: Clock) -> None:
+    together = threading.Barrier(2, timeout=20)
+    under_way = threading.Lock()
+    most: list[int] = []
+
+    def sqlite(_: httpx.Request) -> httpx.Response:
+        if not most:
+            together.wait()
+            most.append(0)
+            return httpx.Response(503)
+        free = under_way.acquire(blocking=False)
+        most.append(1 if free else 2)
+        if not free:
+            return httpx.Response(503)
+        time.sleep(0.01)  # as long as a write takes, so that a second one would meet it
+        under_way.release()
+        return httpx.Response(200, json=1)
+
+    api = _api(sqlite, clock)
+    api.wait_ready()
+    with ThreadPoolExecutor(2) as threads:
+        done = [threads.submit(api.post, "/x", {}, doing="register") for _ in range(20)]
+    assert [each.result() for each in done] == [1] * 20
+    assert max(most) == 1
 
 
 def test_the_way_to_the_server_says_why_it_failed(clock: Clock) -> None:
