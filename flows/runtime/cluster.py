@@ -183,17 +183,17 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
 
     async def _create(self, patience: Patience) -> None:
         manifest = self._custom_cluster_spec
-        self._created = True  # from here on there may be something to delete, whatever the answer
         sent = False
         while True:
             try:
+                self._created = True  # an answer can be lost, and a caller gone before it comes
                 stored = await self._kube.create(kube.DASK_CLUSTERS, manifest)
                 break
             except KubeError as error:
+                self._created = sent = sent or error.transient
                 if error.status == 409 and sent:  # an earlier request did arrive; its answer was lost
-                    stored = await self._kube.get(kube.DASK_CLUSTERS, self.name) or {}
+                    stored = await self._kube.get(kube.DASK_CLUSTERS, self.name) or manifest
                     break
-                sent = True
                 found = diagnosis.refused(error.status, error.message)
                 verdict = Verdict.WAIT if error.transient else Verdict.FAIL
                 if verdict is Verdict.WAIT or not found.hopeless:

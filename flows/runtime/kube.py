@@ -107,6 +107,8 @@ class Kube:
                 asked, why = True, "something holds it back, perhaps an operator that does not react"
             except KubeError as error:
                 why = error.message
+                if not error.transient:
+                    return why
             if time.monotonic() >= deadline:
                 return why
             await asyncio.sleep(_POLL)

@@ -85,6 +85,12 @@ def test_a_removal_that_takes_too_long_ends_with_a_reason(monkeypatch: pytest.Mo
     assert "holds it back" in asyncio.run(api.remove(kube.DASK_CLUSTERS, "c", within=0.1))
 
 
+def test_a_removal_that_is_refused_is_not_tried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    api, asked = client(monkeypatch, lambda *_: httpx.Response(403, text="no right"))
+    assert asyncio.run(api.remove(kube.DASK_CLUSTERS, "c", within=10)) == "no right"
+    assert len(asked) == 1
+
+
 def test_a_removal_is_tried_again_when_the_server_fails_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter([response(503), response(404)])
     api, _ = client(monkeypatch, lambda *_: next(answers))
