@@ -63,7 +63,8 @@ def ensure_pulumi(*, cache: Path | None = None, home: Path | None = None, virtua
     if found := own(Store.under(cache)):
         _complete(found, cache)
         return found
-    if other := shutil.which("pulumi"):
+    other = shutil.which("pulumi")
+    if other and not _is_built(other, Store.under(cache)):
         say(f"    {other} is not Pulumi {_dotted(MINIMUM)} or newer: using one that is built here")
     return _built(cache, home or state_dir() / "pulumi-home", virtualenv)
 
@@ -71,7 +72,7 @@ def ensure_pulumi(*, cache: Path | None = None, home: Path | None = None, virtua
 def own(store: Store) -> Pulumi | None:
     """Return the person's own Pulumi, when it is on PATH and new enough; its plugins may be missing."""
     found = shutil.which("pulumi")
-    if found is None or Path(found).resolve().is_relative_to(store.root.resolve()):
+    if found is None or _is_built(found, store):
         return None
     environment = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
     run = subprocess.run(
@@ -81,6 +82,11 @@ def own(store: Store) -> Pulumi | None:
     if version is None or (int(version[2]), int(version[3])) < MINIMUM:
         return None
     return Pulumi(command=Path(found), version=version[1], environment=environment)
+
+
+def _is_built(program: str, store: Store) -> bool:
+    """Whether a program is one that was built here, as in the shell of `make env`."""
+    return Path(program).resolve().is_relative_to(store.root.resolve())
 
 
 def _complete(pulumi: Pulumi, cache: Path | None) -> None:
