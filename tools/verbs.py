@@ -6,6 +6,7 @@ import argparse
 import subprocess
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from infra import naming
 from infra.settings import EmbeddedPrefect, Settings
@@ -35,14 +36,15 @@ def up(chosen: argparse.Namespace) -> int:
     with step(f"pulumi up of stack {stack.name}"):
         changes = stack.up()
     settings = _settings(stack, place)
-    changed = {kind: count for kind, count in changes.items() if kind != "same"}
-    if changed:
-        _run(place, settings, SAMPLE, {})
-    else:
+    outputs = stack.outputs()
+    worked = True
+    if set(changes) <= {"same"}:
         say(f"    nothing changed in {changes.get('same', 0)} resources; run a flow with: make run FLOW={SAMPLE}")
-    _print_addresses(stack, settings)
+    elif SAMPLE in outputs["deployments"]:
+        worked = _run(place, settings, SAMPLE, {})
+    _print_addresses(outputs, settings)
     say(f"    stack {stack.name} is up after {duration(time.monotonic() - started)}")
-    return 0
+    return 0 if worked else 1
 
 
 def down(chosen: argparse.Namespace) -> int:
@@ -157,8 +159,7 @@ def _run(place: Target, settings: Settings, flow: str, given: Mapping[str, objec
         return runs.run(flow, given, api_url=url, namespace=settings.namespace, environment=environment)
 
 
-def _print_addresses(stack: Stack, settings: Settings) -> None:
-    outputs = stack.outputs()
+def _print_addresses(outputs: Mapping[str, Any], settings: Settings) -> None:
     say(f"    Prefect API inside the cluster: {outputs['prefectApiUrl']}")
     opened = " (open it with `make ui`)" if isinstance(settings.prefect, EmbeddedPrefect) else ""
     say(f"    Prefect UI: {outputs['prefectUiUrl']}{opened}")
