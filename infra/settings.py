@@ -79,7 +79,7 @@ class DockerBuild(Model):
 
     builder: Literal["docker-build"] = "docker-build"
     registry: str
-    """Where images are pushed: host and, if wanted, path, such as `ghcr.io/acme/workflows`."""
+    """Where images are pushed: host and, if wanted, path, such as `registry.example.com/data/workflows`."""
     base: ImageReference = "python:3.11-slim-bookworm"
     """Image with Python 3.11 on which both targets are built."""
     buildx: str | None = None

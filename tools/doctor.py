@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from tools import stackfile, target, toolchain
+from infra.settings import Prebuilt
+from tools import registry, stackfile, target, toolchain
 from tools.cluster import LocalCluster
 from tools.errors import Problem
 from tools.progress import say
@@ -51,6 +52,7 @@ def preconditions(stack: str, *, local: bool) -> list[tuple[str, Check]]:
     else:
         checks.append(("Pulumi, installed or buildable", lambda: toolchain.preflight(toolchain.PULUMI)))
         checks.append(("cluster of the current context", _existing_cluster))
+        checks.append(("registry that images are pushed to", lambda: _registry(stack)))
     return checks
 
 
@@ -63,6 +65,14 @@ def _stack_file(stack: str, *, local: bool) -> list[Problem]:
     except Problem as problem:
         return [problem]
     return []
+
+
+def _registry(stack: str) -> list[Problem]:
+    try:
+        image = stackfile.check(stack, stackfile.read(stack), {}).image
+    except Problem:
+        return []  # said by the check of the stack file
+    return [] if isinstance(image, Prebuilt) else registry.complaints(image.registry)
 
 
 def _existing_cluster() -> list[Problem]:
