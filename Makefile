@@ -30,7 +30,7 @@ run: venv ## Run a deployment, follow its logs, end with its state (FLOW=, PARAM
 ui: venv ## Open the Prefect UI's port until Ctrl-C
 	@$(TOOLS) ui $(SELECT)
 
-env: venv ## Print exports: eval "$$(make -s env)" makes a shell for pulumi, kubectl and prefect
+env: venv ## Print exports: eval "$(make -s env)" makes a shell for pulumi, kubectl and prefect
 	@$(TOOLS) env $(SELECT)
 
 doctor: venv ## Name every missing precondition and its cure
