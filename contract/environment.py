@@ -40,6 +40,10 @@ CEILING: Final = f"{PREFIX}CEILING"
 """The stack's upper bound of `dask_maximum`: what code asks beyond it is cut down to it."""
 
 
+PROFILES: Final = f"{PREFIX}PROFILES"
+"""The stack's named sizes, as `contract.profiles` writes them. Unset outside Kubernetes."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class JobVariable:
     """One thing that a deployment, or whoever starts a run, may set about the run's Dask cluster.
@@ -50,6 +54,7 @@ class JobVariable:
         title: what Prefect's form shows.
         description: the same, longer.
         minimum: smallest value allowed, for integers.
+        choices: the values allowed, for strings that are one of a few.
 
     """
 
@@ -58,18 +63,30 @@ class JobVariable:
     title: str
     description: str
     minimum: int | None = None
+    choices: tuple[str, ...] = ()
+
+    @property
+    def argument(self) -> str:
+        """Its name as an argument of `ephemeral_dask()` and as a key of a profile."""
+        return self.name.removeprefix("dask_")
 
     @property
     def variable(self) -> str:
         """Environment variable in the flow pod: set by the deployment or for one run."""
-        return PREFIX + self.name.removeprefix("dask_").upper()
+        return PREFIX + self.argument.upper()
 
     @property
     def default_variable(self) -> str:
         """Environment variable in the flow pod that holds the stack's default."""
-        return f"{PREFIX}DEFAULT_" + self.name.removeprefix("dask_").upper()
+        return f"{PREFIX}DEFAULT_" + self.argument.upper()
 
 
+DASK_PROFILE: Final = JobVariable(
+    name="dask_profile",
+    type="string",
+    title="Dask profile",
+    description="One of the stack's named sizes. Each variable below that is set goes before it.",
+)
 DASK_MINIMUM: Final = JobVariable(
     name="dask_minimum",
     type="integer",
@@ -118,7 +135,15 @@ DASK_START_TIMEOUT: Final = JobVariable(
     minimum=1,
 )
 
-JOB_VARIABLES: Final = (
+DASK_SCALING: Final = JobVariable(
+    name="dask_scaling",
+    type="string",
+    title="Dask scaling",
+    description="fast: a worker for nearly every waiting task, at once. cheap: only for a minute's work each.",
+    choices=("fast", "cheap"),
+)
+
+SIZES: Final = (
     DASK_MINIMUM,
     DASK_MAXIMUM,
     DASK_WORKER_CPU,
@@ -126,4 +151,8 @@ JOB_VARIABLES: Final = (
     DASK_WORKER_THREADS,
     DASK_IDLE_TIMEOUT,
     DASK_START_TIMEOUT,
+    DASK_SCALING,
 )
+"""What a profile may hold too, and what has a default of the stack."""
+
+JOB_VARIABLES: Final = (DASK_PROFILE, *SIZES)

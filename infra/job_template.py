@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contract import environment as env
-from contract import labels
+from contract import labels, profiles
 from infra import naming
 from infra.settings import Dask, FlowRun
 
@@ -83,12 +83,15 @@ def _environment(args: JobTemplateArgs) -> dict[str, str]:
         env.DASK_WORKER_THREADS: dask.worker_threads,
         env.DASK_IDLE_TIMEOUT: dask.idle_timeout,
         env.DASK_START_TIMEOUT: dask.start_timeout,
+        env.DASK_SCALING: dask.scaling,
     }
     values = {
         env.NAMESPACE: args.namespace,
         env.IMAGE: "{{ image }}",
         env.SERVICE_ACCOUNT: naming.DASK,
         env.CEILING: str(dask.ceiling),
+        env.PROFILES: profiles.encode({name: profile.contract() for name, profile in dask.profiles.items()}),
+        env.DASK_PROFILE.variable: f"{{{{ {env.DASK_PROFILE.name} }}}}",
         # A cluster's name asks for the user's name, which a UID without passwd entry does not have.
         "USER": "flow",
         "HOME": "/tmp",  # noqa: S108  the pod's own emptyDir, the only place it may write
@@ -183,6 +186,10 @@ def _variables(args: JobTemplateArgs) -> dict[str, Any]:
             schema["minimum"] = variable.minimum
         if variable in (env.DASK_MINIMUM, env.DASK_MAXIMUM):
             schema["maximum"] = args.dask.ceiling
+        if variable.choices:
+            schema["enum"] = list(variable.choices)
+        if variable is env.DASK_PROFILE and args.dask.profiles:
+            schema["enum"] = sorted(args.dask.profiles)
         properties[variable.name] = _variable(variable.title, variable.description, schema)
     return {"type": "object", "properties": properties}
 

@@ -11,7 +11,7 @@ from typing import Any
 import pulumi
 from pulumi import Input, Output
 
-from infra import deployments, job_template, naming, settings
+from infra import dask_profile, deployments, job_template, naming, settings
 from infra.components.dask_operator import DaskOperator, DaskOperatorArgs
 from infra.components.flow_image import FlowImage, FlowImageArgs
 from infra.components.namespace import FlowNamespace, FlowNamespaceArgs
@@ -67,6 +67,8 @@ def _check_against_pool(declared: tuple[deployments.DeploymentSpec, ...], chosen
                 f"prefect.yaml: deployment {spec.key} names work pool '{spec.work_pool_name}', and this stack has"
                 f" '{chosen.work_pool.name}' only, so no worker would ever take its runs: name that one, or none"
             )
+    if wrong := dask_profile.complaints(declared, chosen.dask.profiles):
+        raise deployments.DeploymentError("prefect.yaml:\n" + "\n".join(f"  {sentence}" for sentence in wrong))
     # Image and credential are known later; which variables there are does not depend on them.
     args = job_template.JobTemplateArgs(
         namespace=chosen.namespace, image="", flow_run=chosen.flow_run, dask=chosen.dask, credential={}

@@ -3,44 +3,20 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from contract import quantities
+from infra.dask_profile import DaskProfile, Scaling, Toleration, WorkerMemory
+from infra.model import Bytes, Cpu, DnsLabel, Model, Url
 from infra.naming import PROJECT
-
-_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 class SettingsError(Exception):
     """The stack file is wrong. Its text names the file, every wrong key, the reason and the cure."""
-
-
-def _dns_label(value: str) -> str:
-    if not _DNS_LABEL.fullmatch(value):
-        message = f"'{value}' is no Kubernetes name: use up to 63 lower-case letters, digits and dashes"
-        raise ValueError(message)
-    return value
-
-
-def _cpu(value: str) -> str:
-    quantities.cores(value)
-    return value
-
-
-def _bytes(value: str) -> str:
-    quantities.memory_bytes(value)
-    return value
-
-
-def _as_written(value: object) -> object:
-    """Take a bare YAML number, such as `workerCpu: 2`, for the quantity that it is."""
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _image(value: str) -> str:
@@ -50,28 +26,7 @@ def _image(value: str) -> str:
     return value
 
 
-def _url(value: str) -> str:
-    if not re.fullmatch(r"https?://[^/@\s]+(/[^@\s]*)?", value):
-        # Without the value: whoever wrote a password into it would find it in a log.
-        raise ValueError("this is no address that can be used: write http(s)://host[:port]/path, without credentials")
-    return value.rstrip("/")
-
-
-DnsLabel = Annotated[str, AfterValidator(_dns_label)]
-Cpu = Annotated[str, BeforeValidator(_as_written), AfterValidator(_cpu)]
-"""Cores as a Kubernetes quantity: `500m`, `2`."""
-Bytes = Annotated[str, BeforeValidator(_as_written), AfterValidator(_bytes)]
-"""Memory or storage as a Kubernetes quantity: `512Mi`, `4Gi`."""
 ImageReference = Annotated[str, AfterValidator(_image)]
-Url = Annotated[str, AfterValidator(_url)]
-
-
-class Model(pydantic.BaseModel):
-    """Frozen, camelCase in YAML, unknown keys refused."""
-
-    model_config = pydantic.ConfigDict(
-        alias_generator=to_camel, extra="forbid", frozen=True, validate_by_name=True, strict=True
-    )
 
 
 class DockerBuild(Model):
@@ -200,12 +155,16 @@ class Dask(Model):
     ceiling: int = Field(default=16, ge=1)
     """No run gets more workers, whatever its deployment or trigger asks."""
     worker_cpu: Cpu = "500m"
-    worker_memory: Bytes = "1Gi"
+    worker_memory: WorkerMemory = "1Gi"
     worker_threads: int = Field(default=1, ge=1)
     idle_timeout: int = Field(default=600, ge=60)
     """Seconds without a task after which a Dask cluster ends itself."""
     start_timeout: int = Field(default=600, ge=10)
     """Seconds that a Dask cluster may take to start."""
+    scaling: Scaling = "fast"
+    """How eagerly workers are added: for nearly every waiting task, or for a minute's work each."""
+    profiles: dict[DnsLabel, DaskProfile] = Field(default_factory=dict)
+    """Named sizes, chosen by `dask_profile` per run or deployment, or in code."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Dask:
@@ -215,6 +174,13 @@ class Dask(Model):
         if self.ceiling < self.maximum:
             message = f"ceiling is {self.ceiling} and maximum {self.maximum}: ceiling must be at least maximum"
             raise ValueError(message)
+        for name, profile in self.profiles.items():
+            if profile.workers > self.ceiling:
+                message = (
+                    f"ceiling is {self.ceiling} and profile '{name}' asks for {profile.workers} workers: raise the "
+                    "ceiling or lower the profile"
+                )
+                raise ValueError(message)
         return self
 
 
@@ -308,6 +274,8 @@ _SECTIONS: Mapping[str, type[Model]] = {
     "workPool": WorkPool,
     "flowRun": FlowRun,
     "dask": Dask,
+    "profiles": DaskProfile,
+    "tolerations": Toleration,
     "deployments": DeploymentOverride,
     "authSecret": SecretKey,
     "keySecret": SecretKey,

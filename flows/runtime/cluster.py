@@ -128,13 +128,14 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
             if self._settings.maximum > self._settings.minimum:
                 await self._create_autoscaler(self._settings)
             self._run_log.info(
-                "Dask cluster %s is up after %.1f s with %d to %d workers of %s CPU and %s",
+                "Dask cluster %s is up after %.1f s with %d to %d workers of %s CPU and %s%s",
                 self.name,
                 time.monotonic() - self._began,
                 self._settings.minimum,
                 self._settings.maximum,
                 self._settings.worker_cpu,
                 self._settings.worker_memory,
+                f", profile {self._settings.profile_name}" if self._settings.profile_name else "",
             )
         except BaseException:
             await asyncio.shield(self._remove(CLOSE_TIMEOUT))

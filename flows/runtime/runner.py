@@ -33,6 +33,8 @@ def ephemeral_dask(
     worker_threads: int | None = None,
     idle_timeout: int | None = None,
     start_timeout: int | None = None,
+    scaling: str | None = None,
+    profile: str | None = None,
 ) -> TaskRunner[PrefectFuture[Any]]:
     """Return a task runner that gives every run its own Dask cluster: `@flow(task_runner=ephemeral_dask())`.
 
@@ -49,6 +51,8 @@ def ephemeral_dask(
         worker_threads: tasks that a worker runs at the same time.
         idle_timeout: seconds without a task after which the cluster ends itself.
         start_timeout: seconds until the first worker has joined, or the run fails with the cause.
+        scaling: "fast" adds a worker for nearly every waiting task, "cheap" only for a minute's work each.
+        profile: one of the stack's named sizes; the other arguments go before what it says.
 
     Raises:
         SettingsError: an argument cannot be used.
@@ -62,6 +66,8 @@ def ephemeral_dask(
         worker_threads=worker_threads,
         idle_timeout=idle_timeout,
         start_timeout=start_timeout,
+        scaling=scaling,
+        profile=profile,
     )
     # Any: its annotations forget cluster_kwargs, and do not fit what Prefect's own @flow asks of a task runner.
     task_runner: Any = DaskTaskRunner

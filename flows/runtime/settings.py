@@ -1,16 +1,19 @@
 """How large a run's Dask cluster is, and who said so.
 
-Four voices, the strongest first: the run or its deployment (job variables of the work pool), the argument in
-the flow's code, the stack's default, the default written here. The stack's ceiling bounds them all.
+The voices, the strongest first: the run or its deployment (job variables of the work pool), the profile that it
+names, the argument in the flow's code, the profile that the code names, the stack's default, the default written
+here. The stack's ceiling bounds them all.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from contract import environment as env
-from contract.quantities import cores, memory_bytes
+from contract import profiles
+from contract.profiles import Profile
+from contract.quantities import SMALLEST_WORKER_MEMORY, cores, memory_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +22,9 @@ if TYPE_CHECKING:
 
 _VOICES: Final = (
     "the run or its deployment",
+    "the profile that the run or its deployment names",
     "the flow's code",
+    "the profile that the flow's code names",
     "the stack's default",
     "the built-in default",
 )
@@ -32,10 +37,8 @@ _BUILT_IN: Final[Mapping[JobVariable, int | str]] = {
     env.DASK_WORKER_THREADS: 1,
     env.DASK_IDLE_TIMEOUT: 1800,
     env.DASK_START_TIMEOUT: 600,
+    env.DASK_SCALING: "fast",
 }
-
-SMALLEST_WORKER_MEMORY: Final = 384 * 2**20
-"""Bytes. A worker that has imported Dask, Prefect and scikit-learn fills 280 MiB, its nanny another 85."""
 
 
 class SettingsError(ValueError):
@@ -58,12 +61,14 @@ class CodeSizes:
     worker_threads: int | None = None
     idle_timeout: int | None = None
     start_timeout: int | None = None
+    scaling: str | None = None
+    profile: str | None = None
 
     def __post_init__(self) -> None:
-        for variable in env.JOB_VARIABLES:
+        for variable in env.SIZES:
             value = self.get(variable)
             if value is not None:
-                _checked(variable, value, f"{_argument(variable)}= of ephemeral_dask()")
+                _checked(variable, value, f"{variable.argument}= of ephemeral_dask()")
         if self.minimum is not None and self.maximum is not None and self.maximum < self.minimum:
             raise SettingsError(
                 f"ephemeral_dask() asks for maximum={self.maximum} workers, below its minimum={self.minimum}:"
@@ -71,7 +76,7 @@ class CodeSizes:
             )
 
     def get(self, variable: JobVariable) -> int | str | None:
-        value: int | str | None = getattr(self, _argument(variable))
+        value: int | str | None = getattr(self, variable.argument)
         return value
 
 
@@ -87,6 +92,9 @@ class DaskSettings:
         worker_threads: tasks that a worker runs at the same time.
         idle_timeout: seconds without a task after which the operator deletes the cluster.
         start_timeout: seconds until the first worker has joined, or the run fails with the cause.
+        scaling: how eagerly workers are added: `fast` or `cheap`.
+        profile: what the chosen profile says beyond sizes.
+        profile_name: its name, or empty.
         remarks: what was changed against the wish of someone, a sentence each, for the run's log.
 
     """
@@ -98,6 +106,9 @@ class DaskSettings:
     worker_threads: int
     idle_timeout: int
     start_timeout: int
+    scaling: str
+    profile: Profile = field(default_factory=Profile)
+    profile_name: str = ""
     remarks: tuple[str, ...] = ()
 
     @property
@@ -112,7 +123,8 @@ class DaskSettings:
             SettingsError: naming the variable, its value and the cure.
 
         """
-        chosen = {variable: _choose(variable, environ, code) for variable in env.JOB_VARIABLES}
+        named = _named_profile(environ, code)
+        chosen = {variable: _choose(variable, environ, code, named) for variable in env.SIZES}
         remarks: list[str] = []
         _apply_ceiling(chosen, environ, remarks)
         _reconcile(chosen, remarks)
@@ -124,6 +136,9 @@ class DaskSettings:
             worker_threads=int(chosen[env.DASK_WORKER_THREADS].value),
             idle_timeout=int(chosen[env.DASK_IDLE_TIMEOUT].value),
             start_timeout=int(chosen[env.DASK_START_TIMEOUT].value),
+            scaling=str(chosen[env.DASK_SCALING].value),
+            profile=named.profile,
+            profile_name=named.name,
             remarks=tuple(remarks),
         )
 
@@ -135,21 +150,51 @@ class _Choice:
     where: str
 
 
-def _argument(variable: JobVariable) -> str:
-    return variable.name.removeprefix("dask_")
+@dataclass(frozen=True)
+class _Named:
+    """The profile that somebody chose, with the voice of who did; without a name, an empty one."""
+
+    name: str
+    profile: Profile
+    voice: int
 
 
-def _choose(variable: JobVariable, environ: Mapping[str, str], code: CodeSizes) -> _Choice:
+def _named_profile(environ: Mapping[str, str], code: CodeSizes) -> _Named:
+    name, voice, where = code.profile or "", 3, "profile= of ephemeral_dask()"
+    if asked := environ.get(env.DASK_PROFILE.variable):
+        name, voice = asked, 1
+        where = f"job variable {env.DASK_PROFILE.name} ({env.DASK_PROFILE.variable})"
+    text = environ.get(env.PROFILES)
+    if not name or text is None:  # outside Kubernetes there are no profiles, and a flow that names one still runs
+        return _Named("", Profile(), voice)
+    try:
+        known = profiles.decode(text)
+    except ValueError as error:
+        raise SettingsError(
+            f"{env.PROFILES} cannot be read: {error}. It is set by the work pool's base job template: run the "
+            "deployment through that pool, unchanged."
+        ) from None
+    if name not in known:
+        raise SettingsError(profiles.unknown(name, known, where))
+    return _Named(name, known[name], voice)
+
+
+def _choose(variable: JobVariable, environ: Mapping[str, str], code: CodeSizes, named: _Named) -> _Choice:
     if text := environ.get(variable.variable):
         where = f"job variable {variable.name} ({variable.variable})"
         return _Choice(_parsed(variable, text, where), 0, where)
-    written = code.get(variable)
-    if written is not None:
-        return _Choice(written, 1, f"{_argument(variable)}= of ephemeral_dask()")
+    offers = []
+    if (written := code.get(variable)) is not None:
+        offers.append(_Choice(written, 2, f"{variable.argument}= of ephemeral_dask()"))
+    if (held := named.profile.sizes.get(variable.argument)) is not None:
+        where = f"profile {named.name}"
+        offers.append(_Choice(_checked(variable, held, where), named.voice, where))
+    if offers:
+        return min(offers, key=lambda offer: offer.voice)
     if text := environ.get(variable.default_variable):
         where = f"the stack's default ({variable.default_variable})"
-        return _Choice(_parsed(variable, text, where), 2, where)
-    return _Choice(_BUILT_IN[variable], 3, "the built-in default")
+        return _Choice(_parsed(variable, text, where), 4, where)
+    return _Choice(_BUILT_IN[variable], 5, "the built-in default")
 
 
 def _parsed(variable: JobVariable, text: str, where: str) -> int | str:
@@ -172,6 +217,12 @@ def _checked(variable: JobVariable, value: int | str, where: str) -> int | str:
             raise SettingsError(f"{variable.title} is {value!r} from {where}: write a whole number, such as {example}.")
         if variable.minimum is not None and value < variable.minimum:
             raise SettingsError(f"{variable.title} is {value} from {where}: write {variable.minimum} or more.")
+        return value
+    if variable.choices:
+        if value not in variable.choices:
+            raise SettingsError(
+                f"{variable.title} is {value!r} from {where}: write one of {', '.join(variable.choices)}."
+            )
         return value
     try:
         amount = cores(str(value)) if variable == env.DASK_WORKER_CPU else memory_bytes(str(value))

@@ -29,6 +29,12 @@ would kill the pod before the nanny could restart the worker, and the run would 
 
 _DASK_POD: Final = "dask"
 
+_SCALING: Final = {"fast": ("5s", "5s"), "cheap": ("60s", "1s")}
+"""Preset -> seconds of work that justify a worker, and what a task counts that Dask has never seen end.
+
+Dask's own 5 s and 0.5 s start one worker for ten unknown tasks of a minute each; with 5 s it is one for each.
+"""
+
 
 def dask_cluster(name: str, *, run: RunIdentity, place: Place, settings: DaskSettings) -> dict[str, Any]:
     """Return the manifest of the run's Dask cluster: a scheduler and the minimum of workers at once."""
@@ -56,12 +62,12 @@ def dask_cluster(name: str, *, run: RunIdentity, place: Place, settings: DaskSet
         "spec": {
             "idleTimeout": settings.idle_timeout,
             "scheduler": {
-                "spec": _pod(place, _scheduler(place)),
+                "spec": _pod(place, _scheduler(place, settings)),
                 "service": _service(name),
             },
             "worker": {
                 "replicas": settings.minimum,
-                "spec": _pod(place, _worker(name, place, settings)),
+                "spec": _worker_pod(name, place, settings),
             },
         },
     }
@@ -136,6 +142,15 @@ def _pod(place: Place, container: dict[str, Any]) -> dict[str, Any]:
     return pod
 
 
+def _worker_pod(name: str, place: Place, settings: DaskSettings) -> dict[str, Any]:
+    pod = _pod(place, _worker(name, place, settings))
+    if settings.profile.node_selector:
+        pod["nodeSelector"] = dict(settings.profile.node_selector)
+    if settings.profile.tolerations:
+        pod["tolerations"] = [dict(one) for one in settings.profile.tolerations]
+    return pod
+
+
 def _container(place: Place, name: str, args: list[str], env: dict[str, str]) -> dict[str, Any]:
     return {
         "name": name,
@@ -172,7 +187,7 @@ def _environment(place: Place, env: dict[str, str]) -> list[dict[str, Any]]:
     return variables
 
 
-def _scheduler(place: Place) -> dict[str, Any]:
+def _scheduler(place: Place, settings: DaskSettings) -> dict[str, Any]:
     args = [
         *upstream.SCHEDULER_COMMAND,
         "--host",
@@ -182,7 +197,12 @@ def _scheduler(place: Place) -> dict[str, Any]:
         "--dashboard-address",
         f":{ports.SCHEDULER_HTTP}",
     ]
-    env = {upstream.HTTP_ROUTES_VARIABLE: upstream.http_routes_value()}
+    target, unknown = _SCALING[settings.scaling]
+    env = {
+        upstream.HTTP_ROUTES_VARIABLE: upstream.http_routes_value(),
+        "DASK_DISTRIBUTED__ADAPTIVE__TARGET_DURATION": target,
+        "DASK_DISTRIBUTED__SCHEDULER__UNKNOWN_TASK_DURATION": unknown,
+    }
     health = {"httpGet": {"port": "http-dashboard", "path": "/health"}}
     return _container(place, "scheduler", args, env) | {
         "ports": [
@@ -210,8 +230,7 @@ def _worker(name: str, place: Place, settings: DaskSettings) -> dict[str, Any]:
         str(settings.worker_memory_bytes - _NANNY_SHARE),
         "--worker-port",
         str(ports.WORKER_COMM),
-        "--nanny-port",
-        str(ports.NANNY_COMM),
+        *(("--nanny-port", str(ports.NANNY_COMM)) if settings.profile.nanny else ("--no-nanny",)),
         "--dashboard-address",
         f":{ports.WORKER_HTTP}",
         "--local-directory",
@@ -219,11 +238,12 @@ def _worker(name: str, place: Place, settings: DaskSettings) -> dict[str, Any]:
     ]
     scheduler = upstream.scheduler_host(name, place.namespace)
     env = {
-        "DASK_SCHEDULER_ADDRESS": f"tcp://{scheduler}:{ports.SCHEDULER_COMM}",
         # Dask already runs one task per thread: more threads below it fight over the same cores.
         "MKL_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
+        **settings.profile.env,
+        "DASK_SCHEDULER_ADDRESS": f"tcp://{scheduler}:{ports.SCHEDULER_COMM}",
     }
     return _container(place, "worker", args, env) | {
         "ports": [

@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract import environment as env
+from contract import profiles
+from contract.profiles import Profile
 from flows.runtime.settings import CodeSizes, DaskSettings, SettingsError
 
 
@@ -20,11 +22,66 @@ def test_the_run_goes_before_the_code_the_code_before_the_stack_and_the_stack_be
     assert resolve().maximum == 4
 
 
-@pytest.mark.parametrize("variable", env.JOB_VARIABLES, ids=lambda variable: variable.name)
-def test_every_job_variable_reaches_the_settings(variable: env.JobVariable) -> None:
-    value: dict[str, str] = {"integer": "3", "string": "3Gi"}
-    settings = resolve({variable.variable: value[variable.type]})
-    assert str(getattr(settings, variable.name.removeprefix("dask_"))) == value[variable.type]
+@pytest.mark.parametrize("variable", env.SIZES, ids=lambda variable: variable.name)
+def test_every_size_reaches_the_settings(variable: env.JobVariable) -> None:
+    value = variable.choices[-1] if variable.choices else {"integer": "3", "string": "3Gi"}[variable.type]
+    settings = resolve({variable.variable: value})
+    assert str(getattr(settings, variable.argument)) == value
+
+
+LARGE = Profile(
+    sizes={"maximum": 9, "worker_memory": "8Gi", "scaling": "cheap"},
+    nanny=False,
+    env={"GDAL_CACHEMAX": "64"},
+    tolerations=({"key": "spot", "operator": "Exists"},),
+    node_selector={"pool": "spot"},
+)
+KNOWN = {env.PROFILES: profiles.encode({"large": LARGE, "small": Profile(sizes={"maximum": 2})})}
+
+
+def test_a_profile_arrives_as_the_stack_wrote_it() -> None:
+    settings = resolve({**KNOWN, env.DASK_PROFILE.variable: "large"})
+    assert (settings.profile, settings.profile_name) == (LARGE, "large")
+    assert (settings.maximum, settings.worker_memory, settings.scaling) == (9, "8Gi", "cheap")
+
+
+def test_what_a_run_sets_goes_before_its_profile_which_goes_before_the_code_and_its_profile() -> None:
+    run = {**KNOWN, env.DASK_PROFILE.variable: "large"}
+    assert resolve({**run, env.DASK_MAXIMUM.variable: "5"}, maximum=3).maximum == 5
+    assert resolve(run, maximum=3).maximum == 9
+    assert resolve(run, profile="small").maximum == 9
+    assert resolve(KNOWN, profile="small", maximum=3).maximum == 3
+    assert resolve({**KNOWN, env.DASK_MAXIMUM.default_variable: "7"}, profile="small").maximum == 2
+
+
+def test_a_profile_that_says_nothing_of_a_size_leaves_it_to_the_code_and_the_stack() -> None:
+    run = {**KNOWN, env.DASK_PROFILE.variable: "small", env.DASK_WORKER_CPU.default_variable: "2"}
+    settings = resolve(run, worker_memory="3Gi")
+    assert (settings.worker_memory, settings.worker_cpu) == ("3Gi", "2")
+
+
+@pytest.mark.parametrize(
+    ("environ", "code"), [({env.DASK_PROFILE.variable: "hughe"}, {}), ({}, {"profile": "hughe"})], ids=["run", "code"]
+)
+def test_an_unknown_profile_is_refused_with_those_that_exist(environ: dict[str, str], code: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match=r"'hughe' from .* does not exist: choose one of large, small"):
+        resolve({**KNOWN, **environ}, **code)
+
+
+def test_a_flow_that_names_a_profile_still_runs_where_there_are_none() -> None:
+    assert resolve({}, profile="large") == resolve({})
+
+
+def test_profiles_that_cannot_be_read_are_refused_by_the_name_of_their_variable() -> None:
+    for text in ("{", "[]", '{"large": 3}', '{"large": {"colour": 1}}'):
+        with pytest.raises(SettingsError, match=env.PROFILES):
+            resolve({env.PROFILES: text, env.DASK_PROFILE.variable: "large"})
+
+
+def test_a_size_of_a_profile_is_checked_like_any_other() -> None:
+    tiny = profiles.encode({"tiny": Profile(sizes={"worker_memory": "64Mi"})})
+    with pytest.raises(SettingsError, match="64Mi from profile tiny"):
+        resolve({env.PROFILES: tiny, env.DASK_PROFILE.variable: "tiny"})
 
 
 @pytest.mark.parametrize("variable", env.JOB_VARIABLES, ids=lambda variable: variable.name)
@@ -75,6 +132,7 @@ def test_a_minimum_in_code_above_the_default_maximum_raises_the_maximum() -> Non
         (env.DASK_WORKER_MEMORY.variable, "2GB"),
         (env.DASK_WORKER_MEMORY.default_variable, "64Mi"),
         (env.DASK_IDLE_TIMEOUT.variable, "-5"),
+        (env.DASK_SCALING.variable, "quick"),
         (env.CEILING, "none"),
         (env.CEILING, "0"),
     ],
@@ -96,6 +154,7 @@ def test_a_bad_variable_is_refused_in_one_sentence_with_its_name_and_value(varia
         {"worker_cpu": "a lot"},
         {"worker_memory": "64Mi"},
         {"worker_threads": 1.5},
+        {"scaling": "quick"},
     ],
 )
 def test_a_bad_argument_is_refused_when_the_flow_is_decorated(argument: dict[str, object]) -> None:

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 
 import pytest
 import yaml
+from dask.utils import parse_timedelta
 
 from contract import labels, ports
+from contract.profiles import Profile
 from flows.runtime import diagnosis
 from flows.runtime.identity import RunIdentity
 from flows.runtime.place import Owner, Place, SecretReference
@@ -129,6 +133,42 @@ def test_dask_ends_a_worker_that_grows_before_the_kernel_ends_its_pod() -> None:
     args = container("worker")["args"]
     limit = int(args[args.index("--memory-limit") + 1])
     assert SETTINGS.worker_memory_bytes * 0.75 < limit < SETTINGS.worker_memory_bytes
+
+
+def profiled(profile: Profile) -> dict[str, Any]:
+    made = dask_cluster("etl-1", run=RUN, place=PLACE, settings=replace(SETTINGS, profile=profile))
+    spec: dict[str, Any] = made["spec"]
+    return spec
+
+
+def test_a_profiles_node_selector_tolerations_and_environment_are_the_workers_alone() -> None:
+    toleration = {"key": "spot", "operator": "Exists"}
+    spec = profiled(Profile(node_selector={"pool": "spot"}, tolerations=(toleration,), env={"GDAL_CACHEMAX": "64"}))
+    worker, scheduler = spec["worker"]["spec"], spec["scheduler"]["spec"]
+    assert (worker["nodeSelector"], worker["tolerations"]) == ({"pool": "spot"}, [toleration])
+    assert {"name": "GDAL_CACHEMAX", "value": "64"} in worker["containers"][0]["env"]
+    assert not {"nodeSelector", "tolerations"} & set(scheduler)
+    assert "GDAL_CACHEMAX" not in str(scheduler)
+
+
+def test_a_profile_cannot_send_a_worker_to_another_scheduler() -> None:
+    spec = profiled(Profile(env={"DASK_SCHEDULER_ADDRESS": "tcp://elsewhere:8786"}))
+    assert "elsewhere" not in str(spec)
+
+
+def test_without_a_nanny_a_worker_asks_for_none_and_has_no_port_for_it() -> None:
+    args = profiled(Profile(nanny=False))["worker"]["spec"]["containers"][0]["args"]
+    assert "--no-nanny" in args
+    assert "--nanny-port" not in args
+
+
+@pytest.mark.parametrize(("preset", "workers"), [("fast", 10), ("cheap", 1)])
+def test_the_cost_dial_decides_how_many_workers_ten_unknown_tasks_are_worth(preset: str, workers: int) -> None:
+    made = dask_cluster("etl-1", run=RUN, place=PLACE, settings=replace(SETTINGS, scaling=preset))
+    values = {one["name"]: one.get("value") for one in made["spec"]["scheduler"]["spec"]["containers"][0]["env"]}
+    target = parse_timedelta(values["DASK_DISTRIBUTED__ADAPTIVE__TARGET_DURATION"])
+    unknown = parse_timedelta(values["DASK_DISTRIBUTED__SCHEDULER__UNKNOWN_TASK_DURATION"])
+    assert math.ceil(10 * unknown / target) == workers
 
 
 def test_a_busy_worker_is_never_killed_by_a_probe() -> None:

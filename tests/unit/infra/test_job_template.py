@@ -8,7 +8,9 @@ import pytest
 from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
 
 from contract import environment as env
+from contract import profiles
 from infra import job_template, naming
+from infra.dask_profile import DaskProfile, Toleration
 from infra.settings import Dask, FlowRun
 
 IMAGE = "registry.example.com/flow@sha256:" + "a" * 64
@@ -19,10 +21,14 @@ def template() -> dict[str, Any]:
     return build()
 
 
-def build(credential: dict[str, tuple[str, str]] | None = None) -> dict[str, Any]:
+def build(credential: dict[str, tuple[str, str]] | None = None, **dask: Any) -> dict[str, Any]:
     return job_template.build(
         job_template.JobTemplateArgs(
-            namespace="flows", image=IMAGE, flow_run=FlowRun(), dask=Dask(ceiling=20), credential=credential or {}
+            namespace="flows",
+            image=IMAGE,
+            flow_run=FlowRun(),
+            dask=Dask(ceiling=20, **dask),
+            credential=credential or {},
         )
     )
 
@@ -102,3 +108,28 @@ def test_a_credential_is_named_to_the_run_and_never_valued() -> None:
     configuration = configured(build({"PREFECT_API_KEY": ("prefect-api", "credential")}))
     assert configuration.env[env.API_SECRET_NAME] == "prefect-api"
     assert "PREFECT_API_KEY" not in configuration.env
+
+
+LARGE = DaskProfile(
+    maximum=12,
+    worker_cpu="2",
+    nanny=False,
+    env={"GREETING": "{{ hello }}"},
+    tolerations=[Toleration(key="spot", operator="Exists", toleration_seconds=30)],
+)
+
+
+def test_a_profile_reaches_the_flow_pod_as_the_stack_wrote_it_even_with_braces_in_it() -> None:
+    configuration = configured(build(profiles={"large": LARGE}), dask_profile="large")
+    assert configuration.env[env.DASK_PROFILE.variable] == "large"
+    [arrived] = profiles.decode(configuration.env[env.PROFILES]).values()
+    assert arrived == LARGE.contract()
+    assert arrived.sizes == {"maximum": 12, "worker_cpu": "2"}
+    assert arrived.tolerations == ({"key": "spot", "operator": "Exists", "tolerationSeconds": 30},)
+
+
+def test_only_the_stacks_profiles_are_in_the_schema_of_their_variable() -> None:
+    offered = build(profiles={"large": LARGE, "a": DaskProfile()})["variables"]["properties"]
+    assert offered["dask_profile"]["enum"] == ["a", "large"]
+    assert offered["dask_scaling"]["enum"] == ["fast", "cheap"]
+    assert "enum" not in build()["variables"]["properties"]["dask_profile"]

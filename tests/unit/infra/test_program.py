@@ -69,6 +69,7 @@ def test_a_new_image_touches_the_pools_template_and_no_deployment(render: Render
         ({**CONFIG, "workPool": {"name": "other"}}, "names work pool 'dask'"),
         ({**CONFIG, "deployments": {"digits/search": {"jobVariables": {"dask_maximun": 3}}}}, "dask_maximum"),
         ({**CONFIG, "deployments": {"digits/search": {"jobVariables": {"dask_maximum": 99}}}}, "dask_maximum"),
+        ({**CONFIG, "deployments": {"digits/search": {"jobVariables": {"dask_profile": "hughe"}}}}, "'hughe'"),
     ],
 )
 def test_what_is_wrong_is_refused_before_the_first_resource(

@@ -108,3 +108,28 @@ def test_settings_cannot_be_changed_after_they_were_checked() -> None:
     chosen = settings.parse({"image": IMAGE}, stack="dev")
     with pytest.raises(Exception, match="frozen"):
         chosen.namespace = "other"  # type: ignore[misc]
+
+
+def test_a_profile_is_typed_like_the_rest_of_the_file() -> None:
+    text = refusal(dask={"profiles": {"large": {"workerCpus": 2}}})
+    assert "ephemeral-dask:dask.profiles.large.workerCpus: there is no such key; did you mean 'workerCpu'?" in text
+
+
+def test_a_profile_beyond_the_ceiling_is_refused_by_name() -> None:
+    assert "profile 'large' asks for 50 workers" in refusal(dask={"profiles": {"large": {"maximum": 50}}})
+
+
+def test_a_profile_whose_maximum_is_below_its_minimum_is_refused() -> None:
+    text = refusal(dask={"profiles": {"large": {"minimum": 3, "maximum": 2}}})
+    assert "dask.profiles.large: maximum is 2 and minimum 3" in text
+
+
+def test_worker_memory_that_dask_cannot_start_in_is_refused() -> None:
+    assert "write 384Mi or more" in refusal(dask={"workerMemory": "100Mi"})
+    assert "dask.profiles.large.workerMemory" in refusal(dask={"profiles": {"large": {"workerMemory": "100Mi"}}})
+
+
+def test_a_credential_in_the_clear_is_refused_in_a_profiles_environment() -> None:
+    text = refusal(dask={"profiles": {"large": {"env": {"PREFECT_API_KEY": "pnu_marked"}}}})
+    assert "PREFECT_API_KEY, a credential" in text
+    assert "pnu_marked" not in text

@@ -1,0 +1,59 @@
+"""Named sizes of Dask clusters, as they travel from the stack's settings to the flow pod."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """A named size; what it does not say is left to the weaker voices.
+
+    Attributes:
+        sizes: argument of `ephemeral_dask()` -> value.
+        nanny: whether a second process in each worker pod watches the worker and restarts it.
+        env: environment variables of the workers. Never a secret: everyone who may read the work pool sees them.
+        tolerations: of the worker pods, in the words of Kubernetes.
+        node_selector: of the worker pods.
+
+    """
+
+    sizes: Mapping[str, int | str] = field(default_factory=dict)
+    nanny: bool = True
+    env: Mapping[str, str] = field(default_factory=dict)
+    tolerations: tuple[Mapping[str, Any], ...] = ()
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+
+
+def encode(profiles: Mapping[str, Profile]) -> str:
+    """Write profiles as the value of one environment variable."""
+    text = json.dumps({name: asdict(profile) for name, profile in sorted(profiles.items())}, sort_keys=True)
+    # Two braces would be a placeholder of Prefect's; inside a JSON string one may be written as its number.
+    return text.replace("{{", "{\\u007b")
+
+
+def decode(text: str) -> dict[str, Profile]:
+    """Read what `encode` wrote.
+
+    Raises:
+        ValueError: it is something else.
+
+    """
+    try:
+        found = json.loads(text)
+        return {
+            name: Profile(**{**values, "tolerations": tuple(values.get("tolerations", ()))})
+            for name, values in found.items()
+        }
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"these are no profiles ({error})") from None
+
+
+def unknown(name: str, known: Iterable[str], where: str) -> str:
+    """Say that a profile does not exist; the same sentence in a preview and in a run."""
+    names = ", ".join(sorted(known))
+    cure = f"choose one of {names}" if names else "this stack has none"
+    return f"Dask profile '{name}' from {where} does not exist: {cure} (dask.profiles in Pulumi.<stack>.yaml)."
