@@ -124,7 +124,7 @@ DASK_IDLE_TIMEOUT: Final = JobVariable(
     name="dask_idle_timeout",
     type="integer",
     title="Dask idle timeout",
-    description="Seconds without a task after which the Dask cluster ends itself, if its run has not.",
+    description="Seconds without a task and a sign of life of its run after which the Dask cluster ends itself.",
     minimum=1,
 )
 DASK_START_TIMEOUT: Final = JobVariable(

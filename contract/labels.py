@@ -17,3 +17,13 @@ FLOW: Final = f"{DOMAIN}/flow"
 DEPLOYMENT: Final = f"{DOMAIN}/deployment"
 COMPONENT: Final = f"{DOMAIN}/component"
 """What a pod is: `server`, `worker`, `operator`, `flow-run`, `dask`."""
+
+FLOW_RUN_POD: Final = "flow-run"
+DASK_POD: Final = "dask"
+"""Two of its values: the pod with a flow's own code, and scheduler and workers."""
+
+JOB_UID: Final = "batch.kubernetes.io/controller-uid"
+"""Kubernetes' own label of a Job's pods."""
+
+START_TIMEOUT: Final = f"{DOMAIN}/start-timeout"
+"""An annotation of a Dask cluster: seconds after which it is given up when its scheduler is not ready."""

@@ -24,3 +24,6 @@ WORKER_COMM: Final = 8790
 
 OPERATOR_HTTP: Final = 8080
 """The operator's probe."""
+
+REAPER_HTTP: Final = 8080
+"""The reaper's probe."""

@@ -12,6 +12,7 @@ PROJECT: Final = "ephemeral-dask"
 SERVER: Final = "prefect-server"
 WORKER: Final = "prefect-worker"
 OPERATOR: Final = "dask-operator"
+REAPER: Final = "dask-reaper"
 FLOW_RUN: Final = "flow-run"
 DASK: Final = "dask"
 

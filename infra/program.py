@@ -13,6 +13,7 @@ from pulumi import Input, Output
 
 from infra import dask_profile, deployments, job_template, naming, settings
 from infra.components.dask_operator import DaskOperator, DaskOperatorArgs
+from infra.components.dask_reaper import DaskReaper, DaskReaperArgs
 from infra.components.flow_image import FlowImage, FlowImageArgs
 from infra.components.namespace import FlowNamespace, FlowNamespaceArgs
 from infra.components.prefect_credential import PrefectCredential, PrefectCredentialArgs
@@ -80,6 +81,10 @@ def _stack(chosen: settings.Settings, declared: tuple[deployments.DeploymentSpec
     namespace = FlowNamespace("flows", FlowNamespaceArgs(name=chosen.namespace))
     image = FlowImage("image", FlowImageArgs(builder=chosen.image, context=str(ROOT), tag=pulumi.get_stack()))
     DaskOperator("dask-operator", DaskOperatorArgs(namespace=namespace.name, image=image.platform))
+    DaskReaper(
+        "dask-reaper",
+        DaskReaperArgs(namespace=namespace.name, image=image.platform, maximum_lifetime=chosen.dask.maximum_lifetime),
+    )
     prefect = _prefect(chosen, namespace, image)
     template = Output.all(namespace=namespace.name, image=image.flow).apply(
         lambda known: job_template.build(

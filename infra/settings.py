@@ -161,6 +161,8 @@ class Dask(Model):
     """Seconds without a task after which a Dask cluster ends itself."""
     start_timeout: int = Field(default=600, ge=10)
     """Seconds that a Dask cluster may take to start."""
+    maximum_lifetime: int = Field(default=7 * 24 * 3600, ge=600)
+    """Seconds after which a Dask cluster is ended whatever its run is doing."""
     scaling: Scaling = "fast"
     """How eagerly workers are added: for nearly every waiting task, or for a minute's work each."""
     profiles: dict[DnsLabel, DaskProfile] = Field(default_factory=dict)

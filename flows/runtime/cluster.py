@@ -16,7 +16,7 @@ from distributed.utils import format_dashboard_link
 
 from contract import ports
 from contract.causes import Cause
-from flows.runtime import diagnosis, kube, upstream
+from flows.runtime import diagnosis, kube, scheduler_side, upstream
 from flows.runtime.diagnosis import ClusterStartError, Diagnosis, Observation
 from flows.runtime.identity import RunIdentity, new_token
 from flows.runtime.kube import Kube, KubeError
@@ -41,6 +41,8 @@ _EVENTS_EVERY: Final = 3.0
 _CONNECT_TIMEOUT: Final = 0.5
 _HANDSHAKE_TIMEOUT: Final = 5.0
 _LOG_LINES: Final = 20
+_LONGEST_SILENCE: Final = 60.0
+"""Seconds between two signs of life to the scheduler; fewer where the idle timeout is short."""
 
 # distributed calls itself typed, but these carry no annotation.
 _open_rpc: Callable[[str], Any] = rpc
@@ -77,6 +79,7 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
         self._uid = ""
         self._created = False
         self._start_task: asyncio.Task[Any] | None = None
+        self._companions: list[asyncio.Task[None]] = []
         self._start_over = threading.Event()
         self.forwarded_dashboard_port = str(ports.SCHEDULER_HTTP)  # read by the superclass; nothing is forwarded
         upstream.ensure_user_name()
@@ -127,6 +130,7 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
             await super(KubeCluster, self)._start()
             if self._settings.maximum > self._settings.minimum:
                 await self._create_autoscaler(self._settings)
+            self._companions.append(asyncio.create_task(self._keep_alive()))
             self._run_log.info(
                 "Dask cluster %s is up after %.1f s with %d to %d workers of %s CPU and %s%s",
                 self.name,
@@ -272,7 +276,18 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
         manifest = dask_autoscaler(self.name, self._uid, run=self._run, place=self._place, settings=settings)
         await self._kube.create(kube.DASK_AUTOSCALERS, manifest)
 
+    async def _keep_alive(self) -> None:
+        """Tell the scheduler that the flow pod lives: it counts tasks, and a step of the flow's own has none."""
+        while True:
+            await asyncio.sleep(min(_LONGEST_SILENCE, self._settings.idle_timeout / 4))
+            try:
+                await scheduler_side.call(self.scheduler_comm, scheduler_side.stay)
+            except Exception as error:  # noqa: BLE001 - a scheduler may be away for a moment in any way
+                self._run_log.debug("Dask cluster %s did not hear that its run lives: %r", self.name, error)
+
     async def _close(self, timeout: float = CLOSE_TIMEOUT) -> None:  # noqa: ASYNC109 - the superclass's signature
+        for companion in self._companions:
+            companion.cancel()
         try:
             await asyncio.wait_for(super(KubeCluster, self)._close(), timeout / 3)
         except Exception as error:  # noqa: BLE001 - the scheduler may be gone in any way; the cluster must still go
@@ -289,7 +304,7 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
         if why:
             self._run_log.warning(
                 "Dask cluster %s could not be removed within %.0f s (%s). Kubernetes removes it with the run's Job, "
-                "or the operator after %d idle seconds.",
+                "the reaper, or the operator after %d idle seconds.",
                 self.name,
                 timeout,
                 why,

@@ -27,8 +27,6 @@ _NANNY_SHARE: Final = 96 * 2**20
 """Bytes of the pod's memory that Dask must leave to the nanny. Were its limit the container's, the kernel
 would kill the pod before the nanny could restart the worker, and the run would see no reason."""
 
-_DASK_POD: Final = "dask"
-
 _SCALING: Final = {"fast": ("5s", "5s"), "cheap": ("60s", "1s")}
 """Preset -> seconds of work that justify a worker, and what a task counts that Dask has never seen end.
 
@@ -42,6 +40,7 @@ def dask_cluster(name: str, *, run: RunIdentity, place: Place, settings: DaskSet
         "name": name,
         "namespace": place.namespace,
         "labels": _labels(run, place),
+        "annotations": {labels.START_TIMEOUT: str(settings.start_timeout)},
     }
     if place.owner is not None:
         metadata["ownerReferences"] = [
@@ -100,7 +99,7 @@ def dask_autoscaler(name: str, uid: str, *, run: RunIdentity, place: Place, sett
 def _labels(run: RunIdentity, place: Place) -> dict[str, str]:
     """Return the labels that the operator copies to every object of the cluster, pods included."""
     return {
-        labels.COMPONENT: _DASK_POD,
+        labels.COMPONENT: labels.DASK_POD,
         labels.FLOW: run.flow_label,
         labels.FLOW_RUN: run.flow_run_id,
         **({labels.DEPLOYMENT: place.deployment} if place.deployment else {}),

@@ -21,6 +21,7 @@ from flows.runtime.identity import RunIdentity
 from flows.runtime.kube import Kind, KubeError
 from flows.runtime.place import Place
 from flows.runtime.settings import CodeSizes, DaskSettings
+from tools.cluster.wait import until
 
 PLACE = Place(namespace="flows", image="i", passed_on={})
 RUN = RunIdentity(flow="etl", flow_run_id="0198f0c4-1111")
@@ -255,6 +256,25 @@ def test_a_close_that_the_operator_holds_up_ends_in_time_and_says_who_will_clean
     assert time.monotonic() - began < 5
     assert "could not be removed within 1 s" in caplog.text
     assert cluster.name in caplog.text
+
+
+def test_a_flow_that_has_no_task_for_long_keeps_its_cluster_and_one_that_is_gone_does_not(
+    monkeypatch: pytest.MonkeyPatch, dask: LocalCluster
+) -> None:
+    def idle_since() -> float:
+        return asyncio.run_coroutine_threadsafe(as_the_operator_asks(), dask.loop.asyncio_loop).result() or 0
+
+    async def as_the_operator_asks() -> float | None:
+        dask.scheduler.check_idle()  # the first one after a change only notices the change
+        since: float | None = dask.scheduler.check_idle()
+        return since
+
+    monkeypatch.setattr("flows.runtime.cluster._LONGEST_SILENCE", 0.05)
+    with start(monkeypatch, FakeKubernetes(complete)):
+        first = idle_since()
+        assert until(lambda: idle_since() > first, seconds=5, interval=0.05)
+    last = idle_since()
+    assert not until(lambda: idle_since() > last, seconds=0.5, interval=0.05)
 
 
 def test_a_second_close_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from infra import naming
 from infra.components.dask_operator import DaskOperator, DaskOperatorArgs, custom_resource_definitions
+from infra.components.dask_reaper import DaskReaper, DaskReaperArgs
 from infra.components.flow_image import FlowImage, FlowImageArgs
 from infra.components.namespace import FlowNamespace, FlowNamespaceArgs
 from infra.components.prefect_credential import PrefectCredential, PrefectCredentialArgs
@@ -55,6 +56,10 @@ def operator() -> None:
     DaskOperator("operator", DaskOperatorArgs(namespace="flows", image=PLATFORM))
 
 
+def reaper() -> None:
+    DaskReaper("reaper", DaskReaperArgs(namespace="flows", image=PLATFORM, maximum_lifetime=3600))
+
+
 def container(recorder: Recorder) -> Mapping[str, Any]:
     [deployment] = recorder.of("apps/v1:Deployment")
     found: Mapping[str, Any] = deployment["spec"]["template"]["spec"]["containers"][0]
@@ -65,7 +70,7 @@ def environment(recorder: Recorder) -> Mapping[str, Any]:
     return {each["name"]: each.get("value", each.get("valueFrom")) for each in container(recorder)["env"]}
 
 
-@pytest.mark.parametrize("build", [server, worker, operator])
+@pytest.mark.parametrize("build", [server, worker, operator, reaper])
 def test_every_platform_pod_keeps_the_restricted_pod_security_standard(render: Render, build: Any) -> None:
     recorder = render(build)
     [deployment] = recorder.of("apps/v1:Deployment")
@@ -78,7 +83,7 @@ def test_every_platform_pod_keeps_the_restricted_pod_security_standard(render: R
     assert security["capabilities"] == {"drop": ["ALL"]}
 
 
-@pytest.mark.parametrize("build", [server, worker, operator])
+@pytest.mark.parametrize("build", [server, worker, operator, reaper])
 def test_every_platform_pod_is_probed_and_bounded(render: Render, build: Any) -> None:
     found = container(render(build))
     assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(found)
@@ -86,7 +91,7 @@ def test_every_platform_pod_is_probed_and_bounded(render: Render, build: Any) ->
     assert found["resources"]["requests"]["cpu"]
 
 
-@pytest.mark.parametrize("build", [namespace, worker, operator])
+@pytest.mark.parametrize("build", [namespace, worker, operator, reaper])
 def test_no_role_reaches_beyond_the_namespace_or_uses_a_wildcard(render: Render, build: Any) -> None:
     recorder = render(build)
     assert not recorder.of(":ClusterRole")
@@ -171,6 +176,18 @@ def test_the_definitions_are_those_of_the_client_that_flows_import() -> None:
 
 def test_the_operator_acts_in_one_namespace(render: Render) -> None:
     assert "--namespace=flows" in container(render(operator))["command"]
+
+
+def test_the_reaper_may_end_dask_clusters_and_nothing_else(render: Render) -> None:
+    [role] = render(reaper).of("/v1:Role")
+    deletable = {resource for rule in role["rules"] if "delete" in rule["verbs"] for resource in rule["resources"]}
+    writable = {resource for rule in role["rules"] if "patch" in rule["verbs"] for resource in rule["resources"]}
+    assert deletable == {"daskclusters"}
+    assert writable == {"daskclusters", "daskautoscalers", "daskworkergroups"}
+
+
+def test_the_reaper_knows_its_namespace_and_the_maximum_lifetime(render: Render) -> None:
+    assert container(render(reaper))["command"][-2:] == ["--namespace=flows", "--maximum-lifetime=3600"]
 
 
 def image(builder: Any, render: Render) -> tuple[Recorder, dict[str, str]]:

@@ -30,7 +30,7 @@ def test_the_dev_stack_is_a_server_a_worker_an_operator_and_its_registrations(
 ) -> None:
     recorder = render(program.deploy, CONFIG)
     deployed = {each["metadata"]["name"] for each in recorder.of("apps/v1:Deployment")}
-    assert deployed == {"prefect-server", "prefect-worker", "dask-operator"}
+    assert deployed == {"prefect-server", "prefect-worker", "dask-operator", "dask-reaper"}
     assert len(recorder.of("prefect:WorkPool")) == 1
     assert recorder.of("prefect:Deployment")
     assert set(exported) == {

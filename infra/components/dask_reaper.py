@@ -1,0 +1,80 @@
+"""The reaper: ends Dask clusters whose flow run is over, however it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pulumi_kubernetes as k8s
+from pulumi import ComponentResource, Input, Output, ResourceOptions
+
+from contract import ports
+from infra import naming
+from infra.components import pods
+from infra.components.identity import Identity, Rule
+from infra.naming import PROJECT
+
+RULES: Final = (
+    Rule(groups=["kubernetes.dask.org"], resources=["daskclusters"], verbs=["list", "patch", "delete"]),
+    Rule(groups=["kubernetes.dask.org"], resources=["daskautoscalers", "daskworkergroups"], verbs=["list", "patch"]),
+    Rule(groups=["batch"], resources=["jobs"], verbs=["get"]),
+    Rule(groups=[""], resources=["pods"], verbs=["list"]),
+)
+"""See what is over, delete it, and take finalizers away that nobody else does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DaskReaperArgs:
+    """What the reaper needs."""
+
+    namespace: Input[str]
+    image: Input[str]
+    maximum_lifetime: int
+    """Seconds that a Dask cluster may live, whatever its run is doing."""
+
+
+class DaskReaper(ComponentResource):
+    """One small pod that looks every few seconds.
+
+    No CronJob: at a look a minute, and a pod's start on top, "gone within a minute" could not be promised.
+    """
+
+    name: Output[str]
+    """The Deployment's name, known once it is ready."""
+
+    def __init__(self, name: str, args: DaskReaperArgs, opts: ResourceOptions | None = None) -> None:
+        super().__init__(f"{PROJECT}:index:DaskReaper", name, {}, opts)
+        child = ResourceOptions(parent=self)
+        identity = Identity(f"{name}-identity", naming.REAPER, args.namespace, RULES, child)
+        pod = {
+            "serviceAccountName": identity.name,
+            "securityContext": pods.pod_security(),
+            "containers": [_container(args)],
+            "volumes": [pods.writable_volume()],
+        }
+        deployment = k8s.apps.v1.Deployment(
+            f"{name}-deployment",
+            metadata=naming.metadata(naming.REAPER, args.namespace),
+            spec=pods.deployment(naming.REAPER, pod),
+            opts=child,
+        )
+        self.name = deployment.metadata.name.apply(str)
+        self.register_outputs({"name": self.name})
+
+
+def _container(args: DaskReaperArgs) -> dict[str, Any]:
+    health = {"path": "/healthz", "port": ports.REAPER_HTTP}
+    namespace = Output.format("--namespace={0}", args.namespace)
+    return {
+        "name": "reaper",
+        "image": args.image,
+        "command": ["python", "-m", "ops.reaper", namespace, f"--maximum-lifetime={args.maximum_lifetime}"],
+        "env": pods.environment({"HOME": pods.WRITABLE}),
+        "ports": [{"name": "health", "containerPort": ports.REAPER_HTTP}],
+        "startupProbe": {"httpGet": health, "periodSeconds": 1, "failureThreshold": 120},
+        "readinessProbe": {"httpGet": health, "periodSeconds": 10},
+        "livenessProbe": {"httpGet": health, "periodSeconds": 20, "failureThreshold": 3},
+        "resources": {"requests": {"cpu": "10m", "memory": "48Mi"}, "limits": {"memory": "128Mi"}},
+        "securityContext": pods.container_security(),
+        "volumeMounts": [pods.writable_mount()],
+    }
