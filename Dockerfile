@@ -21,9 +21,12 @@ RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=ca,target=/run
 
 
 FROM uv AS flow-packages
-COPY requirements/flows.txt /build/
+ARG REQUIREMENTS=requirements/flows.txt
+ARG EXTRA_INDEX=
+COPY ${REQUIREMENTS} /build/flows.txt
 RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=ca,target=/run/ca.crt,required=false \
     if [ -s /run/ca.crt ]; then export SSL_CERT_FILE=/run/ca.crt; fi; \
+    if [ -n "${EXTRA_INDEX}" ]; then export UV_EXTRA_INDEX_URL="${EXTRA_INDEX}"; fi; \
     python3 -m venv --without-pip /opt/venv && /build/uv/bin/uv pip install --quiet --python /opt/venv/bin/python \
         --require-hashes --compile-bytecode --link-mode copy --requirement /build/flows.txt
 
@@ -51,6 +54,13 @@ COPY --link ops /app/ops
 
 
 FROM runtime AS flow
+ARG APT_PACKAGES=
+USER root
+RUN if [ -n "${APT_PACKAGES}" ]; then \
+        apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends ${APT_PACKAGES} \
+        && rm -rf /var/lib/apt/lists/*; \
+    fi
+USER 10001:10001
 COPY --link --from=flow-packages /opt/venv /opt/venv
 COPY --link contract /app/contract
 COPY --link flows /app/flows

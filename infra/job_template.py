@@ -65,7 +65,10 @@ def _job_configuration(args: JobTemplateArgs) -> dict[str, Any]:
                 "ttlSecondsAfterFinished": "{{ finished_job_ttl }}",
                 "activeDeadlineSeconds": "{{ active_deadline }}",
                 "template": {
-                    "metadata": {"labels": {labels.COMPONENT: naming.FLOW_RUN}},
+                    "metadata": {
+                        "labels": {labels.COMPONENT: naming.FLOW_RUN},
+                        "annotations": dict(args.flow_run.pod.annotations),
+                    },
                     "spec": _pod(args),
                 },
             },
@@ -107,10 +110,18 @@ def _environment(args: JobTemplateArgs) -> dict[str, str]:
 
 
 def _pod(args: JobTemplateArgs) -> dict[str, Any]:
+    pod = args.flow_run.pod
+    placement = {
+        "nodeSelector": dict(pod.node_selector),
+        "tolerations": [each.model_dump(by_alias=True, exclude_none=True) for each in pod.tolerations],
+        "priorityClassName": pod.priority_class,
+    }
     return {
+        **{key: value for key, value in placement.items() if value},
         "parallelism": 1,
         "completions": 1,
         "restartPolicy": "Never",
+        "enableServiceLinks": False,
         "serviceAccountName": naming.FLOW_RUN,
         "terminationGracePeriodSeconds": args.flow_run.grace_seconds,
         "securityContext": {
@@ -174,6 +185,7 @@ def _variables(args: JobTemplateArgs) -> dict[str, Any]:
             "Active Deadline",
             "Seconds after which Kubernetes ends the Job.",
             {"type": "integer", "minimum": 1},
+            **({} if flow_run.active_deadline is None else {"default": flow_run.active_deadline}),
         ),
         "cpu_request": _variable("CPU Request", "Of the flow pod.", text, default=flow_run.cpu_request),
         "cpu_limit": _variable("CPU Limit", "Of the flow pod.", text),

@@ -20,7 +20,8 @@ class StackOutputs:
         namespace: where flow runs and their Dask clusters live.
         prefect_api_url: the Prefect API as a pod sees it.
         prefect_ui_url: the Prefect UI as a browser sees it.
-        work_pool: name of the work pool that takes the runs.
+        work_pool: name of the first work pool, which takes the runs of deployments that name none.
+        work_pools: names of all of them.
         flow_image: image of flow runs, by digest.
         platform_image: image of server, worker and operator, by digest.
         deployments: `<flow>/<deployment>` -> its id in Prefect.
@@ -31,6 +32,7 @@ class StackOutputs:
     prefect_api_url: Input[str]
     prefect_ui_url: Input[str]
     work_pool: Input[str]
+    work_pools: Mapping[str, Input[str]]
     flow_image: Input[str]
     platform_image: Input[str]
     deployments: Mapping[str, Input[str]]

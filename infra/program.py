@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pulumi
-from pulumi import Input, Output
+from pulumi import Input
 
-from infra import dask_profile, deployments, job_template, naming, settings
+from infra import capacity, dask_profile, deployments, job_template, naming, settings
+from infra.components import prefect_worker
 from infra.components.dask_operator import DaskOperator, DaskOperatorArgs
 from infra.components.dask_reaper import DaskReaper, DaskReaperArgs
 from infra.components.flow_image import FlowImage, FlowImageArgs
+from infra.components.identity import Identity, IdentityArgs
 from infra.components.namespace import FlowNamespace, FlowNamespaceArgs
-from infra.components.prefect_credential import PrefectCredential, PrefectCredentialArgs
+from infra.components.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from infra.components.prefect_server import PrefectServer, PrefectServerArgs
 from infra.components.prefect_worker import PrefectWorker, PrefectWorkerArgs
+from infra.components.stack_secret import StackSecret, StackSecretArgs
 from infra.outputs import StackOutputs
 from infra.registration.deployment import Deployment, DeploymentArgs
 from infra.registration.reach import Auth, PortForward, Reach, Url
@@ -38,10 +41,11 @@ def deploy() -> None:
     try:
         chosen = settings.parse(_configuration(), stack=pulumi.get_stack())
         declared = deployments.load(ROOT / "prefect.yaml", overrides=chosen.deployments)
-        _check_against_pool(declared, chosen)
+        placed = _placed(declared, chosen)
+        _check_secrets(chosen)
     except (settings.SettingsError, deployments.DeploymentError) as error:
         raise pulumi.RunError(str(error)) from None
-    for name, value in _stack(chosen, declared).items().items():
+    for name, value in _stack(chosen, placed).items().items():
         pulumi.export(name, value)
 
 
@@ -56,78 +60,158 @@ def _configuration() -> Mapping[str, Any]:
     for key, value in found.items():
         name = key.removeprefix(prefix)
         if key.startswith(prefix) and name not in settings.SECRETS:
-            plain[name] = json.loads(value) if value[:1] in "{[" else value
+            plain[name] = json.loads(value) if value[:1] in "{[" or value in ("true", "false") else value
     return plain
 
 
-def _check_against_pool(declared: tuple[deployments.DeploymentSpec, ...], chosen: settings.Settings) -> None:
-    """Refuse what the pool could not run, before anything is changed."""
+def _check_secrets(chosen: settings.Settings) -> None:
+    """Refuse a stack whose secrets are nowhere, before anything is changed."""
+    prefect, config = chosen.prefect, pulumi.Config()
+    missing = None
+    if isinstance(prefect, settings.CloudPrefect) and not prefect.key_secret:
+        missing = ("prefectApiKey", "Prefect Cloud asks for an API key", "prefect.keySecret")
+    database = prefect.database if isinstance(prefect, settings.EmbeddedPrefect) else None
+    if isinstance(database, settings.Postgresql) and not database.url_secret:
+        missing = ("prefectDatabaseUrl", "PostgreSQL needs an address", "prefect.database.urlSecret")
+    if missing is not None and config.get_secret(missing[0]) is None:
+        key, why, existing = missing
+        raise settings.SettingsError(
+            f"{naming.PROJECT}:{key} is not set, and {why}: run `pulumi config set --secret {key}` and paste it, or"
+            f" name an existing Secret of the namespace as {existing}"
+        )
+
+
+Placed = Mapping[str, tuple[deployments.DeploymentSpec, ...]]
+"""Work pool -> the deployments whose runs it takes."""
+
+
+def _placed(declared: tuple[deployments.DeploymentSpec, ...], chosen: settings.Settings) -> Placed:
+    """Sort the deployments into work pools, and refuse what a pool could not run, before anything is changed."""
+    first, *_ = chosen.work_pools
+    placed: dict[str, tuple[deployments.DeploymentSpec, ...]] = dict.fromkeys(chosen.work_pools, ())
     for spec in declared:
-        if spec.work_pool_name not in (None, chosen.work_pool.name):
+        pool = spec.work_pool_name or first
+        if pool not in placed:
             raise deployments.DeploymentError(
-                f"prefect.yaml: deployment {spec.key} names work pool '{spec.work_pool_name}', and this stack has"
-                f" '{chosen.work_pool.name}' only, so no worker would ever take its runs: name that one, or none"
+                f"prefect.yaml: deployment {spec.key} names work pool '{pool}', and this stack has"
+                f" {', '.join(placed)} only, so no worker would ever take its runs: name one of them, or none"
             )
+        placed[pool] += (spec,)
     if wrong := dask_profile.complaints(declared, chosen.dask.profiles):
         raise deployments.DeploymentError("prefect.yaml:\n" + "\n".join(f"  {sentence}" for sentence in wrong))
-    # Image and credential are known later; which variables there are does not depend on them.
-    args = job_template.JobTemplateArgs(
-        namespace=chosen.namespace, image="", flow_run=chosen.flow_run, dask=chosen.dask, credential={}
+    for name, specs in placed.items():
+        # Image and credential are known later; which variables there are does not depend on them.
+        deployments.check_job_variables(specs, job_template.build(_template(chosen, name, image="", credential={})))
+    return placed
+
+
+def _template(
+    chosen: settings.Settings, pool: str, *, image: str, credential: Mapping[str, tuple[str, str]]
+) -> job_template.JobTemplateArgs:
+    return job_template.JobTemplateArgs(
+        namespace=chosen.namespace,
+        image=image,
+        flow_run=chosen.work_pools[pool].flow_run or chosen.flow_run,
+        dask=chosen.dask,
+        credential=credential,
     )
-    deployments.check_job_variables(declared, job_template.build(args))
 
 
-def _stack(chosen: settings.Settings, declared: tuple[deployments.DeploymentSpec, ...]) -> StackOutputs:
-    namespace = FlowNamespace("flows", FlowNamespaceArgs(name=chosen.namespace))
+def _templated(
+    chosen: settings.Settings, pool: str, credential: Mapping[str, tuple[str, str]]
+) -> Callable[[str], dict[str, Any]]:
+    return lambda image: job_template.build(_template(chosen, pool, image=image, credential=credential))
+
+
+def _stack(chosen: settings.Settings, placed: Placed) -> StackOutputs:
+    pull_secrets = chosen.image.pull_secrets
+    namespace = FlowNamespace(
+        "flows",
+        FlowNamespaceArgs(
+            name=chosen.namespace,
+            stack=f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}",
+            quota=chosen.quota,
+            identities=chosen.identities,
+            pull_secrets=pull_secrets,
+            protect=chosen.protect,
+        ),
+    )
+    operator = chosen.dask.operator
+    if chosen.network.policies:
+        NetworkPolicies(
+            "network",
+            NetworkPoliciesArgs(
+                namespace=namespace.name,
+                network=chosen.network,
+                embedded=isinstance(chosen.prefect, settings.EmbeddedPrefect),
+                operator_namespace=None if isinstance(operator, settings.InstallOperator) else operator.namespace,
+            ),
+        )
     image = FlowImage("image", FlowImageArgs(builder=chosen.image, context=str(ROOT), tag=pulumi.get_stack()))
-    DaskOperator("dask-operator", DaskOperatorArgs(namespace=namespace.name, image=image.platform))
+    if isinstance(operator, settings.InstallOperator):
+        DaskOperator(
+            "dask-operator",
+            DaskOperatorArgs(
+                namespace=namespace.name,
+                image=image.platform,
+                settings=operator,
+                annotations=chosen.identities.operator.annotations,
+                pull_secrets=pull_secrets,
+            ),
+        )
     DaskReaper(
         "dask-reaper",
-        DaskReaperArgs(namespace=namespace.name, image=image.platform, maximum_lifetime=chosen.dask.maximum_lifetime),
-    )
-    prefect = _prefect(chosen, namespace, image)
-    template = Output.all(namespace=namespace.name, image=image.flow).apply(
-        lambda known: job_template.build(
-            job_template.JobTemplateArgs(
-                namespace=known["namespace"],
-                image=known["image"],
-                flow_run=chosen.flow_run,
-                dask=chosen.dask,
-                credential=prefect.credential,
-            )
-        )
-    )
-    pool = WorkPool(
-        "work-pool",
-        WorkPoolArgs(
-            reach=prefect.reach,
-            name=chosen.work_pool.name,
-            base_job_template=template,
-            concurrency_limit=chosen.work_pool.concurrency_limit,
-        ),
-    )
-    PrefectWorker(
-        "prefect-worker",
-        PrefectWorkerArgs(
+        DaskReaperArgs(
             namespace=namespace.name,
             image=image.platform,
-            api_url=prefect.api_url,
-            work_pool=pool.name,
-            settings=chosen.worker,
-            credential=prefect.credential,
+            maximum_lifetime=chosen.dask.maximum_lifetime,
+            annotations=chosen.identities.reaper.annotations,
+            pull_secrets=pull_secrets,
         ),
     )
-    registered = {
-        spec.key: Deployment(
-            spec.key.replace("/", "-"), DeploymentArgs(reach=prefect.reach, spec=spec, work_pool_name=pool.name)
+    prefect = _prefect(chosen, namespace, image)
+    account = Identity(
+        "prefect-worker-identity",
+        IdentityArgs(
+            account=naming.WORKER,
+            namespace=namespace.name,
+            rules=prefect_worker.RULES,
+            annotations=chosen.identities.worker.annotations,
+            pull_secrets=pull_secrets,
+        ),
+    )
+    pools: dict[str, WorkPool] = {}
+    registered: dict[str, Deployment] = {}
+    limits = capacity.concurrency(chosen)
+    for name, wanted in chosen.work_pools.items():
+        template = image.of(wanted.image).apply(_templated(chosen, name, prefect.plain))
+        pool = pools[name] = WorkPool(
+            f"work-pool-{name}",
+            WorkPoolArgs(reach=prefect.reach, name=name, base_job_template=template, concurrency_limit=limits[name]),
         )
-        for spec in declared
-    }
+        PrefectWorker(
+            f"prefect-worker-{name}",
+            PrefectWorkerArgs(
+                namespace=namespace.name,
+                account=account.name,
+                image=image.platform,
+                api_url=prefect.api_url,
+                pool=name,
+                work_pool=pool.name,
+                settings=wanted.worker or chosen.worker,
+                credential=prefect.reference,
+            ),
+        )
+        for spec in placed[name]:
+            registered[spec.key] = Deployment(
+                spec.key.replace("/", "-"), DeploymentArgs(reach=prefect.reach, spec=spec, work_pool_name=pool.name)
+            )
     return StackOutputs(
         namespace=namespace.name,
         prefect_api_url=prefect.api_url,
-        prefect_ui_url=prefect.ui_url,
-        work_pool=pool.name,
+        prefect_ui_url=chosen.prefect.browser_url,
+        work_pool=next(iter(pools.values())).name,
+        work_pools={name: pool.name for name, pool in pools.items()},
         flow_image=image.flow,
         platform_image=image.platform,
         deployments={key: each.deployment_id for key, each in registered.items()},
@@ -136,37 +220,61 @@ def _stack(chosen: settings.Settings, declared: tuple[deployments.DeploymentSpec
 
 @dataclass(frozen=True, kw_only=True)
 class _Api:
-    """The Prefect API three times: from here, from a pod, from a browser; and its credential."""
+    """The Prefect API from here and from a pod, and its credential as (Secret, key)."""
 
     reach: Reach
     api_url: Input[str]
-    ui_url: Input[str]
-    credential: Mapping[str, tuple[str, str]]
+    plain: Mapping[str, tuple[str, str]]
+    reference: Mapping[str, tuple[Input[str], str]]
 
 
 def _prefect(chosen: settings.Settings, namespace: FlowNamespace, image: FlowImage) -> _Api:
     prefect = chosen.prefect
-    if isinstance(prefect, settings.EmbeddedPrefect):
-        server = PrefectServer(
-            "prefect-server",
-            PrefectServerArgs(namespace=namespace.name, image=image.platform, settings=prefect),
-        )
-        reach = PortForward(namespace=namespace.name, service=server.service, port=naming.SERVER_PORT)
-        return _Api(reach=reach, api_url=server.api_url, ui_url=prefect.ui_url, credential={})
     config = pulumi.Config()
     cloud = isinstance(prefect, settings.CloudPrefect)
-    auth: Auth = "api-key" if cloud else "auth-string"
-    credential = PrefectCredential(
+    credential = StackSecret(
         "prefect-credential",
-        PrefectCredentialArgs(
+        StackSecretArgs(
             namespace=namespace.name,
-            prefect=prefect,
+            secret=naming.API_CREDENTIAL,
+            existing=prefect.key_secret if isinstance(prefect, settings.CloudPrefect) else prefect.auth_secret,
             value=config.get_secret("prefectApiKey" if cloud else "prefectAuthString"),
         ),
     )
-    return _Api(
-        reach=Url(url=prefect.api_url, auth=auth),
-        api_url=getattr(prefect, "pod_api_url", None) or prefect.api_url,
-        ui_url=prefect.ui_url or prefect.api_url.removesuffix("/api"),
-        credential=credential.references,
+    variable = "PREFECT_API_KEY" if cloud else "PREFECT_API_AUTH_STRING"
+    plain = {variable: credential.plain} if credential.plain else {}
+    reference = {variable: credential.reference} if credential.reference else {}
+    auth: Auth = "api-key" if cloud else "auth-string" if credential.plain else "none"
+    if not isinstance(prefect, settings.EmbeddedPrefect):
+        api_url = getattr(prefect, "pod_api_url", None) or prefect.api_url
+        return _Api(reach=Url(url=prefect.api_url, auth=auth), api_url=api_url, plain=plain, reference=reference)
+    server = PrefectServer(
+        "prefect-server",
+        PrefectServerArgs(
+            namespace=namespace.name,
+            image=image.platform,
+            settings=prefect,
+            auth=credential.reference,
+            database=_database(prefect, namespace),
+            annotations=chosen.identities.server.annotations,
+            pull_secrets=chosen.image.pull_secrets,
+            protect=chosen.protect,
+        ),
     )
+    reach = PortForward(namespace=namespace.name, service=server.service, port=naming.SERVER_PORT, auth=auth)
+    return _Api(reach=reach, api_url=server.api_url, plain=plain, reference=reference)
+
+
+def _database(prefect: settings.EmbeddedPrefect, namespace: FlowNamespace) -> tuple[Input[str], str] | None:
+    if not isinstance(prefect.database, settings.Postgresql):
+        return None
+    address = StackSecret(
+        "prefect-database",
+        StackSecretArgs(
+            namespace=namespace.name,
+            secret=naming.DATABASE,
+            existing=prefect.database.url_secret,
+            value=pulumi.Config().get_secret("prefectDatabaseUrl"),
+        ),
+    )
+    return address.reference

@@ -30,7 +30,7 @@ def drain(namespace: str, environment: Mapping[str, str]) -> None:
     if kubectl("get", "daskclusters", "--output", "name").returncode != 0:
         return  # the definitions are not there, so nothing of Dask is
     with step("ending live runs"):
-        kubectl("scale", f"deployment/{naming.WORKER}", "--replicas=0")
+        kubectl("scale", "deployment", "--selector", f"app.kubernetes.io/name={naming.WORKER}", "--replicas=0")
         kubectl("delete", "jobs", "--selector", "prefect.io/flow-run-id", f"--timeout={_DEADLINE}s")
         kubectl("delete", "daskclusters", "--all", f"--timeout={_DEADLINE}s")
         for name in kubectl("get", _KINDS, "--output", "name").stdout.split():

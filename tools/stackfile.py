@@ -70,7 +70,7 @@ def check(stack: str, content: Mapping[str, Any], overrides: Mapping[str, Any]) 
     """
     prefix = f"{PROJECT}:"
     values = {key.removeprefix(prefix): value for key, value in content["config"].items() if key.startswith(prefix)}
-    plain = {key: value for key, value in {**values, **overrides}.items() if key not in settings.SECRETS}
+    plain = {key: value for key, value in _merged(values, overrides).items() if key not in settings.SECRETS}
     try:
         return settings.parse(plain, stack=stack)
     except settings.SettingsError as error:
@@ -91,14 +91,8 @@ def write_copy(stack: str, content: Mapping[str, Any], overrides: Mapping[str, A
         for key, value in (before.get("config") or {}).items()
         if isinstance(value, dict) and set(value) == {"secure"}
     }
-    copy = {
-        **content,
-        "config": {
-            **kept,
-            **content["config"],
-            **{f"{PROJECT}:{key}": value for key, value in overrides.items()},
-        },
-    }
+    prefixed = {f"{PROJECT}:{key}": value for key, value in overrides.items()}
+    copy = {**content, "config": {**kept, **_merged(content["config"], prefixed)}}
     if found := salt or before.get("encryptionsalt"):
         copy["encryptionsalt"] = found
     head = f"# Made by make from {tracked(stack).name}: edit that file, not this one.\n"
@@ -106,3 +100,16 @@ def write_copy(stack: str, content: Mapping[str, Any], overrides: Mapping[str, A
     if not path.exists() or path.read_text() != text:
         path.write_text(text)
     return path
+
+
+def _merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Put overrides over the settings, key by key where both are sections of the same kind.
+
+    Images that another pipeline pushed are not in the local cluster's registry: such a section gives way as a whole.
+    """
+    found = dict(values)
+    for key, value in overrides.items():
+        before = found.get(key)
+        same = isinstance(before, dict) and before.get("builder") in (None, value.get("builder"))
+        found[key] = {**before, **value} if same and isinstance(before, dict) else value
+    return found

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from tools import paths, toolchain
 from tools.cluster import Access, LocalCluster
+from tools.cluster.layout import API_PORT, NODE_IP
 from tools.errors import Problem
 from tools.toolchain.pulumi import ensure_pulumi
 
@@ -84,7 +85,14 @@ def local(*, start: bool) -> Target:
         "buildx": access.buildx,
         **({"caBundle": str(access.ca_bundle)} if access.ca_bundle else {}),
     }
-    return Target(local=True, environment=environment, overrides={"image": image})
+    # Here these are processes of the node, and a policy that names pods would miss them.
+    node = f"{NODE_IP}/32"
+    network = {
+        "apiServer": [{"cidr": node, "ports": [API_PORT.number]}],
+        "dns": [node],
+        "database": [{"cidr": node, "ports": [5432, 6379]}],
+    }
+    return Target(local=True, environment=environment, overrides={"image": image, "network": network})
 
 
 def existing() -> Target:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from contract import labels, ports
+from contract import labels, ports, scheduler
 from flows.runtime import upstream
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ _GRACE: Final = 15
 """Seconds from SIGTERM to SIGKILL. Dask's processes end within 2 s; a task that does not is given up."""
 
 _SCHEDULER_RESOURCES: Final = {
-    "requests": {"cpu": "100m", "memory": "256Mi"},
-    "limits": {"memory": "1Gi"},  # no CPU limit: throttling a scheduler slows every worker
+    "requests": {"cpu": scheduler.CPU_REQUEST, "memory": scheduler.MEMORY_REQUEST},
+    "limits": {"memory": scheduler.MEMORY_LIMIT},  # no CPU limit: throttling a scheduler slows every worker
 }
 
 _NANNY_SHARE: Final = 96 * 2**20
@@ -235,7 +235,6 @@ def _worker(name: str, place: Place, settings: DaskSettings) -> dict[str, Any]:
         "--local-directory",
         _SCRATCH,
     ]
-    scheduler = upstream.scheduler_host(name, place.namespace)
     env = {
         # Dask already runs one task per thread: more threads below it fight over the same cores.
         "MKL_NUM_THREADS": "1",

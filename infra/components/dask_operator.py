@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from importlib import resources
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata, resources
 from typing import Any, Final
 
 import pulumi_kubernetes as k8s
 import yaml
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
+from contract import ports
 from infra import naming
 from infra.components import pods
-from infra.components.identity import Identity, Rule
+from infra.components.identity import Identity, IdentityArgs, Rule
 from infra.naming import PROJECT
+from infra.settings import InstallOperator
 
 GROUP: Final = "kubernetes.dask.org"
 _ALL_DASK: Final = ("daskclusters", "daskworkergroups", "daskautoscalers", "daskjobs")
@@ -35,7 +38,8 @@ RULES: Final = (
 )
 """What the controller of dask-kubernetes 2026.3.0 and kopf use inside the namespace."""
 
-HEALTH_PORT: Final = 8080
+VERSION: Final = f"{PROJECT}/dask-kubernetes"
+"""Annotation of the definitions: the version of dask-kubernetes that they came with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +48,10 @@ class DaskOperatorArgs:
 
     namespace: Input[str]
     image: Input[str]
+    settings: InstallOperator = field(default_factory=InstallOperator)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    """Of its ServiceAccount."""
+    pull_secrets: tuple[str, ...] = ()
 
 
 class DaskOperator(ComponentResource):
@@ -58,17 +66,32 @@ class DaskOperator(ComponentResource):
         definitions = [
             k8s.apiextensions.v1.CustomResourceDefinition(
                 f"{name}-{definition['spec']['names']['plural']}",
-                metadata={"name": definition["metadata"]["name"]},
+                metadata={
+                    "name": definition["metadata"]["name"],
+                    "labels": {"app.kubernetes.io/managed-by": "pulumi", "app.kubernetes.io/part-of": PROJECT},
+                    "annotations": {VERSION: metadata.version("dask-kubernetes")},
+                },
                 spec=definition["spec"],
                 # Other namespaces of the cluster may hold DaskClusters: they would go with their definition.
                 opts=ResourceOptions(parent=self, retain_on_delete=True),
             )
             for definition in custom_resource_definitions()
         ]
-        identity = Identity(f"{name}-identity", naming.OPERATOR, args.namespace, RULES, child)
+        identity = Identity(
+            f"{name}-identity",
+            IdentityArgs(
+                account=naming.OPERATOR,
+                namespace=args.namespace,
+                rules=RULES,
+                annotations=args.annotations,
+                pull_secrets=args.pull_secrets,
+            ),
+            child,
+        )
         account = Output.all(identity.name, *[each.id for each in definitions]).apply(lambda known: str(known[0]))
         pod = {
             "serviceAccountName": account,
+            "enableServiceLinks": False,
             "securityContext": pods.pod_security(),
             "containers": [_container(args)],
             "volumes": [pods.writable_volume()],
@@ -77,7 +100,7 @@ class DaskOperator(ComponentResource):
             f"{name}-deployment",
             metadata=naming.metadata(naming.OPERATOR, args.namespace),
             # Two operators would both act on every cluster.
-            spec=pods.deployment(naming.OPERATOR, pod, strategy="Recreate"),
+            spec=pods.deployment(naming.OPERATOR, pod, settings=args.settings.pod, strategy="Recreate"),
             opts=child,
         )
         self.name = deployment.metadata.name.apply(str)
@@ -94,19 +117,19 @@ def custom_resource_definitions() -> list[dict[str, Any]]:
 
 
 def _container(args: DaskOperatorArgs) -> dict[str, Any]:
-    health = {"path": "/healthz", "port": HEALTH_PORT}
-    liveness = f"--liveness=http://0.0.0.0:{HEALTH_PORT}/healthz"
+    health = {"path": "/healthz", "port": ports.OPERATOR_HTTP}
+    liveness = f"--liveness=http://0.0.0.0:{ports.OPERATOR_HTTP}/healthz"
     namespace = Output.format("--namespace={0}", args.namespace)
     return {
         "name": "operator",
         "image": args.image,
         "command": ["kopf", "run", "-m", "ops.operator", liveness, namespace],
-        "env": pods.environment({"HOME": pods.WRITABLE}),
-        "ports": [{"name": "health", "containerPort": HEALTH_PORT}],
+        "env": pods.environment({"HOME": pods.WRITABLE, **args.settings.pod.env}),
+        "ports": [{"name": "health", "containerPort": ports.OPERATOR_HTTP}],
         "startupProbe": {"httpGet": health, "periodSeconds": 1, "failureThreshold": 120},
         "readinessProbe": {"httpGet": health, "periodSeconds": 10},
         "livenessProbe": {"httpGet": health, "periodSeconds": 20, "failureThreshold": 6},
-        "resources": {"requests": {"cpu": "100m", "memory": "192Mi"}, "limits": {"memory": "512Mi"}},
+        "resources": pods.resources("operator", args.settings.pod),
         "securityContext": pods.container_security(),
         "volumeMounts": [pods.writable_mount()],
     }

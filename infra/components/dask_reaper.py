@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pulumi_kubernetes as k8s
@@ -11,8 +12,9 @@ from pulumi import ComponentResource, Input, Output, ResourceOptions
 from contract import ports
 from infra import naming
 from infra.components import pods
-from infra.components.identity import Identity, Rule
+from infra.components.identity import Identity, IdentityArgs, Rule
 from infra.naming import PROJECT
+from infra.settings import Pod
 
 RULES: Final = (
     Rule(groups=["kubernetes.dask.org"], resources=["daskclusters"], verbs=["list", "patch", "delete"]),
@@ -31,6 +33,9 @@ class DaskReaperArgs:
     image: Input[str]
     maximum_lifetime: int
     """Seconds that a Dask cluster may live, whatever its run is doing."""
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    """Of its ServiceAccount."""
+    pull_secrets: tuple[str, ...] = ()
 
 
 class DaskReaper(ComponentResource):
@@ -45,9 +50,20 @@ class DaskReaper(ComponentResource):
     def __init__(self, name: str, args: DaskReaperArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__(f"{PROJECT}:index:DaskReaper", name, {}, opts)
         child = ResourceOptions(parent=self)
-        identity = Identity(f"{name}-identity", naming.REAPER, args.namespace, RULES, child)
+        identity = Identity(
+            f"{name}-identity",
+            IdentityArgs(
+                account=naming.REAPER,
+                namespace=args.namespace,
+                rules=RULES,
+                annotations=args.annotations,
+                pull_secrets=args.pull_secrets,
+            ),
+            child,
+        )
         pod = {
             "serviceAccountName": identity.name,
+            "enableServiceLinks": False,
             "securityContext": pods.pod_security(),
             "containers": [_container(args)],
             "volumes": [pods.writable_volume()],
@@ -74,7 +90,7 @@ def _container(args: DaskReaperArgs) -> dict[str, Any]:
         "startupProbe": {"httpGet": health, "periodSeconds": 1, "failureThreshold": 120},
         "readinessProbe": {"httpGet": health, "periodSeconds": 10},
         "livenessProbe": {"httpGet": health, "periodSeconds": 20, "failureThreshold": 3},
-        "resources": {"requests": {"cpu": "10m", "memory": "48Mi"}, "limits": {"memory": "128Mi"}},
+        "resources": pods.resources("reaper", Pod()),
         "securityContext": pods.container_security(),
         "volumeMounts": [pods.writable_mount()],
     }

@@ -1,7 +1,8 @@
-"""The two images of the stack: the flow's and the platform's, both by digest."""
+"""The images of the stack: the flows' and the platform's, all by digest."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pulumi_docker_build as docker_build
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
 from infra.naming import PROJECT
-from infra.settings import Docker, DockerBuild, Prebuilt
+from infra.settings import Docker, DockerBuild, FlowBuild, Prebuilt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,62 +27,81 @@ class FlowImageArgs:
 
 
 class FlowImage(ComponentResource):
-    """One image for flow pod, Dask scheduler and Dask workers; another for server, worker and operator.
+    """Images for flow pod, Dask scheduler and Dask workers; another for server, worker and operator.
 
-    They are two targets of one Dockerfile, so that a change of flow code leaves the platform's pods alone.
+    They are targets of one Dockerfile, so that a change of flow code leaves the platform's pods alone.
     """
 
     flow: Output[str]
-    """`repository@sha256:...` of the flow image."""
+    """`repository@sha256:...` of the flow image that work pools use which name none."""
+    flows: Mapping[str, Output[str]]
+    """Name -> `repository@sha256:...` of the further flow images."""
     platform: Output[str]
     """`repository@sha256:...` of the platform image."""
 
     def __init__(self, name: str, args: FlowImageArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__(f"{PROJECT}:index:FlowImage", name, {}, opts)
         self._name, self._args = name, args
-        self.platform = Output.from_input(self._target("platform"))
-        self.flow = Output.from_input(self._target("flow"))
+        builder = args.builder
+        if isinstance(builder, Prebuilt):
+            self.platform = Output.from_input(builder.platform)
+            self.flow = Output.from_input(builder.flow)
+            self.flows = {each: Output.from_input(image) for each, image in builder.flows.items()}
+        else:
+            self.platform = self._image(builder, "platform", "platform", FlowBuild())
+            self.flow = self._image(builder, "flow", "flow", builder.flow)
+            self.flows = {
+                each: self._image(builder, "flow", f"flow-{each}", build) for each, build in builder.flows.items()
+            }
         self.register_outputs({"flow": self.flow, "platform": self.platform})
 
-    def _target(self, target: str) -> Input[str]:
-        builder = self._args.builder
-        match builder:
-            case Prebuilt():
-                return builder.flow if target == "flow" else builder.platform
-            case DockerBuild():
-                return self._docker_build(builder, target)
-            case Docker():
-                return self._docker(builder, target)
+    def of(self, name: str | None) -> Output[str]:
+        """Return the flow image of that name, or the one without."""
+        return self.flow if name is None else self.flows[name]
 
-    def _docker_build(self, builder: DockerBuild, target: str) -> Output[str]:
-        repository = f"{builder.registry}/{PROJECT}-{target}"
+    def _image(self, builder: DockerBuild | Docker, target: str, suffix: str, build: FlowBuild) -> Output[str]:
+        repository = f"{builder.registry}/{PROJECT}-{suffix}"
+        arguments = {"BASE": build.base or builder.base}
+        if target == "flow":
+            arguments["REQUIREMENTS"] = build.requirements
+            arguments["APT_PACKAGES"] = " ".join(build.apt_packages)
+        if isinstance(builder, DockerBuild):
+            return self._docker_build(builder, target, suffix, repository, arguments)
+        return self._docker(target, suffix, repository, arguments)
+
+    def _docker_build(
+        self, builder: DockerBuild, target: str, suffix: str, repository: str, arguments: dict[str, str]
+    ) -> Output[str]:
+        if builder.package_index:
+            arguments["EXTRA_INDEX"] = builder.package_index
+        cache = f"{builder.cache}:{suffix}" if builder.cache else None
         image = docker_build.Image(
-            f"{self._name}-{target}",
+            f"{self._name}-{suffix}",
             tags=[f"{repository}:{self._args.tag}"],
             context={"location": self._args.context},
             dockerfile={"location": str(Path(self._args.context) / "Dockerfile")},
             target=target,
-            build_args={"BASE": builder.base},
+            build_args=arguments,
             secrets=_ca_secret(builder.ca_bundle),
             builder=docker_build.BuilderConfigArgs(name=builder.buildx) if builder.buildx else None,
-            # A pull request's preview shows what changes; building it there would cost minutes and prove
-            # nothing about the cluster.
-            build_on_preview=False,
+            platforms=[docker_build.Platform(each) for each in builder.platforms] or None,
+            cache_from=[{"registry": {"ref": cache}}] if cache else None,
+            cache_to=[{"registry": {"ref": cache, "mode": docker_build.CacheMode.MAX}}] if cache else None,
+            build_on_preview=builder.build_on_preview,
             push=True,
             opts=ResourceOptions(parent=self),
         )
         return image.digest.apply(lambda digest: f"{repository}@{digest}")
 
-    def _docker(self, builder: Docker, target: str) -> Output[str]:
-        repository = f"{builder.registry}/{PROJECT}-{target}"
+    def _docker(self, target: str, suffix: str, repository: str, arguments: dict[str, str]) -> Output[str]:
         image = docker.Image(
-            f"{self._name}-{target}",
+            f"{self._name}-{suffix}",
             image_name=f"{repository}:{self._args.tag}",
             build=docker.DockerBuildArgs(
                 context=self._args.context,
                 dockerfile=str(Path(self._args.context) / "Dockerfile"),
                 target=target,
-                args={"BASE": builder.base},
+                args=arguments,
                 builder_version=docker.BuilderVersion.BUILDER_BUILD_KIT,
             ),
             opts=ResourceOptions(parent=self),

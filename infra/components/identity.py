@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pulumi_kubernetes as k8s
 from pulumi import ComponentResource, Input, Output, ResourceOptions
@@ -21,6 +21,26 @@ class Rule:
     verbs: Sequence[str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class IdentityArgs:
+    """One identity.
+
+    Attributes:
+        account: the ServiceAccount's name, and that of its Role.
+        namespace: where it acts.
+        rules: what it may do; nothing when empty.
+        annotations: of the ServiceAccount, such as those by which a cloud gives it an identity.
+        pull_secrets: Secrets that its pods pull images with.
+
+    """
+
+    account: str
+    namespace: Input[str]
+    rules: Sequence[Rule] = ()
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    pull_secrets: Sequence[str] = ()
+
+
 class Identity(ComponentResource):
     """A ServiceAccount and, if it may do anything, its Role and RoleBinding.
 
@@ -30,25 +50,19 @@ class Identity(ComponentResource):
     name: Output[str]
     """The ServiceAccount's name, known once its rights are in force."""
 
-    def __init__(
-        self,
-        name: str,
-        account: str,
-        namespace: Input[str],
-        rules: Sequence[Rule],
-        opts: ResourceOptions | None = None,
-    ) -> None:
+    def __init__(self, name: str, args: IdentityArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__(f"{PROJECT}:index:Identity", name, {}, opts)
-        metadata = naming.metadata(account, namespace)
+        metadata = naming.metadata(args.account, args.namespace)
         child = ResourceOptions(parent=self)
-        service_account = k8s.core.v1.ServiceAccount(
+        account = k8s.core.v1.ServiceAccount(
             f"{name}-account",
-            metadata=metadata,
-            automount_service_account_token=bool(rules),
+            metadata=naming.metadata(args.account, args.namespace, **args.annotations),
+            automount_service_account_token=bool(args.rules),
+            image_pull_secrets=[{"name": secret} for secret in args.pull_secrets] or None,
             opts=child,
         )
-        self.name = service_account.metadata.name.apply(str)
-        if rules:
+        self.name = account.metadata.name.apply(str)
+        if args.rules:
             role = k8s.rbac.v1.Role(
                 f"{name}-role",
                 metadata=metadata,
@@ -56,7 +70,7 @@ class Identity(ComponentResource):
                     k8s.rbac.v1.PolicyRuleArgs(
                         api_groups=list(rule.groups), resources=list(rule.resources), verbs=list(rule.verbs)
                     )
-                    for rule in rules
+                    for rule in args.rules
                 ],
                 opts=child,
             )
@@ -66,7 +80,7 @@ class Identity(ComponentResource):
                 role_ref=k8s.rbac.v1.RoleRefArgs(
                     api_group="rbac.authorization.k8s.io", kind="Role", name=role.metadata.name.apply(str)
                 ),
-                subjects=[k8s.rbac.v1.SubjectArgs(kind="ServiceAccount", name=self.name, namespace=namespace)],
+                subjects=[k8s.rbac.v1.SubjectArgs(kind="ServiceAccount", name=self.name, namespace=args.namespace)],
                 opts=child,
             )
             self.name = Output.all(self.name, binding.id).apply(lambda known: str(known[0]))

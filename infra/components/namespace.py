@@ -1,20 +1,21 @@
-"""The namespace of the stack and who acts in it."""
+"""The namespace of the stack, and who acts in it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import pulumi_kubernetes as k8s
 from pulumi import ComponentResource, Output, ResourceOptions
 
 from infra import naming
-from infra.components.identity import Identity, Rule
+from infra.components.identity import Identity, IdentityArgs, Rule
 from infra.naming import PROJECT
+from infra.settings import Identities, Quota
 
 POD_SECURITY_VERSION = "v1.31"
 """Pinned, so that an upgrade of the cluster does not change what is allowed; raise it on purpose."""
-
 
 FLOW_RUN_RULES: Final = (
     Rule(
@@ -37,19 +38,40 @@ FLOW_RUN_RULES: Final = (
 )
 """What a flow run needs to bring up its Dask cluster, to explain why one does not start, and to end it."""
 
+DEFAULT_LIMITS: Final = {
+    "default": {"memory": "1Gi"},
+    "default_request": {"cpu": "100m", "memory": "256Mi"},
+}
+"""What a container gets that says nothing itself: a quota refuses pods without requests."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FlowNamespaceArgs:
-    """What the namespace is called."""
+    """The namespace.
+
+    Attributes:
+        name: what it is called.
+        stack: the stack that it belongs to, `organization/project/stack`.
+        quota: what its pods may request together; no ResourceQuota when unset.
+        identities: annotations of the ServiceAccounts.
+        pull_secrets: Secrets that pods pull images with.
+        protect: whether a destroy refuses to take it.
+
+    """
 
     name: str
+    stack: str
+    quota: Quota | None = None
+    identities: Identities = field(default_factory=Identities)
+    pull_secrets: Sequence[str] = ()
+    protect: bool = False
 
 
 class FlowNamespace(ComponentResource):
     """Namespace under the `restricted` Pod Security Standard, with the identities of flow runs and Dask pods."""
 
     name: Output[str]
-    """The namespace's name, known once it exists."""
+    """The namespace's name, known once it exists with its quota."""
 
     def __init__(self, name: str, args: FlowNamespaceArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__(f"{PROJECT}:index:FlowNamespace", name, {}, opts)
@@ -63,11 +85,47 @@ class FlowNamespace(ComponentResource):
                     f"{security}/enforce": "restricted",
                     f"{security}/enforce-version": POD_SECURITY_VERSION,
                 },
+                "annotations": {naming.STACK: args.stack},
             },
-            opts=ResourceOptions(parent=self),
+            opts=ResourceOptions(parent=self, protect=args.protect),
         )
         self.name = namespace.metadata.name.apply(str)
         child = ResourceOptions(parent=self)
-        Identity(f"{name}-{naming.FLOW_RUN}", naming.FLOW_RUN, self.name, FLOW_RUN_RULES, child)
-        Identity(f"{name}-{naming.DASK}", naming.DASK, self.name, (), child)
+        limits = k8s.core.v1.LimitRange(
+            f"{name}-limits",
+            metadata=naming.metadata("defaults", self.name),
+            spec={"limits": [{"type": "Container", **DEFAULT_LIMITS}]},
+            opts=child,
+        )
+        after = [limits.id]
+        if args.quota is not None:
+            quota = k8s.core.v1.ResourceQuota(
+                f"{name}-quota",
+                metadata=naming.metadata("quota", self.name),
+                spec={
+                    "hard": {
+                        "requests.cpu": args.quota.cpu,
+                        "requests.memory": args.quota.memory,
+                        "pods": str(args.quota.pods),
+                    }
+                },
+                opts=child,
+            )
+            after.append(quota.id)
+        self.name = Output.all(self.name, *after).apply(lambda known: str(known[0]))
+        for account, rules, wishes in (
+            (naming.FLOW_RUN, FLOW_RUN_RULES, args.identities.flow_run),
+            (naming.DASK, (), args.identities.dask),
+        ):
+            Identity(
+                f"{name}-{account}",
+                IdentityArgs(
+                    account=account,
+                    namespace=self.name,
+                    rules=rules,
+                    annotations=wishes.annotations,
+                    pull_secrets=args.pull_secrets,
+                ),
+                child,
+            )
         self.register_outputs({"name": self.name})

@@ -2,23 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from infra import naming
+import pulumi_kubernetes as k8s
+from pulumi import Input, Output, ResourceOptions
+
+from infra import capacity, naming
+from infra.settings import Pod, Toleration
 
 WRITABLE: Final = "/tmp"  # noqa: S108  the mount point of a pod's own emptyDir
 """The one folder that a container may write to."""
 
 
-def deployment(component: str, pod: Mapping[str, Any], *, replicas: int = 1, strategy: str = "RollingUpdate") -> Any:
-    """Return the spec of a Deployment whose pods carry the component's labels."""
+def deployment(
+    component: str,
+    pod: Mapping[str, Any],
+    *,
+    settings: Pod = Pod(),  # noqa: B008  frozen
+    instance: str | None = None,
+    replicas: int = 1,
+    strategy: str = "RollingUpdate",
+) -> Any:
+    """Return the spec of a Deployment whose pods carry the component's labels and the stack's wishes."""
+    metadata: dict[str, Any] = {"labels": {**settings.labels, **naming.labels(component, instance)}}
+    if settings.annotations:
+        metadata["annotations"] = dict(settings.annotations)
     return {
         "replicas": replicas,
         "strategy": {"type": strategy},
-        "selector": {"matchLabels": naming.selector(component)},
-        "template": {"metadata": {"labels": naming.labels(component)}, "spec": pod},
+        "selector": {"matchLabels": naming.selector(component, instance)},
+        "template": {"metadata": metadata, "spec": {**pod, **placement(settings)}},
     }
+
+
+def placement(settings: Pod) -> dict[str, Any]:
+    """Return where the pods may run, as far as the stack says anything about it."""
+    wishes = {
+        "nodeSelector": dict(settings.node_selector),
+        "tolerations": tolerations(settings.tolerations),
+        "affinity": dict(settings.affinity),
+        "topologySpreadConstraints": [dict(each) for each in settings.topology_spread_constraints],
+        "priorityClassName": settings.priority_class,
+    }
+    return {key: value for key, value in wishes.items() if value}
+
+
+def tolerations(settings: Sequence[Toleration]) -> list[dict[str, Any]]:
+    """Return tolerations as Kubernetes writes them."""
+    return [each.model_dump(by_alias=True, exclude_none=True) for each in settings]
+
+
+def resources(component: str, settings: Pod) -> dict[str, Any]:
+    """Return what a container of the component requests and may use; no CPU limit unless one is asked for.
+
+    Args:
+        component: a key of `capacity.PLATFORM`, which has the defaults.
+        settings: the stack's.
+
+    """
+    cpu, memory, memory_limit = capacity.PLATFORM[component]
+    limits = {"memory": settings.memory_limit or memory_limit}
+    if settings.cpu_limit:
+        limits["cpu"] = settings.cpu_limit
+    return {
+        "requests": {"cpu": settings.cpu_request or cpu, "memory": settings.memory_request or memory},
+        "limits": limits,
+    }
+
+
+def disruption_budget(
+    name: str, metadata: Any, match: Mapping[str, str], replicas: int, opts: ResourceOptions
+) -> k8s.policy.v1.PodDisruptionBudget | None:
+    """Make a budget that lets a drained node take one pod at a time.
+
+    With one replica there is none: it would make every drain of its node wait for ever.
+    """
+    if replicas < 2:
+        return None
+    return k8s.policy.v1.PodDisruptionBudget(
+        f"{name}-disruption-budget",
+        metadata=metadata,
+        spec=k8s.policy.v1.PodDisruptionBudgetSpecArgs(
+            max_unavailable=1, selector=k8s.meta.v1.LabelSelectorArgs(match_labels=match)
+        ),
+        opts=opts,
+    )
 
 
 def pod_security() -> dict[str, Any]:
@@ -56,3 +125,8 @@ def writable_volume() -> dict[str, Any]:
 def writable_mount() -> dict[str, Any]:
     """Return its mount."""
     return {"name": "tmp", "mountPath": WRITABLE}
+
+
+def named(resource_name: Output[Any], *after: Input[Any]) -> Output[str]:
+    """Return a name that is known once other things are there too."""
+    return Output.all(resource_name, *after).apply(lambda known: str(known[0]))

@@ -2,34 +2,65 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import pulumi_kubernetes as k8s
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
 from infra import naming
 from infra.components import pods
+from infra.components.identity import Identity, IdentityArgs
 from infra.naming import PROJECT
-from infra.settings import EmbeddedPrefect
+from infra.settings import EmbeddedPrefect, Ingress, Postgresql, Sqlite
 
-DATABASE = "/data"
-HEALTH = {"path": "/api/health", "port": naming.SERVER_PORT}
+DATA: Final = "/data"
+_HEALTH: Final = {"path": "/api/health", "port": naming.SERVER_PORT}
+
+_THROUGH_REDIS: Final = {
+    "PREFECT_SERVER_EVENTS_MESSAGING_BROKER": "prefect_redis.messaging",
+    "PREFECT_SERVER_EVENTS_MESSAGING_CACHE": "prefect_redis.messaging",
+    "PREFECT_SERVER_EVENTS_CAUSAL_ORDERING": "prefect_redis.ordering",
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect_redis.lease_storage",
+    "PREFECT_SERVER_WORKER_CHANNEL_CLEANUP_QUEUE_STORAGE": "prefect_redis.cleanup_queue",
+}
+"""What several server processes must share; the names are those of prefect-redis 0.3.0."""
+
+_REDIS_URLS: Final = ("PREFECT_REDIS_MESSAGING_URL", "PREFECT_SERVER_DOCKET_URL")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrefectServerArgs:
-    """What the server needs."""
+    """The server.
+
+    Attributes:
+        namespace: where it runs.
+        image: the platform image.
+        settings: what the stack says about it.
+        auth: (Secret, key) of the basic-auth string that it asks for, or nothing.
+        database: (Secret, key) of the PostgreSQL's address; used where the settings name one.
+        annotations: of its ServiceAccount.
+        pull_secrets: Secrets that its pods pull images with.
+        protect: whether a destroy refuses to take the database's volume.
+
+    """
 
     namespace: Input[str]
     image: Input[str]
     settings: EmbeddedPrefect
+    auth: tuple[Input[str], str] | None = None
+    database: tuple[Input[str], str] | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    pull_secrets: tuple[str, ...] = ()
+    protect: bool = False
 
 
 class PrefectServer(ComponentResource):
-    """One server process with SQLite on a persistent volume.
+    """The server, with its volume or its PostgreSQL, and an ingress if one is wanted.
 
-    One, because SQLite knows one writer and the event broker lives in the process's memory.
+    One process with SQLite, because that knows one writer and the event broker lives in the process's memory. With
+    PostgreSQL and Redis as many as the stack asks for.
     """
 
     service: Output[str]
@@ -39,81 +70,194 @@ class PrefectServer(ComponentResource):
 
     def __init__(self, name: str, args: PrefectServerArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__(f"{PROJECT}:index:PrefectServer", name, {}, opts)
-        child = ResourceOptions(parent=self)
-        metadata = naming.metadata(naming.SERVER, args.namespace)
+        self._name, self._args, self._child = name, args, ResourceOptions(parent=self)
+        settings = args.settings
         # Volume and Service become ready with the pod that uses them, and that pod comes after them.
-        unawaited = naming.metadata(naming.SERVER, args.namespace, **{"pulumi.com/skipAwait": "true"})
-        account = k8s.core.v1.ServiceAccount(
-            f"{name}-account", metadata=metadata, automount_service_account_token=False, opts=child
+        self._unawaited = naming.metadata(naming.SERVER, args.namespace, **{"pulumi.com/skipAwait": "true"})
+        account = Identity(
+            f"{name}-identity",
+            IdentityArgs(
+                account=naming.SERVER,
+                namespace=args.namespace,
+                annotations=args.annotations,
+                pull_secrets=args.pull_secrets,
+            ),
+            self._child,
         )
+        volume = self._volume(settings.database) if isinstance(settings.database, Sqlite) else None
+        service = self._service()
+        together = settings.background_services == "together"
+        deployment = self._deployment(
+            naming.SERVER,
+            _pod(args, account.name, volume, _server(args, services=together)),
+            replicas=settings.replicas,
+            # Two servers on one SQLite file would corrupt each other's view during a rolling update.
+            strategy="Recreate" if volume is not None else "RollingUpdate",
+        )
+        if not together:
+            self._deployment(naming.SERVICES, _pod(args, account.name, None, _services(args)), strategy="Recreate")
+        pods.disruption_budget(
+            name,
+            naming.metadata(naming.SERVER, args.namespace),
+            naming.selector(naming.SERVER),
+            settings.replicas,
+            self._child,
+        )
+        if settings.ingress is not None:
+            self._ingress(settings.ingress, service.metadata.name.apply(str))
+        self.service = pods.named(service.metadata.name, deployment.id)
+        self.api_url = Output.format("http://{0}.{1}.svc:{2}/api", self.service, args.namespace, naming.SERVER_PORT)
+        self.register_outputs({"service": self.service, "api_url": self.api_url})
+
+    def _volume(self, database: Sqlite) -> Output[str]:
         volume = k8s.core.v1.PersistentVolumeClaim(
-            f"{name}-volume",
-            metadata=unawaited,
+            f"{self._name}-volume",
+            metadata=self._unawaited,
             spec=k8s.core.v1.PersistentVolumeClaimSpecArgs(
                 access_modes=["ReadWriteOnce"],
-                storage_class_name=args.settings.storage_class,
-                resources=k8s.core.v1.VolumeResourceRequirementsArgs(requests={"storage": args.settings.storage}),
+                storage_class_name=database.storage_class,
+                resources=k8s.core.v1.VolumeResourceRequirementsArgs(requests={"storage": database.storage}),
             ),
-            opts=child,
+            opts=ResourceOptions(parent=self, protect=self._args.protect),
         )
-        service = k8s.core.v1.Service(
-            f"{name}-service",
-            metadata=unawaited,
+        return Output.from_input(volume.metadata.name).apply(str)
+
+    def _service(self) -> k8s.core.v1.Service:
+        return k8s.core.v1.Service(
+            f"{self._name}-service",
+            metadata=self._unawaited,
             spec=k8s.core.v1.ServiceSpecArgs(
                 selector=naming.selector(naming.SERVER),
                 ports=[k8s.core.v1.ServicePortArgs(name="http", port=naming.SERVER_PORT, target_port="http")],
             ),
-            opts=child,
+            opts=self._child,
         )
-        deployment = k8s.apps.v1.Deployment(
-            f"{name}-deployment",
-            metadata=metadata,
+
+    def _deployment(
+        self, component: str, pod: Mapping[str, Any], *, replicas: int = 1, strategy: str
+    ) -> k8s.apps.v1.Deployment:
+        part = "" if component == naming.SERVER else "-services"
+        return k8s.apps.v1.Deployment(
+            f"{self._name}{part}-deployment",
+            metadata=naming.metadata(component, self._args.namespace),
             spec=pods.deployment(
-                naming.SERVER,
-                _pod(args, account.metadata.name, volume.metadata.name),
-                # Two servers on one SQLite file would corrupt each other's view during a rolling update.
-                strategy="Recreate",
+                component, pod, settings=self._args.settings.pod, replicas=replicas, strategy=strategy
             ),
-            opts=child,
+            opts=self._child,
         )
-        self.service = Output.all(service.metadata.name, deployment.id).apply(lambda known: str(known[0]))
-        self.api_url = Output.format("http://{0}.{1}.svc:{2}/api", self.service, args.namespace, naming.SERVER_PORT)
-        self.register_outputs({"service": self.service, "api_url": self.api_url})
+
+    def _ingress(self, wanted: Ingress, service: Output[str]) -> None:
+        backend = {"service": {"name": service, "port": {"name": "http"}}}
+        tls = {"hosts": [wanted.host], **({"secretName": wanted.tls_secret} if wanted.tls_secret else {})}
+        k8s.networking.v1.Ingress(
+            f"{self._name}-ingress",
+            metadata=naming.metadata(
+                naming.SERVER, self._args.namespace, **{"pulumi.com/skipAwait": "true", **wanted.annotations}
+            ),
+            spec={
+                **({"ingress_class_name": wanted.class_name} if wanted.class_name else {}),
+                "tls": [tls],
+                "rules": [
+                    {
+                        "host": wanted.host,
+                        "http": {"paths": [{"path": "/", "path_type": "Prefix", "backend": backend}]},
+                    }
+                ],
+            },
+            opts=self._child,
+        )
 
 
-def _pod(args: PrefectServerArgs, account: Input[str], volume: Input[str]) -> dict[str, Any]:
-    values = {
+def _pod(
+    args: PrefectServerArgs, account: Input[str], volume: Input[str] | None, container: Mapping[str, Any]
+) -> dict[str, Any]:
+    pod: dict[str, Any] = {
+        "serviceAccountName": account,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        # The image's own user owns nothing on a new volume: the group does.
+        "securityContext": {**pods.pod_security(), "fsGroup": 10001},
+        "containers": [container],
+        "volumes": [pods.writable_volume()],
+    }
+    if volume is not None:
+        pod["volumes"].append({"name": "data", "persistentVolumeClaim": {"claimName": volume}})
+        pod["containers"] = [{**container, "volumeMounts": [*container["volumeMounts"], _data_mount()]}]
+    elif "ports" in container:
+        pod["initContainers"] = [_migration(args)]
+    return pod
+
+
+def _data_mount() -> dict[str, Any]:
+    return {"name": "data", "mountPath": DATA}
+
+
+def _container(args: PrefectServerArgs, name: str, command: list[str], component: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "image": args.image,
+        "command": command,
+        "env": pods.environment(_environment(args)),
+        "resources": pods.resources(component, args.settings.pod),
+        "securityContext": pods.container_security(),
+        "volumeMounts": [pods.writable_mount()],
+    }
+
+
+def _server(args: PrefectServerArgs, *, services: bool) -> dict[str, Any]:
+    command = ["prefect", "server", "start", "--host", "0.0.0.0"]  # noqa: S104  a pod's own network
+    command += [] if services else ["--no-services"]
+    return {
+        **_container(args, "server", command, "server"),
+        "ports": [{"name": "http", "containerPort": naming.SERVER_PORT}],
+        "startupProbe": {"httpGet": _HEALTH, "periodSeconds": 1, "failureThreshold": 120},
+        "readinessProbe": {"httpGet": _HEALTH, "periodSeconds": 5},
+        "livenessProbe": {"httpGet": _HEALTH, "periodSeconds": 10, "failureThreshold": 6},
+    }
+
+
+def _services(args: PrefectServerArgs) -> dict[str, Any]:
+    """Return the container of the background services; they listen nowhere, so nothing can be probed."""
+    return _container(args, "services", ["prefect", "server", "services", "start"], "services")
+
+
+def _migration(args: PrefectServerArgs) -> dict[str, Any]:
+    """Return the container that brings the schema up to date before the server starts.
+
+    Apart from the server, so that the probes of a server that starts need no room for a long migration.
+    """
+    return _container(args, "migrate", ["prefect", "server", "database", "upgrade", "--yes"], "server")
+
+
+def _environment(args: PrefectServerArgs) -> dict[str, Any]:
+    values: dict[str, Any] = {
         "HOME": pods.WRITABLE,
-        "PREFECT_HOME": DATABASE,
         # The server copies its UI there at start; site-packages is read-only.
         "PREFECT_UI_STATIC_DIRECTORY": f"{pods.WRITABLE}/ui",
         # The page is loaded by a browser, which cannot resolve the Service's name.
-        "PREFECT_UI_API_URL": f"{args.settings.ui_url}/api",
+        "PREFECT_UI_API_URL": f"{args.settings.browser_url}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{DATABASE}/prefect.db",
+        "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
+        # Its own page only: no other site's page may speak to it with a browser's credentials.
+        "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": _origins(args.settings.browser_url),
     }
-    return {
-        "serviceAccountName": account,
-        "automountServiceAccountToken": False,
-        # The image's own user owns nothing on a new volume: the group does.
-        "securityContext": {**pods.pod_security(), "fsGroup": 10001},
-        "containers": [
-            {
-                "name": "server",
-                "image": args.image,
-                "command": ["prefect", "server", "start", "--host", "0.0.0.0"],  # noqa: S104  a pod's own network
-                "env": pods.environment(values),
-                "ports": [{"name": "http", "containerPort": naming.SERVER_PORT}],
-                "startupProbe": {"httpGet": HEALTH, "periodSeconds": 1, "failureThreshold": 120},
-                "readinessProbe": {"httpGet": HEALTH, "periodSeconds": 5},
-                "livenessProbe": {"httpGet": HEALTH, "periodSeconds": 10, "failureThreshold": 6},
-                "resources": {"requests": {"cpu": "250m", "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
-                "securityContext": pods.container_security(),
-                "volumeMounts": [pods.writable_mount(), {"name": "data", "mountPath": DATABASE}],
-            }
-        ],
-        "volumes": [
-            pods.writable_volume(),
-            {"name": "data", "persistentVolumeClaim": {"claimName": volume}},
-        ],
-    }
+    if isinstance(args.settings.database, Postgresql):
+        if args.database is None:
+            raise ValueError("a server on PostgreSQL needs the Secret with its address")
+        values["PREFECT_HOME"] = f"{pods.WRITABLE}/prefect"
+        values["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = args.database
+        values["PREFECT_SERVER_DATABASE_MIGRATE_ON_START"] = "false"
+    else:
+        values["PREFECT_HOME"] = DATA
+        values["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = f"sqlite+aiosqlite:///{DATA}/prefect.db"
+    if args.auth is not None:
+        values["PREFECT_SERVER_API_AUTH_STRING"] = args.auth
+    if args.settings.redis is not None:
+        secret = args.settings.redis.url_secret
+        values |= _THROUGH_REDIS | dict.fromkeys(_REDIS_URLS, (secret.name, secret.key))
+    return values | dict(args.settings.pod.env)
+
+
+def _origins(browser_url: str) -> str:
+    """Return the origins of the server's own page: people type localhost as well as 127.0.0.1."""
+    return ",".join(dict.fromkeys([browser_url, browser_url.replace("//127.0.0.1", "//localhost")]))

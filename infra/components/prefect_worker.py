@@ -11,7 +11,7 @@ from pulumi import ComponentResource, Input, Output, ResourceOptions
 
 from infra import naming
 from infra.components import pods
-from infra.components.identity import Identity, Rule
+from infra.components.identity import Rule
 from infra.naming import PROJECT
 from infra.settings import Worker
 
@@ -36,17 +36,22 @@ class PrefectWorkerArgs:
     """What a worker needs to serve one work pool."""
 
     namespace: Input[str]
+    account: Input[str]
+    """ServiceAccount with `RULES`; all workers of a stack share it."""
     image: Input[str]
     api_url: Input[str]
     """The Prefect API as a pod sees it."""
+    pool: str
+    """Name of the work pool, which the Deployment is named after."""
     work_pool: Input[str]
+    """The same, known once the pool is there."""
     settings: Worker
-    credential: Mapping[str, tuple[str, str]]
+    credential: Mapping[str, tuple[Input[str], str]]
     """Environment variable -> (Secret, key) of the Prefect credential, or nothing."""
 
 
 class PrefectWorker(ComponentResource):
-    """A Deployment that polls one work pool, with an identity that may make Jobs in its namespace only."""
+    """A Deployment that polls one work pool."""
 
     name: Output[str]
     """The Deployment's name, known once it is ready."""
@@ -54,19 +59,24 @@ class PrefectWorker(ComponentResource):
     def __init__(self, name: str, args: PrefectWorkerArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__(f"{PROJECT}:index:PrefectWorker", name, {}, opts)
         child = ResourceOptions(parent=self)
-        identity = Identity(f"{name}-identity", naming.WORKER, args.namespace, RULES, child)
+        settings = args.settings
+        metadata = naming.metadata(naming.WORKER, args.namespace, instance=args.pool)
         pod = {
-            "serviceAccountName": identity.name,
+            "serviceAccountName": args.account,
+            "enableServiceLinks": False,
             "securityContext": pods.pod_security(),
             "containers": [_container(args)],
             "volumes": [pods.writable_volume()],
         }
         deployment = k8s.apps.v1.Deployment(
             f"{name}-deployment",
-            metadata=naming.metadata(naming.WORKER, args.namespace),
-            spec=pods.deployment(naming.WORKER, pod, replicas=args.settings.replicas),
+            metadata=metadata,
+            spec=pods.deployment(
+                naming.WORKER, pod, settings=settings.pod, instance=args.pool, replicas=settings.replicas
+            ),
             opts=child,
         )
+        pods.disruption_budget(name, metadata, naming.selector(naming.WORKER, args.pool), settings.replicas, child)
         self.name = deployment.metadata.name.apply(str)
         self.register_outputs({"name": self.name})
 
@@ -86,7 +96,7 @@ def _container(args: PrefectWorkerArgs) -> dict[str, Any]:
         "startupProbe": {"httpGet": health, "periodSeconds": 1, "failureThreshold": 120},
         "readinessProbe": {"httpGet": health, "periodSeconds": 10},
         "livenessProbe": {"httpGet": health, "periodSeconds": 20, "failureThreshold": 6},
-        "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "768Mi"}},
+        "resources": pods.resources("worker", args.settings.pod),
         "securityContext": pods.container_security(),
         "volumeMounts": [pods.writable_mount()],
     }
@@ -110,4 +120,4 @@ def _environment(args: PrefectWorkerArgs) -> dict[str, Any]:
         values[variable] = (secret, key)
         values[f"{setting}_NAME"] = secret
         values[f"{setting}_KEY"] = key
-    return values
+    return values | dict(args.settings.pod.env)

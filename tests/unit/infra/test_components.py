@@ -10,18 +10,25 @@ from infra import naming
 from infra.components.dask_operator import DaskOperator, DaskOperatorArgs, custom_resource_definitions
 from infra.components.dask_reaper import DaskReaper, DaskReaperArgs
 from infra.components.flow_image import FlowImage, FlowImageArgs
+from infra.components.identity import Identity, IdentityArgs
 from infra.components.namespace import FlowNamespace, FlowNamespaceArgs
-from infra.components.prefect_credential import PrefectCredential, PrefectCredentialArgs
 from infra.components.prefect_server import PrefectServer, PrefectServerArgs
+from infra.components.prefect_worker import RULES as WORKER_RULES
 from infra.components.prefect_worker import PrefectWorker, PrefectWorkerArgs
+from infra.components.stack_secret import StackSecret, StackSecretArgs
 from infra.settings import (
-    CloudPrefect,
     Docker,
     DockerBuild,
     EmbeddedPrefect,
+    FlowBuild,
+    Ingress,
+    Pod,
+    Postgresql,
     Prebuilt,
+    Quota,
+    Redis,
     SecretKey,
-    ServerPrefect,
+    Toleration,
     Worker,
 )
 
@@ -31,11 +38,18 @@ PLATFORM = "registry.example.com/platform@sha256:" + "a" * 64
 
 
 def namespace() -> None:
-    FlowNamespace("flows", FlowNamespaceArgs(name="flows"))
+    FlowNamespace("flows", FlowNamespaceArgs(name="flows", stack="org/ephemeral-dask/dev"))
 
 
-def server() -> None:
-    PrefectServer("server", PrefectServerArgs(namespace="flows", image=PLATFORM, settings=EmbeddedPrefect()))
+def server(**settings: Any) -> None:
+    args = PrefectServerArgs(
+        namespace="flows",
+        image=PLATFORM,
+        settings=EmbeddedPrefect(**settings),
+        auth=("prefect-api", "value"),
+        database=("prefect-database", "value"),
+    )
+    PrefectServer("server", args)
 
 
 def worker(credential: Mapping[str, tuple[str, str]] | None = None, **settings: Any) -> None:
@@ -43,8 +57,10 @@ def worker(credential: Mapping[str, tuple[str, str]] | None = None, **settings: 
         "worker",
         PrefectWorkerArgs(
             namespace="flows",
+            account="prefect-worker",
             image=PLATFORM,
             api_url="http://prefect-server.flows.svc:4200/api",
+            pool="dask",
             work_pool="dask",
             settings=Worker(**settings),
             credential=credential or {},
@@ -91,7 +107,11 @@ def test_every_platform_pod_is_probed_and_bounded(render: Render, build: Any) ->
     assert found["resources"]["requests"]["cpu"]
 
 
-@pytest.mark.parametrize("build", [namespace, worker, operator, reaper])
+def identities() -> None:
+    Identity("identity", IdentityArgs(account=naming.WORKER, namespace="flows", rules=WORKER_RULES))
+
+
+@pytest.mark.parametrize("build", [namespace, identities, operator, reaper])
 def test_no_role_reaches_beyond_the_namespace_or_uses_a_wildcard(render: Render, build: Any) -> None:
     recorder = render(build)
     assert not recorder.of(":ClusterRole")
@@ -142,6 +162,102 @@ def test_two_servers_never_share_the_sqlite_file_during_an_update(render: Render
 
 def test_the_page_calls_the_api_at_the_address_that_the_browser_sees(render: Render) -> None:
     assert environment(render(server))["PREFECT_UI_API_URL"] == "http://127.0.0.1:4200/api"
+
+
+POSTGRESQL: Any = {"database": Postgresql(kind="postgresql"), "redis": Redis(url_secret=SecretKey(name="r", key="u"))}
+
+
+def test_the_servers_address_of_postgresql_is_a_reference_and_its_schema_is_mended_before_it_starts(
+    render: Render,
+) -> None:
+    recorder = render(lambda: server(**POSTGRESQL))
+    values = environment(recorder)
+    assert values["PREFECT_SERVER_DATABASE_CONNECTION_URL"] == {
+        "secretKeyRef": {"name": "prefect-database", "key": "value"}
+    }
+    assert values["PREFECT_SERVER_DATABASE_MIGRATE_ON_START"] == "false"
+    [deployment] = recorder.of("apps/v1:Deployment")
+    [migration] = deployment["spec"]["template"]["spec"]["initContainers"]
+    assert migration["command"] == ["prefect", "server", "database", "upgrade", "--yes"]
+    assert deployment["spec"]["strategy"] == {"type": "RollingUpdate"}
+    assert not recorder.of("v1:PersistentVolumeClaim")
+
+
+def test_the_server_asks_for_the_auth_string_and_refuses_forged_requests(render: Render) -> None:
+    values = environment(render(server))
+    assert values["PREFECT_SERVER_API_AUTH_STRING"] == {"secretKeyRef": {"name": "prefect-api", "key": "value"}}
+    assert values["PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED"] == "true"
+
+
+def test_several_servers_share_their_events_through_redis_and_leave_one_at_a_time(render: Render) -> None:
+    recorder = render(lambda: server(**POSTGRESQL, replicas=2, background_services="apart"))
+    made = {each["metadata"]["name"]: each["spec"] for each in recorder.of("apps/v1:Deployment")}
+    assert made["prefect-server"]["replicas"] == 2
+    assert made["prefect-services"]["replicas"] == 1
+    server_container = made["prefect-server"]["template"]["spec"]["containers"][0]
+    assert "--no-services" in server_container["command"]
+    names = {each["name"] for each in server_container["env"]}
+    assert {"PREFECT_REDIS_MESSAGING_URL", "PREFECT_SERVER_DOCKET_URL"} <= names
+    [budget] = recorder.of("v1:PodDisruptionBudget")
+    assert budget["spec"]["maxUnavailable"] == 1
+
+
+def test_one_pod_has_no_disruption_budget_because_it_would_block_every_drain(render: Render) -> None:
+    assert not render(server).of("v1:PodDisruptionBudget")
+    assert not render(worker).of("v1:PodDisruptionBudget")
+    assert len(render(lambda: worker(replicas=2)).of("v1:PodDisruptionBudget")) == 1
+
+
+def test_an_ingress_is_made_only_when_one_is_wanted_and_the_page_calls_it(render: Render) -> None:
+    assert not render(server).of("v1:Ingress")
+    recorder = render(lambda: server(ingress=Ingress(host="prefect.example.com", class_name="nginx")))
+    [ingress] = recorder.of("v1:Ingress")
+    assert ingress["spec"]["rules"][0]["host"] == "prefect.example.com"
+    assert environment(recorder)["PREFECT_UI_API_URL"] == "https://prefect.example.com/api"
+
+
+def test_what_the_stack_says_about_pods_reaches_them(render: Render) -> None:
+    pod = Pod(
+        node_selector={"pool": "platform"},
+        tolerations=(Toleration(key="dedicated", operator="Exists"),),
+        priority_class="high",
+        labels={"team": "data"},
+        annotations={"a": "b"},
+        env={"EXTRA": "1"},
+        memory_limit="2Gi",
+    )
+    recorder = render(lambda: worker(pod=pod))
+    [deployment] = recorder.of("apps/v1:Deployment")
+    template = deployment["spec"]["template"]
+    assert template["spec"]["nodeSelector"] == {"pool": "platform"}
+    assert template["spec"]["tolerations"] == [{"key": "dedicated", "operator": "Exists"}]
+    assert template["spec"]["priorityClassName"] == "high"
+    assert template["metadata"]["labels"]["team"] == "data"
+    assert template["metadata"]["annotations"] == {"a": "b"}
+    assert environment(recorder)["EXTRA"] == "1"
+    assert container(recorder)["resources"]["limits"]["memory"] == "2Gi"
+
+
+def test_a_label_of_the_stack_never_displaces_one_that_selectors_need(render: Render) -> None:
+    recorder = render(lambda: worker(pod=Pod(labels={"app.kubernetes.io/name": "mine"})))
+    [deployment] = recorder.of("apps/v1:Deployment")
+    selector = deployment["spec"]["selector"]["matchLabels"]
+    assert selector.items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
+
+
+def test_the_namespace_says_whose_it_is_and_a_quota_only_where_one_is_set(render: Render) -> None:
+    recorder = render(namespace)
+    [made] = recorder.of("v1:Namespace")
+    assert made["metadata"]["annotations"] == {naming.STACK: "org/ephemeral-dask/dev"}
+    assert len(recorder.of("v1:LimitRange")) == 1
+    assert not recorder.of("v1:ResourceQuota")
+
+    def with_quota() -> None:
+        quota = Quota(cpu="10", memory="20Gi")
+        FlowNamespace("flows", FlowNamespaceArgs(name="flows", stack="s", quota=quota))
+
+    [quota] = render(with_quota).of("v1:ResourceQuota")
+    assert quota["spec"]["hard"] == {"requests.cpu": "10", "requests.memory": "20Gi", "pods": "200"}
 
 
 def test_the_worker_never_makes_the_pool_that_is_a_resource_of_the_stack(render: Render) -> None:
@@ -208,6 +324,17 @@ def test_a_built_image_is_used_by_digest_and_built_only_in_an_update(render: Ren
     assert [each["push"] for each in recorder.of("index:Image")] == [True, True]
 
 
+def test_a_named_flow_image_is_built_from_its_own_packages(render: Render) -> None:
+    gpu = FlowBuild(requirements="requirements/gpu.txt", base="cuda:12", apt_packages=("libgomp1", "git"))
+    recorder, _ = image(DockerBuild(registry="localhost:5001", flows={"gpu": gpu}), render)
+    [made] = [each for each in recorder.of("index:Image") if "flow-gpu" in each["tags"][0]]
+    assert made["buildArgs"] == {
+        "BASE": "cuda:12",
+        "REQUIREMENTS": "requirements/gpu.txt",
+        "APT_PACKAGES": "libgomp1 git",
+    }
+
+
 def test_the_docker_builder_is_used_by_digest_too(render: Render) -> None:
     recorder, found = image(Docker(builder="docker", registry="localhost:5001"), render)
     assert found["flow"] == "localhost:5001/ephemeral-dask-flow@sha256:" + "d" * 64
@@ -221,34 +348,30 @@ def test_a_prebuilt_image_is_taken_as_it_is(render: Render) -> None:
     assert not recorder.of("Image")[1:]
 
 
-def credential(prefect: Any, value: str | None, render: Render) -> tuple[Recorder, Mapping[str, tuple[str, str]]]:
-    found: dict[str, tuple[str, str]] = {}
+def secret(existing: SecretKey | None, value: str | None, render: Render) -> tuple[Recorder, tuple[str, str] | None]:
+    found: list[tuple[str, str] | None] = []
 
     def build() -> None:
-        secret = pulumi.Output.secret(value) if value else None
-        made = PrefectCredential("credential", PrefectCredentialArgs(namespace="flows", prefect=prefect, value=secret))
-        found.update(made.references)
+        given = pulumi.Output.secret(value) if value else None
+        args = StackSecretArgs(namespace="flows", secret="prefect-api", existing=existing, value=given)
+        found.append(StackSecret("credential", args).plain)
 
-    return render(build), found
+    return render(build), found[0]
 
 
-def test_an_embedded_server_asks_for_no_credential(render: Render) -> None:
-    recorder, found = credential(EmbeddedPrefect(), None, render)
-    assert found == {}
+def test_where_no_secret_is_given_none_is_made(render: Render) -> None:
+    recorder, found = secret(None, None, render)
+    assert found is None
     assert not recorder.of(":Secret")
 
 
-def test_a_cloud_key_of_the_stack_becomes_a_secret_that_pods_refer_to(render: Render) -> None:
-    cloud = CloudPrefect(mode="cloud", api_url="https://api.example.com/api/accounts/a/workspaces/b")
-    recorder, found = credential(cloud, "pnu_key", render)
-    assert found == {"PREFECT_API_KEY": ("prefect-api", "credential")}
+def test_a_secret_of_the_stack_becomes_one_that_pods_refer_to(render: Render) -> None:
+    recorder, found = secret(None, "pnu_key", render)
+    assert found == ("prefect-api", "value")
     assert len(recorder.of(":Secret")) == 1
 
 
 def test_an_existing_secret_is_referred_to_and_no_other_is_made(render: Render) -> None:
-    mode = ServerPrefect(
-        mode="server", api_url="https://prefect.example.com/api", auth_secret=SecretKey(name="mine", key="auth")
-    )
-    recorder, found = credential(mode, None, render)
-    assert found == {"PREFECT_API_AUTH_STRING": ("mine", "auth")}
+    recorder, found = secret(SecretKey(name="mine", key="auth"), "unused", render)
+    assert found == ("mine", "auth")
     assert not recorder.of(":Secret")

@@ -30,7 +30,7 @@ def test_the_dev_stack_is_a_server_a_worker_an_operator_and_its_registrations(
 ) -> None:
     recorder = render(program.deploy, CONFIG)
     deployed = {each["metadata"]["name"] for each in recorder.of("apps/v1:Deployment")}
-    assert deployed == {"prefect-server", "prefect-worker", "dask-operator", "dask-reaper"}
+    assert deployed == {"prefect-server", "prefect-worker-dask", "dask-operator", "dask-reaper"}
     assert len(recorder.of("prefect:WorkPool")) == 1
     assert recorder.of("prefect:Deployment")
     assert set(exported) == {
@@ -39,6 +39,7 @@ def test_the_dev_stack_is_a_server_a_worker_an_operator_and_its_registrations(
         "prefectApiUrl",
         "prefectUiUrl",
         "workPool",
+        "workPools",
         "flowImage",
         "platformImage",
         "deployments",
@@ -66,7 +67,7 @@ def test_a_new_image_touches_the_pools_template_and_no_deployment(render: Render
     ("config", "sentence"),
     [
         ({**CONFIG, "namspace": "x"}, "did you mean 'namespace'?"),
-        ({**CONFIG, "workPool": {"name": "other"}}, "names work pool 'dask'"),
+        ({**CONFIG, "workPools": {"other": {}}}, "names work pool 'dask'"),
         ({**CONFIG, "deployments": {"digits/search": {"jobVariables": {"dask_maximun": 3}}}}, "dask_maximum"),
         ({**CONFIG, "deployments": {"digits/search": {"jobVariables": {"dask_maximum": 99}}}}, "dask_maximum"),
         ({**CONFIG, "deployments": {"digits/search": {"jobVariables": {"dask_profile": "hughe"}}}}, "'hughe'"),
@@ -78,3 +79,50 @@ def test_what_is_wrong_is_refused_before_the_first_resource(
     with pytest.raises(pulumi.RunError) as caught:
         render(program.deploy, config)
     assert sentence in str(caught.value)
+
+
+@pytest.mark.usefixtures("exported")
+def test_a_work_pool_with_an_image_of_its_own_has_a_worker_and_a_template_of_its_own(render: Render) -> None:
+    image = {**CONFIG["image"], "flows": {"gpu": {"requirements": "requirements/flows.txt"}}}
+    pools = {"dask": {}, "gpu": {"image": "gpu", "flowRun": {"cpuRequest": "1"}}}
+    recorder = render(program.deploy, {**CONFIG, "image": image, "workPools": pools})
+    workers = {each["metadata"]["name"] for each in recorder.of("apps/v1:Deployment")}
+    assert {"prefect-worker-dask", "prefect-worker-gpu"} <= workers
+    templates = {each["name"]: str(each["base_job_template"]) for each in recorder.of("prefect:WorkPool")}
+    assert "ephemeral-dask-flow-gpu@" in templates["gpu"]
+    assert "ephemeral-dask-flow@" in templates["dask"]
+
+
+@pytest.mark.usefixtures("exported")
+def test_an_embedded_server_with_an_auth_string_gives_it_to_everyone_by_reference(render: Render) -> None:
+    recorder = render(program.deploy, {**CONFIG, "prefectAuthString": "admin:marked"})
+    [secret] = recorder.of(":Secret")
+    # The mapping is how Pulumi marks a value as secret.
+    assert secret["stringData"]["value"]["value"] == "admin:marked"
+    for each in recorder.resources:
+        if not each.typ.endswith(":Secret"):
+            assert "admin:marked" not in str(each.inputs)
+    [pool] = recorder.of("prefect:WorkPool")
+    assert "prefect-api" in str(pool["base_job_template"])
+
+
+@pytest.mark.usefixtures("exported")
+def test_a_stack_on_an_existing_operator_installs_none(render: Render) -> None:
+    dask = {**CONFIG["dask"], "operator": {"mode": "existing", "namespace": "dask-operator"}}
+    recorder = render(program.deploy, {**CONFIG, "dask": dask})
+    assert not recorder.of("v1:CustomResourceDefinition")
+    assert "dask-operator" not in {each["metadata"]["name"] for each in recorder.of("apps/v1:Deployment")}
+
+
+@pytest.mark.parametrize(
+    ("config", "key"),
+    [
+        ({"prefect": CLOUD}, "prefectApiKey"),
+        ({"prefect": {"mode": "embedded", "database": {"kind": "postgresql"}}}, "prefectDatabaseUrl"),
+    ],
+)
+def test_a_secret_that_is_nowhere_is_asked_for_before_the_first_resource(
+    render: Render, config: dict[str, Any], key: str
+) -> None:
+    with pytest.raises(pulumi.RunError, match=f"pulumi config set --secret {key}"):
+        render(program.deploy, {**CONFIG, **config})

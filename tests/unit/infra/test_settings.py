@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic.alias_generators import to_camel
 
 from infra import settings
 from tools import stackfile
@@ -25,7 +26,7 @@ def test_every_stack_file_in_the_repository_is_valid(stack: str) -> None:
 
 def test_every_setting_is_a_typed_key_of_the_project_file() -> None:
     typed = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
-    fields = {settings.to_camel(name) for name in settings.Settings.model_fields}
+    fields = {to_camel(name) for name in settings.Settings.model_fields}
     assert set(typed) == fields
 
 
@@ -43,12 +44,12 @@ def test_a_misspelt_key_is_refused_with_the_one_that_was_meant() -> None:
 
 
 def test_a_misspelt_section_is_refused_with_the_one_that_was_meant() -> None:
-    assert "did you mean 'workPool'?" in refusal(workpool={})
+    assert "did you mean 'workPools'?" in refusal(workpools={})
 
 
 def test_a_misspelt_key_inside_a_variant_names_the_path_that_the_person_wrote() -> None:
-    text = refusal(prefect={"mode": "embedded", "storge": "2Gi"})
-    assert "ephemeral-dask:prefect.storge: there is no such key; did you mean 'storage'?" in text
+    text = refusal(prefect={"mode": "embedded", "database": {"kind": "sqlite", "storge": "2Gi"}})
+    assert "ephemeral-dask:prefect.database.storge: there is no such key; did you mean 'storage'?" in text
 
 
 def test_every_wrong_key_is_named_at_once() -> None:
@@ -101,7 +102,7 @@ def test_an_api_address_with_credentials_in_it_is_refused() -> None:
 
 
 def test_a_work_pool_name_that_prefect_reserves_is_refused() -> None:
-    assert "reserved by Prefect" in refusal(workPool={"name": "prefect-pool"})
+    assert "reserved by Prefect" in refusal(workPools={"prefect-pool": {}})
 
 
 def test_settings_cannot_be_changed_after_they_were_checked() -> None:
@@ -133,3 +134,29 @@ def test_a_credential_in_the_clear_is_refused_in_a_profiles_environment() -> Non
     text = refusal(dask={"profiles": {"large": {"env": {"PREFECT_API_KEY": "pnu_marked"}}}})
     assert "PREFECT_API_KEY, a credential" in text
     assert "pnu_marked" not in text
+
+
+def test_two_servers_on_sqlite_are_refused() -> None:
+    text = refusal(prefect={"mode": "embedded", "replicas": 2})
+    assert "ephemeral-dask:prefect: replicas above 1" in text
+    assert "database.kind postgresql and redis" in text
+
+
+def test_a_work_pool_that_names_an_image_nobody_builds_is_refused() -> None:
+    text = refusal(workPools={"gpu": {"image": "gpu"}})
+    assert "workPools.gpu.image is 'gpu', and image.flows has none" in text
+
+
+def test_a_range_of_addresses_that_is_none_is_refused_with_an_example() -> None:
+    text = refusal(network={"data": [{"cidr": "10.0.0.300/8", "ports": [443]}]})
+    assert "ephemeral-dask:network.data.0.cidr" in text
+    assert "10.0.0.0/8" in text
+
+
+def test_an_operator_that_exists_must_say_where_it_is() -> None:
+    assert "ephemeral-dask:dask.operator.namespace: is missing" in refusal(dask={"operator": {"mode": "existing"}})
+
+
+def test_a_misspelt_key_deep_inside_a_list_is_refused_with_the_one_that_was_meant() -> None:
+    text = refusal(worker={"pod": {"tolerations": [{"kee": "x"}]}})
+    assert "ephemeral-dask:worker.pod.tolerations.0.kee: there is no such key; did you mean 'key'?" in text

@@ -78,3 +78,17 @@ def test_a_setting_that_left_the_tracked_file_leaves_the_copy() -> None:
     smaller = {"config": {"ephemeral-dask:image": {"registry": "r"}}}
     copy = yaml.safe_load(stackfile.write_copy("dev", smaller, LOCAL, None).read_text())
     assert "ephemeral-dask:namespace" not in copy["config"]
+
+
+@pytest.mark.usefixtures("clone")
+def test_an_override_leaves_what_the_file_says_beside_it() -> None:
+    content = {"config": {"ephemeral-dask:image": {"builder": "docker-build", "registry": "r", "flows": {"gpu": {}}}}}
+    copy = yaml.safe_load(stackfile.write_copy("dev", content, LOCAL, None).read_text())
+    assert copy["config"]["ephemeral-dask:image"] == {**LOCAL["image"], "flows": {"gpu": {}}}
+
+
+@pytest.mark.usefixtures("clone")
+def test_images_that_another_pipeline_pushed_give_way_to_those_built_here() -> None:
+    content = {"config": {"ephemeral-dask:image": {"builder": "prebuilt", "flow": "r/f:1", "platform": "r/p:1"}}}
+    copy = yaml.safe_load(stackfile.write_copy("dev", content, LOCAL, None).read_text())
+    assert copy["config"]["ephemeral-dask:image"] == LOCAL["image"]

@@ -1,0 +1,75 @@
+"""How the images come to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from infra.model import DnsLabel, Model
+from infra.settings.base import ImageReference
+
+BASE = "python:3.11-slim-bookworm"
+
+
+class FlowBuild(Model):
+    """What goes into one flow image beside the project's own code."""
+
+    requirements: str = "requirements/flows.txt"
+    """File with the locked packages, hashes and all, relative to the project."""
+    base: ImageReference | None = None
+    """Image to build on, where it differs from the stack's: one with CUDA, say."""
+    apt_packages: tuple[str, ...] = Field(default=(), strict=False)
+    """Debian packages to install."""
+
+
+class _Build(Model):
+    registry: str
+    """Where images are pushed: host and, if wanted, path, such as `registry.example.com/data/workflows`."""
+    base: ImageReference = BASE
+    """Image with Python 3.11 on which all targets are built."""
+    pull_secrets: tuple[DnsLabel, ...] = Field(default=(), strict=False)
+    """Secrets of type dockerconfigjson in the stack's namespace, for nodes that must log in to pull."""
+    flow: FlowBuild = FlowBuild()
+    """The flow image of every work pool that names no other."""
+    flows: Mapping[DnsLabel, FlowBuild] = Field(default_factory=dict)
+    """Further flow images by name, for work pools to name as their `image`."""
+
+
+class DockerBuild(_Build):
+    """Build and push with BuildKit, through the docker-build provider."""
+
+    builder: Literal["docker-build"] = "docker-build"
+    buildx: str | None = None
+    """Name of the buildx builder; the current one when unset."""
+    ca_bundle: str | None = None
+    """File with the CA certificates that the build must trust; none on an ordinary network."""
+    package_index: str | None = None
+    """Address of a Python package index to ask beside the usual one, without credentials."""
+    cache: str | None = None
+    """Repository for BuildKit's cache, shared by machines: `registry.example.com/data/cache`."""
+    platforms: tuple[str, ...] = Field(default=(), strict=False)
+    """Platforms to build for, such as `linux/amd64`; the builder's own when unset."""
+    build_on_preview: bool = False
+    """Whether a preview builds too. It costs minutes, and proves nothing about the cluster."""
+
+
+class Docker(_Build):
+    """Build and push with pulumi-docker's `docker.Image`, for teams that stay on it."""
+
+    builder: Literal["docker"]
+
+
+class Prebuilt(Model):
+    """Images that another pipeline has pushed."""
+
+    builder: Literal["prebuilt"]
+    flow: ImageReference
+    platform: ImageReference
+    flows: Mapping[DnsLabel, ImageReference] = Field(default_factory=dict)
+    """Further flow images by name."""
+    pull_secrets: tuple[DnsLabel, ...] = Field(default=(), strict=False)
+
+
+Image = Annotated[DockerBuild | Docker | Prebuilt, Field(discriminator="builder")]

@@ -1,0 +1,128 @@
+"""Which Prefect API the stack uses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from infra.model import Bytes, DnsLabel, Model, Url
+from infra.settings.base import SecretKey
+from infra.settings.pod import Pod
+
+_THROUGH_PORT_FORWARD = "http://127.0.0.1:4200"
+"""Where `make ui` puts an embedded server that has no ingress."""
+
+
+class Sqlite(Model):
+    """SQLite on a persistent volume: one server, and data as safe as that volume."""
+
+    kind: Literal["sqlite"] = "sqlite"
+    storage: Bytes = "1Gi"
+    """Size of the volume."""
+    storage_class: str | None = None
+    """StorageClass of the volume; the cluster's default when unset."""
+
+
+class Postgresql(Model):
+    """A PostgreSQL that someone runs."""
+
+    kind: Literal["postgresql"]
+    url_secret: SecretKey | None = None
+    """Existing Secret with the address, `postgresql+asyncpg://user:password@host:port/database`; otherwise the
+    stack's secret `prefectDatabaseUrl` is used, and must be set."""
+
+
+Database = Annotated[Sqlite | Postgresql, Field(discriminator="kind")]
+
+
+class Redis(Model):
+    """A Redis through which several server processes share events, leases and background tasks."""
+
+    url_secret: SecretKey
+    """Existing Secret with the address, `redis://user:password@host:port/0`."""
+
+
+class Ingress(Model):
+    """How browsers and other clusters reach the server."""
+
+    host: str
+    class_name: str | None = None
+    tls_secret: DnsLabel | None = None
+    """Secret with the certificate; without it the ingress controller's own is used."""
+    annotations: Mapping[str, str] = Field(default_factory=dict)
+
+
+class EmbeddedPrefect(Model):
+    """A Prefect server in the stack's namespace."""
+
+    mode: Literal["embedded"] = "embedded"
+    database: Database = Sqlite()
+    ui_url: Url | None = None
+    """Address of the UI as the browser sees it; by default the ingress's, or that of `make ui`."""
+    auth_secret: SecretKey | None = None
+    """Existing Secret with the basic-auth string that the server asks for, `user:password`; otherwise
+    `prefectAuthString` is used when it is set."""
+    ingress: Ingress | None = None
+    replicas: int = Field(default=1, ge=1)
+    background_services: Literal["together", "apart"] = "together"
+    """Whether scheduler, event handling and the like run in the server's process or in a Deployment of their own."""
+    redis: Redis | None = None
+    pod: Pod = Pod()
+
+    @model_validator(mode="after")
+    def _one_process_where_events_stay_in_memory(self) -> EmbeddedPrefect:
+        several = self.replicas > 1 or self.background_services == "apart"
+        if several and (isinstance(self.database, Sqlite) or self.redis is None):
+            message = (
+                "replicas above 1, or backgroundServices apart, need database.kind postgresql and redis: SQLite knows "
+                "one writer, and without Redis events stay in the memory of the process that saw them"
+            )
+            raise ValueError(message)
+        return self
+
+    @property
+    def browser_url(self) -> str:
+        """Address of the UI as the browser sees it."""
+        if self.ui_url is None and self.ingress is not None:
+            return f"https://{self.ingress.host}"
+        return self.ui_url or _THROUGH_PORT_FORWARD
+
+
+class ServerPrefect(Model):
+    """A self-hosted Prefect server that someone else runs."""
+
+    mode: Literal["server"]
+    api_url: Url
+    """The API as the machine running Pulumi sees it."""
+    pod_api_url: Url | None = None
+    """The API as a pod sees it, where that differs."""
+    ui_url: Url | None = None
+    """The UI as a browser sees it; by default the API's address without `/api`."""
+    auth_secret: SecretKey | None = None
+    """Existing Secret with the basic-auth string; otherwise `prefectAuthString` is used when it is set."""
+
+    @property
+    def browser_url(self) -> str:
+        """Address of the UI as the browser sees it."""
+        return self.ui_url or self.api_url.removesuffix("/api")
+
+
+class CloudPrefect(Model):
+    """Prefect Cloud."""
+
+    mode: Literal["cloud"]
+    api_url: Url
+    """The workspace's API address, with account and workspace in it."""
+    ui_url: Url = "https://app.prefect.cloud"
+    key_secret: SecretKey | None = None
+    """Existing Secret with the API key; otherwise `prefectApiKey` is used, and must be set."""
+
+    @property
+    def browser_url(self) -> str:
+        """Address of the UI as the browser sees it."""
+        return self.ui_url
+
+
+Prefect = Annotated[EmbeddedPrefect | ServerPrefect | CloudPrefect, Field(discriminator="mode")]

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from infra import capacity, settings
+
+IMAGE = {"registry": "localhost:5001", "builder": "docker-build"}
+DASK = {"maximum": 4, "ceiling": 4, "workerCpu": "1", "workerMemory": "2Gi"}
+
+
+def parsed(**values: Any) -> settings.Settings:
+    return settings.parse({"image": IMAGE, "dask": DASK, **values}, stack="dev")
+
+
+def quota(cpu: str = "1000", memory: str = "4000Gi", pods: int = 10_000) -> dict[str, Any]:
+    return {"cpu": cpu, "memory": memory, "pods": pods}
+
+
+def test_a_run_takes_its_own_pod_its_scheduler_and_its_workers() -> None:
+    one = capacity.run(parsed(), workers=2)
+    assert one.pods == 4
+    assert one.cpu == pytest.approx(0.25 + 0.1 + 2 * 1)
+    assert one.memory == 512 * 2**20 + 256 * 2**20 + 2 * 2 * 2**30
+
+
+def test_without_a_quota_a_pool_has_the_limit_that_the_stack_gives_it() -> None:
+    assert capacity.concurrency(parsed()) == {"dask": None}
+    assert capacity.concurrency(parsed(workPools={"dask": {"concurrencyLimit": 3}})) == {"dask": 3}
+
+
+@pytest.mark.parametrize(
+    ("given", "runs"),
+    [
+        # The platform takes 0.46 cores, a run at its ceiling 4.35.
+        (quota(cpu="9.16"), 2),
+        (quota(cpu="9.15"), 1),
+        # 1008Mi for the platform, 8.75Gi for a run.
+        (quota(memory="28Gi"), 3),
+        # 9 pods for the platform, spare ones included; 6 for a run.
+        (quota(pods=21), 2),
+    ],
+)
+def test_a_quota_lets_as_many_runs_wait_as_it_could_not_hold(given: dict[str, Any], runs: int) -> None:
+    assert capacity.concurrency(parsed(quota=given)) == {"dask": runs}
+
+
+def test_pools_without_a_limit_share_what_the_others_leave() -> None:
+    pools = {"a": {"concurrencyLimit": 1}, "b": {}, "c": {}}
+    found = capacity.concurrency(parsed(quota=quota(cpu="60"), workPools=pools))
+    assert found["a"] == 1
+    assert found["b"] == found["c"]
+    runs = int((60 - capacity.platform(parsed(workPools=pools)).cpu) / 4.35)
+    assert found == {"a": 1, "b": (runs - 1) // 2, "c": (runs - 1) // 2}
+
+
+def test_a_quota_below_one_run_is_refused_with_what_is_needed() -> None:
+    with pytest.raises(settings.SettingsError) as caught:
+        parsed(quota=quota(cpu="3"))
+    text = str(caught.value)
+    assert "need 4.81 cores" in text
+    assert "raise quota, or lower dask.ceiling" in text
+
+
+def test_a_limit_that_the_quota_cannot_hold_is_refused() -> None:
+    with pytest.raises(settings.SettingsError, match=r"5 run\(s\) at the ceiling"):
+        parsed(quota=quota(cpu="10"), workPools={"dask": {"concurrencyLimit": 5}})
+
+
+def test_an_external_server_and_operator_take_nothing_of_the_namespace() -> None:
+    there = parsed()
+    elsewhere = parsed(
+        prefect={"mode": "server", "apiUrl": "https://prefect.example.com/api"},
+        dask={**DASK, "operator": {"mode": "existing", "namespace": "dask"}},
+    )
+    assert capacity.platform(elsewhere).cpu == pytest.approx(capacity.platform(there).cpu - 0.25 - 0.1)
