@@ -235,13 +235,14 @@ def _worker(name: str, place: Place, settings: DaskSettings) -> dict[str, Any]:
         "--local-directory",
         _SCRATCH,
     ]
+    host = upstream.scheduler_host(name, place.namespace)
     env = {
         # Dask already runs one task per thread: more threads below it fight over the same cores.
         "MKL_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         **settings.profile.env,
-        "DASK_SCHEDULER_ADDRESS": f"tcp://{scheduler}:{ports.SCHEDULER_COMM}",
+        "DASK_SCHEDULER_ADDRESS": f"tcp://{host}:{ports.SCHEDULER_COMM}",
     }
     return _container(place, "worker", args, env) | {
         "ports": [
