@@ -24,6 +24,7 @@ from infra.components.prefect_worker import PrefectWorker, PrefectWorkerArgs
 from infra.components.stack_secret import StackSecret, StackSecretArgs
 from infra.outputs import StackOutputs
 from infra.registration.deployment import Deployment, DeploymentArgs
+from infra.registration.drain import Drain, DrainArgs
 from infra.registration.reach import Auth, PortForward, Reach, Url
 from infra.registration.work_pool import WorkPool, WorkPoolArgs
 
@@ -137,8 +138,9 @@ def _stack(chosen: settings.Settings, placed: Placed) -> StackOutputs:
         ),
     )
     operator = chosen.dask.operator
+    before: list[pulumi.Resource] = [namespace]
     if chosen.network.policies:
-        NetworkPolicies(
+        policies = NetworkPolicies(
             "network",
             NetworkPoliciesArgs(
                 namespace=namespace.name,
@@ -147,9 +149,10 @@ def _stack(chosen: settings.Settings, placed: Placed) -> StackOutputs:
                 operator_namespace=None if isinstance(operator, settings.InstallOperator) else operator.namespace,
             ),
         )
+        before.append(policies)
     image = FlowImage("image", FlowImageArgs(builder=chosen.image, context=str(ROOT), tag=pulumi.get_stack()))
     if isinstance(operator, settings.InstallOperator):
-        DaskOperator(
+        installed = DaskOperator(
             "dask-operator",
             DaskOperatorArgs(
                 namespace=namespace.name,
@@ -159,7 +162,8 @@ def _stack(chosen: settings.Settings, placed: Placed) -> StackOutputs:
                 pull_secrets=pull_secrets,
             ),
         )
-    DaskReaper(
+        before.append(installed)
+    reaper = DaskReaper(
         "dask-reaper",
         DaskReaperArgs(
             namespace=namespace.name,
@@ -189,7 +193,7 @@ def _stack(chosen: settings.Settings, placed: Placed) -> StackOutputs:
             f"work-pool-{name}",
             WorkPoolArgs(reach=prefect.reach, name=name, base_job_template=template, concurrency_limit=limits[name]),
         )
-        PrefectWorker(
+        worker = PrefectWorker(
             f"prefect-worker-{name}",
             PrefectWorkerArgs(
                 namespace=namespace.name,
@@ -202,10 +206,23 @@ def _stack(chosen: settings.Settings, placed: Placed) -> StackOutputs:
                 credential=prefect.reference,
             ),
         )
+        before += [pool, worker]
         for spec in placed[name]:
             registered[spec.key] = Deployment(
                 spec.key.replace("/", "-"), DeploymentArgs(reach=prefect.reach, spec=spec, work_pool_name=pool.name)
             )
+    Drain(
+        "drain",
+        DrainArgs(
+            reach=prefect.reach,
+            namespace=namespace.name,
+            pools=[pool.name for pool in pools.values()],
+            runs=chosen.drain.runs,
+            deadline=chosen.drain.deadline,
+        ),
+        # A destroy goes the other way round: first this, then what live runs need.
+        pulumi.ResourceOptions(depends_on=[*before, reaper, *registered.values()]),
+    )
     return StackOutputs(
         namespace=namespace.name,
         prefect_api_url=prefect.api_url,

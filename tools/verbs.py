@@ -13,7 +13,6 @@ from infra.settings import EmbeddedPrefect, Settings
 from tools import doctor as examination
 from tools import locks, runs, stackfile, target, tiers
 from tools.cluster import LocalCluster
-from tools.drain import drain
 from tools.errors import Problem
 from tools.forward import prefect_api
 from tools.progress import duration, say, step
@@ -57,7 +56,6 @@ def down(chosen: argparse.Namespace) -> int:
         return 0
     stack.prepare()
     stack.unlock()
-    drain(_settings(stack, place).namespace, place.run_environment())
     with step(f"pulumi destroy of stack {stack.name}"):
         stack.destroy()
     return 0

@@ -1,0 +1,139 @@
+"""The few things that a drain does in Kubernetes: see what lives in the stack's namespace, delete it, let it go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+import kr8s
+import kr8s.asyncio
+
+from infra.registration.errors import RegistrationError, UnreachableError
+
+_DASK: Final = "kubernetes.dask.org/v1"
+_KINDS: Final = ("daskclusters", "daskautoscalers", "daskworkergroups")
+
+FLOW_RUN: Final = "prefect.io/flow-run-id"
+"""Label of the Jobs that Prefect's worker makes."""
+
+_FOREGROUND: Final = {"propagationPolicy": "Foreground"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What lives in the namespace.
+
+    Attributes:
+        jobs: flow runs' Jobs that have not ended.
+        dask: `<kind>/<name>` of Dask's own objects.
+
+    """
+
+    jobs: tuple[str, ...]
+    dask: tuple[str, ...]
+
+
+class Cluster:
+    """One namespace, by the kubeconfig of whoever runs Pulumi.
+
+    Args:
+        namespace: whose objects are meant.
+        context: of the kubeconfig; the current one when unset.
+
+    Every method raises `UnreachableError` when Kubernetes does not answer, and `RegistrationError` when it refuses.
+
+    """
+
+    def __init__(self, namespace: str, context: str | None) -> None:
+        self._namespace = namespace
+        self._context = context
+
+    def look(self) -> Found:
+        """Return what lives now; a kind that is not served has no objects."""
+
+        async def work(api: Any) -> Found:
+            jobs = await self._list(api, "batch/v1", "jobs", labelSelector=FLOW_RUN)
+            dask = [
+                f"{kind}/{each['metadata']['name']}" for kind in _KINDS for each in await self._list(api, _DASK, kind)
+            ]
+            live = [job["metadata"]["name"] for job in jobs if not _ended(job)]
+            return Found(jobs=tuple(live), dask=tuple(dask))
+
+        found: Found = self._do("look for live runs", work)
+        return found
+
+    def delete_runs(self) -> None:
+        """Ask for the end of every flow run's Job and every Dask cluster."""
+
+        async def work(api: Any) -> None:
+            for job in await self._list(api, "batch/v1", "jobs", labelSelector=FLOW_RUN):
+                await self._delete(api, "batch/v1", f"jobs/{job['metadata']['name']}")
+            for kind in ("daskclusters", "daskautoscalers"):
+                for each in await self._list(api, _DASK, kind):
+                    await self._delete(api, _DASK, f"{kind}/{each['metadata']['name']}")
+
+        self._do("end live runs", work)
+
+    def let_go(self, dask: tuple[str, ...]) -> None:
+        """Take the finalizers away that nobody else does, and delete.
+
+        Args:
+            dask: as `Found` names them.
+
+        """
+
+        async def work(api: Any) -> None:
+            for name in dask:
+                await self._call(
+                    api,
+                    "PATCH",
+                    _DASK,
+                    name,
+                    content='{"metadata":{"finalizers":null}}',
+                    headers={"Content-Type": "application/merge-patch+json"},
+                )
+                await self._delete(api, _DASK, name)
+
+        self._do("let Dask objects go", work)
+
+    def _do(self, doing: str, work: Any) -> Any:
+        async def run() -> Any:
+            return await work(await kr8s.asyncio.api(context=self._context))
+
+        what = f"Could not {doing} in namespace '{self._namespace}'"
+        try:
+            return asyncio.run(run())
+        except kr8s.ServerError as error:
+            cure = "use a kubeconfig that may list and delete Jobs and Dask objects there"
+            raise RegistrationError(what, why=str(error), cure=cure) from None
+        except (kr8s.APITimeoutError, kr8s.ConnectionClosedError, httpx.HTTPError, OSError, ValueError) as error:
+            raise UnreachableError(
+                what,
+                why=f"the Kubernetes API did not answer ({error or type(error).__name__})",
+                cure="see that the cluster runs and that KUBECONFIG names it",
+            ) from None
+
+    async def _list(self, api: Any, version: str, kind: str, **params: str) -> list[Mapping[str, Any]]:
+        answer = await self._call(api, "GET", version, kind, params=params)
+        return [] if answer is None else list(answer["items"])
+
+    async def _delete(self, api: Any, version: str, name: str) -> None:
+        await self._call(api, "DELETE", version, name, params=_FOREGROUND)
+
+    async def _call(self, api: Any, method: str, version: str, url: str, **more: Any) -> Any:
+        """Return the answer, or None when there is no such object or kind."""
+        try:
+            async with api.call_api(method, version=version, namespace=self._namespace, url=url, **more) as answer:
+                return answer.json()
+        except kr8s.ServerError as error:
+            if error.response is not None and error.response.status_code == httpx.codes.NOT_FOUND:
+                return None
+            raise
+
+
+def _ended(job: Mapping[str, Any]) -> bool:
+    conditions = job.get("status", {}).get("conditions", [])
+    return any(each["type"] in ("Complete", "Failed") and each["status"] == "True" for each in conditions)

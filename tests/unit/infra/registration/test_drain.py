@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.registration.api import PrefectApi
+from infra.registration.cluster import Found
+from infra.registration.drain import DrainProvider, drain
+from infra.registration.errors import RegistrationError
+
+FIELDS = {"namespace": "flows", "pools": ["dask"], "runs": "cancel", "deadline": 300}
+
+
+@dataclass
+class Time:
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@dataclass
+class Prefect:
+    """Work pools and live runs; a cancelled run ends some seconds later, another one when it is due."""
+
+    time: Time
+    paused: dict[str, bool] = field(default_factory=lambda: {"dask": False})
+    ends: dict[str, float] = field(default_factory=dict)
+    cancelled: list[str] = field(default_factory=list)
+    silent: bool = False
+
+    def api(self) -> PrefectApi:
+        transport = httpx.MockTransport(self._answer)
+        client = httpx.Client(base_url="http://prefect/api", transport=transport)
+        return PrefectApi(lambda: client, "http://prefect/api", clock=self.time, pause=self.time.wait)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        if self.silent:
+            raise httpx.ConnectError("refused")
+        body = json.loads(request.content) if request.content else None
+        match (request.method, request.url.path.removeprefix("/api").strip("/").split("/")):
+            case ("GET", ["health"]):
+                return httpx.Response(200, json=True)
+            case ("GET", ["admin", "version"]):
+                return httpx.Response(200, json="3.8.8")
+            case ("GET", ["work_pools", name]) if name in self.paused:
+                return httpx.Response(200, json={"name": name, "is_paused": self.paused[name]})
+            case ("GET", ["work_pools", _]):
+                return httpx.Response(404, json={"detail": "Work pool not found"})
+            case ("PATCH", ["work_pools", name]):
+                self.paused[name] = body["is_paused"]
+                return httpx.Response(204)
+            case ("POST", ["flow_runs", "filter"]):
+                live = [name for name, end in self.ends.items() if end > self.time.now]
+                return httpx.Response(200, json=[{"id": n, "name": n, "state_type": "RUNNING"} for n in live])
+            case ("POST", ["flow_runs", name, "set_state"]):
+                self.cancelled.append(name)
+                self.ends[name] = min(self.ends[name], self.time.now + 5)
+                return httpx.Response(201, json={})
+        raise AssertionError(request.url.path)
+
+
+@dataclass
+class Namespace:
+    """Dask objects that the operator takes down some seconds after they are deleted, or never."""
+
+    time: Time
+    dask: tuple[str, ...] = ()
+    jobs: tuple[str, ...] = ()
+    operator: float | None = 3.0
+    told: list[str] = field(default_factory=list)
+    deleted_at: float | None = None
+
+    def look(self) -> Found:
+        gone = (
+            self.deleted_at is not None
+            and self.operator is not None
+            and self.time.now >= self.deleted_at + self.operator
+        )
+        if gone:
+            self.dask = ()
+        return Found(jobs=self.jobs, dask=self.dask)
+
+    def delete_runs(self) -> None:
+        self.told.append("delete")
+        self.deleted_at, self.jobs = self.time.now, ()
+
+    def let_go(self, dask: tuple[str, ...]) -> None:
+        self.told.append("let go")
+        self.dask = tuple(each for each in self.dask if each not in dask)
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def prefect(time: Time) -> Prefect:
+    return Prefect(time)
+
+
+@pytest.fixture
+def namespace(time: Time) -> Namespace:
+    return Namespace(time)
+
+
+def run(prefect: Prefect, namespace: Namespace, **fields: Any) -> None:
+    time = prefect.time
+    drain(prefect.api(), namespace, {**FIELDS, **fields}, clock=time, pause=time.wait)
+
+
+def test_an_idle_stack_is_drained_at_once_and_its_pool_takes_no_further_run(
+    prefect: Prefect, namespace: Namespace
+) -> None:
+    run(prefect, namespace)
+    assert prefect.paused == {"dask": True}
+    assert prefect.time.now == 0
+    assert prefect.cancelled == []
+
+
+def test_live_runs_are_cancelled_before_anything_of_theirs_is_deleted(prefect: Prefect, namespace: Namespace) -> None:
+    prefect.ends = {"red-fox": 1000.0}
+    namespace.dask = ("daskclusters/a",)
+    run(prefect, namespace)
+    assert prefect.cancelled == ["red-fox"]
+    assert namespace.deleted_at is not None
+    assert namespace.deleted_at >= 5
+    assert namespace.told == ["delete"]
+    assert namespace.dask == ()
+
+
+def test_a_stack_that_refuses_names_its_live_runs_and_goes_on_working(prefect: Prefect, namespace: Namespace) -> None:
+    prefect.ends = {"red-fox": 1000.0}
+    with pytest.raises(RegistrationError) as caught:
+        run(prefect, namespace, runs="refuse")
+    assert "red-fox" in str(caught.value)
+    assert "drain.runs" in str(caught.value)
+    assert prefect.paused == {"dask": False}
+    assert namespace.told == []
+
+
+def test_a_pool_that_was_paused_by_hand_stays_paused_when_the_destroy_is_refused(
+    prefect: Prefect, namespace: Namespace
+) -> None:
+    prefect.paused, prefect.ends = {"dask": True}, {"red-fox": 1000.0}
+    with pytest.raises(RegistrationError):
+        run(prefect, namespace, runs="refuse")
+    assert prefect.paused == {"dask": True}
+
+
+def test_waiting_lets_runs_end_by_themselves(prefect: Prefect, namespace: Namespace) -> None:
+    prefect.ends = {"red-fox": 100.0}
+    run(prefect, namespace, runs="wait")
+    assert prefect.cancelled == []
+    assert prefect.time.now >= 100
+
+
+def test_waiting_ends_at_the_deadline_and_cancels_what_is_left(prefect: Prefect, namespace: Namespace) -> None:
+    prefect.ends = {"red-fox": 10_000.0}
+    run(prefect, namespace, runs="wait", deadline=60)
+    assert prefect.cancelled == ["red-fox"]
+    assert 60 <= prefect.time.now < 130
+
+
+def test_what_the_operator_does_not_take_down_is_let_go(prefect: Prefect, namespace: Namespace) -> None:
+    namespace.dask, namespace.operator = ("daskclusters/a", "daskautoscalers/a"), None
+    run(prefect, namespace)
+    assert namespace.told == ["delete", "let go"]
+    assert namespace.dask == ()
+
+
+def test_a_silent_prefect_holds_nothing_up(
+    prefect: Prefect, namespace: Namespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prefect.silent, namespace.jobs = True, ("red-fox-abc",)
+    run(prefect, namespace)
+    assert namespace.told == ["delete"]
+    assert "Kubernetes only" in capsys.readouterr().err
+
+
+def test_with_a_silent_prefect_the_jobs_tell_whether_runs_are_live(prefect: Prefect, namespace: Namespace) -> None:
+    prefect.silent, namespace.jobs = True, ("red-fox-abc",)
+    with pytest.raises(RegistrationError, match="red-fox-abc"):
+        run(prefect, namespace, runs="refuse")
+    assert namespace.told == []
+
+
+def test_a_pool_that_is_gone_already_holds_nothing_up(prefect: Prefect, namespace: Namespace) -> None:
+    prefect.paused = {}
+    run(prefect, namespace)
+    assert namespace.told == ["delete"]
+
+
+@pytest.fixture
+def provider() -> DrainProvider:
+    return DrainProvider()
+
+
+def test_a_changed_policy_is_an_update_and_the_same_one_is_none(provider: DrainProvider) -> None:
+    assert provider.diff("flows", dict(FIELDS), dict(FIELDS)).changes is False
+    assert provider.diff("flows", dict(FIELDS), {**FIELDS, "runs": "refuse"}).changes is True
