@@ -6,7 +6,7 @@ TOOLS := .venv/bin/python -m tools
 SELECT := --stack $(STACK) --cluster $(CLUSTER)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down preview run ui unit engine e2e test lint format lock doctor unlock env cluster-up cluster-down venv
+.PHONY: help up down preview run ui dashboard unit engine e2e test lint format lock doctor unlock env cluster-up cluster-down venv
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ run: venv ## Run a deployment, follow its logs, end with its state (FLOW=, PARAM
 
 ui: venv ## Open the Prefect UI's port until Ctrl-C
 	@$(TOOLS) ui $(SELECT)
+
+dashboard: venv ## Open a run's live Dask dashboard until Ctrl-C (RUN=)
+	@$(TOOLS) dashboard $(SELECT) $(RUN)
 
 env: venv ## Print exports: eval "$(make -s env)" makes a shell for pulumi, kubectl and prefect
 	@$(TOOLS) env $(SELECT)

@@ -40,6 +40,9 @@ CEILING: Final = f"{PREFIX}CEILING"
 """The stack's upper bound of `dask_maximum`: what code asks beyond it is cut down to it."""
 
 
+DASHBOARD: Final = f"{PREFIX}DASHBOARD"
+"""The address at which people's browsers find a run's Dask dashboard, with {cluster} and {namespace} in it."""
+
 PROFILES: Final = f"{PREFIX}PROFILES"
 """The stack's named sizes, as `contract.profiles` writes them. Unset outside Kubernetes."""
 

@@ -13,6 +13,9 @@ DOMAIN: Final = "ephemeral-dask"
 FLOW_RUN: Final = f"{DOMAIN}/flow-run"
 """The id of the flow run that a Dask cluster belongs to."""
 
+FLOW_RUN_NAME: Final = f"{DOMAIN}/flow-run-name"
+"""Its name, as far as a label value can hold it."""
+
 FLOW: Final = f"{DOMAIN}/flow"
 DEPLOYMENT: Final = f"{DOMAIN}/deployment"
 COMPONENT: Final = f"{DOMAIN}/component"

@@ -27,3 +27,6 @@ OPERATOR_HTTP: Final = 8080
 
 REAPER_HTTP: Final = 8080
 """The reaper's probe."""
+
+DASHBOARD_FORWARD: Final = 8787
+"""Port of a person's own machine on which `make dashboard` opens a run's dashboard."""

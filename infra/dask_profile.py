@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from contract import environment as env
 from contract import profiles, quantities
 from infra.deployment_spec import DeploymentSpec
-from infra.model import Bytes, Cpu, Model
+from infra.model import Bytes, Cpu, Model, Url
 
 
 def _worker_memory(value: str) -> str:
@@ -20,8 +20,16 @@ def _worker_memory(value: str) -> str:
     return value
 
 
+def _with_cluster(value: str) -> str:
+    if "{cluster}" not in value:
+        raise ValueError("the address is the same for every run: write {cluster} where the cluster's name belongs")
+    return value
+
+
 WorkerMemory = Annotated[Bytes, AfterValidator(_worker_memory)]
 """Memory of one Dask worker as a Kubernetes quantity."""
+DashboardLink = Annotated[Url, AfterValidator(_with_cluster)]
+"""Address of a proxy in front of dashboards, such as `https://dask.example.com/{namespace}/{cluster}/status`."""
 Scaling = Literal["fast", "cheap"]
 """How eagerly workers are added."""
 

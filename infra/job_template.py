@@ -93,6 +93,7 @@ def _environment(args: JobTemplateArgs) -> dict[str, str]:
         env.IMAGE: "{{ image }}",
         env.SERVICE_ACCOUNT: naming.DASK,
         env.CEILING: str(dask.ceiling),
+        **({env.DASHBOARD: dask.dashboard} if dask.dashboard else {}),
         env.PROFILES: profiles.encode({name: profile.contract() for name, profile in dask.profiles.items()}),
         env.DASK_PROFILE.variable: f"{{{{ {env.DASK_PROFILE.name} }}}}",
         # A cluster's name asks for the user's name, which a UID without passwd entry does not have.

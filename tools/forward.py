@@ -1,4 +1,4 @@
-"""A way to the Prefect API of a stack from this machine."""
+"""Ways from this machine into a stack: to its Prefect API, and to any Service."""
 
 from __future__ import annotations
 
@@ -35,25 +35,40 @@ def prefect_api(chosen: Settings, environment: Mapping[str, str], *, port: int =
     if not isinstance(chosen.prefect, EmbeddedPrefect):
         yield chosen.prefect.api_url
         return
-    service = f"service/{naming.SERVER}"
-    command = [
-        "kubectl",
-        "--namespace",
-        chosen.namespace,
-        "port-forward",
-        service,
-        f"{port or ''}:{naming.SERVER_PORT}",
-    ]
+    with port_forward(
+        f"service/{naming.SERVER}", naming.SERVER_PORT, namespace=chosen.namespace, environment=environment, port=port
+    ) as opened:
+        yield f"http://127.0.0.1:{opened}/api"
+
+
+@contextmanager
+def port_forward(
+    target: str, remote: int, *, namespace: str, environment: Mapping[str, str], port: int = 0
+) -> Iterator[int]:
+    """Open a way through the Kubernetes API for as long as the block runs, and give the local port.
+
+    Args:
+        target: `service/<name>` or `pod/<name>`.
+        remote: its port.
+        namespace: where it is.
+        environment: the environment in which kubectl talks to the cluster.
+        port: local port; a free one by default.
+
+    Raises:
+        Problem: the port cannot be opened.
+
+    """
+    command = ["kubectl", "--namespace", namespace, "port-forward", target, f"{port or ''}:{remote}"]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     # kubectl that never answers must not hang us: ending it ends the read below.
     watchdog = threading.Timer(_DEADLINE, process.terminate)
     watchdog.start()
     try:
         try:
-            opened = _opened(process)
+            opened = _opened(process, target)
         finally:
             watchdog.cancel()
-        yield f"http://127.0.0.1:{opened}/api"
+        yield int(opened)
     finally:
         process.terminate()
         process.wait()
@@ -62,7 +77,7 @@ def prefect_api(chosen: Settings, environment: Mapping[str, str], *, port: int =
                 stream.close()
 
 
-def _opened(process: subprocess.Popen[str]) -> str:
+def _opened(process: subprocess.Popen[str], target: str) -> str:
     if process.stdout is None or process.stderr is None:
         raise AssertionError("both streams are pipes")
     for line in process.stdout:
@@ -72,7 +87,7 @@ def _opened(process: subprocess.Popen[str]) -> str:
                 threading.Thread(target=stream.read, daemon=True).start()
             return found.group(1)
     raise Problem(
-        "The port to the Prefect server could not be opened",
+        f"The port to {target} could not be opened",
         cure="Look whether its pod runs (`kubectl get pods`) and whether the port is free; `make doctor` tells more",
         detail=process.stderr.read(),
     )

@@ -13,6 +13,7 @@ from infra.settings import EmbeddedPrefect, Settings
 from tools import doctor as examination
 from tools import locks, runs, stackfile, target, tiers
 from tools.cluster import LocalCluster
+from tools.dashboard import show as show_dashboard
 from tools.errors import Problem
 from tools.forward import prefect_api
 from tools.progress import duration, say, step
@@ -94,6 +95,14 @@ def ui(chosen: argparse.Namespace) -> int:
                 time.sleep(3600)
         except KeyboardInterrupt:
             return 0
+
+
+def dashboard(chosen: argparse.Namespace) -> int:
+    """Open a run's live Dask dashboard until Ctrl-C."""
+    place = _target(chosen, start=False)
+    settings = _settings(Stack(chosen.stack, place), place)
+    show_dashboard(chosen.run, namespace=settings.namespace, environment=place.run_environment())
+    return 0
 
 
 def env(chosen: argparse.Namespace) -> int:

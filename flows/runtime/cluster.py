@@ -16,7 +16,8 @@ from distributed.utils import format_dashboard_link
 
 from contract import ports
 from contract.causes import Cause
-from flows.runtime import diagnosis, kube, scheduler_side, upstream
+from flows.runtime import artifacts, diagnosis, kube, upstream
+from flows.runtime.companion import Companion, Usage
 from flows.runtime.diagnosis import ClusterStartError, Diagnosis, Observation
 from flows.runtime.identity import RunIdentity, new_token
 from flows.runtime.kube import Kube, KubeError
@@ -41,8 +42,6 @@ _EVENTS_EVERY: Final = 3.0
 _CONNECT_TIMEOUT: Final = 0.5
 _HANDSHAKE_TIMEOUT: Final = 5.0
 _LOG_LINES: Final = 20
-_LONGEST_SILENCE: Final = 60.0
-"""Seconds between two signs of life to the scheduler; fewer where the idle timeout is short."""
 
 # distributed calls itself typed, but these carry no annotation.
 _open_rpc: Callable[[str], Any] = rpc
@@ -68,6 +67,10 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
     """
 
     name: str  # a property of distributed's, without annotation
+    started: float
+    """Seconds that the start took."""
+    usage: Usage | None
+    """What the cluster did; known once it is closed."""
 
     def __init__(self, *, run: RunIdentity, place: Place, settings: DaskSettings, log: Log) -> None:
         self._run = run
@@ -79,7 +82,9 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
         self._uid = ""
         self._created = False
         self._start_task: asyncio.Task[Any] | None = None
-        self._companions: list[asyncio.Task[None]] = []
+        self._companion: Companion | None = None
+        self.started = 0.0
+        self.usage: Usage | None = None
         self._start_over = threading.Event()
         self.forwarded_dashboard_port = str(ports.SCHEDULER_HTTP)  # read by the superclass; nothing is forwarded
         upstream.ensure_user_name()
@@ -106,6 +111,8 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
         closing = self.sync(self._close, timeout=timeout)
         if not self.asynchronous:
             self._loop_runner.stop()
+            if self.usage is not None:
+                artifacts.summary(self._run, self._settings, self.started, self.usage, self._run_log)
         return closing
 
     def _manifest(self, name: str) -> dict[str, Any]:
@@ -130,11 +137,15 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
             await super(KubeCluster, self)._start()
             if self._settings.maximum > self._settings.minimum:
                 await self._create_autoscaler(self._settings)
-            self._companions.append(asyncio.create_task(self._keep_alive()))
+            self.started = self._elapsed()
+            self._companion = Companion(
+                self.scheduler_comm, cluster=self.name, idle_timeout=self._settings.idle_timeout, log=self._run_log
+            )
+            self._companion.start()
             self._run_log.info(
                 "Dask cluster %s is up after %.1f s with %d to %d workers of %s CPU and %s%s",
                 self.name,
-                time.monotonic() - self._began,
+                self.started,
                 self._settings.minimum,
                 self._settings.maximum,
                 self._settings.worker_cpu,
@@ -276,18 +287,9 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
         manifest = dask_autoscaler(self.name, self._uid, run=self._run, place=self._place, settings=settings)
         await self._kube.create(kube.DASK_AUTOSCALERS, manifest)
 
-    async def _keep_alive(self) -> None:
-        """Tell the scheduler that the flow pod lives: it counts tasks, and a step of the flow's own has none."""
-        while True:
-            await asyncio.sleep(min(_LONGEST_SILENCE, self._settings.idle_timeout / 4))
-            try:
-                await scheduler_side.call(self.scheduler_comm, scheduler_side.stay)
-            except Exception as error:  # noqa: BLE001 - a scheduler may be away for a moment in any way
-                self._run_log.debug("Dask cluster %s did not hear that its run lives: %r", self.name, error)
-
     async def _close(self, timeout: float = CLOSE_TIMEOUT) -> None:  # noqa: ASYNC109 - the superclass's signature
-        for companion in self._companions:
-            companion.cancel()
+        if self._companion is not None:
+            self.usage = await self._companion.stop()
         try:
             await asyncio.wait_for(super(KubeCluster, self)._close(), timeout / 3)
         except Exception as error:  # noqa: BLE001 - the scheduler may be gone in any way; the cluster must still go

@@ -24,17 +24,23 @@ class RunIdentity:
     Attributes:
         flow: the flow's name.
         flow_run_id: the flow run's id; a subflow has one of its own.
+        flow_run_name: its name, such as `daring-mole`; empty outside a run.
         attempt: 1 for the first, 2 after a retry or a rescheduling, which keeps the id.
 
     """
 
     flow: str
     flow_run_id: str
+    flow_run_name: str = ""
     attempt: int = 1
 
     @property
     def flow_label(self) -> str:
         return slug(self.flow, _MAX_LABEL)
+
+    @property
+    def name_label(self) -> str:
+        return slug(self.flow_run_name, _MAX_LABEL)
 
     def cluster_name(self, token: str) -> str:
         """Name a cluster of this attempt: an RFC 1123 label of at most 53 characters.
@@ -70,5 +76,6 @@ def current_run() -> RunIdentity:
     return RunIdentity(
         flow=context.flow.name,
         flow_run_id=str(context.flow_run.id),
+        flow_run_name=context.flow_run.name,
         attempt=max(1, context.flow_run.run_count),
     )

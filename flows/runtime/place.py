@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from contract import environment as env
+from contract import ports
 from flows.runtime.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Place:
         owner: the run's Job, or None when the pod was not started by one.
         credential: Prefect credential by reference, or None when the API asks for none.
         deployment: Prefect deployment's name as a label value, or None.
+        dashboard: address of a dashboard for people's browsers, {cluster} and {namespace} to be filled in; by
+            default that of `make dashboard`.
         passed_on: environment variables that Dask pods get unchanged.
 
     """
@@ -56,7 +59,12 @@ class Place:
     owner: Owner | None = None
     credential: SecretReference | None = None
     deployment: str | None = None
+    dashboard: str = f"http://127.0.0.1:{ports.DASHBOARD_FORWARD}/status"
     passed_on: Mapping[str, str]
+
+    def dashboard_of(self, cluster: str) -> str:
+        """Return where a person's browser finds the dashboard of a cluster."""
+        return self.dashboard.replace("{cluster}", cluster).replace("{namespace}", self.namespace)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Place | None:
@@ -83,6 +91,7 @@ class Place:
             owner=Owner(name=job[0], uid=job[1]) if job else None,
             credential=SecretReference(name=secret[0], key=secret[1], variable=secret[2]) if secret else None,
             deployment=environ.get(env.DEPLOYMENT) or None,
+            **({"dashboard": environ[env.DASHBOARD]} if environ.get(env.DASHBOARD) else {}),
             passed_on={name: environ[name] for name in _PASSED_ON if environ.get(name)},
         )
 

@@ -84,9 +84,14 @@ def open_cluster(sizes: CodeSizes) -> Cluster:
     place = Place.from_env(os.environ)
     if place is None:
         return _local_cluster(settings, log)
-    from flows.runtime.cluster import RunCluster  # noqa: PLC0415 - 1.5 s of imports that a laptop never needs
+    # 1.5 s of imports that a laptop never needs.
+    from flows.runtime import artifacts  # noqa: PLC0415
+    from flows.runtime.cluster import RunCluster  # noqa: PLC0415
 
-    return RunCluster(run=current_run(), place=place, settings=settings, log=log)
+    run = current_run()
+    cluster = RunCluster(run=run, place=place, settings=settings, log=log)
+    artifacts.dashboard(run, place.dashboard_of(cluster.name), cluster.dashboard_link, log)
+    return cluster
 
 
 def _local_cluster(settings: DaskSettings, log: logging.Logger | logging.LoggerAdapter[Any]) -> LocalCluster:

@@ -102,6 +102,7 @@ def _labels(run: RunIdentity, place: Place) -> dict[str, str]:
         labels.COMPONENT: labels.DASK_POD,
         labels.FLOW: run.flow_label,
         labels.FLOW_RUN: run.flow_run_id,
+        **({labels.FLOW_RUN_NAME: run.name_label} if run.name_label else {}),
         **({labels.DEPLOYMENT: place.deployment} if place.deployment else {}),
     }
 

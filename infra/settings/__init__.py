@@ -10,7 +10,7 @@ import pydantic
 from pydantic import Field, field_validator, model_validator
 
 from infra import capacity
-from infra.dask_profile import DaskProfile, Scaling, Toleration, WorkerMemory
+from infra.dask_profile import DashboardLink, DaskProfile, Scaling, Toleration, WorkerMemory
 from infra.model import Bytes, Cpu, DnsLabel, Model
 from infra.settings.base import SecretKey
 from infra.settings.boundary import Identities, Identity, Network, Peer, Quota
@@ -146,6 +146,8 @@ class Dask(Model):
     """Seconds that a Dask cluster may take to start."""
     maximum_lifetime: int = Field(default=7 * 24 * 3600, ge=600)
     """Seconds after which a Dask cluster is ended whatever its run is doing."""
+    dashboard: DashboardLink | None = None
+    """A run's dashboard as browsers see it, {cluster} and {namespace} filled in; unset, that of `make dashboard`."""
     scaling: Scaling = "fast"
     """How eagerly workers are added: for nearly every waiting task, or for a minute's work each."""
     profiles: dict[DnsLabel, DaskProfile] = Field(default_factory=dict)

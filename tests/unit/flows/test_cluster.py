@@ -134,6 +134,8 @@ def test_a_cluster_runs_tasks_when_the_constructor_returns_and_is_gone_when_it_i
         with Client(cluster, set_as_default=False) as client:
             assert client.submit(sum, [1, 2], pure=False).result(timeout=10) == 3
     assert kubernetes.clusters == []
+    assert cluster.usage is not None
+    assert cluster.usage.peak == 1
 
 
 def test_the_clusters_autoscaler_has_the_bounds_and_a_fixed_size_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,7 +271,7 @@ def test_a_flow_that_has_no_task_for_long_keeps_its_cluster_and_one_that_is_gone
         since: float | None = dask.scheduler.check_idle()
         return since
 
-    monkeypatch.setattr("flows.runtime.cluster._LONGEST_SILENCE", 0.05)
+    monkeypatch.setattr("flows.runtime.companion.LONGEST_SILENCE", 0.05)
     with start(monkeypatch, FakeKubernetes(complete)):
         first = idle_since()
         assert until(lambda: idle_since() > first, seconds=5, interval=0.05)

@@ -25,6 +25,12 @@ def test_a_namespace_without_an_image_is_refused_by_the_variables_name() -> None
         Place.from_env({env.NAMESPACE: "flows"})
 
 
+def test_a_dashboard_is_that_of_make_dashboard_unless_the_stack_names_an_address_of_its_own() -> None:
+    assert place().dashboard_of("etl-1") == "http://127.0.0.1:8787/status"
+    proxied = place(**{env.DASHBOARD: "https://dask.example.com/{namespace}/{cluster}/status"})
+    assert proxied.dashboard_of("etl-1") == "https://dask.example.com/flows/etl-1/status"
+
+
 @pytest.mark.parametrize("present", [env.JOB_NAME, env.JOB_UID, env.API_SECRET_NAME, env.API_SECRET_KEY])
 def test_half_an_owner_or_half_a_credential_is_refused(present: str) -> None:
     with pytest.raises(SettingsError, match=present):

@@ -17,7 +17,7 @@ from flows.runtime.place import Owner, Place, SecretReference
 from flows.runtime.settings import CodeSizes, DaskSettings
 from flows.runtime.spec import dask_autoscaler, dask_cluster
 
-RUN = RunIdentity(flow="My Flow", flow_run_id="0198f0c4-1111-7000-8000-000000000000")
+RUN = RunIdentity(flow="My Flow", flow_run_id="0198f0c4-1111-7000-8000-000000000000", flow_run_name="daring Mole")
 PLACE = Place(
     namespace="flows",
     image="registry/flow@sha256:1",
@@ -196,6 +196,7 @@ def test_the_labels_name_flow_run_and_deployment_and_none_is_prefects() -> None:
         labels.COMPONENT: "dask",
         labels.FLOW: "my-flow",
         labels.FLOW_RUN: RUN.flow_run_id,
+        labels.FLOW_RUN_NAME: "daring-mole",
         labels.DEPLOYMENT: "nightly",
     }
     assert not any("prefect" in name for name in found)

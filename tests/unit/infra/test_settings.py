@@ -130,6 +130,10 @@ def test_worker_memory_that_dask_cannot_start_in_is_refused() -> None:
     assert "dask.profiles.large.workerMemory" in refusal(dask={"profiles": {"large": {"workerMemory": "100Mi"}}})
 
 
+def test_a_dashboard_address_that_is_the_same_for_every_run_is_refused() -> None:
+    assert "write {cluster}" in refusal(dask={"dashboard": "https://dask.example.com/status"})
+
+
 def test_a_credential_in_the_clear_is_refused_in_a_profiles_environment() -> None:
     text = refusal(dask={"profiles": {"large": {"env": {"PREFECT_API_KEY": "pnu_marked"}}}})
     assert "PREFECT_API_KEY, a credential" in text
