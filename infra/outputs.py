@@ -14,12 +14,15 @@ CONTRACT: Final = 1
 
 @dataclass(frozen=True, kw_only=True)
 class StackOutputs:
-    """Names and addresses, never a credential. Exported camelCase, one output a field.
+    """Names and addresses, never a credential. All of it is the output `platform`, and each field one of its own.
 
     Attributes:
         namespace: where flow runs and their Dask clusters live.
         prefect_api_url: the Prefect API as a pod sees it.
         prefect_ui_url: the Prefect UI as a browser sees it.
+        prefect_server_labels: labels of the pods behind an embedded server's API, for policies; empty where
+            somebody else runs it.
+        prefect_server_port: the port on which those listen.
         work_pool: name of the first work pool, which takes the runs of deployments that name none.
         work_pools: names of all of them.
         flow_image: image of flow runs, by digest.
@@ -31,6 +34,8 @@ class StackOutputs:
     namespace: Input[str]
     prefect_api_url: Input[str]
     prefect_ui_url: Input[str]
+    prefect_server_labels: Mapping[str, str]
+    prefect_server_port: int
     work_pool: Input[str]
     work_pools: Mapping[str, Input[str]]
     flow_image: Input[str]
@@ -38,9 +43,9 @@ class StackOutputs:
     deployments: Mapping[str, Input[str]]
 
     def items(self) -> Mapping[str, Any]:
-        """Return output name -> value."""
-        named = {_camel(field.name): getattr(self, field.name) for field in fields(self)}
-        return {"contract": CONTRACT, **named}
+        """Return output name -> value, camelCase."""
+        flat = {"contract": CONTRACT} | {_camel(field.name): getattr(self, field.name) for field in fields(self)}
+        return {"platform": flat, **flat}
 
 
 def _camel(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pulumi
 from pulumi import Input
 
 from infra import capacity, dask_profile, deployments, job_template, naming, settings
-from infra.components import prefect_worker
+from infra.components import dask_operator, prefect_worker
 from infra.components.dask_operator import DaskOperator, DaskOperatorArgs
 from infra.components.dask_reaper import DaskReaper, DaskReaperArgs
 from infra.components.flow_image import FlowImage, FlowImageArgs
@@ -25,6 +26,7 @@ from infra.components.stack_secret import StackSecret, StackSecretArgs
 from infra.outputs import StackOutputs
 from infra.registration.deployment import Deployment, DeploymentArgs
 from infra.registration.drain import Drain, DrainArgs
+from infra.registration.preflight import Preflight, PreflightArgs
 from infra.registration.reach import Auth, PortForward, Reach, Url
 from infra.registration.work_pool import WorkPool, WorkPoolArgs
 
@@ -126,18 +128,34 @@ def _templated(
 
 def _stack(chosen: settings.Settings, placed: Placed) -> StackOutputs:
     pull_secrets = chosen.image.pull_secrets
+    mark = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+    operator = chosen.dask.operator
+    preflight = Preflight(
+        "preflight",
+        PreflightArgs(
+            namespace=chosen.namespace,
+            stack_annotation=naming.STACK,
+            stack=mark,
+            operator=operator.mode,
+            operator_namespace=operator.namespace if isinstance(operator, settings.ExistingOperator) else None,
+            version_annotation=dask_operator.VERSION,
+            version=metadata.version("dask-kubernetes"),
+        ),
+    )
+    first = pulumi.ResourceOptions(depends_on=[preflight])
     namespace = FlowNamespace(
         "flows",
         FlowNamespaceArgs(
             name=chosen.namespace,
-            stack=f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}",
+            stack=mark,
             quota=chosen.quota,
             identities=chosen.identities,
             pull_secrets=pull_secrets,
             protect=chosen.protect,
         ),
+        first,
     )
-    operator = chosen.dask.operator
+    embedded = isinstance(chosen.prefect, settings.EmbeddedPrefect)
     before: list[pulumi.Resource] = [namespace]
     if chosen.network.policies:
         policies = NetworkPolicies(
@@ -145,12 +163,12 @@ def _stack(chosen: settings.Settings, placed: Placed) -> StackOutputs:
             NetworkPoliciesArgs(
                 namespace=namespace.name,
                 network=chosen.network,
-                embedded=isinstance(chosen.prefect, settings.EmbeddedPrefect),
+                embedded=embedded,
                 operator_namespace=None if isinstance(operator, settings.InstallOperator) else operator.namespace,
             ),
         )
         before.append(policies)
-    image = FlowImage("image", FlowImageArgs(builder=chosen.image, context=str(ROOT), tag=pulumi.get_stack()))
+    image = FlowImage("image", FlowImageArgs(builder=chosen.image, context=str(ROOT), tag=pulumi.get_stack()), first)
     if isinstance(operator, settings.InstallOperator):
         installed = DaskOperator(
             "dask-operator",
@@ -161,6 +179,7 @@ def _stack(chosen: settings.Settings, placed: Placed) -> StackOutputs:
                 annotations=chosen.identities.operator.annotations,
                 pull_secrets=pull_secrets,
             ),
+            first,
         )
         before.append(installed)
     reaper = DaskReaper(
@@ -227,6 +246,8 @@ def _stack(chosen: settings.Settings, placed: Placed) -> StackOutputs:
         namespace=namespace.name,
         prefect_api_url=prefect.api_url,
         prefect_ui_url=chosen.prefect.browser_url,
+        prefect_server_labels=naming.selector(naming.SERVER) if embedded else {},
+        prefect_server_port=naming.SERVER_PORT,
         work_pool=next(iter(pools.values())).name,
         work_pools={name: pool.name for name, pool in pools.items()},
         flow_image=image.flow,

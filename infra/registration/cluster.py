@@ -1,9 +1,9 @@
-"""The few things that a drain does in Kubernetes: see what lives in the stack's namespace, delete it, let it go."""
+"""Kubernetes, as far as no typed resource covers it: what lives in the namespace, what is in the way of a stack."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,13 +11,17 @@ import httpx
 import kr8s
 import kr8s.asyncio
 
-from infra.registration.errors import RegistrationError, UnreachableError
+from infra.registration.errors import RegistrationError, UnreachableError, say
+from infra.registration.preflight import DEFINITIONS, OPERATOR_IMAGE, Seen
 
 _DASK: Final = "kubernetes.dask.org/v1"
 _KINDS: Final = ("daskclusters", "daskautoscalers", "daskworkergroups")
 
 FLOW_RUN: Final = "prefect.io/flow-run-id"
 """Label of the Jobs that Prefect's worker makes."""
+
+_PATIENCE: Final = 30.0
+"""Seconds for kubeconfig, login helpers and the questions themselves."""
 
 _FOREGROUND: Final = {"propagationPolicy": "Foreground"}
 
@@ -99,22 +103,9 @@ class Cluster:
 
         self._do("let Dask objects go", work)
 
-    def _do(self, doing: str, work: Any) -> Any:
-        async def run() -> Any:
-            return await work(await kr8s.asyncio.api(context=self._context))
-
+    def _do(self, doing: str, work: Callable[[Any], Awaitable[Any]]) -> Any:
         what = f"Could not {doing} in namespace '{self._namespace}'"
-        try:
-            return asyncio.run(run())
-        except kr8s.ServerError as error:
-            cure = "use a kubeconfig that may list and delete Jobs and Dask objects there"
-            raise RegistrationError(what, why=str(error), cure=cure) from None
-        except (kr8s.APITimeoutError, kr8s.ConnectionClosedError, httpx.HTTPError, OSError, ValueError) as error:
-            raise UnreachableError(
-                what,
-                why=f"the Kubernetes API did not answer ({error or type(error).__name__})",
-                cure="see that the cluster runs and that KUBECONFIG names it",
-            ) from None
+        return _ask(what, self._context, work)
 
     async def _list(self, api: Any, version: str, kind: str, **params: str) -> list[Mapping[str, Any]]:
         answer = await self._call(api, "GET", version, kind, params=params)
@@ -124,14 +115,86 @@ class Cluster:
         await self._call(api, "DELETE", version, name, params=_FOREGROUND)
 
     async def _call(self, api: Any, method: str, version: str, url: str, **more: Any) -> Any:
-        """Return the answer, or None when there is no such object or kind."""
-        try:
-            async with api.call_api(method, version=version, namespace=self._namespace, url=url, **more) as answer:
-                return answer.json()
-        except kr8s.ServerError as error:
-            if error.response is not None and error.response.status_code == httpx.codes.NOT_FOUND:
-                return None
-            raise
+        return await _call(api, method, version=version, namespace=self._namespace, url=url, **more)
+
+
+def look_around(namespace: str, context: str | None) -> Seen:
+    """Return what a stack of that namespace has to get along with.
+
+    Whoever may not list Deployments of all namespaces sees those of none: an operator elsewhere goes unnoticed then,
+    with a warning.
+
+    Raises:
+        UnreachableError: Kubernetes does not answer.
+        RegistrationError: it refuses even to show the namespace or the definitions.
+
+    """
+
+    async def work(api: Any) -> Seen:
+        there = await _call(api, "GET", version="v1", url=f"namespaces/{namespace}")
+        definitions = {}
+        for name in DEFINITIONS:
+            url = f"customresourcedefinitions/{name}"
+            found = await _call(api, "GET", version="apiextensions.k8s.io/v1", url=url)
+            if found is not None:
+                definitions[name] = found["metadata"].get("annotations", {})
+        return Seen(
+            namespace=None if there is None else there["metadata"].get("annotations", {}),
+            definitions=definitions,
+            operators=await _operators(api) if definitions else (),
+        )
+
+    seen: Seen = _ask(f"Could not look at namespace '{namespace}' and Dask's definitions", context, work)
+    return seen
+
+
+async def _operators(api: Any) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+    try:
+        found = await _call(api, "GET", version="apps/v1", url="deployments")
+    except kr8s.ServerError as error:
+        if error.response is not None and error.response.status_code == httpx.codes.FORBIDDEN:
+            say("warning", f"Not looked for Dask operators in other namespaces: {error}.")
+            return ()
+        raise
+    return tuple(
+        (each["metadata"]["namespace"], each["metadata"]["name"], command)
+        for each in found["items"]
+        for container in each["spec"]["template"]["spec"]["containers"]
+        for command in [(*container.get("command", ()), *container.get("args", ()))]
+        if OPERATOR_IMAGE in container["image"] or any("dask_kubernetes.operator" in part for part in command)
+    )
+
+
+def _ask(what: str, context: str | None, work: Callable[[Any], Awaitable[Any]]) -> Any:
+    async def run() -> Any:
+        return await asyncio.wait_for(_with_api(context, work), _PATIENCE)
+
+    try:
+        return asyncio.run(run())
+    except kr8s.ServerError as error:
+        cure = "use a kubeconfig that may read namespaces and definitions, and list and delete Jobs and Dask objects"
+        raise RegistrationError(what, why=str(error), cure=cure) from None
+    except (kr8s.APITimeoutError, kr8s.ConnectionClosedError, httpx.HTTPError, OSError, ValueError) as error:
+        raise UnreachableError(
+            what,
+            why=f"the Kubernetes API did not answer ({error or type(error).__name__})",
+            cure="see that the cluster runs and that KUBECONFIG names it",
+        ) from None
+
+
+async def _with_api(context: str | None, work: Callable[[Any], Awaitable[Any]]) -> Any:
+    return await work(await kr8s.asyncio.api(context=context))
+
+
+async def _call(api: Any, method: str, **more: Any) -> Any:
+    """Return the answer, or None when there is no such object or kind."""
+    try:
+        async with api.call_api(method, **more) as answer:
+            return answer.json()
+    except kr8s.ServerError as error:
+        if error.response is not None and error.response.status_code == httpx.codes.NOT_FOUND:
+            return None
+        raise
 
 
 def _ended(job: Mapping[str, Any]) -> bool:

@@ -33,8 +33,12 @@ def test_the_dev_stack_is_a_server_a_worker_an_operator_and_its_registrations(
     assert deployed == {"prefect-server", "prefect-worker-dask", "dask-operator", "dask-reaper"}
     assert len(recorder.of("prefect:WorkPool")) == 1
     assert recorder.of("prefect:Deployment")
+    assert set(exported["platform"]) == set(exported) - {"platform"}
     assert set(exported) == {
+        "platform",
         "contract",
+        "prefectServerLabels",
+        "prefectServerPort",
         "namespace",
         "prefectApiUrl",
         "prefectUiUrl",

@@ -41,7 +41,7 @@ class Prefect:
         client = httpx.Client(base_url="http://prefect/api", transport=transport)
         return PrefectApi(lambda: client, "http://prefect/api", clock=self.time, pause=self.time.wait)
 
-    def _answer(self, request: httpx.Request) -> httpx.Response:
+    def _answer(self, request: httpx.Request) -> httpx.Response:  # noqa: PLR0911  a table of addresses
         if self.silent:
             raise httpx.ConnectError("refused")
         body = json.loads(request.content) if request.content else None
