@@ -7,6 +7,7 @@ SELECT := --stack $(STACK) --cluster $(CLUSTER)
 
 .DEFAULT_GOAL := help
 .PHONY: help up down preview run ui dashboard unit engine e2e test lint format lock doctor unlock env cluster-up cluster-down venv
+.PHONY: summary
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +24,9 @@ down: venv ## Destroy the stack, leave the cluster
 
 preview: venv ## Show what `up` would change
 	@$(TOOLS) preview $(SELECT)
+
+summary: venv ## Print what `up` would change as Markdown for a pull request
+	@$(TOOLS) summary $(SELECT)
 
 run: venv ## Run a deployment, follow its logs, end with its state (FLOW=, PARAMS=)
 	@$(TOOLS) run $(SELECT) $(FLOW) $(PARAMS)

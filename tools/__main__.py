@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     verb("up", verbs.up)
     verb("down", verbs.down)
     verb("preview", verbs.preview)
+    verb("summary", verbs.summary)
     run = verb("run", verbs.run)
     run.add_argument("flow", nargs="?", default="", metavar="flow/deployment")
     run.add_argument("parameters", nargs="*", metavar="name=value")

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -104,6 +105,23 @@ class Stack:
     def preview(self, arguments: Sequence[str] = ()) -> None:
         """Show what an update would change."""
         self._run(["preview", "--diff", *arguments, *self._named()])
+
+    def plan(self) -> tuple[list[str], str | None]:
+        """Preview an update and return the engine's event log, and why it failed if it did.
+
+        What Pulumi shows a person goes to standard error. The refresh is that of `up`: edits from outside count.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            log = Path(folder) / "events.jsonl"
+            command = ["pulumi", "--non-interactive", "preview", "--refresh", "--event-log", str(log), *self._named()]
+            # Hidden behind this switch, and what Pulumi's own Automation API reads.
+            environment = {**self._target.run_environment(), "PULUMI_DEBUG_COMMANDS": "true"}
+            done = subprocess.run(
+                command, cwd=ROOT, env=environment, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False
+            )
+            print(done.stderr, end="", file=sys.stderr)
+            lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+        return lines, done.stderr.strip() if done.returncode != 0 else None
 
     def destroy(self) -> None:
         """Destroy everything that the stack made."""

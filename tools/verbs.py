@@ -6,12 +6,14 @@ import argparse
 import subprocess
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
-from infra import naming
+from infra import job_template, naming
 from infra.settings import EmbeddedPrefect, Settings
 from tools import doctor as examination
 from tools import locks, runs, stackfile, target, tiers
+from tools import summary as reviewing
 from tools.cluster import LocalCluster
 from tools.dashboard import show as show_dashboard
 from tools.errors import Problem
@@ -68,6 +70,26 @@ def preview(chosen: argparse.Namespace) -> int:
     stack = Stack(chosen.stack, _target(chosen, start=False))
     stack.prepare()
     stack.preview()
+    return 0
+
+
+def summary(chosen: argparse.Namespace) -> int:
+    """Print what `up` would change as Markdown for a pull request."""
+    try:
+        place = _target(chosen, start=False)
+        stack = Stack(chosen.stack, place)
+        stack.prepare()
+        settings = _settings(stack, place)
+        lines, failed = stack.plan()
+    except Problem as problem:
+        print(reviewing.failure(chosen.stack, reviewing.Plan(), str(problem)), end="")
+        raise
+    plan = reviewing.parse(lines)
+    if failed is not None:
+        print(reviewing.failure(stack.name, plan, failed), end="")
+        return 1
+    page = reviewing.build(plan, template=_template(settings), now=datetime.now(UTC))
+    print(reviewing.render(stack.name, page), end="")
     return 0
 
 
@@ -158,6 +180,18 @@ def _target(chosen: argparse.Namespace, *, start: bool) -> Target:
 
 def _settings(stack: Stack, place: Target) -> Settings:
     return stackfile.check(stack.name, stackfile.read(stack.name), place.overrides)
+
+
+def _template(settings: Settings) -> dict[str, Any]:
+    """Return the work pool's template without what only the cluster and the image build know."""
+    args = job_template.JobTemplateArgs(
+        namespace=settings.namespace,
+        image=reviewing.UNKNOWN,
+        flow_run=settings.flow_run,
+        dask=settings.dask,
+        credential={},
+    )
+    return job_template.build(args)
 
 
 def _run(place: Target, settings: Settings, flow: str, given: Mapping[str, object]) -> bool:

@@ -1,0 +1,305 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from contract import environment as env
+from tools import summary
+from tools.summary import capacity, moments
+from tools.summary.differences import ABSENT, between
+from tools.summary.markdown import LIMIT
+
+NOW = datetime(2026, 10, 23, 12, tzinfo=UTC)
+SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "[secret]"}
+DEPLOYMENT = "pulumi-python:dynamic/prefect:Deployment"
+POOL = "pulumi-python:dynamic/prefect:WorkPool"
+NIGHTLY = {"cron": "0 3 * * *", "timezone": "Europe/Berlin", "day_or": True}
+
+
+def template(*, maximum: int = 4, ceiling: int = 16, cpu: str = "500m", memory: str = "1Gi") -> dict[str, Any]:
+    values = {
+        env.DASK_MAXIMUM.default_variable: str(maximum),
+        env.CEILING: str(ceiling),
+        env.DASK_WORKER_CPU.default_variable: cpu,
+        env.DASK_WORKER_MEMORY.default_variable: memory,
+        env.API_SECRET_NAME: "prefect-api",
+    }
+    return {"job_configuration": {"env": values}, "variables": {"properties": {"image": {"default": "r@sha256:1"}}}}
+
+
+def deployment(name: str = "search", **fields: Any) -> dict[str, Any]:
+    return {"flow_name": "digits", "name": name, "owner": "p/s/r", "reach": {"url": "u"}, "schedules": {}, **fields}
+
+
+def pool(**fields: Any) -> dict[str, Any]:
+    return {"name": "dask", "base_job_template": template(), **fields}
+
+
+def event(operation: str, kind: str, old: Any, new: Any, *, stage: str = "resourcePreEvent", name: str = "r") -> str:
+    def state(inputs: Any) -> Any:
+        return None if inputs is None else {"custom": True, "inputs": inputs}
+
+    identity = (new or old or {}).get("name", name)
+    metadata = {"op": operation, "type": kind, "urn": f"urn:pulumi:s::p::{kind}::{identity}"}
+    return json.dumps({stage: {"metadata": {**metadata, "old": state(old), "new": state(new)}}})
+
+
+def told(severity: str, message: str) -> str:
+    return json.dumps({"diagnosticEvent": {"severity": severity, "message": message}})
+
+
+def shown(*events: str, made: dict[str, Any] | None = None) -> str:
+    return summary.render("dev", summary.build(summary.parse(events), template=made, now=NOW))
+
+
+def test_a_preview_without_changes_is_one_line_and_the_mark_of_the_comment() -> None:
+    text = shown(event("same", POOL, pool(), pool()), event("same", DEPLOYMENT, deployment(), deployment()))
+    assert text.splitlines() == [
+        "<!-- preview of stack dev -->",
+        "### Stack `dev`: nothing changes in 2 resources",
+    ]
+
+
+def test_the_headline_counts_every_operation_once() -> None:
+    text = shown(
+        event("create", DEPLOYMENT, None, deployment("a")),
+        event("create-replacement", DEPLOYMENT, deployment("b"), deployment("c")),
+        event("replace", DEPLOYMENT, deployment("b"), deployment("c")),
+        event("delete-replaced", DEPLOYMENT, deployment("b"), None),
+        event("delete", DEPLOYMENT, deployment("d"), None),
+        event("same", POOL, pool(), pool()),
+    )
+    assert "### Stack `dev`: 1 to create, 1 to replace, 1 to delete\n" in text
+    assert "3 Prefect; 1 unchanged." in text
+
+
+def test_a_deployment_is_told_field_by_field_with_old_and_new_value() -> None:
+    old = deployment(job_variables={"dask_maximum": 4}, tags=["a"], schedules={"nightly": NIGHTLY})
+    new = deployment(job_variables={"dask_maximum": 8}, tags=["a", "b"], schedules={})
+    text = shown(event("update", DEPLOYMENT, old, new))
+    assert "**deployment** `digits/search` is updated" in text
+    assert "| `job_variables.dask_maximum` | `4` | `8` |" in text
+    assert '| `tags` | `["a"]` | `["a", "b"]` |' in text
+    assert "| `schedules.nightly.cron` | `0 3 * * *` | - |" in text
+
+
+def test_no_secret_is_shown_and_one_that_may_have_changed_is_named() -> None:
+    text = shown(event("update", DEPLOYMENT, deployment(parameters=SECRET), deployment(parameters=SECRET)))
+    assert "Only a secret can be what changes: `parameters`" in text
+    text = shown(event("update", DEPLOYMENT, deployment(parameters={"a": 1}), deployment(parameters=SECRET)))
+    assert '| `parameters` | `{"a": 1}` | secret |' in text
+    assert "ciphertext" not in text
+
+
+def test_the_values_of_a_kubernetes_secret_are_never_shown_even_unmarked() -> None:
+    canary = "Y2FuYXJ5"
+    secret = {"metadata": {"name": "s", "namespace": "flows"}, "data": {"key": "b2xk"}, "stringData": {"a": "b"}}
+    text = shown(
+        event("update", "kubernetes:core/v1:Secret", secret, {**secret, "data": {"key": canary, "new": canary}})
+    )
+    assert "Secret `flows/s`" in text
+    assert "`data.new`: - → secret" in text
+    assert canary not in text
+    assert "b2xk" not in text
+
+
+def test_an_edit_from_outside_is_marked_at_its_field_alone() -> None:
+    edited = deployment(description="Theirs.", tags=["a"])
+    text = shown(
+        event("refresh", DEPLOYMENT, deployment(description="Ours.", tags=["a"]), edited, stage="resOutputsEvent"),
+        event("update", DEPLOYMENT, edited, deployment(description="Ours.", tags=["b"])),
+    )
+    assert "| `description` (edited outside) | `Theirs.` | `Ours.` |" in text
+    assert "| `tags` | " in text
+
+
+def test_what_was_deleted_outside_is_said_to_be_made_again() -> None:
+    text = shown(
+        event("refresh", DEPLOYMENT, deployment(), None, stage="resOutputsEvent"),
+        event("create", DEPLOYMENT, None, deployment()),
+    )
+    assert "`digits/search` is made again (deleted outside)" in text
+
+
+def test_next_run_times_stand_in_the_schedules_own_timezone_across_daylight_saving() -> None:
+    text = shown(event("create", DEPLOYMENT, None, deployment(schedules={"nightly": NIGHTLY})))
+    assert "schedule `nightly`: Sat 2026-10-24 03:00, Sun 2026-10-25 03:00, Mon 2026-10-26 03:00 Europe/Berlin" in text
+
+
+def test_a_paused_schedule_says_so_before_its_run_times() -> None:
+    asleep = deployment(schedules={"nightly": {**NIGHTLY, "active": False}})
+    assert "schedule `nightly`: paused; when it is resumed: Sat 2026-10-24 03:00" in shown(
+        event("create", DEPLOYMENT, None, asleep)
+    )
+    asleep = deployment(schedules={"nightly": NIGHTLY}, paused=True)
+    assert "schedule `nightly`: the deployment is paused; when" in shown(event("create", DEPLOYMENT, None, asleep))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ({"interval": 86400, "anchor_date": "2026-01-01T03:00:00Z", "timezone": "UTC"}, "Sat 2026-10-24 03:00, Sun"),
+        ({"interval": 5400, "timezone": "UTC"}, "every 90 min, counted from its registration"),
+        ({"rrule": "FREQ=WEEKLY;BYDAY=MO;BYHOUR=6", "timezone": "Asia/Tokyo"}, "Mon 2026-10-26 06:00, Mon 2026-11-02"),
+        ({"rrule": "FREQ=DAILY;COUNT=2", "timezone": "UTC"}, "never"),
+        ({"cron": summary.UNKNOWN, "timezone": "UTC"}, "known after the update"),
+        ({"cron": "no cron", "timezone": "UTC"}, "no run time can be told"),
+    ],
+)
+def test_every_kind_of_schedule_says_when_it_runs(schedule: dict[str, Any], expected: str) -> None:
+    assert moments.describe(schedule, NOW).startswith(expected)
+
+
+def test_the_worst_case_of_capacity_is_workers_by_runs_by_size_before_and_after() -> None:
+    old = deployment(concurrency_limit=2, job_variables={"dask_maximum": 4})
+    new = deployment(concurrency_limit=3, job_variables={"dask_maximum": 8, "dask_worker_memory": "2Gi"})
+    text = shown(event("same", POOL, pool(), pool()), event("update", DEPLOYMENT, old, new))
+    assert "| `digits/search` | 4 x 2 → **8 x 3** | 0.5 CPU, 1 GiB → **0.5 CPU, 2 GiB** | 4 → **12** |" in text
+    assert "| **all deployments (1)** | 8 workers → **24 workers** |  | 4 → **12** | 8 GiB → **48 GiB** |" in text
+    assert "ceiling of 16" in text
+
+
+def test_a_deployment_without_any_limit_of_runs_has_no_worst_case_and_is_named() -> None:
+    text = shown(event("same", POOL, pool(), pool()), event("create", DEPLOYMENT, None, deployment()))
+    assert "| - → **4 x ∞** |" in text
+    assert "Nothing limits the runs of `digits/search`" in text
+
+
+def test_the_pools_own_limit_bounds_each_deployment_and_the_total() -> None:
+    limited = pool(concurrency_limit=2)
+    text = shown(
+        event("same", POOL, limited, limited),
+        event("create", DEPLOYMENT, None, deployment("large", job_variables={"dask_maximum": 10})),
+        event("create", DEPLOYMENT, None, deployment("small", job_variables={"dask_maximum": 1})),
+    )
+    assert "| `digits/large` | - → **10 x 2** |" in text
+    assert "| - → **20 workers** |" in text
+
+
+def test_no_run_counts_for_more_workers_than_the_ceiling() -> None:
+    given = capacity.Defaults(maximum=4, ceiling=6, cpu="1", memory="1Gi")
+    found = capacity.demand(deployment(job_variables={"dask_maximum": 50}), given, 1)
+    assert found
+    assert found.workers == 6
+
+
+def test_a_deployment_whose_size_cannot_be_told_is_named_and_not_counted() -> None:
+    text = shown(
+        event("same", POOL, pool(), pool()),
+        event("create", DEPLOYMENT, None, deployment("a", concurrency_limit=1)),
+        event("create", DEPLOYMENT, None, deployment("b", concurrency_limit=1, job_variables=SECRET)),
+        event(
+            "create",
+            DEPLOYMENT,
+            None,
+            deployment("c", concurrency_limit=1, job_variables={"dask_maximum": "{{ prefect.variables.n }}"}),
+        ),
+    )
+    assert "| - → **4 workers** |" in text
+    assert "Not counted, because the size is secret or known only to the worker: `digits/b`, `digits/c`." in text
+
+
+def test_the_worst_case_is_held_against_the_namespaces_quota() -> None:
+    quota = {
+        "metadata": {"name": "q", "namespace": "flows"},
+        "spec": {"hard": {"requests.cpu": "1", "limits.memory": "8Gi"}},
+    }
+    text = shown(
+        event("same", POOL, pool(), pool()),
+        event("same", "kubernetes:core/v1:ResourceQuota", quota, quota),
+        event("create", DEPLOYMENT, None, deployment(concurrency_limit=1)),
+    )
+    assert "CPU 2 of 1 (200%), **more than it admits**" in text
+    assert "memory 4 GiB of 8 GiB (50%), fits" in text
+
+
+def test_a_pool_whose_image_is_yet_to_be_built_is_compared_with_what_the_settings_say() -> None:
+    made = template(maximum=8)
+    del made["job_configuration"]["env"][env.API_SECRET_NAME]
+    made["variables"]["properties"]["image"]["default"] = summary.UNKNOWN
+    new = pool(base_job_template=summary.UNKNOWN)
+    limited = deployment(concurrency_limit=1)
+    text = shown(event("update", POOL, pool(), new), event("same", DEPLOYMENT, limited, limited), made=made)
+    assert f"env.{env.DASK_MAXIMUM.default_variable}` | `4` | `8` |" in text
+    assert "image.default` | `r@sha256:1` | known after the update |" in text
+    assert env.API_SECRET_NAME not in text
+    assert "4 workers → **8 workers**" in text
+
+
+def test_an_image_that_is_built_says_that_its_digest_comes_later() -> None:
+    image = {"tags": ["r:dev"]}
+    text = shown(event("update", "docker-build:index:Image", image, image, name="image-flow"))
+    assert "- `image-flow` is built again; its digest is known after the build" in text
+
+
+def test_kubernetes_changes_name_kind_object_and_fields() -> None:
+    def worker(replicas: int, image: str) -> dict[str, Any]:
+        spec = {"replicas": replicas, "template": {"spec": {"containers": [{"image": image, "name": "worker"}]}}}
+        return {"metadata": {"name": "prefect-worker", "namespace": "flows"}, "spec": spec}
+
+    text = shown(
+        event("update", "kubernetes:apps/v1:Deployment", worker(1, "a"), worker(2, "b")),
+        event("create", "kubernetes:core/v1:ServiceAccount", None, {"metadata": {"name": "x", "namespace": "flows"}}),
+    )
+    assert "| updated | Deployment `flows/prefect-worker` | `spec.replicas`: `1` → `2`<br>" in text
+    assert "`spec.template.spec.containers[0].image`: `a` → `b` |" in text
+    assert "- created: ServiceAccount `flows/x`" in text
+
+
+def test_a_failed_preview_says_the_errors_sentences_and_nothing_else() -> None:
+    plan = summary.parse(
+        [told("error", "prefect.yaml is not valid: <{%reset%}>line 3\n"), told("error", "preview failed")]
+    )
+    text = summary.failure("dev", plan, "error: update failed")
+    assert "the preview failed" in text
+    assert "prefect.yaml is not valid: line 3" in text
+    assert "update failed" not in text
+    assert summary.failure("dev", summary.Plan(), "error: no such backend").count("no such backend") == 1
+
+
+def test_what_the_provider_warns_of_is_repeated_and_other_output_is_not() -> None:
+    lines = [told("info#err", "warning: Prefect work pool 'p' was not compared."), told("info#err", "a stray print")]
+    text = shown(*lines, event("same", POOL, pool(), pool()))
+    assert "> `warning: Prefect work pool 'p' was not compared.`" in text
+    assert "stray" not in text
+
+
+def test_a_value_cannot_break_the_table_or_mention_anybody() -> None:
+    text = shown(event("create", DEPLOYMENT, None, deployment(description="a|b\n`@team` <b>")))
+    assert r"| `description` | `a\|b '@team' <b>` |" in text
+
+
+def test_a_comment_never_outgrows_what_github_takes() -> None:
+    many = [
+        event("create", DEPLOYMENT, None, deployment(f"d{n}", description="x" * 90, tags=["y" * 90]))
+        for n in range(400)
+    ]
+    text = shown(*many)
+    assert len(text) <= LIMIT
+    assert "Cut here" in text
+    assert len(summary.failure("dev", summary.Plan(errors=("e" * 99_999,)), "")) <= LIMIT
+
+
+def test_a_cut_inside_an_error_closes_its_fence() -> None:
+    text = summary.failure("dev", summary.Plan(errors=("\n".join(["e" * 50] * 2000),)), "")
+    assert text.count("```") % 2 == 0
+
+
+def test_a_log_that_was_cut_off_is_read_as_far_as_it_goes() -> None:
+    whole = event("create", DEPLOYMENT, None, deployment())
+    assert len(summary.parse([whole, whole[:50]]).steps) == 1
+
+
+def test_differences_name_the_innermost_fields() -> None:
+    def found(old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
+        return ((item.path, item.old, item.new) for item in between(old, new))
+
+    assert list(found({"a": {"b.c": 1}}, {"a": {"b.c": 2}})) == [("a[b.c]", 1, 2)]
+    assert list(found({"a": [{"x": 1}]}, {"a": [{"x": 2}]})) == [("a[0].x", 1, 2)]
+    assert list(found({"a": [1]}, {"a": [1, 2]})) == [("a", [1], [1, 2])]
+    assert list(found({}, {"a": {"b": 1}})) == [("a.b", ABSENT, 1)]
+    assert list(found({"a": 1}, {"a": 1})) == []

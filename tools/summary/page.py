@@ -1,0 +1,311 @@
+"""What the summary says, as data: the plan sorted by what a reviewer asks about."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from contract import environment as env
+from tools.summary import capacity, moments
+from tools.summary.differences import ABSENT, Difference, between, secrets, unknown
+from tools.summary.events import SECRET, UNKNOWN, Fields, Plan, Step
+
+_PREFECT: Final = "pulumi-python:dynamic/prefect:"
+_KUBERNETES: Final = "kubernetes:"
+_IMAGES: Final = ("docker-build:index:Image", "docker:index/image:Image")
+
+_NOISE: Final = {"reach", "owner"}
+"""Fields of Prefect resources that say where and whose the object is, not what it is."""
+
+_PLUMBING: Final = (
+    "apiVersion",
+    "kind",
+    "metadata.labels[app.kubernetes.io/managed-by]",
+    "metadata.annotations[pulumi.",
+)
+"""Fields of Kubernetes objects that Pulumi fills in."""
+
+_UNTOLD: Final = ("name", "flow_name", "type", "parameter_schema", "enforce_parameter_schema", "base_job_template")
+"""Fields of a new Prefect object that would tell a reviewer nothing."""
+
+_CREDENTIAL: Final = (env.API_SECRET_VARIABLE, env.API_SECRET_NAME, env.API_SECRET_KEY)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One field that changes.
+
+    Attributes:
+        difference: the field.
+        outside: someone edited it outside Pulumi, and it is put back.
+
+    """
+
+    difference: Difference
+    outside: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One resource that changes.
+
+    Attributes:
+        operation: see `Step`.
+        kind: such as `deployment` or `ConfigMap`.
+        name: as people know it, such as `digits/search` or `flows/prefect-worker`.
+        rows: fields, none for a resource that goes.
+        hidden: paths of secrets: whether they change, the engine does not tell.
+        vanished: it was deleted outside Pulumi and is made again.
+        times: schedule -> its next run times, for deployments whose schedules change.
+
+    """
+
+    operation: str
+    kind: str
+    name: str
+    rows: tuple[Row, ...]
+    hidden: tuple[str, ...] = ()
+    vanished: bool = False
+    times: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """Worst case of one deployment before and after; None where it does not exist or cannot be told."""
+
+    name: str
+    old: capacity.Demand | None
+    new: capacity.Demand | None
+    declared: bool
+    """Whether the deployment exists after the update."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capacity:
+    """Worst case of Dask capacity, before and after.
+
+    Attributes:
+        loads: every deployment.
+        old: total before; None where something has no limit.
+        new: total after; the same.
+        quota: that applies after.
+        ceiling: workers that a run can get at most, whatever it asks.
+
+    """
+
+    loads: tuple[Load, ...]
+    old: capacity.Total | None
+    new: capacity.Total | None
+    quota: capacity.Quota | None
+    ceiling: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """All that the summary says.
+
+    Attributes:
+        counts: operation -> resources.
+        images: image resources.
+        prefect: Prefect objects.
+        kubernetes: Kubernetes objects.
+        others: whatever else.
+        capacity: None where the work pool is not known.
+        warnings: of the program and the provider.
+
+    """
+
+    counts: Mapping[str, int]
+    images: tuple[Change, ...]
+    prefect: tuple[Change, ...]
+    kubernetes: tuple[Change, ...]
+    others: tuple[Change, ...]
+    capacity: Capacity | None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def changes(self) -> int:
+        """Resources that change."""
+        return sum(number for operation, number in self.counts.items() if operation != "same")
+
+
+def build(plan: Plan, *, template: Fields | None, now: datetime) -> Page:
+    """Sort a plan.
+
+    Args:
+        plan: of a preview.
+        template: the work pool's base job template as the settings make it. While an image is yet to be built, the
+            engine does not know any part of the template; this one tells all but the image.
+        now: from which the next run times are told.
+
+    """
+    steps = [_with_template(step, template) for step in plan.steps]
+    changing = [_change(step, now) for step in steps if step.operation != "same"]
+    groups: dict[str, list[Change]] = {"images": [], "prefect": [], "kubernetes": [], "others": []}
+    for step, change in zip([step for step in steps if step.operation != "same"], changing, strict=True):
+        groups[_group(step.type)].append(change)
+    return Page(
+        counts=Counter(step.operation for step in steps),
+        capacity=_capacity(steps),
+        warnings=plan.warnings,
+        **{name: tuple(found) for name, found in groups.items()},
+    )
+
+
+def _group(kind: str) -> str:
+    if kind.startswith(_PREFECT):
+        return "prefect"
+    if kind in _IMAGES:
+        return "images"
+    return "kubernetes" if kind.startswith(_KUBERNETES) else "others"
+
+
+def _is(step: Step, noun: str) -> bool:
+    return step.type == f"{_PREFECT}{noun}"
+
+
+def _with_template(step: Step, template: Fields | None) -> Step:
+    if template is None or not _is(step, "WorkPool") or step.new is None:
+        return step
+    if step.new.get("base_job_template") != UNKNOWN:
+        return step
+    before = step.old
+    if before is not None:
+        before = {**before, "base_job_template": _without_credential(before["base_job_template"])}
+    after = {**step.new, "base_job_template": _without_credential(template)}
+    return Step(
+        operation=step.operation,
+        type=step.type,
+        name=step.name,
+        old=before,
+        new=after,
+        recorded=step.recorded,
+        vanished=step.vanished,
+    )
+
+
+def _without_credential(template: Any) -> Any:
+    """Leave out what the settings alone do not tell: which Secret holds the credential."""
+    if not isinstance(template, Mapping):
+        return template
+    configuration = template.get("job_configuration") or {}
+    kept = {name: value for name, value in (configuration.get("env") or {}).items() if name not in _CREDENTIAL}
+    return {**template, "job_configuration": {**configuration, "env": kept}}
+
+
+def _change(step: Step, now: datetime) -> Change:
+    old, new = _compared(step, step.old), _compared(step, step.new)
+    rows = []
+    if step.new is not None:
+        edited = {item.path for item in between(_compared(step, step.recorded), old)} if step.recorded else set()
+        found = between(old if step.old is not None else ABSENT, new)
+        rows = [Row(difference=item, outside=item.path in edited) for item in found if _worth_telling(step, item)]
+    hidden = secrets(new if step.new is not None else {})
+    return Change(
+        operation=step.operation,
+        kind=_kind(step.type),
+        name=_name(step),
+        rows=tuple(rows),
+        hidden=tuple(hidden),
+        vanished=step.vanished,
+        times=_times(step, rows, now) if _is(step, "Deployment") else {},
+    )
+
+
+def _compared(step: Step, inputs: Fields | None) -> Fields:
+    fields = inputs or {}
+    if step.type.startswith(_PREFECT):
+        return {name: value for name, value in fields.items() if name not in _NOISE}
+    if step.type == f"{_KUBERNETES}core/v1:Secret":
+        # Whoever wrote a plain value here did not mean to publish it.
+        return {
+            name: dict.fromkeys(value, SECRET)
+            if name in ("data", "stringData") and isinstance(value, Mapping)
+            else value
+            for name, value in fields.items()
+        }
+    return fields
+
+
+def _worth_telling(step: Step, item: Difference) -> bool:
+    if step.type.startswith(_KUBERNETES):
+        return not item.path.startswith(_PLUMBING)
+    if step.old is not None:
+        return True
+    # Of a new object: not what the title says, what follows from the code, or what would be so without a word.
+    return item.new not in ([], {}, None) and not item.path.startswith(_UNTOLD)
+
+
+def _kind(kind: str) -> str:
+    word = kind.rpartition(":")[2].rpartition("/")[2]
+    if not kind.startswith(_PREFECT):
+        return word
+    return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in word).strip()
+
+
+def _name(step: Step) -> str:
+    inputs = step.inputs
+    if step.type.startswith(_PREFECT):
+        parts = [inputs.get("flow_name"), inputs.get("name")]
+        return "/".join(str(part) for part in parts if part and part != UNKNOWN) or step.name
+    metadata = inputs.get("metadata") or {}
+    parts = [metadata.get("namespace"), metadata.get("name")] if isinstance(metadata, Mapping) else []
+    return "/".join(str(part) for part in parts if part and part != UNKNOWN) or step.name
+
+
+def _times(step: Step, rows: Iterable[Row], now: datetime) -> Mapping[str, str]:
+    touched = any(row.difference.path.startswith("schedules") for row in rows)
+    schedules = (step.new or {}).get("schedules")
+    if not touched or not isinstance(schedules, Mapping):
+        return {}
+    paused = (step.new or {}).get("paused") is True
+    told = {}
+    for slug, schedule in schedules.items():
+        if not isinstance(schedule, Mapping):
+            continue
+        when = moments.describe(schedule, now)
+        asleep = "the deployment is paused" if paused else "paused" if schedule.get("active") is False else ""
+        told[str(slug)] = f"{asleep}; when it is resumed: {when}" if asleep else when
+    return told
+
+
+def _capacity(steps: Iterable[Step]) -> Capacity | None:
+    steps = list(steps)
+    pool = next((step for step in steps if _is(step, "WorkPool") and step.new is not None), None)
+    if pool is None or pool.new is None:
+        return None
+    after = _defaults(pool.new)
+    before = _defaults(pool.old or {})
+    if after is None:
+        return None
+    limits = (pool.old or {}).get("concurrency_limit"), pool.new.get("concurrency_limit")
+    loads = [
+        Load(
+            name=_name(step),
+            old=capacity.demand(step.old, before, limits[0]) if step.old is not None and before else None,
+            new=capacity.demand(step.new, after, limits[1]) if step.new is not None else None,
+            declared=step.new is not None,
+        )
+        for step in steps
+        if _is(step, "Deployment")
+    ]
+    quotas = [step.new for step in steps if step.type == f"{_KUBERNETES}core/v1:ResourceQuota" and step.new]
+    return Capacity(
+        loads=tuple(loads),
+        old=capacity.total([load.old for load in loads if load.old], limits[0]),
+        new=capacity.total([load.new for load in loads if load.new], limits[1]),
+        quota=capacity.quota(quotas),
+        ceiling=after.ceiling,
+    )
+
+
+def _defaults(pool: Fields) -> capacity.Defaults | None:
+    template = pool.get("base_job_template")
+    return (
+        capacity.defaults(template)
+        if isinstance(template, Mapping) and not unknown(template.get("job_configuration"))
+        else None
+    )
