@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from infra import job_template, naming
+from infra import capacity, job_template, naming
 from infra.settings import EmbeddedPrefect, Settings
 from tools import doctor as examination
 from tools import locks, runs, stackfile, target, tiers
@@ -88,7 +88,10 @@ def summary(chosen: argparse.Namespace) -> int:
     if failed is not None:
         print(reviewing.failure(stack.name, plan, failed), end="")
         return 1
-    page = reviewing.build(plan, template=_template(settings), now=datetime.now(UTC))
+    needs = capacity.platform(settings)
+    page = reviewing.build(
+        plan, templates=_templates(settings), now=datetime.now(UTC), platform=(needs.cpu, needs.memory)
+    )
     print(reviewing.render(stack.name, page), end="")
     return 0
 
@@ -182,16 +185,20 @@ def _settings(stack: Stack, place: Target) -> Settings:
     return stackfile.check(stack.name, stackfile.read(stack.name), place.overrides)
 
 
-def _template(settings: Settings) -> dict[str, Any]:
-    """Return the work pool's template without what only the cluster and the image build know."""
-    args = job_template.JobTemplateArgs(
-        namespace=settings.namespace,
-        image=reviewing.UNKNOWN,
-        flow_run=settings.flow_run,
-        dask=settings.dask,
-        credential={},
-    )
-    return job_template.build(args)
+def _templates(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Return the work pools' templates without what only the cluster and the image build know."""
+    return {
+        name: job_template.build(
+            job_template.JobTemplateArgs(
+                namespace=settings.namespace,
+                image=reviewing.UNKNOWN,
+                flow_run=pool.flow_run or settings.flow_run,
+                dask=settings.dask,
+                credential={},
+            )
+        )
+        for name, pool in settings.work_pools.items()
+    }
 
 
 def _run(place: Target, settings: Settings, flow: str, given: Mapping[str, object]) -> bool:

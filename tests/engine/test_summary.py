@@ -31,7 +31,7 @@ def planned(stack: Any) -> tuple[int, summary.Plan, str]:
 def page(stack: Any) -> str:
     code, plan, _ = planned(stack)
     assert code == 0
-    return summary.render("test", summary.build(plan, template=None, now=NOW))
+    return summary.render("test", summary.build(plan, templates={}, now=NOW))
 
 
 def test_a_real_preview_is_told_field_by_field_and_keeps_its_secrets(stack: Any, prefect: Any) -> None:

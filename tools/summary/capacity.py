@@ -1,50 +1,60 @@
 """The worst case of Dask capacity: what all deployments together may ask of the cluster.
 
-Per deployment it is maximum workers x concurrent runs x size of a worker. The total takes the work pool's own
-limit of concurrent runs into account. What limits nothing has no worst case, and that is what is said then.
+Per deployment it is concurrent runs x (maximum workers x size of a worker, and the run's own pod and scheduler). The
+total takes the work pools' limits of concurrent runs into account. What limits nothing has no worst case, and that is
+what is said then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from contract import environment as env
-from contract import quantities
+from contract import profiles, quantities, scheduler
 from tools.summary.differences import unknown
 from tools.summary.events import SECRET
 
 Fields = Mapping[str, Any]
 
+_MAXIMUM, _CPU, _MEMORY = env.DASK_MAXIMUM, env.DASK_WORKER_CPU, env.DASK_WORKER_MEMORY
+
 
 @dataclass(frozen=True, kw_only=True)
-class Defaults:
-    """What the work pool's template gives a run that sets nothing itself.
+class Pool:
+    """What a work pool gives a run that sets nothing itself.
 
     Attributes:
-        maximum: workers.
+        sizes: job variable -> the stack's default, those of the flow pod included.
+        profiles: named sizes that a deployment may choose.
         ceiling: workers that no run goes beyond.
-        cpu: of one worker, a Kubernetes quantity.
-        memory: the same.
+        limit: runs of the pool at the same time; None for no limit.
 
     """
 
-    maximum: int
+    sizes: Mapping[str, Any]
+    profiles: Mapping[str, profiles.Profile] = field(default_factory=dict)
     ceiling: int
-    cpu: str
-    memory: str
+    limit: int | None
 
 
-def defaults(template: Fields) -> Defaults | None:
-    """Read them from a base job template; None where it is not one of ours or not known yet."""
+def pool(fields: Fields) -> Pool | None:
+    """Read it from a work pool's inputs; None where its template is not one of ours or not known yet."""
+    template = fields.get("base_job_template")
+    if not isinstance(template, Mapping) or unknown(template.get("job_configuration", {}).get("env")):
+        return None
     values = template.get("job_configuration", {}).get("env", {})
+    own = template.get("variables", {}).get("properties", {})
     try:
-        return Defaults(
-            maximum=int(values[env.DASK_MAXIMUM.default_variable]),
+        return Pool(
+            sizes={
+                **{name: own[name]["default"] for name in ("cpu_request", "memory_request")},
+                **{variable.name: values[variable.default_variable] for variable in (_MAXIMUM, _CPU, _MEMORY)},
+            },
+            profiles=profiles.decode(values.get(env.PROFILES, "{}")),
             ceiling=int(values[env.CEILING]),
-            cpu=str(values[env.DASK_WORKER_CPU.default_variable]),
-            memory=str(values[env.DASK_WORKER_MEMORY.default_variable]),
+            limit=fields.get("concurrency_limit"),
         )
     except (KeyError, TypeError, ValueError):
         return None
@@ -55,36 +65,54 @@ class Demand:
     """What one deployment may ask for.
 
     Attributes:
+        pool: name of its work pool.
         workers: of one run at most.
-        cpu: cores of one worker.
-        memory: bytes of one worker.
+        worker_cpu: cores of one worker.
+        worker_memory: bytes of one worker.
+        cpu: cores of one run: workers, scheduler and its own pod.
+        memory: bytes of one run.
         runs: at the same time at most; None for no limit.
 
     """
 
+    pool: str
     workers: int
+    worker_cpu: float
+    worker_memory: int
     cpu: float
     memory: int
     runs: int | None
 
 
-def demand(deployment: Fields, given: Defaults, pool_limit: int | None) -> Demand | None:
-    """Return a deployment's worst case; None where a value that decides is secret or not known yet."""
+def demand(deployment: Fields, given: Pool) -> Demand | None:
+    """Return a deployment's worst case; None where a value that decides is secret or known only to the worker."""
     variables = deployment.get("job_variables") or {}
     limit = deployment.get("concurrency_limit")
     if variables == SECRET or unknown(variables) or unknown(limit):
         return None
-    limits = [value for value in (limit, pool_limit) if value is not None]
+    limits = [int(value) for value in (limit, given.limit) if value is not None]
+    named = variables.get(env.DASK_PROFILE.name)
+    if named is not None and named not in given.profiles:
+        return None
+    profile = given.profiles[named].sizes if named is not None else {}
+    chosen = {variable.name: profile[variable.argument] for variable in env.SIZES if variable.argument in profile}
+    sizes = {**given.sizes, **chosen, **variables}
     try:
-        return Demand(
-            workers=min(int(variables.get(env.DASK_MAXIMUM.name, given.maximum)), given.ceiling),
-            cpu=quantities.cores(str(variables.get(env.DASK_WORKER_CPU.name, given.cpu))),
-            memory=quantities.memory_bytes(str(variables.get(env.DASK_WORKER_MEMORY.name, given.memory))),
-            runs=min(map(int, limits)) if limits else None,
-        )
+        workers = min(int(sizes[_MAXIMUM.name]), given.ceiling)
+        cpu, memory = quantities.cores(str(sizes[_CPU.name])), quantities.memory_bytes(str(sizes[_MEMORY.name]))
+        pod = quantities.cores(str(sizes["cpu_request"])), quantities.memory_bytes(str(sizes["memory_request"]))
     except ValueError:
         # A reference that only the worker resolves, such as {{ prefect.variables.size }}.
         return None
+    return Demand(
+        pool=str(deployment.get("work_pool_name")),
+        workers=workers,
+        worker_cpu=cpu,
+        worker_memory=memory,
+        cpu=workers * cpu + quantities.cores(scheduler.CPU_REQUEST) + pod[0],
+        memory=workers * memory + quantities.memory_bytes(scheduler.MEMORY_REQUEST) + pod[1],
+        runs=min(limits) if limits else None,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,22 +131,27 @@ class Total:
     memory: int = 0
 
 
-def total(demands: Iterable[Demand], pool_limit: int | None) -> Total | None:
-    """Return the sum; None when nothing limits the runs of a deployment."""
-    runs: list[Demand] = []
+def total(demands: Iterable[Demand], limits: Mapping[str, int | None]) -> Total | None:
+    """Return the sum; None when nothing limits the runs of a deployment.
+
+    Args:
+        demands: of all deployments.
+        limits: work pool -> its limit of runs.
+
+    """
+    runs: dict[str, list[Demand]] = {}
     for each in demands:
         if each.runs is None:
             return None
-        runs += [each] * each.runs
-    places = len(runs) if pool_limit is None else pool_limit
+        runs.setdefault(each.pool, []).extend([each] * each.runs)
 
-    def largest(values: Iterable[float]) -> float:
-        return sum(sorted(values, reverse=True)[:places])
+    def largest(sizes: Mapping[str, list[float]]) -> float:
+        return sum(sum(sorted(values, reverse=True)[: limits.get(name)]) for name, values in sizes.items())
 
     return Total(
-        workers=int(largest(run.workers for run in runs)),
-        cpu=largest(run.workers * run.cpu for run in runs),
-        memory=int(largest(run.workers * run.memory for run in runs)),
+        workers=int(largest({name: [run.workers for run in each] for name, each in runs.items()})),
+        cpu=largest({name: [run.cpu for run in each] for name, each in runs.items()}),
+        memory=int(largest({name: [run.memory for run in each] for name, each in runs.items()})),
     )
 
 

@@ -156,14 +156,14 @@ def _capacity(found: Capacity | None) -> list[str]:
         return []
     changed = [load for load in found.loads if load.old != load.new]
     table = [
-        "| deployment | workers x runs | one worker | CPU | memory |",
+        "| deployment | workers x runs | one worker | CPU of all | memory of all |",
         "|---|---|---|---|---|",
         *(_load(load) for load in changed),
         _line(f"**all deployments ({len(found.loads)})**", *_total(found)),
     ]
     blocks = ["#### Dask capacity, worst case", "\n".join(table)]
     bounds = f"A run or a flow's own code may ask for more workers, up to the stack's ceiling of {found.ceiling}."
-    notes = [f"Workers only: each run has its flow pod and a Dask scheduler besides. {bounds}"]
+    notes = [f"Requests of whole runs: workers, scheduler and the flow's own pod. {bounds}"]
     unlimited = [load.name for load in found.loads if load.new is not None and load.new.runs is None]
     if unlimited:
         named = ", ".join(_span(name) for name in unlimited[:5]) + (" and others" if len(unlimited) > 5 else "")
@@ -186,11 +186,10 @@ def _part(demand: capacity.Demand | None, index: int) -> str:
     if index == 0:
         return f"{demand.workers} x {'∞' if demand.runs is None else demand.runs}"
     if index == 1:
-        return f"{_cores(demand.cpu)} CPU, {_bytes(demand.memory)}"
+        return f"{_cores(demand.worker_cpu)} CPU, {_bytes(demand.worker_memory)}"
     if demand.runs is None:
         return "no limit"
-    whole = demand.workers * demand.runs
-    return _cores(whole * demand.cpu) if index == 2 else _bytes(whole * demand.memory)
+    return _cores(demand.runs * demand.cpu) if index == 2 else _bytes(demand.runs * demand.memory)
 
 
 def _total(found: Capacity) -> tuple[str, ...]:
@@ -214,9 +213,10 @@ def _against_quota(found: Capacity) -> list[str]:
     if quota is None:
         return []
     parts = []
+    cpu, memory = found.platform
     pairs = (
-        ("CPU", quota.cpu, total.cpu if total else None, _cores),
-        ("memory", quota.memory, total.memory if total else None, _bytes),
+        ("CPU", quota.cpu, total.cpu + cpu if total else None, _cores),
+        ("memory", quota.memory, total.memory + memory if total else None, _bytes),
     )
     for name, hard, asked, text in pairs:
         if hard is None:
@@ -226,7 +226,7 @@ def _against_quota(found: Capacity) -> list[str]:
         else:
             verdict = "**more than it admits**: runs would wait or fail" if asked > hard else "fits"
             parts.append(f"{name} {text(asked)} of {text(hard)} ({asked / hard:.0%}), {verdict}")
-    return [f"Against the namespace's quota: {'; '.join(parts)}."]
+    return [f"Against the namespace's quota, the platform's own pods included: {'; '.join(parts)}."]
 
 
 def _before_after(old: str, new: str) -> str:
@@ -234,7 +234,7 @@ def _before_after(old: str, new: str) -> str:
 
 
 def _cores(value: float) -> str:
-    return f"{value:g}"
+    return f"{round(value, 3):g}"
 
 
 def _bytes(value: float) -> str:

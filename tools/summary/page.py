@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from contract import environment as env
 from tools.summary import capacity, moments
-from tools.summary.differences import ABSENT, Difference, between, secrets, unknown
+from tools.summary.differences import ABSENT, Difference, between, secrets
 from tools.summary.events import SECRET, UNKNOWN, Fields, Plan, Step
 
 _PREFECT: Final = "pulumi-python:dynamic/prefect:"
@@ -92,6 +92,7 @@ class Capacity:
         old: total before; None where something has no limit.
         new: total after; the same.
         quota: that applies after.
+        platform: cores and bytes that the stack's own pods request.
         ceiling: workers that a run can get at most, whatever it asks.
 
     """
@@ -100,6 +101,7 @@ class Capacity:
     old: capacity.Total | None
     new: capacity.Total | None
     quota: capacity.Quota | None
+    platform: tuple[float, int]
     ceiling: int
 
 
@@ -132,24 +134,25 @@ class Page:
         return sum(number for operation, number in self.counts.items() if operation != "same")
 
 
-def build(plan: Plan, *, template: Fields | None, now: datetime) -> Page:
+def build(plan: Plan, *, templates: Mapping[str, Fields], now: datetime, platform: tuple[float, int] = (0, 0)) -> Page:
     """Sort a plan.
 
     Args:
         plan: of a preview.
-        template: the work pool's base job template as the settings make it. While an image is yet to be built, the
+        templates: work pool -> its base job template as the settings make it. While an image is yet to be built, the
             engine does not know any part of the template; this one tells all but the image.
         now: from which the next run times are told.
+        platform: cores and bytes that the stack's own pods request; they count against a quota.
 
     """
-    steps = [_with_template(step, template) for step in plan.steps]
+    steps = [_with_template(step, templates) for step in plan.steps]
     changing = [_change(step, now) for step in steps if step.operation != "same"]
     groups: dict[str, list[Change]] = {"images": [], "prefect": [], "kubernetes": [], "others": []}
     for step, change in zip([step for step in steps if step.operation != "same"], changing, strict=True):
         groups[_group(step.type)].append(change)
     return Page(
         counts=Counter(step.operation for step in steps),
-        capacity=_capacity(steps),
+        capacity=_capacity(steps, platform),
         warnings=plan.warnings,
         **{name: tuple(found) for name, found in groups.items()},
     )
@@ -167,10 +170,11 @@ def _is(step: Step, noun: str) -> bool:
     return step.type == f"{_PREFECT}{noun}"
 
 
-def _with_template(step: Step, template: Fields | None) -> Step:
-    if template is None or not _is(step, "WorkPool") or step.new is None:
+def _with_template(step: Step, templates: Mapping[str, Fields]) -> Step:
+    if not _is(step, "WorkPool") or step.new is None or step.new.get("base_job_template") != UNKNOWN:
         return step
-    if step.new.get("base_job_template") != UNKNOWN:
+    template = templates.get(str(step.new.get("name")))
+    if template is None:
         return step
     before = step.old
     if before is not None:
@@ -272,21 +276,16 @@ def _times(step: Step, rows: Iterable[Row], now: datetime) -> Mapping[str, str]:
     return told
 
 
-def _capacity(steps: Iterable[Step]) -> Capacity | None:
-    steps = list(steps)
-    pool = next((step for step in steps if _is(step, "WorkPool") and step.new is not None), None)
-    if pool is None or pool.new is None:
+def _capacity(steps: list[Step], platform: tuple[float, int]) -> Capacity | None:
+    pools = [step for step in steps if _is(step, "WorkPool")]
+    before, after = _pools(step.old for step in pools), _pools(step.new for step in pools)
+    if not after:
         return None
-    after = _defaults(pool.new)
-    before = _defaults(pool.old or {})
-    if after is None:
-        return None
-    limits = (pool.old or {}).get("concurrency_limit"), pool.new.get("concurrency_limit")
     loads = [
         Load(
             name=_name(step),
-            old=capacity.demand(step.old, before, limits[0]) if step.old is not None and before else None,
-            new=capacity.demand(step.new, after, limits[1]) if step.new is not None else None,
+            old=_demand(step.old, before),
+            new=_demand(step.new, after),
             declared=step.new is not None,
         )
         for step in steps
@@ -295,17 +294,23 @@ def _capacity(steps: Iterable[Step]) -> Capacity | None:
     quotas = [step.new for step in steps if step.type == f"{_KUBERNETES}core/v1:ResourceQuota" and step.new]
     return Capacity(
         loads=tuple(loads),
-        old=capacity.total([load.old for load in loads if load.old], limits[0]),
-        new=capacity.total([load.new for load in loads if load.new], limits[1]),
+        old=capacity.total(
+            [load.old for load in loads if load.old], {name: each.limit for name, each in before.items()}
+        ),
+        new=capacity.total(
+            [load.new for load in loads if load.new], {name: each.limit for name, each in after.items()}
+        ),
         quota=capacity.quota(quotas),
-        ceiling=after.ceiling,
+        platform=platform,
+        ceiling=max(each.ceiling for each in after.values()),
     )
 
 
-def _defaults(pool: Fields) -> capacity.Defaults | None:
-    template = pool.get("base_job_template")
-    return (
-        capacity.defaults(template)
-        if isinstance(template, Mapping) and not unknown(template.get("job_configuration"))
-        else None
-    )
+def _pools(states: Iterable[Fields | None]) -> dict[str, capacity.Pool]:
+    found = {str(state["name"]): capacity.pool(state) for state in states if state is not None}
+    return {name: each for name, each in found.items() if each is not None}
+
+
+def _demand(deployment: Fields | None, pools: Mapping[str, capacity.Pool]) -> capacity.Demand | None:
+    given = pools.get(str((deployment or {}).get("work_pool_name")))
+    return capacity.demand(deployment, given) if deployment is not None and given is not None else None

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from contract import environment as env
+from contract import profiles
 from tools import summary
 from tools.summary import capacity, moments
 from tools.summary.differences import ABSENT, between
@@ -27,12 +28,16 @@ def template(*, maximum: int = 4, ceiling: int = 16, cpu: str = "500m", memory: 
         env.DASK_WORKER_CPU.default_variable: cpu,
         env.DASK_WORKER_MEMORY.default_variable: memory,
         env.API_SECRET_NAME: "prefect-api",
+        env.PROFILES: profiles.encode({"large": profiles.Profile(sizes={"maximum": 12, "worker_memory": "4Gi"})}),
     }
-    return {"job_configuration": {"env": values}, "variables": {"properties": {"image": {"default": "r@sha256:1"}}}}
+    defaults = {"image": "r@sha256:1", "cpu_request": "400m", "memory_request": "768Mi"}
+    properties = {name: {"default": value} for name, value in defaults.items()}
+    return {"job_configuration": {"env": values}, "variables": {"properties": properties}}
 
 
 def deployment(name: str = "search", **fields: Any) -> dict[str, Any]:
-    return {"flow_name": "digits", "name": name, "owner": "p/s/r", "reach": {"url": "u"}, "schedules": {}, **fields}
+    own = {"owner": "p/s/r", "reach": {"url": "u"}, "work_pool_name": "dask"}
+    return {"flow_name": "digits", "name": name, **own, "schedules": {}, **fields}
 
 
 def pool(**fields: Any) -> dict[str, Any]:
@@ -52,8 +57,9 @@ def told(severity: str, message: str) -> str:
     return json.dumps({"diagnosticEvent": {"severity": severity, "message": message}})
 
 
-def shown(*events: str, made: dict[str, Any] | None = None) -> str:
-    return summary.render("dev", summary.build(summary.parse(events), template=made, now=NOW))
+def shown(*events: str, made: dict[str, Any] | None = None, platform: tuple[float, int] = (0, 0)) -> str:
+    templates = {"dask": made} if made else {}
+    return summary.render("dev", summary.build(summary.parse(events), templates=templates, now=NOW, platform=platform))
 
 
 def test_a_preview_without_changes_is_one_line_and_the_mark_of_the_comment() -> None:
@@ -158,8 +164,8 @@ def test_the_worst_case_of_capacity_is_workers_by_runs_by_size_before_and_after(
     old = deployment(concurrency_limit=2, job_variables={"dask_maximum": 4})
     new = deployment(concurrency_limit=3, job_variables={"dask_maximum": 8, "dask_worker_memory": "2Gi"})
     text = shown(event("same", POOL, pool(), pool()), event("update", DEPLOYMENT, old, new))
-    assert "| `digits/search` | 4 x 2 → **8 x 3** | 0.5 CPU, 1 GiB → **0.5 CPU, 2 GiB** | 4 → **12** |" in text
-    assert "| **all deployments (1)** | 8 workers → **24 workers** |  | 4 → **12** | 8 GiB → **48 GiB** |" in text
+    assert "| `digits/search` | 4 x 2 → **8 x 3** | 0.5 CPU, 1 GiB → **0.5 CPU, 2 GiB** | 5 → **13.5** |" in text
+    assert "| **all deployments (1)** | 8 workers → **24 workers** |  | 5 → **13.5** | 10 GiB → **51 GiB** |" in text
     assert "ceiling of 16" in text
 
 
@@ -181,10 +187,33 @@ def test_the_pools_own_limit_bounds_each_deployment_and_the_total() -> None:
 
 
 def test_no_run_counts_for_more_workers_than_the_ceiling() -> None:
-    given = capacity.Defaults(maximum=4, ceiling=6, cpu="1", memory="1Gi")
-    found = capacity.demand(deployment(job_variables={"dask_maximum": 50}), given, 1)
+    given = capacity.pool(pool(concurrency_limit=1))
+    assert given
+    found = capacity.demand(deployment(job_variables={"dask_maximum": 50}), given)
     assert found
-    assert found.workers == 6
+    assert found.workers == 16
+
+
+def test_a_profile_gives_the_size_and_a_job_variable_goes_before_it() -> None:
+    given = capacity.pool(pool())
+    assert given
+    large = capacity.demand(deployment(job_variables={"dask_profile": "large"}), given)
+    assert large
+    assert (large.workers, large.worker_cpu, large.worker_memory) == (12, 0.5, 4 * 2**30)
+    small = capacity.demand(deployment(job_variables={"dask_profile": "large", "dask_maximum": 2}), given)
+    assert small
+    assert (small.workers, small.worker_memory) == (2, 4 * 2**30)
+
+
+def test_each_pool_limits_its_own_deployments_alone() -> None:
+    text = shown(
+        event("same", POOL, pool(concurrency_limit=1), pool(concurrency_limit=1)),
+        event("same", POOL, pool(name="gpu", concurrency_limit=2), pool(name="gpu", concurrency_limit=2)),
+        event("create", DEPLOYMENT, None, deployment("a")),
+        event("create", DEPLOYMENT, None, deployment("b", concurrency_limit=5)),
+        event("create", DEPLOYMENT, None, deployment("c", work_pool_name="gpu")),
+    )
+    assert "| **all deployments (3)** | - → **12 workers** |" in text
 
 
 def test_a_deployment_whose_size_cannot_be_told_is_named_and_not_counted() -> None:
@@ -212,9 +241,10 @@ def test_the_worst_case_is_held_against_the_namespaces_quota() -> None:
         event("same", POOL, pool(), pool()),
         event("same", "kubernetes:core/v1:ResourceQuota", quota, quota),
         event("create", DEPLOYMENT, None, deployment(concurrency_limit=1)),
+        platform=(0.5, 2**30),
     )
-    assert "CPU 2 of 1 (200%), **more than it admits**" in text
-    assert "memory 4 GiB of 8 GiB (50%), fits" in text
+    assert "CPU 3 of 1 (300%), **more than it admits**" in text
+    assert "memory 6 GiB of 8 GiB (75%), fits" in text
 
 
 def test_a_pool_whose_image_is_yet_to_be_built_is_compared_with_what_the_settings_say() -> None:
