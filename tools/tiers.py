@@ -47,7 +47,9 @@ def _lint() -> bool:
         ["lint-imports"],
     )
     outcomes = [_call([str(_BIN / command[0]), *command[1:]], {}) for command in commands]
-    return all(outcomes)
+    actionlint = toolchain.ensure(toolchain.LINT)["actionlint"] / "actionlint"
+    workflows = sorted(str(path) for path in (ROOT / ".github" / "workflows").glob("*.yml"))
+    return all([*outcomes, _call([str(actionlint), *workflows], {})])
 
 
 def _unit() -> bool:

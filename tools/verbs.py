@@ -78,8 +78,9 @@ def summary(chosen: argparse.Namespace) -> int:
     try:
         place = _target(chosen, start=False)
         stack = Stack(chosen.stack, place)
-        stack.prepare()
         settings = _settings(stack, place)
+        _require_stack(stack, place)
+        stack.prepare()
         lines, failed = stack.plan()
     except Problem as problem:
         print(reviewing.failure(chosen.stack, reviewing.Plan(), str(problem)), end="")
@@ -183,6 +184,15 @@ def _target(chosen: argparse.Namespace, *, start: bool) -> Target:
 
 def _settings(stack: Stack, place: Target) -> Settings:
     return stackfile.check(stack.name, stackfile.read(stack.name), place.overrides)
+
+
+def _require_stack(stack: Stack, place: Target) -> None:
+    """Refuse a stack that a team's backend does not know: a pull request must not make one by being looked at."""
+    if not place.local and not stack.exists():
+        raise Problem(
+            f"Stack '{stack.name}' does not exist in the Pulumi backend, so there is nothing to compare with",
+            cure=f"Make it with `pulumi stack init {stack.name}` and commit its Pulumi.{stack.name}.yaml",
+        )
 
 
 def _templates(settings: Settings) -> dict[str, dict[str, Any]]:

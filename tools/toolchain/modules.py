@@ -176,6 +176,14 @@ _ALL = (
         cold_mib=1000,
         reports="main.VERSION",
     ),
+    _plain(
+        "actionlint",
+        "github.com/rhysd/actionlint",
+        {"actionlint": "/cmd/actionlint"},
+        size_mib=7,
+        cold_mib=200,
+        reports="github.com/rhysd/actionlint.version",
+    ),
 )
 
 GROUPS: Mapping[str, Group] = MappingProxyType({group.name: group for group in _ALL})
@@ -184,7 +192,10 @@ GROUPS: Mapping[str, Group] = MappingProxyType({group.name: group for group in _
 PULUMI = ("pulumi", "kubernetes-provider", "docker-build-provider")
 """What `pulumi up` needs."""
 
-CLUSTER = tuple(name for name in GROUPS if name not in PULUMI)
+LINT = ("actionlint",)
+"""What `make lint` needs beside Python packages."""
+
+CLUSTER = tuple(name for name in GROUPS if name not in (*PULUMI, *LINT))
 """What a local cluster consists of."""
 
 LOCAL = (*PULUMI, *CLUSTER)

@@ -65,3 +65,34 @@ def test_a_project_without_the_sample_flow_is_no_failure(ran: list[str], monkeyp
     monkeypatch.setattr(Prepared, "deployments", {"mine/nightly": "an-id"})
     assert verbs.up(UP) == 0
     assert ran == []
+
+
+@pytest.mark.usefixtures("ran")
+def test_a_summary_prints_the_plan_as_markdown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Prepared, "plan", lambda _: ([], None), raising=False)
+    assert verbs.summary(UP) == 0
+    assert "### Stack `dev`: nothing changes" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("ran")
+def test_a_summary_of_a_preview_that_fails_says_why_and_fails(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Prepared, "plan", lambda _: ([], "error: no such backend"), raising=False)
+    assert verbs.summary(UP) == 1
+    assert "error: no such backend" in capsys.readouterr().out
+
+
+def test_a_summary_never_makes_a_stack_in_a_teams_backend(
+    ran: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = Target(local=False, environment={}, overrides={})
+    monkeypatch.setattr(verbs, "_target", lambda *_, **__: place)
+    monkeypatch.setattr(Prepared, "exists", lambda _: False, raising=False)
+    monkeypatch.setattr(Prepared, "prepare", lambda _: ran.append("made"))
+    with pytest.raises(verbs.Problem, match="does not exist in the Pulumi backend"):
+        verbs.summary(UP)
+    assert ran == []
+    assert "does not exist in the Pulumi backend" in capsys.readouterr().out
