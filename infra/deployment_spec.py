@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from infra.automation_spec import AutomationSpec
+
 CollisionStrategy = Literal["ENQUEUE", "CANCEL_NEW"]
 
 
@@ -62,6 +64,7 @@ class DeploymentSpec:
         work_queue_name: within the pool.
         job_variables: override the defaults of the pool's template.
         pull_steps: what a run does to get the code; nothing by default, for it is in the image.
+        triggers: automations that run it; objects of their own in Prefect.
         secret_fields: names of fields above that hold a value from the environment.
 
     """
@@ -84,6 +87,7 @@ class DeploymentSpec:
     work_queue_name: str = "default"
     job_variables: Mapping[str, Any] = field(default_factory=dict)
     pull_steps: tuple[Mapping[str, Any], ...] = ()
+    triggers: tuple[AutomationSpec, ...] = ()
     secret_fields: frozenset[str] = frozenset()
 
     @property

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Final, get_args
 
-from infra import flow_source, json_schema, parameter_schema, schedule_yaml, templating
+from infra import automation_yaml, flow_source, json_schema, parameter_schema, schedule_yaml, templating
+from infra.automation_spec import AutomationSpec
 from infra.deployment_spec import CollisionStrategy, DeploymentSpec, Schedule
 from infra.flow_source import FlowSource
 from infra.prefect_yaml import Document, Place, nearest
@@ -13,12 +15,14 @@ from infra.prefect_yaml import Document, Place, nearest
 KEYS: Final = (
     "name",
     "version",
+    "version_type",
     "tags",
     "description",
     "schedule",
     "schedules",
     "paused",
     "concurrency_limit",
+    "triggers",
     "flow_name",
     "entrypoint",
     "parameters",
@@ -31,10 +35,11 @@ KEYS: Final = (
 _POOL_KEYS: Final = ("name", "work_queue_name", "job_variables")
 _LIMIT_KEYS: Final = ("limit", "collision_strategy", "grace_period_seconds")
 _UNSUPPORTED: Final = {
-    "triggers": "triggers are not supported yet; make the automation in Prefect and remove them here",
     "sla": "service levels exist in Prefect Cloud only; declare them there and remove them here",
-    "version_type": "a version is what the file says; remove it",
 }
+_VERSION_TYPE: Final = "prefect:simple"
+"""The version is what the file says; every other type takes it from the repository at hand."""
+
 _BANNED: Final = frozenset("/%&<>")
 """Characters that Prefect lets no name have: names are parts of addresses."""
 
@@ -98,9 +103,7 @@ class Entry:
             return None
         return self._assembled(name, entrypoint, source, frozenset(rendered.secret))
 
-    def _assembled(
-        self, name: str, entrypoint: str, source: FlowSource, secret: frozenset[str]
-    ) -> DeploymentSpec | None:
+    def _assembled(self, name: str, entrypoint: str, source: FlowSource, secret: frozenset[str]) -> DeploymentSpec:
         flow_name = self._flow_name(source)
         schema, notes = parameter_schema.build(source)
         for note in notes:
@@ -109,6 +112,13 @@ class Entry:
         parameters = self._mapping("parameters")
         for complaint in parameter_complaints(parameters, schema, source, enforce=enforce):
             self._complain(("parameters",), f"parameters: {complaint}")
+        self._check_version_type()
+        triggers = self._triggers(name, secret)
+        for index, trigger in enumerate(triggers):
+            given = trigger.actions[0].get("parameters", {})
+            for complaint in parameter_complaints(given, schema, source, enforce=enforce):
+                place = ("triggers", index, "parameters")
+                self._complain(place, f"triggers.{index}.parameters: {complaint}")
         pool = self._section("work_pool", _POOL_KEYS)
         limit = self._limit()
         return DeploymentSpec(
@@ -130,7 +140,8 @@ class Entry:
             work_queue_name=pool.get("work_queue_name") or "default",
             job_variables=self._mapping("job_variables", pool, ("work_pool",)),
             pull_steps=self._pull_steps(),
-            secret_fields=secret,
+            triggers=triggers,
+            secret_fields=frozenset(field for field in secret if not field.startswith("triggers.")),
         )
 
     def _source(self, entrypoint: str) -> FlowSource | None:
@@ -178,6 +189,33 @@ class Entry:
                 self._complain((*place, "slug"), f"two schedules have the slug '{schedule.slug}'; rename one")
             found.append(schedule)
         return tuple(found)
+
+    def _triggers(self, name: str, secret: frozenset[str]) -> tuple[AutomationSpec, ...]:
+        listed = self._raw.get("triggers") or []
+        if not isinstance(listed, list):
+            self._complain(("triggers",), "triggers is no list; write `- expect: [...]` below it")
+            return ()
+        found: list[AutomationSpec] = []
+        for index, item in enumerate(listed):
+            try:
+                trigger = automation_yaml.deployment_trigger(item, index + 1, name)
+            except automation_yaml.AutomationError as error:
+                place: Place = ("triggers", index, *error.place)
+                self._complain(place, f"{'.'.join(map(str, place))}: {error}")
+                continue
+            if any(trigger.name == other.name for other in found):
+                self._complain(("triggers", index), f"two triggers have the name '{trigger.name}'; rename one")
+            found.append(dataclasses.replace(trigger, secret=f"triggers.{index}" in secret))
+        return tuple(found)
+
+    def _check_version_type(self) -> None:
+        given = self._text("version_type")
+        if given not in (None, "", _VERSION_TYPE):
+            text = (
+                f"version_type is '{given}', which makes every commit a version and so throws scheduled runs away;"
+                f" remove it, or write {_VERSION_TYPE} and a version"
+            )
+            self._complain(("version_type",), text)
 
     def _limit(self) -> dict[str, Any]:
         raw = self._raw.get("concurrency_limit")

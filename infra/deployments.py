@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -92,8 +92,7 @@ def check_job_variables(specs: Iterable[DeploymentSpec], template: Mapping[str, 
     known = schema.get("properties", {})
     problems = []
     for spec in specs:
-        for name, value in spec.job_variables.items():
-            where = f"deployment '{spec.key}': job variable '{name}'"
+        for name, value, where in _job_variables(spec):
             if name not in known:
                 problems.append(f"{where} is not in the work pool's template; {nearest(name, known)}")
             elif not templating.has_placeholder(value):
@@ -101,6 +100,15 @@ def check_job_variables(specs: Iterable[DeploymentSpec], template: Mapping[str, 
                 problems += [f"{where} {why}; correct it"] if why else []
     if problems:
         raise DeploymentError("\n".join(problems))
+
+
+def _job_variables(spec: DeploymentSpec) -> Iterator[tuple[str, Any, str]]:
+    """Yield name, value and place of the deployment's own job variables and those of its triggers."""
+    for name, value in spec.job_variables.items():
+        yield name, value, f"deployment '{spec.key}': job variable '{name}'"
+    for trigger in spec.triggers:
+        for name, value in trigger.actions[0].get("job_variables", {}).items():
+            yield name, value, f"deployment '{spec.key}': trigger '{trigger.name}': job variable '{name}'"
 
 
 def _declared(document: Document, environment: Mapping[str, str], warn: Callable[[str], None]) -> list[DeploymentSpec]:

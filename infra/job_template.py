@@ -96,6 +96,8 @@ def _environment(args: JobTemplateArgs) -> dict[str, str]:
         **({env.DASHBOARD: dask.dashboard} if dask.dashboard else {}),
         env.PROFILES: profiles.encode({name: profile.contract() for name, profile in dask.profiles.items()}),
         env.DASK_PROFILE.variable: f"{{{{ {env.DASK_PROFILE.name} }}}}",
+        # What the automation of crash_detection.py waits for.
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(args.flow_run.heartbeat_seconds),
         # A cluster's name asks for the user's name, which a UID without passwd entry does not have.
         "USER": "flow",
         "HOME": "/tmp",  # noqa: S108  the pod's own emptyDir, the only place it may write

@@ -12,7 +12,7 @@ from typing import Any
 import pulumi
 from pulumi import Input
 
-from infra import capacity, dask_profile, deployments, job_template, naming, settings
+from infra import capacity, dask_profile, deployments, job_template, naming, prefect_objects, settings
 from infra.components import dask_operator, prefect_worker
 from infra.components.dask_operator import DaskOperator, DaskOperatorArgs
 from infra.components.dask_reaper import DaskReaper, DaskReaperArgs
@@ -29,6 +29,7 @@ from infra.registration.drain import Drain, DrainArgs
 from infra.registration.preflight import Preflight, PreflightArgs
 from infra.registration.reach import Auth, PortForward, Reach, Url
 from infra.registration.work_pool import WorkPool, WorkPoolArgs
+from infra.registration.work_queue import WorkQueue
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project's folder, with prefect.yaml and the Dockerfile."""
@@ -46,6 +47,7 @@ def deploy() -> None:
         declared = deployments.load(ROOT / "prefect.yaml", overrides=chosen.deployments)
         placed = _placed(declared, chosen)
         _check_secrets(chosen)
+        prefect_objects.check(chosen, placed, stack=pulumi.get_stack())
     except (settings.SettingsError, deployments.DeploymentError) as error:
         raise pulumi.RunError(str(error)) from None
     for name, value in _stack(chosen, placed).items().items():
@@ -63,6 +65,8 @@ def _configuration() -> Mapping[str, Any]:
     for key, value in found.items():
         name = key.removeprefix(prefix)
         if key.startswith(prefix) and name not in settings.SECRETS:
+            if pulumi.runtime.is_config_secret(key):
+                raise settings.SettingsError(settings.no_place_for_a_secret(name))
             plain[name] = json.loads(value) if value[:1] in "{[" or value in ("true", "false") else value
     return plain
 
@@ -84,11 +88,7 @@ def _check_secrets(chosen: settings.Settings) -> None:
         )
 
 
-Placed = Mapping[str, tuple[deployments.DeploymentSpec, ...]]
-"""Work pool -> the deployments whose runs it takes."""
-
-
-def _placed(declared: tuple[deployments.DeploymentSpec, ...], chosen: settings.Settings) -> Placed:
+def _placed(declared: tuple[deployments.DeploymentSpec, ...], chosen: settings.Settings) -> prefect_objects.Placed:
     """Sort the deployments into work pools, and refuse what a pool could not run, before anything is changed."""
     first, *_ = chosen.work_pools
     placed: dict[str, tuple[deployments.DeploymentSpec, ...]] = dict.fromkeys(chosen.work_pools, ())
@@ -126,7 +126,7 @@ def _templated(
     return lambda image: job_template.build(_template(chosen, pool, image=image, credential=credential))
 
 
-def _stack(chosen: settings.Settings, placed: Placed) -> StackOutputs:
+def _stack(chosen: settings.Settings, placed: prefect_objects.Placed) -> StackOutputs:
     pull_secrets = chosen.image.pull_secrets
     mark = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
     operator = chosen.dask.operator
@@ -204,6 +204,7 @@ def _stack(chosen: settings.Settings, placed: Placed) -> StackOutputs:
         ),
     )
     pools: dict[str, WorkPool] = {}
+    queues: dict[str, WorkQueue] = {}
     registered: dict[str, Deployment] = {}
     limits = capacity.concurrency(chosen)
     for name, wanted in chosen.work_pools.items():
@@ -225,11 +226,25 @@ def _stack(chosen: settings.Settings, placed: Placed) -> StackOutputs:
                 credential=prefect.reference,
             ),
         )
-        before += [pool, worker]
+        lanes = prefect_objects.work_queues(prefect.reach, pool, name, chosen, placed[name])
+        queues |= {f"{name}/{lane}": queue for lane, queue in lanes.items()}
+        before += [pool, worker, *lanes.values()]
         for spec in placed[name]:
+            lane = lanes.get(spec.work_queue_name)
             registered[spec.key] = Deployment(
-                spec.key.replace("/", "-"), DeploymentArgs(reach=prefect.reach, spec=spec, work_pool_name=pool.name)
+                spec.key.replace("/", "-"),
+                DeploymentArgs(
+                    reach=prefect.reach,
+                    spec=spec,
+                    work_pool_name=pool.name,
+                    work_queue_name=lane.name if lane else None,
+                ),
             )
+    before += prefect_objects.register(
+        chosen,
+        placed,
+        prefect_objects.Registered(reach=prefect.reach, pools=pools, queues=queues, deployments=registered),
+    )
     Drain(
         "drain",
         DrainArgs(

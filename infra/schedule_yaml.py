@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from infra import duration
 from infra.deployment_spec import Schedule
 from infra.prefect_yaml import nearest
 
@@ -119,20 +120,11 @@ def _croniter() -> Any:
 
 
 def _seconds(value: Any) -> float:
-    seconds: float | None = None
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        seconds = value
-    elif isinstance(value, str):
-        import pydantic  # noqa: PLC0415  for the rare interval that is no number
-
-        try:
-            seconds = pydantic.TypeAdapter(dt.timedelta).validate_python(value).total_seconds()
-        except pydantic.ValidationError:
-            seconds = None
+    seconds = duration.seconds(value)
     if seconds is None or seconds <= 0:
         text = f"interval '{value}' is no positive time; write seconds, PT1H or 01:00:00"
         raise ScheduleError("interval", text)
-    return int(seconds) if float(seconds).is_integer() else seconds
+    return seconds
 
 
 def _rrule(value: Any, timezone: str | None) -> tuple[str, str | None]:

@@ -14,11 +14,14 @@ _PLACEHOLDER: Final = re.compile(r"{{\s*([\w.\-\[\]$]+)\s*}}")
 _FOR_LATER: Final = ("prefect.blocks.", "prefect.variables.", "ctx.")
 """What the worker replaces in job variables when a run starts."""
 
-_UNTOUCHED: Final = ("build", "push", "pull", "triggers")
+_UNTOUCHED: Final = ("build", "push", "pull")
 """Sections whose placeholders are not ours: a pull step is templated where it runs."""
 
 _CAN_BE_SECRET: Final = frozenset({"description", "job_variables", "parameters", "schedules", "tags", "version"})
 """Names and the like are what an object is found by."""
+
+_PREFECT_KIND: Final = "__prefect_kind"
+"""Key of a value that Prefect makes when a trigger fires, such as a Jinja template."""
 
 
 @dataclass(kw_only=True)
@@ -27,7 +30,7 @@ class Rendered:
 
     Attributes:
         values: the deployment.
-        secret: fields of it that hold a value from the environment now.
+        secret: fields of it that hold a value from the environment now; a trigger as `triggers.<index>`.
         complaints: place and sentence of every placeholder that cannot be settled.
 
     """
@@ -84,16 +87,32 @@ def _replacer(place: Place, rendered: Rendered, environment: Mapping[str, str]) 
                 text = f"the environment variable {name[1:]} is not set; set it where pulumi runs"
                 rendered.complaints.append((place, text))
                 return found[0]
-            rendered.secret |= {str(part) for part in place[:2]} & _CAN_BE_SECRET
+            rendered.secret |= _secret_field(place)
             return value
-        if not (place[:2] == ("work_pool", "job_variables") and name.startswith(_FOR_LATER)):
-            rendered.complaints.append((place, _meaningless(name)))
+        if not _stays(place, name):
+            rendered.complaints.append((place, _meaningless(name, place)))
         return found[0]
 
     return replace
 
 
-def _meaningless(name: str) -> str:
+def _secret_field(place: Place) -> set[str]:
+    if place[0] == "triggers":
+        return {f"triggers.{place[1]}"} if place[2] in ("parameters", "job_variables") else set()
+    return {str(part) for part in place[:2]} & _CAN_BE_SECRET
+
+
+def _stays(place: Place, name: str) -> bool:
+    """Tell whether a placeholder is somebody else's: the worker's, or that of the event that fires a trigger."""
+    if place[0] == "triggers" and place[2] == "parameters":
+        return True
+    job_variables = place[:2] == ("work_pool", "job_variables") or place[2:3] == ("job_variables",)
+    return job_variables and name.startswith(_FOR_LATER)
+
+
+def _meaningless(name: str, place: Place) -> str:
+    if place[0] == "triggers" and not name.startswith(_FOR_LATER):
+        return f"'{{{{ {name} }}}}' is replaced in a trigger's parameters only; write the value"
     if name.startswith(_FOR_LATER):
         return f"'{{{{ {name} }}}}' is replaced in job_variables only; move it there or write the value"
     return (
@@ -103,5 +122,7 @@ def _meaningless(name: str) -> str:
 
 
 def has_placeholder(value: Any) -> bool:
-    """Tell whether a placeholder is left for the worker."""
-    return any(_PLACEHOLDER.search(text) for _, text in strings(value))
+    """Tell whether something is left for the worker, or for the event that fires a trigger."""
+    if isinstance(value, dict) and (_PREFECT_KIND in value or any(has_placeholder(item) for item in value.values())):
+        return True
+    return any("{{" in text or "{%" in text for _, text in strings(value))

@@ -5,8 +5,28 @@ fast and does nothing at import. The dotted paths of the providers are part of e
 leaves state behind that nobody can read.
 """
 
+from infra.registration.automation import Automation, AutomationArgs
+from infra.registration.concurrency_limit import GlobalConcurrencyLimit, GlobalConcurrencyLimitArgs
 from infra.registration.deployment import Deployment, DeploymentArgs
 from infra.registration.reach import PortForward, Reach, Url
+from infra.registration.variable import Variable, VariableArgs
 from infra.registration.work_pool import WorkPool, WorkPoolArgs
+from infra.registration.work_queue import WorkQueue, WorkQueueArgs
 
-__all__ = ["Deployment", "DeploymentArgs", "PortForward", "Reach", "Url", "WorkPool", "WorkPoolArgs"]
+__all__ = [
+    "Automation",
+    "AutomationArgs",
+    "Deployment",
+    "DeploymentArgs",
+    "GlobalConcurrencyLimit",
+    "GlobalConcurrencyLimitArgs",
+    "PortForward",
+    "Reach",
+    "Url",
+    "Variable",
+    "VariableArgs",
+    "WorkPool",
+    "WorkPoolArgs",
+    "WorkQueue",
+    "WorkQueueArgs",
+]

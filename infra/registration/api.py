@@ -111,13 +111,17 @@ class PrefectApi:
         answer = self._request("GET", path, None, doing, deadline)
         return None if answer.status_code == 404 else self._accept(answer, doing, {})
 
-    def post(self, path: str, body: Json, *, doing: str) -> Json:
+    def post(self, path: str, body: Json, *, doing: str, deadline: float = DEADLINE) -> Json:
         """Send `body` and return the answer."""
-        return self._accept(self._request("POST", path, body, doing, DEADLINE), doing, body)
+        return self._accept(self._request("POST", path, body, doing, deadline), doing, body)
 
     def patch(self, path: str, body: Json, *, doing: str) -> None:
         """Change the object at `path`."""
         self._accept(self._request("PATCH", path, body, doing, DEADLINE), doing, body)
+
+    def put(self, path: str, body: Json, *, doing: str) -> None:
+        """Write the whole object at `path`."""
+        self._accept(self._request("PUT", path, body, doing, DEADLINE), doing, body)
 
     def delete(self, path: str, *, doing: str) -> None:
         """Delete the object at `path`; one that is gone already is a success."""

@@ -47,12 +47,14 @@ class DeploymentArgs:
         spec: what it is; see `infra.deployments.load`.
         work_pool_name: the stack's own pool, for a spec that names none. As an output of the `WorkPool` it puts
             the pool first, and a deployment on another pool waits for it as well.
+        work_queue_name: the spec's queue as an output of its `WorkQueue`, which puts the queue first.
 
     """
 
     reach: Reach
     spec: DeploymentSpec
     work_pool_name: Input[str]
+    work_queue_name: Input[str] | None = None
 
 
 class Deployment(Resource, module="prefect", name="Deployment"):
@@ -81,6 +83,8 @@ def inputs(args: DeploymentArgs, mark: str) -> dict[str, Any]:
     fields = {name: encode(value) for name, value in declared(args.spec).items() if value is not None}
     for name in args.spec.secret_fields:
         fields[name] = Output.secret(fields[name])
+    if args.work_queue_name is not None:
+        fields["work_queue_name"] = args.work_queue_name
     return {REACH: to_props(args.reach), OWNER: mark, **fields, "work_pool_name": _pool(args)}
 
 

@@ -46,6 +46,7 @@ class PrefectProvider(ResourceProvider):
         noun: what the object is called in sentences.
         identity: fields that make the natural key. A change of one replaces the object.
         answers: fields that only the server knows; never compared.
+        adoption_note: what a person should know about an object of this kind that is adopted.
 
     """
 
@@ -55,9 +56,13 @@ class PrefectProvider(ResourceProvider):
     noun: str
     identity: tuple[str, ...]
     answers: tuple[str, ...]
+    adoption_note: str = ""
 
     def find(self, api: PrefectApi, fields: Fields, *, doing: str, deadline: float) -> Fields | None:
-        """Return the server's object under the natural key, or None."""
+        """Return the server's object under the natural key, or None.
+
+        The fields hold the answers of the last time too, where there was one.
+        """
         raise NotImplementedError
 
     def observe(self, live: Fields, declared: Fields) -> Fields:
@@ -119,7 +124,8 @@ class PrefectProvider(ResourceProvider):
         """Bring the object to what is declared; one that was deleted outside is made again."""
         fields = decode(_news)
         api = session.api(fields)
-        live = self.find(api, fields, doing=self._doing("update", fields), deadline=DEADLINE)
+        before = {name: _olds[name] for name in self.answers if name in _olds}
+        live = self.find(api, {**fields, **before}, doing=self._doing("update", fields), deadline=DEADLINE)
         if live is None:
             live = self.make(api, fields)
         else:
@@ -174,6 +180,20 @@ class PrefectProvider(ResourceProvider):
             return
         self.remove(api, live, fields)
 
+    def made(self, api: PrefectApi, where: str, body: Fields, fields: Fields) -> Fields:
+        """Create the object by a POST, or adopt the one that has appeared since it was looked for."""
+        doing = self._doing("register", fields)
+        try:
+            made: Fields = api.post(where, body, doing=doing)
+        except RegistrationError as error:
+            # A worker that starts first makes its pool itself, and an answer of ours may have been lost.
+            live = self.find(api, fields, doing=doing, deadline=DEADLINE) if error.status == 409 else None
+            if live is None:
+                raise
+            self.refuse_other_owner(live, fields)
+            return self.amend(api, live, fields)
+        return made
+
     def key(self, fields: Fields) -> str:
         """Return the natural key, which is the resource's id: it outlives a server that lost its data."""
         return "/".join(str(fields[name]) for name in self.identity)
@@ -223,7 +243,7 @@ class PrefectProvider(ResourceProvider):
         except RegistrationError as error:
             return str(error)
         if not self.owner_of(live):
-            say("info", f"Prefect {self._title(fields)} exists and will be adopted.")
+            say("info", f"Prefect {self._title(fields)} exists and will be adopted. {self.adoption_note}")
         return None
 
 

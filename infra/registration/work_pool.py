@@ -108,17 +108,7 @@ class WorkPoolProvider(PrefectProvider):
     def make(self, api: PrefectApi, fields: Fields) -> Fields:
         """See base."""
         body = {"name": fields["name"], "type": fields["type"], **_body(fields, _WRITABLE)}
-        doing = self._doing("register", fields)
-        try:
-            made: Fields = api.post("/work_pools/", body, doing=doing)
-        except RegistrationError as error:
-            # A worker that starts first makes its pool itself, and an answer of ours may have been lost.
-            live = self.find(api, fields, doing=doing, deadline=DEADLINE) if error.status == 409 else None
-            if live is None:
-                raise
-            self.refuse_other_owner(live, fields)
-            return self.amend(api, live, fields)
-        return made
+        return self.made(api, "/work_pools/", body, fields)
 
     def amend(self, api: PrefectApi, live: Fields, fields: Fields) -> Fields:
         """See base."""

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from infra import capacity
 from infra.dask_profile import DashboardLink, DaskProfile, Scaling, Toleration, WorkerMemory
 from infra.model import Bytes, Cpu, DnsLabel, Model
 from infra.settings.base import SecretKey
 from infra.settings.boundary import Identities, Identity, Network, Peer, Quota
-from infra.settings.errors import SettingsError, sentence
+from infra.settings.errors import SettingsError, no_place_for_a_secret, sentence
 from infra.settings.image import Docker, DockerBuild, FlowBuild, Image, Prebuilt
+from infra.settings.objects import (
+    Automation,
+    ConcurrencyLimit,
+    LimitName,
+    PrefectName,
+    Variable,
+    VariableName,
+    WorkQueue,
+    unique_priorities,
+)
 from infra.settings.pod import Pod
 from infra.settings.prefect import (
     CloudPrefect,
@@ -59,6 +69,7 @@ __all__ = [
     "Toleration",
     "WorkPool",
     "Worker",
+    "no_place_for_a_secret",
     "parse",
 ]
 
@@ -98,7 +109,21 @@ class FlowRun(Model):
     """Seconds between SIGTERM and SIGKILL: Prefect alone takes up to 30 to end a run in order."""
     active_deadline: int | None = Field(default=None, ge=60)
     """Seconds after which Kubernetes ends a run, come what may."""
+    heartbeat_seconds: int = Field(default=60, ge=30)
+    """Seconds between two signs of life of a run."""
+    crashed_after: int | None = Field(default=300, ge=90)
+    """Seconds without a sign of life after which Prefect takes a run for Crashed; null leaves it Running for ever."""
     pod: FlowPod = FlowPod()
+
+    @model_validator(mode="after")
+    def _patient(self) -> FlowRun:
+        if self.crashed_after is not None and self.crashed_after < 3 * self.heartbeat_seconds:
+            message = (
+                f"crashedAfter is {self.crashed_after} and heartbeatSeconds {self.heartbeat_seconds}: a sign of life"
+                f" may come late or be lost, so crashedAfter must be at least {3 * self.heartbeat_seconds}"
+            )
+            raise ValueError(message)
+        return self
 
 
 class WorkPool(Model):
@@ -112,6 +137,10 @@ class WorkPool(Model):
     """Its worker, where that differs from the stack's."""
     flow_run: FlowRun | None = None
     """Its flow pods, where they differ from the stack's."""
+    work_queues: Annotated[dict[PrefectName, WorkQueue], AfterValidator(unique_priorities)] = Field(
+        default_factory=dict
+    )
+    """Its queues by name; one that a deployment names and that is not here has Prefect's defaults."""
 
 
 class InstallOperator(Model):
@@ -207,6 +236,12 @@ class Settings(Model):
     """Whether a destroy refuses while the database's volume or the namespace would go."""
     deployments: dict[str, DeploymentOverride] = Field(default_factory=dict)
     """Keyed `<flow>/<deployment>`, as Prefect names them."""
+    variables: dict[VariableName, Variable] = Field(default_factory=dict)
+    """Prefect variables by name."""
+    concurrency_limits: dict[LimitName, ConcurrencyLimit] = Field(default_factory=dict)
+    """Prefect's global concurrency limits by name."""
+    automations: dict[str, Automation] = Field(default_factory=dict)
+    """Prefect automations by name."""
 
     @field_validator("work_pools")
     @classmethod

@@ -17,6 +17,14 @@ class SettingsError(Exception):
     """The stack file is wrong. Its text names the file, every wrong key, the reason and the cure."""
 
 
+def no_place_for_a_secret(key: str) -> str:
+    """Return the refusal of a secret under a key whose value everybody sees who may look at Prefect or Kubernetes."""
+    return (
+        f"{PROJECT}:{key}: holds a secret, and it would stand in clear in Prefect or Kubernetes: remove it with"
+        f" `pulumi config rm {key}` and refer to a Kubernetes Secret or a Prefect secret block instead"
+    )
+
+
 def sentence(problem: Any, values: Mapping[str, Any], model: type[pydantic.BaseModel]) -> str:
     """Return what is wrong with one key.
 
@@ -26,7 +34,7 @@ def sentence(problem: Any, values: Mapping[str, Any], model: type[pydantic.BaseM
         model: what the file was checked against.
 
     """
-    path = [str(part) for part in problem["loc"]]
+    path = [str(part) for part in problem["loc"] if part != "[key]"]
     key = f"{PROJECT}:" + ".".join(_without_arms(path, values))
     kind = problem["type"]
     if kind == "extra_forbidden":

@@ -39,6 +39,7 @@ from pathlib import Path
 import pulumi
 
 from infra.deployment_spec import DeploymentSpec, Schedule
+from infra import registration
 from infra.registration import Deployment, DeploymentArgs, Url, WorkPool, WorkPoolArgs
 
 declared = json.loads(Path("declared.json").read_text())
@@ -53,6 +54,14 @@ for name, fields in declared["deployments"].items():
     spec = DeploymentSpec(**fields, schedules=schedules, secret_fields=secret)
     args = DeploymentArgs(reach=reach, spec=spec, work_pool_name=pool)
     pulumi.export(name, Deployment(name, args).deployment_id)
+for kind, declared_of_kind in declared["objects"].items():
+    for name, fields in declared_of_kind.items():
+        if "pool" in fields:
+            fields["work_pool_name"] = pools[fields.pop("pool")].name
+        if fields.pop("secret_value", False):
+            fields["value"] = pulumi.Output.secret(fields["value"])
+        args = getattr(registration, f"{kind}Args")(reach=reach, **fields)
+        getattr(registration, kind)(name, args)
 '''
 
 
@@ -150,8 +159,8 @@ class Proxy:
 
     @property
     def writes(self) -> list[tuple[str, str]]:
-        """Requests that may change something."""
-        return [request for request in self.requests if request[0] != "GET"]
+        """Requests that may change something; some questions are POSTs as well."""
+        return [request for request in self.requests if request[0] != "GET" and not request[1].endswith("/filter")]
 
     def forget(self) -> None:
         """Count from nothing again."""
@@ -186,7 +195,7 @@ def proxy(prefect_server: str) -> Iterator[Proxy]:
             self.end_headers()
             self.wfile.write(b"" if status == 204 else content)
 
-        do_GET = do_POST = do_PATCH = do_DELETE = answer  # noqa: N815  names that http.server looks for
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815  names that http.server looks for
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -222,6 +231,29 @@ class Prefect:
     def pool(self, name: str) -> Any:
         """Return a work pool, or None."""
         return self.call("GET", f"/work_pools/{name}")
+
+    def automations(self, name: str) -> list[Any]:
+        """Return the automations of a name."""
+        found: list[Any] = self.call("POST", "/automations/filter", {"automations": {"name": {"any_": [name]}}})
+        return found
+
+    def automation(self, name: str) -> Any:
+        """Return the only automation of a name, or None."""
+        found = self.automations(name)
+        assert len(found) <= 1
+        return found[0] if found else None
+
+    def variable(self, name: str) -> Any:
+        """Return a variable, or None."""
+        return self.call("GET", f"/variables/name/{name}")
+
+    def limit(self, name: str) -> Any:
+        """Return a global concurrency limit, or None."""
+        return self.call("GET", f"/v2/concurrency_limits/{name}")
+
+    def queue(self, pool: str, name: str) -> Any:
+        """Return a work queue, or None."""
+        return self.call("GET", f"/work_pools/{pool}/queues/{name}")
 
     def scheduled_runs(self, deployment_id: str) -> int:
         """Count the runs of a deployment that wait for their time."""
@@ -291,7 +323,7 @@ class Stack:
 
     def __init__(self, folder: Path, reach: dict[str, Any]) -> None:
         self.folder = folder
-        self.declared: dict[str, Any] = {"reach": reach, "pools": {}, "deployments": {}}
+        self.declared: dict[str, Any] = {"reach": reach, "pools": {}, "deployments": {}, "objects": {}}
         (folder / "state").mkdir()
         (folder / "home").mkdir()
         (folder / "Pulumi.yaml").write_text("name: registration-test\nruntime: python\n")
@@ -329,6 +361,10 @@ class Stack:
         """Declare a deployment of flow `flow` with the resource's name."""
         defaults = {"flow_name": "flow", "name": resource, "entrypoint": "flows.x.y"}
         self.declared["deployments"][resource] = {**defaults, **fields}
+
+    def object(self, kind: str, resource: str, **fields: Any) -> None:
+        """Declare an object of a class of `infra.registration`, with the resource's name."""
+        self.declared["objects"].setdefault(kind, {})[resource] = {"name": resource, **fields}
 
     def run(self, *command: str) -> Result:
         """Run a Pulumi command that must succeed."""
@@ -385,3 +421,9 @@ def stack(pulumi_cli: str, proxy: Proxy, prefect: Prefect, tmp_path: Path) -> It
     for pool in prefect.call("POST", "/work_pools/filter", {}):
         if not pool["name"].startswith(("default-", "prefect")):
             prefect.call("DELETE", f"/work_pools/{pool['name']}")
+    for automation in prefect.call("POST", "/automations/filter", {}):
+        prefect.call("DELETE", f"/automations/{automation['id']}")
+    for variable in prefect.call("POST", "/variables/filter", {}):
+        prefect.call("DELETE", f"/variables/{variable['id']}")
+    for limit in prefect.call("POST", "/v2/concurrency_limits/filter", {}):
+        prefect.call("DELETE", f"/v2/concurrency_limits/{limit['id']}")

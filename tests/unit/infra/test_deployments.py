@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from infra import deployments
+from infra.automation_spec import AutomationSpec
 from infra.deployments import DeploymentError, DeploymentSpec
 
 ROOT = Path(__file__).parents[3]
@@ -290,6 +291,41 @@ def test_values_from_the_environment_are_filled_in_and_are_secrets(project: Proj
     assert spec.secret_fields == {"parameters", "job_variables"}
 
 
+def test_a_trigger_is_an_automation_that_runs_the_deployment(project: Project) -> None:
+    spec = project.one(
+        """
+        version_type: prefect:simple
+        triggers:
+          - expect: [order.complete, order.cancelled]
+            match: {prefect.resource.id: "shop.*"}
+            parameters: {b: "{{ event.resource.id }}", a: "{{ event.payload.n | int }}"}
+            job_variables: {env: {WHO: "{{ prefect.variables.who }}"}}
+            schedule_after: PT2H
+          - name: nothing-came
+            description: Silence.
+            enabled: false
+            posture: Proactive
+            within: 00:01:00
+            parameters: {a: {__prefect_kind: jinja, template: "{{ 1 }}"}, b: "{{ $TOKEN }}"}
+          - type: compound
+            require: all
+            within: 3600
+            triggers: [{expect: [a]}, {type: sequence, triggers: [{expect: [b]}, {expect: [c]}]}]
+        """,
+        environment={"TOKEN": "t"},
+    )
+    first, second, third = spec.triggers
+    assert (first.name, first.enabled, first.secret) == ("one__automation_1", None, False)
+    assert first.trigger["match"] == {"prefect.resource.id": "shop.*"}
+    [action] = first.actions
+    assert action["parameters"] == {"b": "{{ event.resource.id }}", "a": "{{ event.payload.n | int }}"}
+    assert (action["type"], action["schedule_after"]) == ("run-deployment", 7200)
+    assert (second.name, second.description, second.enabled, second.secret) == ("nothing-came", "Silence.", False, True)
+    assert (second.trigger["within"], second.actions[0]["parameters"]["b"]) == (60, "t")
+    assert [child["type"] for child in third.trigger["triggers"]] == ["event", "sequence"]
+    assert spec.secret_fields == frozenset()
+
+
 def test_a_stack_changes_single_values_and_keeps_the_rest(project: Project) -> None:
     text = _deployment("parameters: {a: 1, b: x}\nwork_pool: {job_variables: {n: 1, m: 2}}\npaused: false")
     override = Override(paused=True, parameters={"a": 5}, job_variables={"n": 7})
@@ -306,7 +342,30 @@ def test_a_stack_changes_single_values_and_keeps_the_rest(project: Project) -> N
             "parametres: {}",
             "prefect.yaml:4: deployment 'one': there is no key 'parametres'; did you mean 'parameters'?",
         ),
-        ("triggers: [{}]", "prefect.yaml:4: deployment 'one': triggers are not supported yet; make the automation"),
+        ("triggers: {expect: [a]}", "triggers is no list; write `- expect: [...]` below it"),
+        (
+            "triggers:\n  - expect: [a]\n  - expcet: [b]",
+            "prefect.yaml:6: deployment 'one': triggers.1.expcet: a trigger of type event has no key 'expcet'; did you",
+        ),
+        (
+            "triggers: [{expect: [a], name: x}, {expect: [b], name: x}]",
+            "two triggers have the name 'x'; rename one",
+        ),
+        (
+            "triggers: [{expect: [a], parameters: {c: '{{ event.id }}'}}]",
+            "triggers.0.parameters: the flow has no parameter 'c'; known here: a, b",
+        ),
+        ("triggers: [{expect: [a], parameters: {a: x}}]", "triggers.0.parameters: 'a' is no integer; correct it"),
+        (
+            'triggers: [{expect: ["{{ event.name }}"]}]',
+            "triggers.0.expect.0: '{{ event.name }}' is replaced in a trigger's parameters only; write the value",
+        ),
+        (
+            'triggers: [{name: "{{ prefect.variables.on }}"}]',
+            "'{{ prefect.variables.on }}' is replaced in job_variables only",
+        ),
+        ("version_type: vcs:git", "version_type is 'vcs:git', which makes every commit a version"),
+        ("sla: [{}]", "service levels exist in Prefect Cloud only"),
         ("paused: maybe", "paused is 'maybe'; write true or false"),
         ("tags: a", "tags is no list"),
         ("parameters: [a]", "parameters is no mapping"),
@@ -471,6 +530,15 @@ def test_job_variables_are_compared_with_the_pools_template(variables: dict[str,
     with pytest.raises(DeploymentError) as caught:
         deployments.check_job_variables([spec], TEMPLATE)
     assert str(caught.value) == f"deployment 'f/d': job variable {sentence}"
+
+
+def test_job_variables_of_a_trigger_are_compared_with_the_pools_template() -> None:
+    trigger = AutomationSpec(
+        name="t", trigger={"type": "event"}, actions=({"type": "run-deployment", "job_variables": {"imag": "a:1"}},)
+    )
+    spec = DeploymentSpec(flow_name="f", name="d", entrypoint="x.y", triggers=(trigger,))
+    with pytest.raises(DeploymentError, match=r"trigger 't': job variable 'imag' is not in .*'image'"):
+        deployments.check_job_variables([spec], TEMPLATE)
 
 
 def test_job_variables_that_fit_or_are_still_references_pass() -> None:

@@ -17,6 +17,8 @@ from pulumi.runtime import rpc
 from infra.registration import session
 from infra.registration.api import PrefectApi
 
+from .fake_objects import FakeObjects
+
 Json = dict[str, Any]
 
 
@@ -32,12 +34,13 @@ class FakePrefect:
         self.flows: dict[str, Json] = {}
         self.deployments: dict[str, Json] = {}
         self.pools: dict[str, Json] = {}
+        self.objects = FakeObjects()
         self.requests: list[tuple[str, str, Any]] = []
         self.runs_thrown_away = 0
 
     @property
     def writes(self) -> list[tuple[str, str, Any]]:
-        return [request for request in self.requests if request[0] != "GET"]
+        return [request for request in self.requests if request[0] != "GET" and not request[1].endswith("/filter")]
 
     def forget_requests(self) -> None:
         self.requests.clear()
@@ -57,6 +60,9 @@ class FakePrefect:
     def _route(  # noqa: PLR0911, PLR0912  a table of addresses
         self, method: str, parts: list[str], body: Any
     ) -> tuple[int, Any]:
+        answer = self.objects.route(method, parts, body)
+        if answer is not None:
+            return answer
         match (method, parts):
             case ("GET", ["health"]):
                 return 200, True

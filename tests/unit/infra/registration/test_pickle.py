@@ -11,12 +11,23 @@ import pytest
 from pulumi.dynamic.dynamic import serialize_provider
 
 from infra.registration import session
+from infra.registration.automation import AutomationProvider
+from infra.registration.concurrency_limit import GlobalConcurrencyLimitProvider
 from infra.registration.deployment import DeploymentProvider
 from infra.registration.provider import PrefectProvider
+from infra.registration.variable import VariableProvider
 from infra.registration.work_pool import WorkPoolProvider
+from infra.registration.work_queue import WorkQueueProvider
 
 ROOT = Path(__file__).parents[4]
-PROVIDERS = [WorkPoolProvider, DeploymentProvider]
+PROVIDERS = [
+    WorkPoolProvider,
+    WorkQueueProvider,
+    DeploymentProvider,
+    VariableProvider,
+    GlobalConcurrencyLimitProvider,
+    AutomationProvider,
+]
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -35,7 +46,11 @@ def test_the_dotted_paths_never_change_because_they_are_in_every_state() -> None
     paths = {f"{provider.__module__}.{provider.__qualname__}" for provider in PROVIDERS}
     assert paths == {
         "infra.registration.work_pool.WorkPoolProvider",
+        "infra.registration.work_queue.WorkQueueProvider",
         "infra.registration.deployment.DeploymentProvider",
+        "infra.registration.variable.VariableProvider",
+        "infra.registration.concurrency_limit.GlobalConcurrencyLimitProvider",
+        "infra.registration.automation.AutomationProvider",
     }
 
 

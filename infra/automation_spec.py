@@ -1,0 +1,141 @@
+"""What an automation is: Prefect's own schema in a normal form, so that two ways of saying the same are equal.
+
+No Pulumi, no Prefect: the dynamic provider's process loads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+Fields = dict[str, Any]
+
+ACTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "do-nothing": {},
+    "run-deployment": {
+        "source": "selected",
+        "deployment_id": None,
+        "parameters": None,
+        "job_variables": None,
+        "schedule_after": 0,
+    },
+    "pause-deployment": {"source": "selected", "deployment_id": None},
+    "resume-deployment": {"source": "selected", "deployment_id": None},
+    "cancel-flow-run": {},
+    "delete-flow-run": {},
+    "resume-flow-run": {},
+    "suspend-flow-run": {},
+    "change-flow-run-state": {"state": None, "name": None, "message": None, "force": False},
+    "pause-work-pool": {"source": "selected", "work_pool_id": None},
+    "resume-work-pool": {"source": "selected", "work_pool_id": None},
+    "pause-work-queue": {"source": "selected", "work_queue_id": None},
+    "resume-work-queue": {"source": "selected", "work_queue_id": None},
+    "pause-automation": {"source": "selected", "automation_id": None},
+    "resume-automation": {"source": "selected", "automation_id": None},
+    "send-notification": {
+        "block_document_id": None,
+        "subject": "Prefect automated notification",
+        "body": None,
+    },
+    "call-webhook": {"block_document_id": None, "payload": ""},
+    "declare-incident": {},
+}
+"""Type of action -> its fields with Prefect's defaults."""
+
+_RESOURCE: Final[Mapping[str, Any]] = {"match": {}, "match_related": {}}
+TRIGGERS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "event": {
+        **_RESOURCE,
+        "after": [],
+        "expect": [],
+        "for_each": [],
+        "posture": "Reactive",
+        "threshold": 1,
+        "within": 0,
+    },
+    "metric": {**_RESOURCE, "posture": "Metric", "metric": None},
+    "compound": {"triggers": [], "require": None, "within": None},
+    "sequence": {"triggers": [], "within": None},
+}
+"""Type of trigger -> its fields with Prefect's defaults."""
+
+_METRIC: Final = {"range": 300, "firing_for": 300}
+
+SETS: Final = ("after", "expect", "for_each")
+"""Fields of an event trigger whose order means nothing and is not kept."""
+
+SHORTEST_SILENCE: Final = 10
+"""Seconds that a proactive trigger waits at least, and by default."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutomationSpec:
+    """A Prefect automation.
+
+    Attributes:
+        name: of a deployment's trigger unique within the deployment, otherwise within the stack.
+        trigger: in Prefect's schema.
+        actions: in Prefect's schema; one on a deployment, work pool or work queue may name it (`deployment`,
+            `work_pool`, `work_queue`) instead of giving its id.
+        actions_on_trigger: what is done in addition when it goes into the triggered state.
+        actions_on_resolve: what is done when it goes back.
+        description: shown in Prefect's UI.
+        enabled: None leaves it to whoever pauses and resumes it; a new one is enabled.
+        tags: for finding it.
+        secret: whether the actions hold a value from the environment.
+
+    """
+
+    name: str
+    trigger: Mapping[str, Any]
+    actions: tuple[Mapping[str, Any], ...]
+    actions_on_trigger: tuple[Mapping[str, Any], ...] = ()
+    actions_on_resolve: tuple[Mapping[str, Any], ...] = ()
+    description: str = ""
+    enabled: bool | None = None
+    tags: tuple[str, ...] = field(default=())
+    secret: bool = False
+
+
+def kind_of_trigger(raw: Mapping[str, Any]) -> str:
+    """Return the type of a trigger, guessed as Prefect does where it is not written."""
+    if raw.get("type") is not None:
+        return str(raw["type"])
+    if raw.get("posture") == "Metric":
+        return "metric"
+    if "triggers" in raw:
+        return "compound" if "require" in raw else "sequence"
+    return "event"
+
+
+def normal_trigger(raw: Mapping[str, Any]) -> Fields:
+    """Return a trigger without what Prefect fills in: defaults, ids, the order of what has none."""
+    kind = kind_of_trigger(raw)
+    fields = _without_defaults(raw, TRIGGERS.get(kind, {}))
+    for name in SETS:
+        if name in fields:
+            fields[name] = sorted(set(fields[name]))
+    if fields.get("posture") == "Proactive" and _whole(fields.get("within", SHORTEST_SILENCE)) == SHORTEST_SILENCE:
+        fields.pop("within", None)
+    if "metric" in fields:
+        fields["metric"] = {name: _whole(value) for name, value in {**_METRIC, **fields["metric"]}.items()}
+    if "triggers" in fields:
+        fields["triggers"] = [normal_trigger(child) for child in fields["triggers"]]
+    return {"type": kind, **fields}
+
+
+def normal_action(raw: Mapping[str, Any]) -> Fields:
+    """Return an action without what Prefect fills in."""
+    kind = str(raw["type"])
+    return {"type": kind, **_without_defaults(raw, ACTIONS.get(kind, dict.fromkeys(raw)))}
+
+
+def _without_defaults(raw: Mapping[str, Any], defaults: Mapping[str, Any]) -> Fields:
+    # What a newer Prefect adds has no place here, and is no drift.
+    given = {name: _whole(raw[name]) for name in defaults if name != "type" and raw.get(name) is not None}
+    return {name: value for name, value in given.items() if value != defaults[name]}
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value

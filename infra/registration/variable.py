@@ -1,0 +1,114 @@
+"""The variable: a value that flows and job variables refer to by name. Everybody who reaches the API reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pulumi
+from pulumi import Input, Output
+from pulumi.dynamic import Resource
+
+from infra.registration.api import DEADLINE, PrefectApi, path
+from infra.registration.marks import tagged, untagged
+from infra.registration.provider import OWNER, REACH, Fields, PrefectProvider, owner, stack_of
+from infra.registration.reach import Reach, to_props
+from infra.registration.values import encode
+
+_WRITABLE: Final = ("value", "tags")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariableArgs:
+    """A variable.
+
+    Attributes:
+        reach: where the Prefect API is.
+        name: letters, digits, dashes and underscores.
+        value: anything that JSON has. No secret: Prefect shows it in clear.
+        tags: for finding it.
+
+    """
+
+    reach: Reach
+    name: str
+    value: Input[Any]
+    tags: tuple[str, ...] = ()
+
+
+class Variable(Resource, module="prefect", name="Variable"):
+    """A variable in Prefect, adopted if one of that name exists."""
+
+    name: Output[str]
+    variable_id: Output[str]
+    """Prefect's own id."""
+
+    def __init__(self, name: str, args: VariableArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__(VariableProvider(), name, inputs(args, owner(name)) | {"variable_id": None}, opts)
+
+
+def inputs(args: VariableArgs, mark: str) -> dict[str, Any]:
+    """Return the resource's inputs.
+
+    Args:
+        args: the variable.
+        mark: of ownership.
+
+    """
+    return {
+        REACH: to_props(args.reach),
+        OWNER: mark,
+        "name": args.name,
+        "value": encode(args.value),
+        "tags": list(args.tags),
+    }
+
+
+class VariableProvider(PrefectProvider):
+    """See `PrefectProvider`; the mark of ownership is a tag."""
+
+    noun = "variable"
+    identity = ("name",)
+    answers = ("variable_id",)
+
+    def find(self, api: PrefectApi, fields: Fields, *, doing: str, deadline: float) -> Fields | None:
+        """See base."""
+        found: Fields | None = api.get(path("variables", "name", fields["name"]), doing=doing, deadline=deadline)
+        return found
+
+    def observe(self, live: Fields, declared: Fields) -> Fields:  # noqa: ARG002  nothing of a variable is left alone
+        """See base."""
+        tags, _ = untagged(live["tags"])
+        return {"name": live["name"], "value": live["value"], "tags": tags, "variable_id": live["id"]}
+
+    def owner_of(self, live: Fields) -> str:
+        """See base."""
+        return untagged(live["tags"])[1]
+
+    def make(self, api: PrefectApi, fields: Fields) -> Fields:
+        """See base."""
+        body = {"name": fields["name"], **_body(fields, _WRITABLE)}
+        return self.made(api, "/variables/", body, fields)
+
+    def amend(self, api: PrefectApi, live: Fields, fields: Fields) -> Fields:
+        """See base."""
+        seen = self.observe(live, fields)
+        changed = [name for name in _WRITABLE if seen.get(name) != fields.get(name)]
+        if self.owner_of(live) != stack_of(fields[OWNER]) and "tags" not in changed:
+            changed.append("tags")
+        if not changed:
+            return live
+        doing = self._doing("update", fields)
+        api.patch(path("variables", "name", fields["name"]), _body(fields, changed), doing=doing)
+        return self.find(api, fields, doing=doing, deadline=DEADLINE) or live
+
+    def remove(self, api: PrefectApi, live: Fields, fields: Fields) -> None:
+        """See base."""
+        api.delete(path("variables", "name", live["name"]), doing=self._doing("delete", fields))
+
+
+def _body(fields: Fields, names: tuple[str, ...] | list[str]) -> Fields:
+    body = {name: fields.get(name) for name in names}
+    if "tags" in body:
+        body["tags"] = tagged(body["tags"] or [], stack_of(fields[OWNER]))
+    return body

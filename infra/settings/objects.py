@@ -1,0 +1,161 @@
+"""Settings of the Prefect objects for which prefect.yaml has no place."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, model_validator
+
+from infra import automation_yaml
+from infra.automation_spec import AutomationSpec
+from infra.automation_yaml import AutomationError
+from infra.model import Model
+
+_LONGEST_VALUE = 5000
+"""Characters of a variable's JSON, Prefect's own bound."""
+
+_EXACT = 2**53
+"""The largest number of which a double knows every predecessor."""
+
+
+def _prefect_name(value: str) -> str:
+    if not value or set("/%&<>") & set(value):
+        message = f"'{value}' has one of / % & < > or is empty; write it without, because names are parts of addresses"
+        raise ValueError(message)
+    return value
+
+
+def _variable_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,255}", value):
+        message = f"'{value}' is no name of a variable: use up to 255 letters, digits, dashes and underscores"
+        raise ValueError(message)
+    return value
+
+
+def _limit_name(value: str) -> str:
+    if value.startswith("deployment:"):
+        message = f"'{value}' is Prefect's own: set concurrency_limit of that deployment in prefect.yaml"
+        raise ValueError(message)
+    return _prefect_name(value)
+
+
+def _storable(value: Any) -> Any:
+    if _too_large(value):
+        raise ValueError("holds a number too large for Pulumi, which keeps numbers as doubles; write it as text")
+    if len(json.dumps(value, separators=(",", ":"))) > _LONGEST_VALUE:
+        message = f"is longer than {_LONGEST_VALUE} characters as JSON, which Prefect refuses; keep it elsewhere"
+        raise ValueError(message)
+    return value
+
+
+def _too_large(value: Any) -> bool:
+    if isinstance(value, dict | list):
+        return any(_too_large(item) for item in (value.values() if isinstance(value, dict) else value))
+    return isinstance(value, int) and abs(value) > _EXACT
+
+
+def _checked(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def validate(value: Any) -> Any:
+        try:
+            return check(value)
+        except AutomationError as error:
+            where = ".".join(map(str, error.place))
+            raise ValueError(f"{where}: {error}" if where else str(error)) from None
+
+    return validate
+
+
+PrefectName = Annotated[str, AfterValidator(_prefect_name)]
+VariableName = Annotated[str, AfterValidator(_variable_name)]
+LimitName = Annotated[str, AfterValidator(_limit_name)]
+Trigger = Annotated[dict[str, Any], AfterValidator(_checked(automation_yaml.trigger))]
+"""A trigger in Prefect's own schema."""
+Action = Annotated[dict[str, Any], AfterValidator(_checked(automation_yaml.action))]
+"""An action in Prefect's own schema; `deployment`, `work_pool` and `work_queue` name the object instead of its id."""
+
+
+class Variable(Model):
+    """A Prefect variable. Prefect shows it in clear to everybody who reaches its API: no place for a secret."""
+
+    value: Annotated[Any, AfterValidator(_storable)]
+    """Anything that YAML has."""
+    tags: list[str] = Field(default_factory=list)
+
+
+class ConcurrencyLimit(Model):
+    """A Prefect global concurrency limit."""
+
+    limit: int = Field(ge=0)
+    """Slots; 0 lets nobody in."""
+    slot_decay_per_second: float = Field(default=0, ge=0, strict=False)
+    """Slots freed per second by themselves, for a rate limit."""
+    active: bool | None = None
+    """Whether it is enforced; left to whoever switches it when unset."""
+
+
+class WorkQueue(Model):
+    """A queue of the stack's work pool."""
+
+    description: str = ""
+    priority: int | None = Field(default=None, ge=1)
+    """1 is served first."""
+    concurrency_limit: int | None = Field(default=None, ge=0)
+    """Runs of the queue that may be under way at the same time."""
+    paused: bool | None = None
+    """Left to whoever pauses and resumes it when unset."""
+
+
+class Automation(Model):
+    """A Prefect automation, its trigger and actions in Prefect's own schema."""
+
+    trigger: Trigger
+    actions: list[Action] = Field(min_length=1)
+    actions_on_trigger: list[Action] = Field(default_factory=list)
+    actions_on_resolve: list[Action] = Field(default_factory=list)
+    description: str = ""
+    enabled: bool | None = None
+    """Left to whoever pauses and resumes it when unset."""
+    tags: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_prefect_writes_it(cls, values: Any) -> Any:
+        """Take `actions_on_trigger` as well: an automation is often copied from Prefect."""
+        if not isinstance(values, dict):
+            return values
+        snake = {"actions_on_trigger": "actionsOnTrigger", "actions_on_resolve": "actionsOnResolve"}
+        return {snake.get(key, key): value for key, value in values.items()}
+
+    def spec(self, name: str) -> AutomationSpec:
+        """Return the automation of that name."""
+        return AutomationSpec(
+            name=name,
+            trigger=self.trigger,
+            actions=tuple(self.actions),
+            actions_on_trigger=tuple(self.actions_on_trigger),
+            actions_on_resolve=tuple(self.actions_on_resolve),
+            description=self.description,
+            enabled=self.enabled,
+            tags=tuple(self.tags),
+        )
+
+
+def unique_priorities(queues: dict[str, WorkQueue]) -> dict[str, WorkQueue]:
+    """Refuse two queues of one priority: Prefect would push one of them on.
+
+    Raises:
+        ValueError: naming them.
+
+    """
+    taken: dict[int, str] = {}
+    for name, queue in queues.items():
+        if queue.priority is None:
+            continue
+        if queue.priority in taken:
+            message = f"'{taken[queue.priority]}' and '{name}' both have priority {queue.priority}; give each its own"
+            raise ValueError(message)
+        taken[queue.priority] = name
+    return queues

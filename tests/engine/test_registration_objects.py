@@ -1,0 +1,226 @@
+"""Variables, limits, work queues and automations on the real engine, against a real Prefect server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+TRIGGER = {
+    "type": "event",
+    "expect": ["prefect.flow-run.Completed", "prefect.flow-run.Failed"],
+    "match": {"prefect.resource.id": "prefect.flow-run.*"},
+    "match_related": [{"prefect.resource.role": "deployment"}, {"prefect.resource.name": ["a", "b"]}],
+    "posture": "Proactive",
+    "within": 90,
+}
+ACTIONS = [{"type": "change-flow-run-state", "state": "CRASHED", "message": "Silent."}, {"type": "do-nothing"}]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One kind of object.
+
+    Attributes:
+        name: of the resource's class.
+        live: reads an object by its name past the proxy, or gives None.
+        at: where it is written and deleted.
+        fields: what is declared of it.
+        change: a field and another value of it.
+        edit: what a person does to it outside, and the fields in which that shows.
+        has_owner: whether it has a place for a mark of ownership.
+
+    """
+
+    name: str
+    live: Callable[[Any, str], Any]
+    at: Callable[[Any], str]
+    fields: dict[str, Any]
+    change: tuple[str, Any]
+    edit: tuple[str, dict[str, Any], list[str]]
+    created: tuple[str, dict[str, Any]]
+    has_owner: bool = True
+    others: dict[str, Any] = field(default_factory=dict)
+
+
+KINDS = [
+    Kind(
+        name="Variable",
+        live=lambda prefect, name: prefect.variable(name),
+        at=lambda live: f"/variables/{live['id']}",
+        fields={"value": {"a": [1, None, 2.5], "b": None}, "tags": ["x"]},
+        change=("value", None),
+        edit=("PATCH", {"value": "theirs", "tags": []}, ["tags", "value"]),
+        created=("/variables/", {"value": 1}),
+    ),
+    Kind(
+        name="GlobalConcurrencyLimit",
+        live=lambda prefect, name: prefect.limit(name),
+        at=lambda live: f"/v2/concurrency_limits/{live['id']}",
+        fields={"limit": 3, "slot_decay_per_second": 0.5},
+        change=("limit", 4),
+        edit=("PATCH", {"limit": 9, "slot_decay_per_second": 2}, ["limit", "slot_decay_per_second"]),
+        created=("/v2/concurrency_limits/", {"limit": 1}),
+        has_owner=False,
+    ),
+    Kind(
+        name="WorkQueue",
+        live=lambda prefect, name: prefect.queue("pool", name),
+        at=lambda live: f"/work_pools/pool/queues/{live['name']}",
+        fields={"pool": "pool", "description": "Fast.", "concurrency_limit": 2, "priority": 1},
+        change=("concurrency_limit", None),
+        edit=("PATCH", {"concurrency_limit": 9, "priority": 5}, ["concurrency_limit", "priority"]),
+        created=("/work_pools/pool/queues/", {"concurrency_limit": 1}),
+    ),
+    Kind(
+        name="Automation",
+        live=lambda prefect, name: prefect.automation(name),
+        at=lambda live: f"/automations/{live['id']}",
+        fields={"trigger": TRIGGER, "actions": ACTIONS, "description": "Ours.", "tags": ["x"]},
+        change=("actions", [{"type": "cancel-flow-run"}]),
+        edit=(
+            "PUT",
+            {
+                "name": "one",
+                "description": "Theirs.",
+                "trigger": {**TRIGGER, "within": 300},
+                "actions": ACTIONS,
+                "tags": [],
+            },
+            ["description", "tags", "trigger"],
+        ),
+        created=("/automations/", {"trigger": TRIGGER, "actions": []}),
+    ),
+]
+every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+
+
+@pytest.fixture
+def registered(kind: Kind, stack: Any) -> Any:
+    """Bring up a stack with a pool and one object."""
+    stack.pool()
+    stack.object(kind.name, "one", **kind.fields)
+    stack.up()
+    return stack
+
+
+@every_kind
+def test_an_object_is_made_once_and_then_left_alone(registered: Any, kind: Kind, proxy: Any, prefect: Any) -> None:
+    live = kind.live(prefect, "one")
+    assert f"prefect:{kind.name}" in str(registered.export())
+    proxy.forget()
+    registered.up("--expect-no-changes")
+    assert proxy.requests == []
+    registered.run("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+    registered.up("--refresh", "--expect-no-changes")
+    assert proxy.requests
+    assert proxy.writes == []
+    assert kind.live(prefect, "one") == live
+
+
+@every_kind
+def test_a_change_is_exactly_that_field_in_one_request(registered: Any, kind: Kind, proxy: Any, prefect: Any) -> None:
+    before = kind.live(prefect, "one")
+    name, value = kind.change
+    registered.declared["objects"][kind.name]["one"][name] = value
+    proxy.forget()
+    assert registered.up().fields("one") == [name]
+    assert len(proxy.writes) == 1
+    after = kind.live(prefect, "one")
+    assert after["id"] == before["id"]
+    assert after[name] != before[name]
+    registered.up("--refresh", "--expect-no-changes")
+
+
+@every_kind
+def test_an_edit_outside_is_shown_field_by_field_and_healed(registered: Any, kind: Kind, prefect: Any) -> None:
+    before = kind.live(prefect, "one")
+    method, edit, fields = kind.edit
+    prefect.call(method, kind.at(before), edit)
+    shown = registered.preview("--refresh")
+    assert all(name in shown for name in fields)
+    assert registered.up("--refresh").fields("one") == fields
+    registered.up("--refresh", "--expect-no-changes")
+    after = kind.live(prefect, "one")
+    assert {name: after[name] for name in fields if name != "trigger"} == {
+        name: before[name] for name in fields if name != "trigger"
+    }
+
+
+@every_kind
+def test_a_deletion_outside_is_healed(registered: Any, kind: Kind, prefect: Any) -> None:
+    prefect.call("DELETE", kind.at(kind.live(prefect, "one")))
+    assert registered.up("--refresh").steps() == {"one": "create"}
+    assert kind.live(prefect, "one")
+    registered.up("--refresh", "--expect-no-changes")
+
+
+@every_kind
+def test_what_exists_is_adopted_with_its_id_and_the_preview_says_so(stack: Any, kind: Kind, prefect: Any) -> None:
+    stack.pool()
+    stack.up()
+    where, body = kind.created
+    theirs = prefect.call("POST", where, {"name": "one", **body})
+    stack.object(kind.name, "one", **kind.fields)
+    assert "exists and will be adopted" in stack.preview()
+    stack.up()
+    live = kind.live(prefect, "one")
+    assert live["id"] == theirs["id"]
+    if kind.has_owner:
+        assert "registration-test/test" in str(live)
+    stack.up("--refresh", "--expect-no-changes")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.has_owner], ids=lambda kind: kind.name)
+def test_what_another_stack_owns_is_refused_in_the_preview(registered: Any, kind: Kind) -> None:
+    del registered.declared["pools"]["pool"]
+    declared = registered.declared["objects"][kind.name]["one"]
+    if "pool" in declared:
+        del declared["pool"]
+        declared["work_pool_name"] = "pool"
+    registered.run("stack", "init", "other")
+    result = registered.attempt("preview", "--stack", "other")
+    assert result.code != 0
+    assert "registration-test/test has registered it, and this is registration-test/other" in result.text
+    assert "Traceback" not in result.text
+
+
+@every_kind
+def test_another_name_replaces_and_leaves_nothing_of_the_old_one(registered: Any, kind: Kind, prefect: Any) -> None:
+    registered.declared["objects"][kind.name]["one"]["name"] = "renamed"
+    registered.up()
+    assert kind.live(prefect, "one") is None
+    assert kind.live(prefect, "renamed")
+    registered.up("--refresh", "--expect-no-changes")
+
+
+@every_kind
+def test_a_resource_renamed_in_the_program_keeps_its_object(registered: Any, kind: Kind, prefect: Any) -> None:
+    before = kind.live(prefect, "one")["id"]
+    objects = registered.declared["objects"][kind.name]
+    objects["other"] = objects.pop("one")
+    registered.up()
+    assert kind.live(prefect, "one")["id"] == before
+    registered.up("--refresh", "--expect-no-changes")
+
+
+@every_kind
+def test_what_is_declared_no_more_is_deleted_and_so_is_all_by_destroy(
+    registered: Any, kind: Kind, prefect: Any
+) -> None:
+    registered.object(kind.name, "two", **{**kind.fields, **({"priority": 2} if "priority" in kind.fields else {})})
+    registered.up()
+    del registered.declared["objects"][kind.name]["one"]
+    registered.up()
+    assert kind.live(prefect, "one") is None
+    assert kind.live(prefect, "two")
+    registered.destroy()
+    assert kind.live(prefect, "two") is None
+
+
+@every_kind
+def test_destroying_what_is_gone_already_succeeds(registered: Any, kind: Kind, prefect: Any) -> None:
+    prefect.call("DELETE", kind.at(kind.live(prefect, "one")))
+    registered.destroy()
