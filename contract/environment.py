@@ -43,6 +43,11 @@ CEILING: Final = f"{PREFIX}CEILING"
 DASHBOARD: Final = f"{PREFIX}DASHBOARD"
 """The address at which people's browsers find a run's Dask dashboard, with {cluster} and {namespace} in it."""
 
+RESULTS_CLAIM: Final = f"{PREFIX}RESULTS_CLAIM"
+RESULTS_PATH: Final = f"{PREFIX}RESULTS_PATH"
+"""The PersistentVolumeClaim with task results and where the flow pod has it: Dask workers mount it at the same path.
+Unset where results are kept elsewhere, or nowhere."""
+
 PROFILES: Final = f"{PREFIX}PROFILES"
 """The stack's named sizes, as `contract.profiles` writes them. Unset outside Kubernetes."""
 
@@ -146,6 +151,14 @@ DASK_SCALING: Final = JobVariable(
     choices=("fast", "cheap"),
 )
 
+DASK_REPORT: Final = JobVariable(
+    name="dask_report",
+    type="string",
+    title="Dask report",
+    description="html: write Dask's performance report into the result storage when the run ends, two seconds' work.",
+    choices=("none", "html"),
+)
+
 SIZES: Final = (
     DASK_MINIMUM,
     DASK_MAXIMUM,
@@ -155,6 +168,7 @@ SIZES: Final = (
     DASK_IDLE_TIMEOUT,
     DASK_START_TIMEOUT,
     DASK_SCALING,
+    DASK_REPORT,
 )
 """What a profile may hold too, and what has a default of the stack."""
 

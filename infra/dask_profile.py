@@ -30,6 +30,8 @@ WorkerMemory = Annotated[Bytes, AfterValidator(_worker_memory)]
 """Memory of one Dask worker as a Kubernetes quantity."""
 DashboardLink = Annotated[Url, AfterValidator(_with_cluster)]
 """Address of a proxy in front of dashboards, such as `https://dask.example.com/{namespace}/{cluster}/status`."""
+Report = Literal["none", "html"]
+"""Whether a run writes Dask's performance report."""
 Scaling = Literal["fast", "cheap"]
 """How eagerly workers are added."""
 
@@ -57,6 +59,7 @@ class DaskProfile(Model):
     idle_timeout: int | None = Field(default=None, ge=60)
     start_timeout: int | None = Field(default=None, ge=10)
     scaling: Scaling | None = None
+    report: Report | None = None
     nanny: bool = True
     """Whether a second process in each worker pod watches the worker: 85 MiB, and a restart without a new pod."""
     env: dict[str, str] = Field(default_factory=dict)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from contract import environment as env
-from contract import labels, profiles
+from contract import image, labels, profiles
 from infra import naming
-from infra.settings import Dask, FlowRun
+from infra.settings import BlockResults, Dask, FlowRun, NoResults, Results, VolumeResults
+
+_RESULTS = "/results"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +23,7 @@ class JobTemplateArgs:
         image: default image of flow runs, by digest.
         flow_run: defaults of the flow pod.
         dask: defaults and ceiling of the Dask cluster.
+        results: where task results are kept.
         credential: environment variable -> (Secret, key) of the Prefect credential, or nothing.
 
     """
@@ -29,6 +32,7 @@ class JobTemplateArgs:
     image: str
     flow_run: FlowRun
     dask: Dask
+    results: Results = field(default_factory=NoResults)
     credential: Mapping[str, tuple[str, str]]
 
 
@@ -87,6 +91,7 @@ def _environment(args: JobTemplateArgs) -> dict[str, str]:
         env.DASK_IDLE_TIMEOUT: dask.idle_timeout,
         env.DASK_START_TIMEOUT: dask.start_timeout,
         env.DASK_SCALING: dask.scaling,
+        env.DASK_REPORT: dask.report,
     }
     values = {
         env.NAMESPACE: args.namespace,
@@ -105,11 +110,27 @@ def _environment(args: JobTemplateArgs) -> dict[str, str]:
     for variable, default in defaults.items():
         values[variable.variable] = f"{{{{ {variable.name} }}}}"
         values[variable.default_variable] = str(default)
+    values.update(_results(args.results))
     for name, (secret, key) in args.credential.items():
         values[env.API_SECRET_VARIABLE] = name
         values[env.API_SECRET_NAME] = secret
         values[env.API_SECRET_KEY] = key
     return values
+
+
+def claim(results: Results) -> str | None:
+    """Return the name of the PersistentVolumeClaim with task results, where there is one."""
+    return (results.existing_claim or naming.RESULTS) if isinstance(results, VolumeResults) else None
+
+
+def _results(results: Results) -> dict[str, str]:
+    if isinstance(results, NoResults):
+        return {}
+    persist = {"PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true"}
+    if isinstance(results, BlockResults):
+        return {**persist, "PREFECT_DEFAULT_RESULT_STORAGE_BLOCK": results.block}
+    place = {env.RESULTS_CLAIM: str(claim(results)), env.RESULTS_PATH: _RESULTS}
+    return {**persist, "PREFECT_LOCAL_STORAGE_PATH": _RESULTS, **place}
 
 
 def _pod(args: JobTemplateArgs) -> dict[str, Any]:
@@ -119,6 +140,13 @@ def _pod(args: JobTemplateArgs) -> dict[str, Any]:
         "tolerations": [each.model_dump(by_alias=True, exclude_none=True) for each in pod.tolerations],
         "priorityClassName": pod.priority_class,
     }
+    volumes: list[dict[str, Any]] = [{"name": "tmp", "emptyDir": {}}]
+    mounts = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108  an emptyDir of the pod
+    group: dict[str, Any] = {}
+    if name := claim(args.results):
+        volumes.append({"name": "results", "persistentVolumeClaim": {"claimName": name}})
+        mounts.append({"name": "results", "mountPath": _RESULTS})
+        group = {"fsGroup": image.GROUP, "fsGroupChangePolicy": "OnRootMismatch"}
     return {
         **{key: value for key, value in placement.items() if value},
         "parallelism": 1,
@@ -130,8 +158,9 @@ def _pod(args: JobTemplateArgs) -> dict[str, Any]:
         "securityContext": {
             "runAsNonRoot": True,
             "seccompProfile": {"type": "RuntimeDefault"},
+            **group,
         },
-        "volumes": [{"name": "tmp", "emptyDir": {}}],
+        "volumes": volumes,
         "containers": [
             {
                 "name": "prefect-job",
@@ -151,7 +180,7 @@ def _pod(args: JobTemplateArgs) -> dict[str, Any]:
                     "readOnlyRootFilesystem": True,
                     "capabilities": {"drop": ["ALL"]},
                 },
-                "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108  an emptyDir of the pod
+                "volumeMounts": mounts,
             }
         ],
     }

@@ -23,6 +23,8 @@ SERVER_PORT: Final = 4200
 API_CREDENTIAL: Final = "prefect-api"
 """The Secret that holds the Prefect credential where the API asks for one."""
 
+RESULTS: Final = "results"
+"""The claim of the volume with task results."""
 DATABASE: Final = "prefect-database"
 """The Secret that holds the address of an embedded server's PostgreSQL."""
 

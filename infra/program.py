@@ -22,6 +22,7 @@ from infra.components.namespace import FlowNamespace, FlowNamespaceArgs
 from infra.components.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from infra.components.prefect_server import PrefectServer, PrefectServerArgs
 from infra.components.prefect_worker import PrefectWorker, PrefectWorkerArgs
+from infra.components.result_volume import ResultVolume, ResultVolumeArgs
 from infra.components.stack_secret import StackSecret, StackSecretArgs
 from infra.outputs import StackOutputs
 from infra.registration.deployment import Deployment, DeploymentArgs
@@ -116,6 +117,7 @@ def _template(
         image=image,
         flow_run=chosen.work_pools[pool].flow_run or chosen.flow_run,
         dask=chosen.dask,
+        results=chosen.results,
         credential=credential,
     )
 
@@ -182,6 +184,8 @@ def _stack(chosen: settings.Settings, placed: prefect_objects.Placed) -> StackOu
             first,
         )
         before.append(installed)
+    if isinstance(chosen.results, settings.VolumeResults) and not chosen.results.existing_claim:
+        before.append(ResultVolume("results", ResultVolumeArgs(namespace=namespace.name, settings=chosen.results)))
     reaper = DaskReaper(
         "dask-reaper",
         DaskReaperArgs(

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
+import inspect
 import logging
+from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 from uuid import UUID
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import ArtifactCreate
+from prefect.results import get_default_result_storage
+from prefect.settings import get_current_settings
 
 from flows.runtime.companion import Usage
 from flows.runtime.identity import RunIdentity
@@ -45,6 +52,7 @@ def summary(run: RunIdentity, settings: DaskSettings, started: float, usage: Usa
         log: of the run.
 
     """
+    report = keep_report(run, usage.report, log) if usage.report else ""
     rows = {
         "profile": settings.profile_name or "none",
         "start": f"{started:.1f} s",
@@ -54,10 +62,44 @@ def summary(run: RunIdentity, settings: DaskSettings, started: float, usage: Usa
         "worker-seconds": f"{usage.worker_seconds:.0f}",
         "tasks": str(usage.tasks),
         "tasks run again": str(usage.again),
+        **({"performance report": report} if report else {}),
     }
     log.info("Dask cluster: %s", "; ".join(f"{name} {value}" for name, value in rows.items()))
     table = "\n".join(["| Dask cluster | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
     _publish(run, SUMMARY_KEY, table, "What the run's Dask cluster was and did.", log)
+
+
+def keep_report(run: RunIdentity, html: str, log: Log) -> str:
+    """Write Dask's performance report into Prefect's result storage and return where it is there, or "".
+
+    A run never fails because of it.
+    """
+    if not get_current_settings().results.persist_by_default:
+        log.warning("Dask's performance report is not kept: this stack has no result storage (`results` in its file)")
+        return ""
+    path = f"dask-reports/{run.flow_label}/{run.flow_run_id}-{run.attempt}.html"
+
+    def write() -> None:
+        find: Any = get_default_result_storage  # its annotation forgets that it takes _sync
+        storage = find(_sync=True)
+        done = storage.write_path(path, content=html.encode())
+        if inspect.isawaitable(done):
+            asyncio.run(_finish(done))
+
+    # In a thread of its own: some kinds of storage want to be awaited and others must not be, by where they are
+    # called from, and this is called from async flows too.
+    context = contextvars.copy_context()
+    with ThreadPoolExecutor(1) as aside:
+        try:
+            aside.submit(context.run, write).result()
+        except Exception as error:  # noqa: BLE001 - see above
+            log.warning("Dask's performance report could not be written to the result storage: %s", error)
+            return ""
+    return path
+
+
+async def _finish(done: Awaitable[Any]) -> None:
+    await done
 
 
 def _publish(run: RunIdentity, key: str, markdown: str, description: str, log: Log) -> None:

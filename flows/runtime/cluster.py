@@ -139,7 +139,11 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
                 await self._create_autoscaler(self._settings)
             self.started = self._elapsed()
             self._companion = Companion(
-                self.scheduler_comm, cluster=self.name, idle_timeout=self._settings.idle_timeout, log=self._run_log
+                self.scheduler_comm,
+                cluster=self.name,
+                idle_timeout=self._settings.idle_timeout,
+                report=self._settings.report == "html",
+                log=self._run_log,
             )
             self._companion.start()
             self._run_log.info(

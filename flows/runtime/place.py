@@ -12,7 +12,14 @@ from flows.runtime.settings import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_PASSED_ON: Final = ("PREFECT_API_URL", "PREFECT_LOGGING_LEVEL", "PREFECT_LOGGING_EXTRA_LOGGERS")
+_PASSED_ON: Final = (
+    "PREFECT_API_URL",
+    "PREFECT_LOGGING_LEVEL",
+    "PREFECT_LOGGING_EXTRA_LOGGERS",
+    "PREFECT_RESULTS_PERSIST_BY_DEFAULT",
+    "PREFECT_LOCAL_STORAGE_PATH",
+    "PREFECT_DEFAULT_RESULT_STORAGE_BLOCK",
+)
 """Variables that Dask pods get as the flow pod has them. Nothing here may hold a secret: it stands in the
 DaskCluster for everyone who may read that."""
 
@@ -37,6 +44,14 @@ class SecretReference:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ResultVolume:
+    """The volume with task results: Dask workers mount `claim` at `path`, as the flow pod does."""
+
+    claim: str
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Place:
     """Everything about the surroundings that the Dask cluster's manifest needs.
 
@@ -47,6 +62,7 @@ class Place:
         owner: the run's Job, or None when the pod was not started by one.
         credential: Prefect credential by reference, or None when the API asks for none.
         deployment: Prefect deployment's name as a label value, or None.
+        results: volume with task results, or None when they are kept elsewhere or nowhere.
         dashboard: address of a dashboard for people's browsers, {cluster} and {namespace} to be filled in; by
             default that of `make dashboard`.
         passed_on: environment variables that Dask pods get unchanged.
@@ -59,6 +75,7 @@ class Place:
     owner: Owner | None = None
     credential: SecretReference | None = None
     deployment: str | None = None
+    results: ResultVolume | None = None
     dashboard: str = f"http://127.0.0.1:{ports.DASHBOARD_FORWARD}/status"
     passed_on: Mapping[str, str]
 
@@ -84,6 +101,7 @@ class Place:
             )
         job = _all_or_none(environ, env.JOB_NAME, env.JOB_UID)
         secret = _all_or_none(environ, env.API_SECRET_NAME, env.API_SECRET_KEY, env.API_SECRET_VARIABLE)
+        volume = _all_or_none(environ, env.RESULTS_CLAIM, env.RESULTS_PATH)
         return cls(
             namespace=namespace,
             image=image,
@@ -91,6 +109,7 @@ class Place:
             owner=Owner(name=job[0], uid=job[1]) if job else None,
             credential=SecretReference(name=secret[0], key=secret[1], variable=secret[2]) if secret else None,
             deployment=environ.get(env.DEPLOYMENT) or None,
+            results=ResultVolume(claim=volume[0], path=volume[1]) if volume else None,
             **({"dashboard": environ[env.DASHBOARD]} if environ.get(env.DASHBOARD) else {}),
             passed_on={name: environ[name] for name in _PASSED_ON if environ.get(name)},
         )

@@ -34,6 +34,7 @@ def ephemeral_dask(
     idle_timeout: int | None = None,
     start_timeout: int | None = None,
     scaling: str | None = None,
+    report: str | None = None,
     profile: str | None = None,
 ) -> TaskRunner[PrefectFuture[Any]]:
     """Return a task runner that gives every run its own Dask cluster: `@flow(task_runner=ephemeral_dask())`.
@@ -52,6 +53,7 @@ def ephemeral_dask(
         idle_timeout: seconds without a task after which the cluster ends itself.
         start_timeout: seconds until the first worker has joined, or the run fails with the cause.
         scaling: "fast" adds a worker for nearly every waiting task, "cheap" only for a minute's work each.
+        report: "html" writes Dask's performance report into the result storage when the run ends.
         profile: one of the stack's named sizes; the other arguments go before what it says.
 
     Raises:
@@ -67,6 +69,7 @@ def ephemeral_dask(
         idle_timeout=idle_timeout,
         start_timeout=start_timeout,
         scaling=scaling,
+        report=report,
         profile=profile,
     )
     # Any: its annotations forget cluster_kwargs, and do not fit what Prefect's own @flow asks of a task runner.

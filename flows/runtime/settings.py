@@ -38,6 +38,7 @@ _BUILT_IN: Final[Mapping[JobVariable, int | str]] = {
     env.DASK_IDLE_TIMEOUT: 1800,
     env.DASK_START_TIMEOUT: 600,
     env.DASK_SCALING: "fast",
+    env.DASK_REPORT: "none",
 }
 
 
@@ -62,6 +63,7 @@ class CodeSizes:
     idle_timeout: int | None = None
     start_timeout: int | None = None
     scaling: str | None = None
+    report: str | None = None
     profile: str | None = None
 
     def __post_init__(self) -> None:
@@ -93,6 +95,7 @@ class DaskSettings:
         idle_timeout: seconds without a task after which the operator deletes the cluster.
         start_timeout: seconds until the first worker has joined, or the run fails with the cause.
         scaling: how eagerly workers are added: `fast` or `cheap`.
+        report: `html` writes Dask's performance report into the result storage when the run ends.
         profile: what the chosen profile says beyond sizes.
         profile_name: its name, or empty.
         remarks: what was changed against the wish of someone, a sentence each, for the run's log.
@@ -107,6 +110,7 @@ class DaskSettings:
     idle_timeout: int
     start_timeout: int
     scaling: str
+    report: str
     profile: Profile = field(default_factory=Profile)
     profile_name: str = ""
     remarks: tuple[str, ...] = ()
@@ -137,6 +141,7 @@ class DaskSettings:
             idle_timeout=int(chosen[env.DASK_IDLE_TIMEOUT].value),
             start_timeout=int(chosen[env.DASK_START_TIMEOUT].value),
             scaling=str(chosen[env.DASK_SCALING].value),
+            report=str(chosen[env.DASK_REPORT].value),
             profile=named.profile,
             profile_name=named.name,
             remarks=tuple(remarks),

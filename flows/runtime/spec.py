@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from contract import labels, ports, scheduler
+from contract import image, labels, ports, scheduler
 from flows.runtime import upstream
 
 if TYPE_CHECKING:
@@ -144,6 +144,10 @@ def _pod(place: Place, container: dict[str, Any]) -> dict[str, Any]:
 
 def _worker_pod(name: str, place: Place, settings: DaskSettings) -> dict[str, Any]:
     pod = _pod(place, _worker(name, place, settings))
+    if place.results is not None:
+        pod["volumes"].append({"name": "results", "persistentVolumeClaim": {"claimName": place.results.claim}})
+        pod["containers"][0]["volumeMounts"].append({"name": "results", "mountPath": place.results.path})
+        pod["securityContext"] |= {"fsGroup": image.GROUP, "fsGroupChangePolicy": "OnRootMismatch"}
     if settings.profile.node_selector:
         pod["nodeSelector"] = dict(settings.profile.node_selector)
     if settings.profile.tolerations:

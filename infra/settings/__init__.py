@@ -10,7 +10,7 @@ import pydantic
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from infra import capacity
-from infra.dask_profile import DashboardLink, DaskProfile, Scaling, Toleration, WorkerMemory
+from infra.dask_profile import DashboardLink, DaskProfile, Report, Scaling, Toleration, WorkerMemory
 from infra.model import Bytes, Cpu, DnsLabel, Model
 from infra.settings.base import SecretKey
 from infra.settings.boundary import Identities, Identity, Network, Peer, Quota
@@ -37,8 +37,10 @@ from infra.settings.prefect import (
     ServerPrefect,
     Sqlite,
 )
+from infra.settings.results import BlockResults, NoResults, Results, VolumeResults
 
 __all__ = [
+    "BlockResults",
     "CloudPrefect",
     "Dask",
     "DeploymentOverride",
@@ -54,6 +56,7 @@ __all__ = [
     "Ingress",
     "InstallOperator",
     "Network",
+    "NoResults",
     "Peer",
     "Pod",
     "Postgresql",
@@ -61,12 +64,14 @@ __all__ = [
     "Prefect",
     "Quota",
     "Redis",
+    "Results",
     "SecretKey",
     "ServerPrefect",
     "Settings",
     "SettingsError",
     "Sqlite",
     "Toleration",
+    "VolumeResults",
     "WorkPool",
     "Worker",
     "no_place_for_a_secret",
@@ -179,6 +184,8 @@ class Dask(Model):
     """A run's dashboard as browsers see it, {cluster} and {namespace} filled in; unset, that of `make dashboard`."""
     scaling: Scaling = "fast"
     """How eagerly workers are added: for nearly every waiting task, or for a minute's work each."""
+    report: Report = "none"
+    """Whether runs write Dask's performance report into the result storage."""
     profiles: dict[DnsLabel, DaskProfile] = Field(default_factory=dict)
     """Named sizes, chosen by `dask_profile` per run or deployment, or in code."""
 
@@ -228,6 +235,7 @@ class Settings(Model):
     """Keyed by name. A deployment that names none gets the first."""
     flow_run: FlowRun = FlowRun()
     dask: Dask = Dask()
+    results: Results = NoResults()
     network: Network = Network()
     quota: Quota | None = None
     identities: Identities = Identities()
@@ -267,6 +275,15 @@ class Settings(Model):
                     f"workPools.{name}.image is '{pool.image}', and {there}: declare it there, or leave the key out"
                 )
                 raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _report_has_a_place(self) -> Settings:
+        asking = [name for name, profile in self.dask.profiles.items() if profile.report == "html"]
+        if isinstance(self.results, NoResults) and (self.dask.report == "html" or asking):
+            where = "dask.report" if self.dask.report == "html" else f"dask.profiles.{asking[0]}.report"
+            message = f"{where} is html, and results.store is none: say in `results` where reports are kept"
+            raise ValueError(message)
         return self
 
     @model_validator(mode="after")

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any, Self
 
 import pytest
 from prefect.client.schemas.actions import ArtifactCreate
+from prefect.filesystems import LocalFileSystem
+from prefect.settings import PREFECT_RESULTS_PERSIST_BY_DEFAULT, temporary_settings
 
 from flows.runtime import artifacts
 from flows.runtime.companion import Usage
@@ -64,6 +67,29 @@ def test_the_summary_tells_what_the_cluster_cost(server: Server) -> None:
     [made] = server.created
     for row in ("start | 4.2 s", "1 to 6, 5 at the peak", "worker-seconds | 180", "tasks | 60", "tasks run again | 2"):
         assert row in made.data
+
+
+def test_a_performance_report_is_kept_in_the_result_storage_and_named_in_the_summary(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Prefect's own asks the server whether it knows a better place, and would start one here.
+    monkeypatch.setattr(
+        artifacts, "get_default_result_storage", lambda *, _sync: LocalFileSystem(basepath=str(tmp_path))
+    )
+    usage = Usage(seconds=1, report="<html>plots</html>")
+    with temporary_settings({PREFECT_RESULTS_PERSIST_BY_DEFAULT: True}):
+        artifacts.summary(RUN, SETTINGS, 1.0, usage, LOG)
+    [written] = tmp_path.rglob("*.html")
+    assert written.read_text() == "<html>plots</html>"
+    assert str(written.relative_to(tmp_path)) in server.created[0].data
+
+
+def test_a_report_without_a_result_storage_is_not_lost_in_silence(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    artifacts.summary(RUN, SETTINGS, 1.0, Usage(seconds=1, report="<html/>"), LOG)
+    assert "has no result storage" in caplog.text
+    assert "performance report" not in server.created[0].data
 
 
 def test_a_prefect_that_does_not_answer_never_fails_a_run(

@@ -279,6 +279,14 @@ def test_a_flow_that_has_no_task_for_long_keeps_its_cluster_and_one_that_is_gone
     assert not until(lambda: idle_since() > last, seconds=0.5, interval=0.05)
 
 
+def test_the_performance_report_is_drawn_only_when_it_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for wanted in ("html", "none"):
+        cluster = start(monkeypatch, FakeKubernetes(complete), report=wanted)
+        cluster.close()
+        assert cluster.usage is not None
+        assert cluster.usage.report.lstrip().startswith("<!DOCTYPE html>") == (wanted == "html")
+
+
 def test_a_second_close_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = start(monkeypatch, FakeKubernetes(complete))
     cluster.close()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from contract import environment as env
-from flows.runtime.place import Place
+from flows.runtime.place import Place, ResultVolume
 from flows.runtime.settings import SettingsError
 
 KUBERNETES = {env.NAMESPACE: "flows", env.IMAGE: "registry/flow@sha256:1"}
@@ -31,7 +31,18 @@ def test_a_dashboard_is_that_of_make_dashboard_unless_the_stack_names_an_address
     assert proxied.dashboard_of("etl-1") == "https://dask.example.com/flows/etl-1/status"
 
 
-@pytest.mark.parametrize("present", [env.JOB_NAME, env.JOB_UID, env.API_SECRET_NAME, env.API_SECRET_KEY])
+def test_where_results_are_kept_reaches_the_workers() -> None:
+    volume = place(**{env.RESULTS_CLAIM: "results", env.RESULTS_PATH: "/r", "PREFECT_LOCAL_STORAGE_PATH": "/r"})
+    assert volume.results == ResultVolume(claim="results", path="/r")
+    assert volume.passed_on == {"PREFECT_LOCAL_STORAGE_PATH": "/r"}
+    block = place(PREFECT_DEFAULT_RESULT_STORAGE_BLOCK="s3-bucket/results", PREFECT_RESULTS_PERSIST_BY_DEFAULT="true")
+    assert block.results is None
+    assert set(block.passed_on) == {"PREFECT_DEFAULT_RESULT_STORAGE_BLOCK", "PREFECT_RESULTS_PERSIST_BY_DEFAULT"}
+
+
+@pytest.mark.parametrize(
+    "present", [env.JOB_NAME, env.JOB_UID, env.API_SECRET_NAME, env.API_SECRET_KEY, env.RESULTS_CLAIM]
+)
 def test_half_an_owner_or_half_a_credential_is_refused(present: str) -> None:
     with pytest.raises(SettingsError, match=present):
         place(**{present: "something"})

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import cache
 from importlib import resources
 from typing import Any
 
@@ -9,11 +10,11 @@ import pytest
 import yaml
 from dask.utils import parse_timedelta
 
-from contract import labels, ports
+from contract import image, labels, ports
 from contract.profiles import Profile
 from flows.runtime import diagnosis
 from flows.runtime.identity import RunIdentity
-from flows.runtime.place import Owner, Place, SecretReference
+from flows.runtime.place import Owner, Place, ResultVolume, SecretReference
 from flows.runtime.settings import CodeSizes, DaskSettings
 from flows.runtime.spec import dask_autoscaler, dask_cluster
 
@@ -151,6 +152,17 @@ def test_a_profiles_node_selector_tolerations_and_environment_are_the_workers_al
     assert "GDAL_CACHEMAX" not in str(scheduler)
 
 
+def test_workers_mount_the_result_volume_where_the_flow_pod_has_it_and_may_write_to_it() -> None:
+    place = replace(PLACE, results=ResultVolume(claim="results", path="/results"))
+    spec = manifest(place)["spec"]
+    worker, scheduler = spec["worker"]["spec"], spec["scheduler"]["spec"]
+    assert {"name": "results", "persistentVolumeClaim": {"claimName": "results"}} in worker["volumes"]
+    assert {"name": "results", "mountPath": "/results"} in worker["containers"][0]["volumeMounts"]
+    assert worker["securityContext"]["fsGroup"] == image.GROUP
+    assert "results" not in str(scheduler["volumes"])
+    assert unknown(spec, crd(), "spec") == []
+
+
 def test_a_profile_cannot_send_a_worker_to_another_scheduler() -> None:
     spec = profiled(Profile(env={"DASK_SCHEDULER_ADDRESS": "tcp://elsewhere:8786"}))
     assert "elsewhere" not in str(spec)
@@ -216,11 +228,16 @@ def test_the_autoscaler_has_both_bounds_and_goes_with_the_cluster() -> None:
 
 
 def test_the_definitions_of_the_locked_release_know_every_field_that_is_written() -> None:
+    assert unknown(manifest()["spec"], crd(), "spec") == []
+    assert unknown({"shutdownOnMars": 1}, crd(), "spec") == ["spec.shutdownOnMars"]
+
+
+@cache
+def crd() -> dict[str, Any]:
     folder = resources.files("dask_kubernetes").joinpath("operator/deployment/helm/dask-kubernetes-operator/crds")
     definition = yaml.safe_load(folder.joinpath("daskcluster.yaml").read_text())
-    schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    assert unknown(manifest()["spec"], schema["properties"]["spec"], "spec") == []
-    assert unknown({"shutdownOnMars": 1}, schema["properties"]["spec"], "spec") == ["spec.shutdownOnMars"]
+    found: dict[str, Any] = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    return found
 
 
 def unknown(value: Any, schema: dict[str, Any], path: str) -> list[str]:

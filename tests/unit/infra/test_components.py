@@ -6,6 +6,7 @@ from typing import Any
 import pulumi
 import pytest
 
+from contract import image as image_group
 from infra import naming
 from infra.components.dask_operator import DaskOperator, DaskOperatorArgs, custom_resource_definitions
 from infra.components.dask_reaper import DaskReaper, DaskReaperArgs
@@ -15,6 +16,7 @@ from infra.components.namespace import FlowNamespace, FlowNamespaceArgs
 from infra.components.prefect_server import PrefectServer, PrefectServerArgs
 from infra.components.prefect_worker import RULES as WORKER_RULES
 from infra.components.prefect_worker import PrefectWorker, PrefectWorkerArgs
+from infra.components.result_volume import ResultVolume, ResultVolumeArgs
 from infra.components.stack_secret import StackSecret, StackSecretArgs
 from infra.settings import (
     Docker,
@@ -29,8 +31,10 @@ from infra.settings import (
     Redis,
     SecretKey,
     Toleration,
+    VolumeResults,
     Worker,
 )
+from tools.paths import ROOT
 
 from .conftest import Recorder, Render
 
@@ -375,3 +379,20 @@ def test_an_existing_secret_is_referred_to_and_no_other_is_made(render: Render) 
     recorder, found = secret(SecretKey(name="mine", key="auth"), "unused", render)
     assert found == ("mine", "auth")
     assert not recorder.of(":Secret")
+
+
+def test_the_result_volume_is_claimed_as_the_stack_says(render: Render) -> None:
+    wanted = VolumeResults(store="volume", size="20Gi", access_mode="ReadWriteOnce", storage_class="fast")
+    recorder = render(lambda: ResultVolume("results", ResultVolumeArgs(namespace="flows", settings=wanted)))
+    [claim] = recorder.of("v1:PersistentVolumeClaim")
+    assert claim["spec"] == {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "20Gi"}},
+        "storageClassName": "fast",
+    }
+    # Bound by the first run's pod: waited for, `pulumi up` would never end.
+    assert claim["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"
+
+
+def test_pods_ask_for_the_group_of_the_images_user() -> None:
+    assert f"USER {image_group.GROUP}:{image_group.GROUP}" in (ROOT / "Dockerfile").read_text()

@@ -8,10 +8,10 @@ import pytest
 from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
 
 from contract import environment as env
-from contract import profiles
+from contract import image, profiles
 from infra import job_template, naming
 from infra.dask_profile import DaskProfile, Toleration
-from infra.settings import Dask, FlowRun
+from infra.settings import BlockResults, Dask, FlowRun, NoResults, Results, VolumeResults
 
 IMAGE = "registry.example.com/flow@sha256:" + "a" * 64
 
@@ -21,13 +21,16 @@ def template() -> dict[str, Any]:
     return build()
 
 
-def build(credential: dict[str, tuple[str, str]] | None = None, **dask: Any) -> dict[str, Any]:
+def build(
+    credential: dict[str, tuple[str, str]] | None = None, results: Results | None = None, **dask: Any
+) -> dict[str, Any]:
     return job_template.build(
         job_template.JobTemplateArgs(
             namespace="flows",
             image=IMAGE,
             flow_run=FlowRun(),
             dask=Dask(ceiling=20, **dask),
+            results=results or NoResults(),
             credential=credential or {},
         )
     )
@@ -133,3 +136,29 @@ def test_only_the_stacks_profiles_are_in_the_schema_of_their_variable() -> None:
     assert offered["dask_profile"]["enum"] == ["a", "large"]
     assert offered["dask_scaling"]["enum"] == ["fast", "cheap"]
     assert "enum" not in build()["variables"]["properties"]["dask_profile"]
+
+
+def test_without_a_result_storage_the_flow_pod_hears_nothing_of_one() -> None:
+    configuration = configured(build())
+    assert not [name for name in configuration.env if "RESULT" in name or "STORAGE" in name]
+
+
+@pytest.mark.parametrize(("existing", "claim"), [(None, naming.RESULTS), ("shared", "shared")])
+def test_a_result_volume_is_mounted_writable_and_is_where_prefect_keeps_results(
+    existing: str | None, claim: str
+) -> None:
+    configuration = configured(build(results=VolumeResults(store="volume", existing_claim=existing)))
+    pod = configuration.job_manifest["spec"]["template"]["spec"]
+    [mount] = [each for each in pod["containers"][0]["volumeMounts"] if each["name"] == "results"]
+    assert {"name": "results", "persistentVolumeClaim": {"claimName": claim}} in pod["volumes"]
+    assert pod["securityContext"]["fsGroup"] == image.GROUP
+    assert configuration.env["PREFECT_RESULTS_PERSIST_BY_DEFAULT"] == "true"
+    assert configuration.env["PREFECT_LOCAL_STORAGE_PATH"] == mount["mountPath"] == configuration.env[env.RESULTS_PATH]
+    assert configuration.env[env.RESULTS_CLAIM] == claim
+
+
+def test_an_object_store_is_known_by_its_block_and_needs_no_volume() -> None:
+    configuration = configured(build(results=BlockResults(store="block", block="s3-bucket/results")))
+    assert configuration.env["PREFECT_DEFAULT_RESULT_STORAGE_BLOCK"] == "s3-bucket/results"
+    volumes = configuration.job_manifest["spec"]["template"]["spec"]["volumes"]
+    assert [each["name"] for each in volumes] == ["tmp"]

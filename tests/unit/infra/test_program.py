@@ -130,3 +130,21 @@ def test_a_secret_that_is_nowhere_is_asked_for_before_the_first_resource(
 ) -> None:
     with pytest.raises(pulumi.RunError, match=f"pulumi config set --secret {key}"):
         render(program.deploy, {**CONFIG, **config})
+
+
+@pytest.mark.usefixtures("exported")
+@pytest.mark.parametrize(
+    ("results", "claims"),
+    [
+        ({"store": "none"}, []),
+        ({"store": "block", "block": "s3-bucket/results"}, []),
+        ({"store": "volume"}, ["results"]),
+        ({"store": "volume", "existingClaim": "shared"}, []),
+    ],
+)
+def test_a_result_volume_is_made_only_where_it_is_wanted_and_nobody_elses(
+    render: Render, results: dict[str, Any], claims: list[str]
+) -> None:
+    recorder = render(program.deploy, {**CONFIG, "results": results})
+    made = [each["metadata"]["name"] for each in recorder.of("v1:PersistentVolumeClaim")]
+    assert [name for name in made if name == "results"] == claims

@@ -164,3 +164,13 @@ def test_an_operator_that_exists_must_say_where_it_is() -> None:
 def test_a_misspelt_key_deep_inside_a_list_is_refused_with_the_one_that_was_meant() -> None:
     text = refusal(worker={"pod": {"tolerations": [{"kee": "x"}]}})
     assert "ephemeral-dask:worker.pod.tolerations.0.kee: there is no such key; did you mean 'key'?" in text
+
+
+def test_a_block_without_a_type_is_refused_with_an_example() -> None:
+    assert "such as s3-bucket/results" in refusal(results={"store": "block", "block": "results"})
+
+
+def test_a_report_that_nobody_would_keep_is_refused() -> None:
+    assert "dask.report is html, and results.store is none" in refusal(dask={"report": "html"})
+    assert "dask.profiles.big.report is html" in refusal(dask={"profiles": {"big": {"report": "html"}}})
+    settings.parse({"image": IMAGE, "results": {"store": "volume"}, "dask": {"report": "html"}}, stack="dev")
