@@ -33,8 +33,10 @@ def resolve() -> None:
         with step(f"requirements/{group}.txt"):
             constraints = [] if group == "dev" else ["--constraint", str(folder / "dev.txt")]
             _compile(["--group", group, *constraints, str(ROOT / "pyproject.toml")], folder / f"{group}.txt")
-    with step("requirements/uv.txt"):
-        _compile([str(folder / "uv.in")], folder / "uv.txt")
+    # Each in an environment of its own: what installs the packages, and a scanner with a hundred pins.
+    for name in ("uv", "scan"):
+        with step(f"requirements/{name}.txt"):
+            _compile([str(folder / f"{name}.in")], folder / f"{name}.txt")
 
 
 def _compile(arguments: list[str], result: Path) -> None:

@@ -1,0 +1,156 @@
+"""checkov on every manifest that the stacks make, and on the pods of a run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+
+from flows.runtime import spec
+from flows.runtime.identity import RunIdentity
+from flows.runtime.place import Owner, Place, SecretReference
+from flows.runtime.settings import CodeSizes, DaskSettings
+from infra import program
+from tests.mocks import rendering
+from tools import paths, stackfile
+
+WAIVED: Mapping[str, str] = {
+    "CKV_K8S_8": "a task that holds the GIL for a minute would get its Dask worker killed; the nanny watches that one",
+    "CKV_K8S_11": "a CPU limit throttles a scheduler or a worker that has work; requests and the quota bound CPU",
+    "CKV_K8S_35": "Prefect reads its credential from the environment; it comes by reference and is in no manifest",
+    "CKV_K8S_38": "who has no Role mounts no token; worker, flow run, operator and reaper need theirs",
+    "CKV_K8S_40": "the image has a user of its own (10001), and a cluster with random UIDs gives another",
+}
+"""Check -> why it does not apply. Whatever else checkov finds fails the test."""
+
+
+@pytest.fixture(scope="module")
+def checkov() -> Path:
+    """checkov in an environment of its own, made from the lock once per lock."""
+    lock = paths.ROOT / "requirements" / "scan.txt"
+    folder = paths.cache_dir() / "scan" / hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
+    binary = folder / "bin" / "checkov"
+    if not (folder / ".complete").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        uv = shutil.which("uv") or str(paths.ROOT / ".venv" / "uv" / "bin" / "uv")
+        subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
+        install = [uv, "pip", "install", "--quiet", "--require-hashes", "--python", str(folder / "bin" / "python")]
+        subprocess.run([*install, "--requirement", str(lock)], check=True)
+        (folder / ".complete").touch()
+    return binary
+
+
+def findings(checkov: Path, folder: Path, manifests: Sequence[Mapping[str, Any]]) -> dict[str, set[str]]:
+    """Failed check -> the objects that fail it."""
+    folder.mkdir()
+    (folder / "all.yaml").write_text(yaml.safe_dump_all([dict(each) for each in manifests]))
+    command = [str(checkov), "--directory", str(folder), "--framework", "kubernetes", "--output", "json", "--compact"]
+    done = subprocess.run([*command, "--quiet", "--skip-download"], capture_output=True, text=True, check=False)
+    report = json.loads(done.stdout)
+    assert isinstance(report, dict), report
+    assert report["summary"]["parsing_errors"] == 0
+    assert report["summary"]["resource_count"] >= len({each["kind"] for each in manifests} - {"Secret"})
+    found: dict[str, set[str]] = {}
+    for check in report["results"]["failed_checks"]:
+        found.setdefault(check["check_id"], set()).add(f"{check['resource']}: {check['check_name']}")
+    return found
+
+
+def config(stack: str) -> dict[str, Any]:
+    content = stackfile.read(stack)["config"]
+    secrets = {"prefectDatabaseUrl": "postgresql+asyncpg://u:p@db/x", "prefectAuthString": "u:p"}
+    return {key.removeprefix("ephemeral-dask:"): value for key, value in content.items()} | (
+        secrets if stack == "prod" else {}
+    )
+
+
+def manifests(stack: str) -> list[dict[str, Any]]:
+    with pytest.MonkeyPatch.context() as patch, rendering() as render:
+        patch.setattr(pulumi, "export", lambda _name, _value: None)
+        recorder = render(program.deploy, config(stack), stack=stack)
+    found = [each for each in recorder.manifests() if each["kind"] != "CustomResourceDefinition"]
+    [pool] = recorder.of("prefect:WorkPool")
+    job = json.loads(json.dumps(pool["base_job_template"]["job_configuration"]["job_manifest"]))
+    values = {
+        name: each.get("default", 1) for name, each in pool["base_job_template"]["variables"]["properties"].items()
+    }
+    return [*found, _filled(job, values), *dask_pods()]
+
+
+def dask_pods() -> list[dict[str, Any]]:
+    """The pods of a run's Dask cluster, as the operator makes them."""
+    cluster = spec.dask_cluster(
+        "run",
+        run=RunIdentity(flow="flow", flow_run_id="0198f0c4-1111-7000-8000-000000000000", flow_run_name="red-fox"),
+        place=Place(
+            namespace="flows",
+            image="registry.example.com/flow@sha256:" + "a" * 64,
+            service_account="dask",
+            owner=Owner(name="job", uid="u"),
+            credential=SecretReference(name="prefect-api", key="value", variable="PREFECT_API_AUTH_STRING"),
+            deployment="search",
+            passed_on={"PREFECT_API_URL": "http://prefect-server.flows.svc:4200/api"},
+        ),
+        settings=DaskSettings.from_env({}, CodeSizes()),
+    )
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": role, "namespace": "flows"},
+            "spec": cluster["spec"][role]["spec"],
+        }
+        for role in ("scheduler", "worker")
+    ]
+
+
+def _filled(value: Any, values: Mapping[str, Any]) -> Any:
+    if isinstance(value, dict):
+        return {key: filled for key, each in value.items() if (filled := _filled(each, values)) is not None}
+    if isinstance(value, list):
+        return [_filled(each, values) for each in value]
+    if isinstance(value, str) and value.startswith("{{ "):
+        return {"labels": {}, "annotations": {}, "command": ["x"], "name": "run"}.get(
+            value[3:-3], values.get(value[3:-3])
+        )
+    return value
+
+
+@pytest.fixture(scope="module")
+def found(checkov: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[str, set[str]]]:
+    """Stack -> what checkov finds in its manifests."""
+    folder = tmp_path_factory.mktemp("manifests")
+    return {stack: findings(checkov, folder / stack, manifests(stack)) for stack in stackfile.stacks()}
+
+
+@pytest.mark.parametrize("stack", stackfile.stacks())
+def test_no_manifest_of_a_stack_has_a_finding_without_a_reason(
+    stack: str, found: Mapping[str, Mapping[str, set[str]]]
+) -> None:
+    assert {check: sorted(objects) for check, objects in found[stack].items() if check not in WAIVED} == {}
+
+
+def test_every_waiver_is_still_needed(found: Mapping[str, Mapping[str, set[str]]]) -> None:
+    assert set(WAIVED) <= {check for checks in found.values() for check in checks}
+
+
+def test_the_scanner_catches_a_bad_manifest(checkov: Path, tmp_path: Path) -> None:
+    bad = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "bad", "namespace": "flows"},
+        "spec": {
+            "hostNetwork": True,
+            "containers": [{"name": "x", "image": "x", "securityContext": {"privileged": True}}],
+        },
+    }
+    assert {"CKV_K8S_16", "CKV_K8S_19", "CKV_K8S_20"} <= set(findings(checkov, tmp_path / "bad", [bad]))
