@@ -125,6 +125,16 @@ def normal_trigger(raw: Mapping[str, Any]) -> Fields:
     return {"type": kind, **fields}
 
 
+def full_trigger(normal: Mapping[str, Any]) -> Fields:
+    """Return a trigger in the normal form with its defaults written out: Prefect's server wants to see some of them."""
+    fields = {**TRIGGERS.get(normal["type"], {}), **normal}
+    if fields.get("posture") == "Proactive":
+        fields["within"] = normal.get("within", SHORTEST_SILENCE)
+    if "triggers" in fields:
+        fields["triggers"] = [full_trigger(child) for child in fields["triggers"]]
+    return fields
+
+
 def normal_action(raw: Mapping[str, Any]) -> Fields:
     """Return an action without what Prefect fills in."""
     kind = str(raw["type"])

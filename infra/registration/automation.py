@@ -10,7 +10,7 @@ import pulumi
 from pulumi import Input, Output
 from pulumi.dynamic import Resource, UpdateResult
 
-from infra.automation_spec import normal_action, normal_trigger
+from infra.automation_spec import full_trigger, normal_action, normal_trigger
 from infra.registration import session
 from infra.registration.api import DEADLINE, PrefectApi, path
 from infra.registration.errors import RegistrationError
@@ -213,7 +213,7 @@ def _body(fields: Fields, live: Fields) -> Fields:
         "name": fields["name"],
         "description": described(fields.get("description") or "", stack_of(fields[OWNER])),
         "enabled": live.get("enabled", True) if fields.get("enabled") is None else fields["enabled"],
-        "trigger": fields["trigger"],
+        "trigger": full_trigger(fields["trigger"]),
         **{name: fields.get(name) or [] for name in _ACTIONS},
     }
     # Prefect before 3.4.7 knows no tags of automations, and refuses what it does not know.

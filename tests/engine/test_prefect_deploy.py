@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -13,7 +14,12 @@ from typing import Any
 import pytest
 
 from infra import deployments
+from infra.automation_spec import AutomationSpec
+from infra.deployment_spec import DeploymentSpec
+from infra.registration import automation
+from infra.registration.automation import AutomationArgs, AutomationProvider
 from infra.registration.deployment import DeploymentArgs, DeploymentProvider, inputs
+from infra.registration.marks import undescribed
 from infra.registration.reach import Url
 
 FLOWS = '''
@@ -57,7 +63,7 @@ prefect-version: 3.8.8
 name: sample
 
 definitions:
-  tags: &tags [team-a, nightly]
+  tags: &tags [&first_tag team-a, nightly]
   daily: &daily
     cron: "0 0 * * *"
     timezone: Europe/Berlin
@@ -93,6 +99,9 @@ deployments:
       - {slug: weekly, rrule: "FREQ=WEEKLY;BYDAY=MO;BYHOUR=6"}
       - {slug: second-friday, cron: "0 9 8-14 * 5", day_or: false}
       - {slug: started, rrule: "DTSTART:20260101T060000\\nRRULE:FREQ=DAILY", timezone: Asia/Tokyo}
+      - {slug: iso, interval: PT1H30M, anchor_date: "2026-01-01T00:00:00+00:00"}
+      - {slug: clock, interval: "12:00:00", anchor_date: "2026-01-01T00:00:00+00:00"}
+      - {slug: as-json, rrule: '{"rrule": "FREQ=DAILY;COUNT=3", "timezone": "Europe/Berlin"}'}
     work_pool:
       <<: *pool
       work_queue_name: fast
@@ -116,7 +125,67 @@ deployments:
     schedules: []
     parameters: {top: 3}
     work_pool: *pool
+
+  - name: on-events
+    version: "4"
+    version_type: prefect:simple
+    entrypoint: jobs/flows.py:load_data
+    description: For {{ $REGION }}.
+    tags: [*first_tag, "{{ $REGION }}"]
+    parameters: {source: {path: "/data/{{ $REGION }}"}}
+    paused: true
+    concurrency_limit: {limit: 1, collision_strategy: ENQUEUE}
+    work_pool:
+      name: sample
+      job_variables: {env: {RUN: "{{ ctx.flow_run.id }}", REGION: "{{$REGION}}"}}
+    triggers:
+      - type: event
+        enabled: true
+        match: {prefect.resource.id: my.external.resource}
+        expect: [external.resource.pinged]
+        parameters: {source: {path: "{{ event.resource.id }}"}, since: "{{ event.payload.since | default('') }}"}
+      - name: later
+        expect: [campaign.approved, "campaign.{{ $REGION }}"]
+        schedule_after: PT2H
+        job_variables: {size: 5}
+      - {name: seconds, expect: [a], schedule_after: 7200}
+      - name: both
+        type: compound
+        require: all
+        within: 3600
+        triggers:
+          - {type: event, match: {prefect.resource.id: "my.*"}, expect: [external.resource.pinged]}
+          - {type: event, match: {prefect.resource.id: ["my.*", "!my.other"]}, expect: [external.resource.replied]}
+      - name: any-of
+        require: 1
+        triggers: [{expect: [a]}, {expect: [b]}]
+      - name: one-after-the-other
+        description: In this order.
+        type: sequence
+        triggers: [{expect: [c]}, {expect: [d]}]
+      - name: silence
+        enabled: false
+        posture: Proactive
+        after: [order.created, order.item.added]
+        expect: [order.complete]
+        for_each: [prefect.resource.id, "related:flow:prefect.resource.id"]
+        threshold: 2
+        within: 60
+      - name: after-another
+        expect: [prefect.flow-run.Completed]
+        match_related:
+          - {prefect.resource.role: flow, prefect.resource.name: upstream}
+          - {prefect.resource.role: tag, prefect.resource.id: [prefect.tag.a, prefect.tag.b]}
+        parameters: {source: {__prefect_kind: json, value: {__prefect_kind: jinja, template: "{{ event.payload }}"}}}
+
+  - name: waiting
+    version: "5"
+    entrypoint: jobs.flows.report
+    concurrency_limit: {limit: 4, collision_strategy: ENQUEUE, grace_period_seconds: 120}
+    work_pool: {name: sample, work_queue_name: fast}
 """
+
+ENVIRONMENT = {"REGION": "eu"}
 
 _BY_DESIGN = {"id", "created", "updated", "created_by", "updated_by", "labels", "last_polled", "status"}
 """What differs between any two registrations; labels carry our mark of ownership."""
@@ -153,32 +222,78 @@ def _registered(prefect: Any) -> dict[str, Any]:
         fields["schedules"] = {
             schedule["slug"]: {name: schedule[name] for name in kept} for schedule in fields["schedules"]
         }
+        fields["automations"] = _automations(prefect, item)
         found[item["name"]] = fields
         prefect.call("DELETE", f"/deployments/{item['id']}")
     return found
 
 
+def _automations(prefect: Any, deployment: Any) -> dict[str, Any]:
+    """Return the deployment's automations by name, ids left out and sets in order; delete them."""
+    found = {}
+    for item in prefect.call("GET", f"/automations/related-to/prefect.deployment.{deployment['id']}"):
+        fields = {name: value for name, value in item.items() if name not in _BY_DESIGN}
+        fields["description"] = undescribed(fields["description"])[0]
+        fields["trigger"] = _without_ids(fields["trigger"])
+        [action] = fields["actions"]
+        assert action.pop("deployment_id") == deployment["id"]
+        found[item["name"]] = fields
+        prefect.call("DELETE", f"/automations/{item['id']}")
+    return found
+
+
+def _without_ids(trigger: dict[str, Any]) -> dict[str, Any]:
+    fields = {name: value for name, value in trigger.items() if name != "id"}
+    for name in ("after", "expect", "for_each"):
+        if name in fields:
+            fields[name] = sorted(fields[name])
+    if "triggers" in fields:
+        fields["triggers"] = [_without_ids(child) for child in fields["triggers"]]
+    return fields
+
+
 def _prefect_deploy(project: Path, address: str) -> None:
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
         cwd=project,
         env={
             **os.environ,
+            **ENVIRONMENT,
             "PREFECT_API_URL": address,
             "PREFECT_HOME": str(project / "home"),
             "PREFECT_LOGGING_LEVEL": "ERROR",
         },
-        check=True,
+        check=False,
         capture_output=True,
+        text=True,
         timeout=180,
     )
+    if done.returncode != 0:
+        pytest.fail(f"prefect deploy: {done.stdout[-2000:]}{done.stderr[-2000:]}", pytrace=False)
 
 
 def _ours(project: Path, address: str) -> None:
-    for spec in deployments.load(project / "prefect.yaml", environment={}):
-        args = DeploymentArgs(reach=Url(url=address), spec=spec, work_pool_name="sample")
+    for spec in deployments.load(project / "prefect.yaml", environment=ENVIRONMENT):
+        plain = dataclasses.replace(spec, secret_fields=frozenset())
+        args = DeploymentArgs(reach=Url(url=address), spec=plain, work_pool_name="sample")
         props = {**inputs(args, "project/stack/resource"), "work_pool_name": spec.work_pool_name}
-        DeploymentProvider().create(props)
+        made = (DeploymentProvider().create(props).outs or {})["deployment_id"]
+        for trigger in spec.triggers:
+            AutomationProvider().create(_automation(spec, trigger, made, address))
+
+
+def _automation(spec: DeploymentSpec, trigger: AutomationSpec, deployment_id: str, address: str) -> dict[str, Any]:
+    args = AutomationArgs(
+        reach=Url(url=address),
+        name=trigger.name,
+        description=trigger.description,
+        enabled=trigger.enabled,
+        trigger=trigger.trigger,
+        actions=[{**action, "deployment_id": deployment_id} for action in trigger.actions],
+        deployment=spec.key,
+        deployment_id=deployment_id,
+    )
+    return automation.inputs(args, "project/stack/resource")
 
 
 def test_the_same_file_registers_the_same_deployments(project: Path, prefect_server: str, prefect: Any) -> None:
@@ -186,7 +301,8 @@ def test_the_same_file_registers_the_same_deployments(project: Path, prefect_ser
     theirs = _registered(prefect)
     _ours(project, prefect_server)
     ours = _registered(prefect)
-    assert set(ours) == set(theirs) == {"everything", "second-of-one-flow", "by-module"}
+    assert set(ours) == set(theirs) == {"everything", "second-of-one-flow", "by-module", "on-events", "waiting"}
+    assert len(ours["on-events"]["automations"]) == 8
     # By design: a schedule without a slug gets one, and a cron expression's timezone is written out.
     theirs["second-of-one-flow"]["schedules"]["schedule-1"] = theirs["second-of-one-flow"]["schedules"].pop(None)
     theirs["everything"]["schedules"]["second-friday"]["schedule"]["timezone"] = "UTC"

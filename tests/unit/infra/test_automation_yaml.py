@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from prefect.events.actions import ActionTypes
 from prefect.events.schemas.automations import TriggerTypes
+from prefect.server.events.schemas.automations import ServerTriggerTypes
 from pydantic import TypeAdapter
 
 from infra import automation_yaml
-from infra.automation_spec import ACTIONS, TRIGGERS, normal_action, normal_trigger
+from infra.automation_spec import ACTIONS, TRIGGERS, full_trigger, normal_action, normal_trigger
 from infra.automation_yaml import AutomationError
 
 ID = "00000000-0000-0000-0000-000000000001"
@@ -45,6 +46,13 @@ GOOD_ACTIONS: list[dict[str, Any]] = [
 def test_prefect_reads_a_trigger_in_its_normal_form_as_it_reads_the_original(raw: dict[str, Any]) -> None:
     normal = normal_trigger(automation_yaml.trigger(raw))
     assert _PREFECTS_TRIGGER.validate_python(normal) == _PREFECTS_TRIGGER.validate_python(raw)
+
+
+@pytest.mark.parametrize("raw", [raw for raw in GOOD_TRIGGERS if "metric" not in raw], ids=str)
+def test_prefects_server_takes_what_is_sent_and_makes_the_same_of_it(raw: dict[str, Any]) -> None:
+    normal = normal_trigger(raw)
+    taken = TypeAdapter[Any](ServerTriggerTypes).validate_python(full_trigger(normal))
+    assert normal_trigger(taken.model_dump(mode="json")) == normal
 
 
 @pytest.mark.parametrize("raw", GOOD_ACTIONS, ids=str)

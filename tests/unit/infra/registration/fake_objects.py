@@ -19,7 +19,6 @@ _EVENT = {
     "after": [],
     "expect": [],
     "for_each": [],
-    "posture": "Reactive",
     "threshold": 1,
 }
 _RUN = {"source": "selected", "deployment_id": None, "parameters": None, "job_variables": None, "schedule_after": 0.0}
@@ -139,13 +138,15 @@ def _filled(body: Json) -> Json:
 
 def _trigger(raw: Json) -> Json:
     filled: Json = {"id": str(uuid.uuid4())}
+    # The real server has defaults for all but these.
+    assert ("posture" in raw) if raw["type"] == "event" else {"within", "triggers"} <= set(raw)
     if raw["type"] == "event":
         filled |= {**_EVENT, "within": 10.0 if raw.get("posture") == "Proactive" else 0.0, **raw}
         for name in ("after", "expect", "for_each"):
             filled[name] = list(reversed(filled[name]))
         filled["within"] = float(filled["within"])
     else:
-        filled |= {"within": None, **raw, "triggers": [_trigger(child) for child in raw["triggers"]]}
+        filled |= {**raw, "triggers": [_trigger(child) for child in raw["triggers"]]}
     return filled
 
 

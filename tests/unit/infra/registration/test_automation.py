@@ -28,7 +28,7 @@ def automation(engine: Any) -> Any:
 
 
 def _by_hand(prefect: Any, **fields: Any) -> str:
-    body = {"name": "one", "trigger": {"type": "event"}, "actions": [], **fields}
+    body = {"name": "one", "trigger": {"type": "event", "posture": "Reactive"}, "actions": [], **fields}
     made = prefect._route("POST", ["automations"], body)[1]
     return str(made["id"])
 
