@@ -21,4 +21,5 @@ class Cause(StrEnum):
     REFUSED = "Kubernetes refuses an object"
     UNREACHABLE = "the scheduler runs but cannot be reached"
     NO_WORKER = "no worker has joined the scheduler"
+    ENVIRONMENT = "the Dask pods do not run what the flow pod runs"
     UNKNOWN = "nothing names a cause"

@@ -14,9 +14,9 @@ from dask_kubernetes.operator.kubecluster.kubecluster import CreateMode
 from distributed.core import Status, rpc
 from distributed.utils import format_dashboard_link
 
-from contract import ports
+from contract import labels, ports
 from contract.causes import Cause
-from flows.runtime import artifacts, diagnosis, kube, upstream
+from flows.runtime import artifacts, diagnosis, kube, sameness, upstream
 from flows.runtime.companion import Companion, Usage
 from flows.runtime.diagnosis import ClusterStartError, Diagnosis, Observation
 from flows.runtime.identity import RunIdentity, new_token
@@ -190,6 +190,7 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
                 if comm is None and seen.service is not None:
                     comm, trouble = await self._connect(seen.service)
                 if comm is not None and seen.worker_group is not None and await comm.ncores():
+                    await self._compare(comm)
                     return comm
                 found = diagnosis.diagnose(seen) or diagnosis.still_missing(
                     seen, connected=comm is not None, trouble=trouble
@@ -225,13 +226,12 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
             await self._act(Verdict.FAIL, diagnosis.definitions_too_old(dropped))
 
     async def _observe(self, before: Observation, *, with_events: bool) -> Observation:
-        mine = f"dask.org/cluster-name={self.name}"
         try:
             cluster, service, group, pods = await asyncio.gather(
                 self._kube.get(kube.DASK_CLUSTERS, self.name),
                 self._kube.get(kube.SERVICES, f"{self.name}-scheduler"),
                 self._kube.get(kube.DASK_WORKER_GROUPS, upstream.default_worker_group(self.name)),
-                self._kube.list(kube.PODS, labels=mine),
+                self._pods(),
             )
             events = before.events
             if with_events:
@@ -242,6 +242,26 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
                 return before
             raise ClusterStartError(diagnosis.refused(error.status, error.message), self._elapsed()) from error
         return Observation(cluster=cluster, service=service, worker_group=group, pods=pods, events=events)
+
+    async def _compare(self, comm: Any) -> None:
+        """Fail at once where scheduler and workers run something else than this process."""
+        try:
+            own, pods = await asyncio.gather(self._own_pod(), self._pods())
+            found = await sameness.compare(comm, own, pods)
+        except (KubeError, OSError) as error:
+            self._run_log.warning("The environment of Dask cluster %s could not be compared: %s", self.name, error)
+            return
+        if found is not None:
+            raise ClusterStartError(found, self._elapsed())
+
+    async def _own_pod(self) -> Mapping[str, Any] | None:
+        if self._place.owner is None:
+            return None
+        mine = await self._kube.list(kube.PODS, labels=f"{labels.JOB_UID}={self._place.owner.uid}")
+        return next((pod for pod in mine if pod.get("status", {}).get("phase") == "Running"), None)
+
+    async def _pods(self) -> list[dict[str, Any]]:
+        return await self._kube.list(kube.PODS, labels=f"dask.org/cluster-name={self.name}")
 
     async def _connect(self, service: Mapping[str, Any]) -> tuple[Any, str]:
         """Return a connection to the scheduler, or None and why there is none yet."""

@@ -19,11 +19,11 @@ from flows.runtime.cluster import RunCluster
 from flows.runtime.diagnosis import ClusterStartError
 from flows.runtime.identity import RunIdentity
 from flows.runtime.kube import Kind, KubeError
-from flows.runtime.place import Place
+from flows.runtime.place import Owner, Place
 from flows.runtime.settings import CodeSizes, DaskSettings
 from tools.cluster.wait import until
 
-PLACE = Place(namespace="flows", image="i", passed_on={})
+PLACE = Place(namespace="flows", image="i", owner=Owner(name="job", uid="u-1"), passed_on={})
 RUN = RunIdentity(flow="etl", flow_run_id="0198f0c4-1111")
 LOG = logging.getLogger("test.cluster")
 
@@ -186,6 +186,24 @@ def test_a_crash_loop_ends_the_start_at_once_with_the_last_log_lines(monkeypatch
     error = failure(monkeypatch, kubernetes, start_timeout=60)
     assert error.diagnosis.cause is Cause.CRASH_LOOP
     assert "last words of c-scheduler-1/scheduler" in str(error)
+    assert kubernetes.clusters == []
+
+
+def test_a_cluster_that_runs_another_image_than_its_flow_pod_is_refused_before_the_first_task(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kubernetes = FakeKubernetes(complete)
+
+    async def pods(kind: Kind, *, labels: str = "", **_: str) -> list[dict[str, Any]]:
+        own = labels.startswith("batch.kubernetes.io")
+        statuses = [{"name": "c", "imageID": f"registry/flow@sha256:{'a' if own else 'b'}"}]
+        status = {"phase": "Running", "containerStatuses": statuses}
+        return [{"metadata": {"name": "flow" if own else "etl-worker"}, "status": status}] if kind == kube.PODS else []
+
+    monkeypatch.setattr(kubernetes, "list", pods)
+    error = failure(monkeypatch, kubernetes, start_timeout=60)
+    assert error.diagnosis.cause is Cause.ENVIRONMENT
+    assert "pod etl-worker runs image sha256:b" in str(error)
     assert kubernetes.clusters == []
 
 

@@ -4,8 +4,10 @@ import math
 from dataclasses import replace
 from functools import cache
 from importlib import resources
+from importlib.metadata import entry_points
 from typing import Any
 
+import click
 import pytest
 import yaml
 from dask.utils import parse_timedelta
@@ -261,3 +263,26 @@ def test_a_field_that_the_api_dropped_is_noticed_and_an_empty_one_is_not() -> No
     assert diagnosis.pruned(asked, {"worker": {"volumes": [{"name": "a"}]}}) == ["spec.idleTimeout"]
     assert diagnosis.pruned(asked, {"idleTimeout": 5, "worker": {"volumes": [{}]}}) == ["spec.worker.volumes[0].name"]
     assert diagnosis.pruned(asked, asked | {"more": 1}) == []
+
+
+@pytest.mark.parametrize("nanny", [True, False])
+def test_the_locked_release_knows_every_command_and_option_of_the_spec(nanny: bool) -> None:
+    """The image is made of the same locked packages; an unknown option would be a crash loop in the cluster."""
+    spec = profiled(Profile(nanny=nanny))
+    commands = {entry.name: entry.load() for entry in entry_points(group="dask_cli")}
+    for role in ("scheduler", "worker"):
+        program, subcommand, *options = spec[role]["spec"]["containers"][0]["args"]
+        assert program in {entry.name for entry in entry_points(group="console_scripts")}
+        assert unknown_words(commands[subcommand], options) == []
+        assert unknown_words(commands[subcommand], [*options, "--colour"]) == ["--colour"]
+
+
+def unknown_words(command: click.Command, options: list[str]) -> list[str]:
+    """Some of Dask's commands refuse an option that they do not know; others take it for a free argument."""
+    try:
+        context = command.make_context("dask", list(options))
+    except click.NoSuchOption as refusal:
+        return [refusal.option_name]
+    free = [one.name for one in command.params if isinstance(one, click.Argument)]
+    values = [context.params[name] for name in free if name]
+    return [word for value in values for word in ([value] if isinstance(value, str) else value or [])]
