@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from infra import capacity
 from infra.dask_profile import DashboardLink, DaskProfile, Report, Scaling, Toleration, WorkerMemory
@@ -237,7 +237,8 @@ class Settings(Model):
     dask: Dask = Dask()
     results: Results = NoResults()
     network: Network = Network()
-    quota: Quota | None = None
+    quota: Annotated[Quota | None, BeforeValidator(lambda value: value or None)] = None
+    """Empty is none: Pulumi has no other way to leave a typed key out."""
     identities: Identities = Identities()
     drain: Drain = Drain()
     protect: bool = False

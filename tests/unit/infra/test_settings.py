@@ -30,6 +30,19 @@ def test_every_setting_is_a_typed_key_of_the_project_file() -> None:
     assert set(typed) == fields
 
 
+def test_every_typed_key_has_a_default_or_must_be_set_because_pulumi_refuses_a_stack_that_lacks_one() -> None:
+    typed = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+    without = {name for name, key in typed.items() if "default" not in key}
+    required = {to_camel(name) for name, field in settings.Settings.model_fields.items() if field.is_required()}
+    assert without == required
+
+
+def test_the_defaults_of_the_project_file_are_those_of_the_settings() -> None:
+    typed = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+    written = {name: key["default"] for name, key in typed.items() if "default" in key}
+    assert settings.parse({"image": IMAGE, **written}, stack="dev") == settings.parse({"image": IMAGE}, stack="dev")
+
+
 def test_what_is_not_written_has_its_default() -> None:
     chosen = settings.parse({"image": IMAGE}, stack="dev")
     assert chosen.namespace == "flows"
