@@ -24,7 +24,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.sorting import LogSort
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL, temporary_settings
 from prefect.states import Scheduled
 
 from contract import labels
@@ -65,6 +65,7 @@ def run(
     given: Mapping[str, Any],
     *,
     api_url: str,
+    credential: Mapping[str, str],
     namespace: str,
     environment: Mapping[str, str],
 ) -> bool:
@@ -74,6 +75,7 @@ def run(
         deployment: `<flow>/<deployment>`.
         given: its parameters.
         api_url: the Prefect API as this machine sees it.
+        credential: PREFECT_API_KEY or PREFECT_API_AUTH_STRING, where the API asks for one.
         namespace: where its Dask cluster appears.
         environment: the environment in which kubectl talks to the cluster.
 
@@ -84,7 +86,8 @@ def run(
         Problem: there is no such deployment, or something of its Dask cluster is left a minute after its end.
 
     """
-    with temporary_settings({PREFECT_API_URL: api_url}):
+    key, auth = credential.get("PREFECT_API_KEY"), credential.get("PREFECT_API_AUTH_STRING")
+    with temporary_settings({PREFECT_API_URL: api_url, PREFECT_API_KEY: key, PREFECT_API_AUTH_STRING: auth}):
         try:
             return asyncio.run(_run(deployment, given, _DaskWatch(namespace, environment)))
         except httpx.TransportError as error:

@@ -11,15 +11,21 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlparse
 
 import yaml
 
+from infra.settings import CloudPrefect, Prefect
 from tools import stackfile
 from tools.errors import Problem
 from tools.paths import PROJECT, ROOT
 from tools.target import Target
+
+API_KEY: Final = "PREFECT_API_KEY"
+AUTH_STRING: Final = "PREFECT_API_AUTH_STRING"
+CREDENTIALS: Final[Mapping[str, str]] = {API_KEY: "prefectApiKey", AUTH_STRING: "prefectAuthString"}
+"""Variable that Prefect reads -> the stack's own secret."""
 
 
 class Stack:
@@ -131,6 +137,17 @@ class Stack:
         """Return the stack's outputs, secrets left out."""
         answer: dict[str, Any] = json.loads(self._answer(["stack", "output", "--json", "--stack", self.name]))
         return answer
+
+    def credential(self, prefect: Prefect) -> Mapping[str, str]:
+        """Return the Prefect credential as the environment variable that Prefect reads, or nothing.
+
+        The environment's own wins; otherwise it is the stack's secret, if there is one.
+        """
+        variable = API_KEY if isinstance(prefect, CloudPrefect) else AUTH_STRING
+        if found := os.environ.get(variable):
+            return {variable: found}
+        done = self._capture(["config", "get", CREDENTIALS[variable], *self._named()])
+        return {variable: done.stdout.strip()} if done.returncode == 0 else {}
 
     def dead_locks(self) -> list[Path]:
         """Locks of the file backend whose process is gone.

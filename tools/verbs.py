@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import time
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from tools.dashboard import show as show_dashboard
 from tools.errors import Problem
 from tools.forward import prefect_api
 from tools.progress import duration, say, step
-from tools.stack import Stack
+from tools.stack import CREDENTIALS, Stack
 from tools.target import LOCAL, Target
 
 SAMPLE = "digits/search"
@@ -43,7 +44,7 @@ def up(chosen: argparse.Namespace) -> int:
     if set(changes) <= {"same"}:
         say(f"    nothing changed in {changes.get('same', 0)} resources; run a flow with: make run FLOW={SAMPLE}")
     elif SAMPLE in outputs["deployments"]:
-        worked = _run(place, settings, SAMPLE, {})
+        worked = _run(stack, place, settings, SAMPLE, {})
     _print_addresses(outputs, settings)
     say(f"    stack {stack.name} is up after {duration(time.monotonic() - started)}")
     return 0 if worked else 1
@@ -104,7 +105,7 @@ def run(chosen: argparse.Namespace) -> int:
     given = runs.parameters(chosen.parameters)
     place = _target(chosen, start=False)
     stack = Stack(chosen.stack, place)
-    return 0 if _run(place, _settings(stack, place), chosen.flow, given) else 1
+    return 0 if _run(stack, place, _settings(stack, place), chosen.flow, given) else 1
 
 
 def ui(chosen: argparse.Namespace) -> int:
@@ -138,6 +139,10 @@ def env(chosen: argparse.Namespace) -> int:
     settings = _settings(stack, place)
     for name, value in {**place.environment, **_shell(stack, settings, place)}.items():
         print(f"export {name}={_quoted(value)}")
+    for variable in stack.credential(settings.prefect):
+        if variable not in os.environ:
+            # Read when the shell evaluates it: what this prints may be seen, or kept.
+            print(f'export {variable}="$(pulumi config get {CREDENTIALS[variable]} --stack {stack.name})"')
     return 0
 
 
@@ -211,10 +216,13 @@ def _templates(settings: Settings) -> dict[str, dict[str, Any]]:
     }
 
 
-def _run(place: Target, settings: Settings, flow: str, given: Mapping[str, object]) -> bool:
+def _run(stack: Stack, place: Target, settings: Settings, flow: str, given: Mapping[str, object]) -> bool:
     environment = place.run_environment()
+    credential = stack.credential(settings.prefect)
     with prefect_api(settings, environment) as url:
-        return runs.run(flow, given, api_url=url, namespace=settings.namespace, environment=environment)
+        return runs.run(
+            flow, given, api_url=url, credential=credential, namespace=settings.namespace, environment=environment
+        )
 
 
 def _print_addresses(outputs: Mapping[str, Any], settings: Settings) -> None:
