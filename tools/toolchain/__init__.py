@@ -1,7 +1,7 @@
 """Programs that this project builds for itself where a machine has none: Pulumi, its plugins, Kubernetes."""
 
 from tools.toolchain.build import ensure
-from tools.toolchain.modules import CLUSTER, LINT, LOCAL, PULUMI
+from tools.toolchain.modules import CLUSTER, LINT, NETWORKS, PULUMI
 from tools.toolchain.preflight import preflight
 
-__all__ = ["CLUSTER", "LINT", "LOCAL", "PULUMI", "ensure", "preflight"]
+__all__ = ["CLUSTER", "LINT", "NETWORKS", "PULUMI", "ensure", "preflight"]

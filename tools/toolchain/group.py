@@ -37,6 +37,8 @@ class Module:
     """Laid beside the module's own sources before the build."""
     scripts: tuple[Extract, ...] = ()
     """Laid beside the executables after it."""
+    folders: tuple[Extract, ...] = ()
+    """Laid beside `bin/`, each under its own name."""
 
     @property
     def ldflags(self) -> str:
@@ -48,10 +50,15 @@ class Module:
         """The names of all files it puts into `bin/`."""
         return (*self.programs, *(Path(script.path).name for script in self.scripts))
 
+    @property
+    def folder_names(self) -> tuple[str, ...]:
+        """The names of all folders it puts beside `bin/`."""
+        return tuple(Path(folder.path).name for folder in self.folders)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Programs that are built, kept and versioned together, in one `bin/` folder."""
+    """Programs that are built, kept and versioned together, in one `bin/` folder and with what they need beside it."""
 
     name: str
     version: str
@@ -65,6 +72,11 @@ class Group:
     def outputs(self) -> tuple[str, ...]:
         """The names of all files in its `bin/`."""
         return tuple(name for module in self.modules for name in module.outputs)
+
+    @property
+    def folder_names(self) -> tuple[str, ...]:
+        """The names of all folders beside its `bin/`."""
+        return tuple(name for module in self.modules for name in module.folder_names)
 
     @property
     def go(self) -> tuple[int, ...]:

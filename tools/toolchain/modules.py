@@ -36,6 +36,9 @@ _KUBERNETES_SDK = pinned("pulumi-kubernetes")
 _DOCKER_BUILD_PLUGIN = "github.com/pulumi/pulumi-docker-build"
 _DOCKER_BUILD = required(GOMOD / "docker-build-provider", _DOCKER_BUILD_PLUGIN)
 
+_CILIUM_MODULE = "github.com/cilium/cilium"
+_CILIUM = required(GOMOD / "cilium", _CILIUM_MODULE)
+
 _KUBERNETES = required(GOMOD / "kubernetes", "k8s.io/kubernetes")
 _KUBERNETES_PROGRAMS = (
     "kube-apiserver",
@@ -184,6 +187,27 @@ _ALL = (
         cold_mib=200,
         reports="github.com/rhysd/actionlint.version",
     ),
+    Group(
+        name="cilium",
+        version=_CILIUM,
+        modules=(
+            Module(
+                folder=GOMOD / "cilium",
+                requires=_CILIUM_MODULE,
+                programs={
+                    "cilium-agent": f"{_CILIUM_MODULE}/daemon",
+                    "cilium-operator": f"{_CILIUM_MODULE}/operator",
+                    "cilium-cni": f"{_CILIUM_MODULE}/plugins/cilium-cni",
+                    "cilium-dbg": f"{_CILIUM_MODULE}/cilium-dbg",
+                },
+                variables={f"{_CILIUM_MODULE}/pkg/version.ciliumVersion": f"v{_CILIUM}"},
+                # The agent compiles it for the kernel that it finds.
+                folders=(Extract(package=f"{_CILIUM_MODULE}/pkg/version", path="bpf"),),
+            ),
+        ),
+        size_mib=395,
+        cold_mib=3000,
+    ),
 )
 
 GROUPS: Mapping[str, Group] = MappingProxyType({group.name: group for group in _ALL})
@@ -195,8 +219,8 @@ PULUMI = ("pulumi", "kubernetes-provider", "docker-build-provider")
 LINT = ("actionlint",)
 """What `make lint` needs beside Python packages."""
 
-CLUSTER = tuple(name for name in GROUPS if name not in (*PULUMI, *LINT))
-"""What a local cluster consists of."""
+NETWORKS = ("cilium",)
+"""What a local cluster has only when its network is asked for."""
 
-LOCAL = (*PULUMI, *CLUSTER)
-"""What `pulumi up` on a local cluster needs."""
+CLUSTER = tuple(name for name in GROUPS if name not in (*PULUMI, *LINT, *NETWORKS))
+"""What every local cluster consists of."""

@@ -64,10 +64,24 @@ def _module(module: Module, binaries: Path, scratch: Path, runner: _Runner) -> N
         ["build", "-mod=readonly", "-ldflags", module.ldflags, "-o", str(target), *module.programs.values()],
         source,
     )
+    for name, package in module.programs.items() if len(module.programs) > 1 else ():
+        (binaries / package.rsplit("/", 1)[1]).rename(binaries / name)
     for script in module.scripts:
         copy = binaries / Path(script.path).name
         shutil.copyfile(runner.locate(script, source), copy)
         copy.chmod(0o755)
+    for folder, name in zip(module.folders, module.folder_names, strict=True):
+        _copy_folder(runner.locate(folder, source), binaries.parent / name)
+
+
+def _copy_folder(origin: Path, copy: Path) -> None:
+    """Copy names and contents only: Go's module cache is read-only, and what lies here must be removable."""
+    copy.mkdir()
+    for entry in origin.iterdir():
+        if entry.is_dir():
+            _copy_folder(entry, copy / entry.name)
+        else:
+            shutil.copyfile(entry, copy / entry.name)
 
 
 class _Runner:

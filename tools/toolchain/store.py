@@ -29,6 +29,8 @@ def content(group: Group) -> str:
                 "ldflags": module.ldflags,
                 "embeds": [asdict(each) for each in module.embeds],
                 "scripts": [asdict(each) for each in module.scripts],
+                # Named only where there are some: the key of a group without any is that of the time before them.
+                **({"folders": [asdict(each) for each in module.folders]} if module.folders else {}),
             }
             for module in group.modules
         ],
@@ -81,5 +83,6 @@ class Store:
 
 
 def complete(group: Group, folder: Path) -> bool:
-    """Whether every program is there: a folder appears whole, but a person may have deleted from it."""
-    return all((folder / "bin" / name).is_file() for name in group.outputs)
+    """Whether everything is there: a folder appears whole, but a person may have deleted from it."""
+    programs = all((folder / "bin" / name).is_file() for name in group.outputs)
+    return programs and all((folder / name).is_dir() for name in group.folder_names)

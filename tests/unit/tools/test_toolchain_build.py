@@ -81,6 +81,7 @@ def group(source: Path) -> Group:
         variables={"main.version": "1.0.0"},
         embeds=(Extract(package="example/data", path="data/schema.txt"),),
         scripts=(Extract(package="example/data", path="data/helper"),),
+        folders=(Extract(package="example/data", path="data"),),
     )
     return Group(name="hello", version="1.0.0", modules=(module,), size_mib=1, cold_mib=1)
 
@@ -142,12 +143,41 @@ def contents(cache: Path) -> set[str]:
 
 
 @needs_go
-def test_a_build_yields_programs_with_their_version_embedded_files_and_scripts(group: Group, tmp_path: Path) -> None:
+def test_a_build_yields_programs_with_their_version_and_all_that_goes_with_them(group: Group, tmp_path: Path) -> None:
     folder = ensure(["hello"], cache=tmp_path / "cache", groups={"hello": group})["hello"]
     assert subprocess.check_output([folder / "hello"], text=True) == "1.0.0 and a schema"
     assert subprocess.check_output([folder / "helper"], text=True) == "helped\n"
     assert {path.name for path in folder.iterdir()} == {"hello", "helper"}
-    assert {path.name for path in folder.parent.iterdir()} == {"bin"}
+    assert {path.name for path in folder.parent.iterdir()} == {"bin", "data"}
+    assert (folder.parent / "data" / "schema.txt").read_text() == " and a schema"
+
+
+@needs_go
+def test_programs_of_one_module_have_the_names_of_the_table(source: Path, tmp_path: Path) -> None:
+    for package in ("daemon", "tool"):
+        (source / package).mkdir()
+        (source / package / "main.go").write_text(f'package main\n\nfunc main() {{ print("{package}") }}\n')
+    programs = {"hello-agent": "example/daemon", "tool": "example/tool"}
+    module = Module(folder=source, requires="example", programs=programs)
+    group = Group(name="hello", version="1.0.0", modules=(module,), size_mib=1, cold_mib=1)
+    folder = ensure(["hello"], cache=tmp_path / "cache", groups={"hello": group})["hello"]
+    assert {path.name for path in folder.iterdir()} == {"hello-agent", "tool"}
+    assert subprocess.run([folder / "hello-agent"], capture_output=True, text=True, check=True).stderr == "daemon"
+
+
+@needs_go
+def test_a_folder_copied_out_of_a_read_only_module_can_be_removed(group: Group, source: Path, tmp_path: Path) -> None:
+    (source / "data").chmod(0o555)
+    folder = ensure(["hello"], cache=tmp_path / "cache", groups={"hello": group})["hello"].parent
+    assert (folder / "data").stat().st_mode & stat.S_IWUSR
+
+
+@needs_go
+def test_a_deleted_folder_is_laid_there_again(group: Group, tmp_path: Path) -> None:
+    folder = ensure(["hello"], cache=tmp_path / "cache", groups={"hello": group})["hello"].parent
+    shutil.rmtree(folder / "data")
+    ensure(["hello"], cache=tmp_path / "cache", groups={"hello": group})
+    assert (folder / "data" / "schema.txt").is_file()
 
 
 @needs_go
@@ -266,6 +296,7 @@ def test_the_key_changes_with_everything_that_determines_the_result(group: Group
         dataclasses.replace(module, variables={"main.version": "1.0.1"}),
         dataclasses.replace(module, embeds=()),
         dataclasses.replace(module, scripts=()),
+        dataclasses.replace(module, folders=()),
     ]
     keys = [content(group), *(content(dataclasses.replace(group, modules=(each,))) for each in changed)]
     for file in ("go.sum", "go.mod", "main.go", "data/data.go"):

@@ -9,7 +9,7 @@ import pytest
 
 from tools.errors import Problem
 from tools.toolchain.group import Group, Module
-from tools.toolchain.modules import GROUPS, LINT, LOCAL, PULUMI, select
+from tools.toolchain.modules import CLUSTER, GROUPS, LINT, NETWORKS, PULUMI, select
 from tools.toolchain.pins import GOMOD, go_line, pinned, required
 
 MODULES = [pytest.param(module, id=module.folder.name) for group in GROUPS.values() for module in group.modules]
@@ -35,9 +35,9 @@ def test_every_program_keeps_its_module_required_when_go_mod_is_tidied(module: M
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_go_names_programs_of_a_folder_as_the_table_does(module: Module) -> None:
-    if len(module.programs) > 1:
-        assert [package.rsplit("/", 1)[1] for package in module.programs.values()] == list(module.programs)
+def test_no_two_programs_of_a_folder_are_built_under_one_name(module: Module) -> None:
+    names = [package.rsplit("/", 1)[-1] for package in module.programs.values()]
+    assert len(names) == len(set(names))
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -84,7 +84,11 @@ def test_every_staging_module_has_the_version_of_its_kubernetes() -> None:
 
 
 def test_the_named_sets_hold_names_of_groups() -> None:
-    assert set(PULUMI) < set(LOCAL) == set(GROUPS) - set(LINT)
+    assert {*PULUMI, *LINT, *CLUSTER, *NETWORKS} == set(GROUPS)
+
+
+def test_what_only_a_network_needs_is_not_built_for_every_cluster() -> None:
+    assert not set(NETWORKS) & set(CLUSTER)
 
 
 def test_groups_come_in_the_tables_order_whatever_the_order_of_their_names() -> None:
