@@ -2,6 +2,9 @@
 PYTHON ?= python3
 STACK ?= dev
 CLUSTER ?= local
+ifdef NETWORK
+export EPHEMERAL_DASK_NETWORK := $(NETWORK)
+endif
 TOOLS := .venv/bin/python -m tools
 SELECT := --stack $(STACK) --cluster $(CLUSTER)
 
@@ -11,7 +14,7 @@ SELECT := --stack $(STACK) --cluster $(CLUSTER)
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo '  Options: STACK=dev  CLUSTER=local|existing  FLOW=<flow>/<deployment>  PARAMS="name=value ..."'
+	@echo '  Options: STACK=dev  CLUSTER=local|existing  NETWORK=ptp|cilium  FLOW=<flow>/<deployment>  PARAMS="name=value ..."'
 
 venv:
 	@$(PYTHON) tools/bootstrap.py

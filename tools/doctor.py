@@ -48,12 +48,16 @@ def preconditions(stack: str, *, local: bool) -> list[tuple[str, Check]]:
     checks: list[tuple[str, Check]] = [(f"stack file of '{stack}'", lambda: _stack_file(stack, local=local))]
     if local:
         checks.append(("this machine can run the local cluster", lambda: LocalCluster().preflight()))
-        checks.append(("Pulumi and Kubernetes, built or buildable", lambda: toolchain.preflight(toolchain.LOCAL)))
+        checks.append(("Pulumi and Kubernetes, built or buildable", lambda: toolchain.preflight(_groups())))
     else:
         checks.append(("Pulumi, installed or buildable", lambda: toolchain.preflight(toolchain.PULUMI)))
         checks.append(("cluster of the current context", _existing_cluster))
         checks.append(("registry that images are pushed to", lambda: _registry(stack)))
     return checks
+
+
+def _groups() -> list[str]:
+    return [*toolchain.PULUMI, *LocalCluster().groups]
 
 
 def _stack_file(stack: str, *, local: bool) -> list[Problem]:

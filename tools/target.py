@@ -53,7 +53,7 @@ def start_local_cluster() -> Access:
     """
     cluster = LocalCluster()
     # Asked before a build of half an hour, and only where there is something to build or to start.
-    if problems := [*cluster.preflight(), *toolchain.preflight(toolchain.LOCAL)]:
+    if problems := [*cluster.preflight(), *toolchain.preflight([*toolchain.PULUMI, *cluster.groups])]:
         raise problems[0]
     return cluster.up()
 

@@ -62,7 +62,7 @@ def _engine() -> bool:
 
 def _e2e() -> bool:
     """Destroy and mend local clusters first, then run the product on one that stays up for the rest."""
-    toolchain.ensure(toolchain.CLUSTER)
+    toolchain.ensure([*toolchain.CLUSTER, *toolchain.NETWORKS])
     ensure_pulumi()
     return _pytest("e2e", {})
 

@@ -162,7 +162,7 @@ def unlock(chosen: argparse.Namespace) -> int:
 def cluster_up(_: argparse.Namespace) -> int:
     """Start the local Kubernetes."""
     info = target.start_local_cluster()
-    say(f"    KUBECONFIG={info.kubeconfig}")
+    say(f"    KUBECONFIG={info.kubeconfig}, network {info.network}")
     return 0
 
 

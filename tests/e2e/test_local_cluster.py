@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -16,135 +15,24 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.e2e.stage import NAMESPACE, Machine, Stage, pod, private_place, up
 from tools import paths
-from tools.cluster import Access, Layout, LocalCluster, firewall, imprint, process, programs, supervise
+from tools.cluster import Access, Layout, LocalCluster, Network, firewall, network, process, programs, supervise
 from tools.cluster.api import Api
-from tools.cluster.layout import REGISTRY, REGISTRY_PORT
+from tools.cluster.layout import REGISTRY_PORT
 from tools.cluster.wait import until
 from tools.errors import Problem
 
 GIB = 1 << 30
-NAMESPACE = "volumes"
-
-RESTRICTED = {
-    "runAsNonRoot": True,
-    "runAsUser": 1000,
-    "runAsGroup": 1000,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
-LOCKED_DOWN = {
-    "allowPrivilegeEscalation": False,
-    "readOnlyRootFilesystem": True,
-    "capabilities": {"drop": ["ALL"]},
-}
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What a cluster could leave behind."""
-
-    links: frozenset[str]
-    addresses: frozenset[str]
-    namespaces: str
-    mounts: tuple[str, ...]
-    rules: Mapping[str, Mapping[str, Any]]
-    groups: frozenset[str]
-    settings: Mapping[str, str]
-    folders: frozenset[str]
-
-    @classmethod
-    def now(cls) -> Machine:
-        def ip(*words: str) -> str:
-            return subprocess.run(["ip", *words], capture_output=True, text=True, check=True).stdout
-
-        rules = {}
-        for family in firewall.FAMILIES:
-            # iptables-nft shows its built-in chains once somebody has used a table: only rules and own chains count.
-            for table, (chains, lines) in firewall.tables(firewall.save(family)).items():
-                own = sorted(chain for chain in chains if not chain.isupper() or "-" in chain)
-                if own or lines:
-                    rules[f"{family} {table}"] = {"chains": own, "rules": [line.line for line in lines]}
-        links = json.loads(ip("-json", "link"))
-        return cls(
-            links=frozenset(link["ifname"] for link in links),
-            addresses=frozenset(re.findall(r"inet6? (\S+)", ip("address"))),
-            namespaces=ip("netns"),
-            mounts=tuple(line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()),
-            rules=rules,
-            groups=frozenset(str(folder) for folder in Path("/sys/fs/cgroup").glob("*/ephemeral-dask-*"))
-            | frozenset(str(folder) for folder in Path("/sys/fs/cgroup").glob("ephemeral-dask-*")),
-            settings={name: Path("/proc/sys", name).read_text() for name in imprint.SETTINGS},
-            folders=frozenset(str(folder) for folder in imprint.FOLDERS if folder.exists()),
-        )
-
-
-@dataclass
-class Stage:
-    """The cluster under test, and how the machine was before it."""
-
-    cluster: LocalCluster
-    before: Machine
-    access: Access
-
-    def kubectl(self, *words: str, given: Any = None) -> str:
-        result = subprocess.run(
-            ["kubectl", "--kubeconfig", str(self.access.kubeconfig), *words],
-            input=json.dumps(given) if given else None,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert result.returncode == 0, result.stderr
-        return result.stdout
-
-    def wait_for(self, pod: str, *, phase: str, seconds: int = 60) -> None:
-        self.kubectl(
-            "wait", "-n", NAMESPACE, f"pod/{pod}", f"--for=jsonpath={{.status.phase}}={phase}", f"--timeout={seconds}s"
-        )
-
-    def restart_with(self, access: Access) -> None:
-        self.access = access
-
-    def pids(self) -> dict[str, int | None]:
-        return {one.name: one.pid for one in self.cluster.status()}
-
-
-def _pod(name: str, script: str, *, image: str = "busybox", claim: str | None = None) -> dict[str, Any]:
-    """A pod as the strictest profile wants it."""
-    mounts = [{"name": "data", "mountPath": "/data"}] if claim else []
-    volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}] if claim else []
-    container = {
-        "name": "main",
-        "image": f"{REGISTRY}/{image}:latest" if "/" not in image else image,
-        "command": ["/bin/sh", "-c", script],
-        "securityContext": LOCKED_DOWN,
-        "volumeMounts": mounts,
-    }
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "namespace": NAMESPACE, "labels": {"app": name}},
-        "spec": {
-            "restartPolicy": "Always" if claim else "Never",
-            "terminationGracePeriodSeconds": 1,
-            "securityContext": RESTRICTED,
-            "containers": [container],
-            "volumes": volumes,
-        },
-    }
 
 
 @pytest.fixture(scope="module")
 def place() -> Layout:
-    # Always the same folder: what a run of these tests leaves when it is killed, the next one sweeps. And nobody
-    # else's: it is purged.
-    return Layout(root=paths.state_dir().with_name(f"{paths.state_dir().name}-to-destroy") / "cluster")
+    return private_place()
 
 
 @pytest.fixture(scope="module")
@@ -154,20 +42,8 @@ def binaries() -> Mapping[str, Path]:
 
 @pytest.fixture(scope="module")
 def stage(place: Layout, binaries: Mapping[str, Path]) -> Iterator[Stage]:
-    cluster = LocalCluster(place, binaries=binaries)
-    if found := cluster.preflight():
-        pytest.fail("these tests need the machine for a cluster of their own:\n" + "\n".join(map(str, found)))
-    cluster.down(purge=True)
-    before = Machine.now()
-    access = cluster.up()
-    try:
-        stage = Stage(cluster, before, access)
-        profile = {"pod-security.kubernetes.io/enforce": "restricted"}
-        metadata = {"name": NAMESPACE, "labels": profile}
-        stage.kubectl("create", "-f", "-", given={"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    with up(LocalCluster(place, binaries=binaries, network=Network.PTP)) as stage:
         yield stage
-    finally:
-        cluster.down(purge=True)
 
 
 def test_preflight_names_the_program_that_holds_a_port_and_changes_nothing(
@@ -177,9 +53,9 @@ def test_preflight_names_the_program_that_holds_a_port_and_changes_nothing(
         pytest.fail(f"a local cluster runs already, from {set(process.marked().values())}: take it down first")
     before = Machine.now()
     with socket.create_server((REGISTRY_PORT.address, REGISTRY_PORT.number)):
-        found = LocalCluster(place, binaries=binaries).preflight()
+        found = LocalCluster(place, binaries=binaries, network=Network.PTP).preflight()
         with pytest.raises(Problem, match=r"Port 5001 .* registry"):
-            LocalCluster(place, binaries=binaries).up()
+            LocalCluster(place, binaries=binaries, network=Network.PTP).up()
     assert [problem.what for problem in found if str(os.getpid()) in problem.what and "5001" in problem.what]
     assert Machine.now() == before
 
@@ -193,7 +69,7 @@ def test_a_component_that_ends_during_the_start_is_named_with_its_last_words_and
     before = Machine.now()
     started = time.monotonic()
     with pytest.raises(Problem, match="kube-apiserver ended while the cluster was starting") as raised:
-        LocalCluster(place, binaries={**binaries, "kube-apiserver": broken}).up()
+        LocalCluster(place, binaries={**binaries, "kube-apiserver": broken}, network=Network.PTP).up()
     assert "the dog ate my certificates" in str(raised.value)
     assert time.monotonic() - started < supervise.DEADLINE / 4
     assert Machine.now() == before
@@ -237,7 +113,7 @@ def test_the_control_plane_stays_below_its_memory_bound(stage: Stage) -> None:
 
 
 def test_a_pod_of_the_restricted_profile_runs_and_finds_services_by_name(stage: Stage) -> None:
-    stage.kubectl("apply", "-f", "-", given=_pod("web", "httpd -f -p 8080 -h /etc"))
+    stage.kubectl("apply", "-f", "-", given=pod("web", "httpd -f -p 8080 -h /etc"))
     service = {
         "apiVersion": "v1",
         "kind": "Service",
@@ -250,7 +126,7 @@ def test_a_pod_of_the_restricted_profile_runs_and_finds_services_by_name(stage: 
         f"until wget -q -O - http://web.{NAMESPACE}.svc.cluster.local/group; do usleep 100000; done; "
         "nslookup kubernetes.default.svc.cluster.local; id -u; touch /no 2>&1 || echo read-only"
     )
-    stage.kubectl("apply", "-f", "-", given=_pod("client", script))
+    stage.kubectl("apply", "-f", "-", given=pod("client", script))
     stage.wait_for("client", phase="Succeeded")
     said = stage.kubectl("logs", "-n", NAMESPACE, "client")
     for expected in ("nogroup", "10.96.0.1", "1000\n", "read-only"):
@@ -275,8 +151,8 @@ def test_an_image_built_on_the_base_image_is_pushed_and_runs_by_digest(
         capture_output=True,
     )
     digest = json.loads(metadata.read_text())["containerimage.digest"]
-    pod = _pod("made", "ls /made && python3 --version", image=f"{stage.access.registry}/made@{digest}")
-    stage.kubectl("apply", "-f", "-", given=pod)
+    made = pod("made", "ls /made && python3 --version", image=f"{stage.access.registry}/made@{digest}")
+    stage.kubectl("apply", "-f", "-", given=made)
     stage.wait_for("made", phase="Succeeded")
     assert "/made\nPython 3" in stage.kubectl("logs", "-n", NAMESPACE, "made")
 
@@ -303,11 +179,11 @@ def test_a_volume_survives_the_restart_of_its_pod(stage: Stage) -> None:
     }
     stage.kubectl("apply", "-f", "-", given=claim)
     for _ in range(2):
-        stage.kubectl("apply", "-f", "-", given=_pod("keeper", KEEPER, claim="data"))
+        stage.kubectl("apply", "-f", "-", given=pod("keeper", KEEPER, claim="data"))
         stage.wait_for("keeper", phase="Running")
         _grows(stage)
         stage.kubectl("delete", "-n", NAMESPACE, "pod/keeper")
-    stage.kubectl("apply", "-f", "-", given=_pod("keeper", KEEPER, claim="data"))
+    stage.kubectl("apply", "-f", "-", given=pod("keeper", KEEPER, claim="data"))
     stage.wait_for("keeper", phase="Running")
     assert _grows(stage) >= 3
 
@@ -367,6 +243,7 @@ def test_an_up_that_is_killed_in_the_middle_does_not_stop_the_next_one(stage: St
     stage.cluster.down()
     folders = os.pathsep.join({str(path.parent) for path in programs.built().values()})
     environment = os.environ | {programs.FOLDERS: folders, "EPHEMERAL_DASK_STATE": str(place.root.parent)}
+    environment |= {network.VARIABLE: Network.PTP}
     half = subprocess.Popen([sys.executable, "-m", "tools.cluster", "up"], cwd=paths.ROOT, env=environment)
     try:
         assert until(lambda: "etcd" in supervise.running(place), seconds=30)
@@ -383,7 +260,7 @@ def test_an_up_that_is_killed_in_the_middle_does_not_stop_the_next_one(stage: St
 def test_a_second_cluster_on_the_machine_is_refused_and_told_where_the_first_one_is(
     stage: Stage, tmp_path: Path
 ) -> None:
-    other = LocalCluster(Layout(root=tmp_path / "cluster"), binaries={})
+    other = LocalCluster(Layout(root=tmp_path / "cluster"), binaries={}, network=Network.PTP)
     with pytest.raises(Problem, match=f"Another local cluster of this project runs from {stage.cluster.place.root}"):
         other.up()
     # Nor does taking down the other one, which never was, touch this one.

@@ -1,7 +1,9 @@
 """A real Kubernetes on this machine, as plain processes."""
 
-from tools.cluster.cluster import Access, LocalCluster
+from tools.cluster.access import Access
+from tools.cluster.cluster import LocalCluster
 from tools.cluster.layout import Layout
+from tools.cluster.network import Network
 from tools.cluster.supervise import ComponentStatus
 
-__all__ = ["Access", "ComponentStatus", "Layout", "LocalCluster"]
+__all__ = ["Access", "ComponentStatus", "Layout", "LocalCluster", "Network"]

@@ -6,15 +6,14 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from tools.cluster import (
     cgroups,
+    cilium,
     components,
     config,
     files,
@@ -31,11 +30,14 @@ from tools.cluster import (
     storage,
     supervise,
 )
+from tools.cluster.access import Access, access
 from tools.cluster.api import Api, node_ready
-from tools.cluster.components import Component
+from tools.cluster.component import Component
 from tools.cluster.images import Built
-from tools.cluster.layout import NODE_NAME, REGISTRY, Layout
+from tools.cluster.layout import NODE_NAME, Layout
 from tools.cluster.machine import has_resolver
+from tools.cluster.network import Network, chosen, noted
+from tools.cluster.pki import Certificate
 from tools.cluster.supervise import ComponentStatus
 from tools.cluster.wait import until
 from tools.errors import Problem
@@ -49,59 +51,51 @@ UNTIL_PODS_END = ("containerd", "kube-apiserver", "registry", "buildkitd")
 """Components that end after the pods; etcd is the very last."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Access:
-    """How to use a running cluster.
-
-    Attributes:
-        kubeconfig: the administrator's.
-        registry: what image names begin with, on the machine and in the cluster.
-        buildkit: address of buildkitd.
-        base_image: an image with Python, by digest.
-        docker_config: folder to export as DOCKER_CONFIG.
-        buildx: name of the builder that it defines: our buildkitd.
-        ca_bundle: the authorities that this machine trusts in place of the public ones (SSL_CERT_FILE), or None;
-            an image build that fetches packages needs the file as a secret.
-        audit_log: who asked the API server for what, one JSON object a line; rotated.
-
-    """
-
-    kubeconfig: Path
-    registry: str
-    buildkit: str
-    base_image: str
-    docker_config: Path
-    buildx: str
-    ca_bundle: Path | None
-    audit_log: Path
-
-    def environment(self) -> dict[str, str]:
-        """Return the variables that make kubectl, Pulumi and buildx use the cluster."""
-        return {"KUBECONFIG": str(self.kubeconfig), "DOCKER_CONFIG": str(self.docker_config)}
-
-
 class LocalCluster:
     """A single-node Kubernetes made of processes on this machine.
 
     Args:
         place: where it keeps its things; the folder of `state_dir()` by default.
-        binaries: path of each of `programs.BUILT`; asked of the toolchain by up() when left out.
+        binaries: path of each of `programs.needed`; asked of the toolchain by up() when left out.
+        network: what connects its pods; when left out, what the environment says, or else what it was last time.
+
+    Raises:
+        Problem: the environment asks for a network that there is not.
 
     """
 
-    def __init__(self, place: Layout | None = None, *, binaries: Mapping[str, Path] | None = None) -> None:
+    def __init__(
+        self,
+        place: Layout | None = None,
+        *,
+        binaries: Mapping[str, Path] | None = None,
+        network: Network | None = None,
+    ) -> None:
         self.place = place or Layout()
         self._binaries = binaries
+        self._asked = network or chosen()
+
+    @property
+    def network(self) -> Network:
+        """What up() connects pods with."""
+        return self._asked or noted(self.place.network) or Network.PTP
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """What the toolchain calls the groups of programs that it consists of."""
+        return programs.groups(self.network)
 
     def preflight(self) -> list[Problem]:
         """Find what stands in the way of up(); changes nothing."""
         ours = {identity.pid for identity in process.marked(str(self.place.root))}
         ours |= {identity.pid for identity in cgroups.processes(self.place.tag)}
-        return preflight.problems(self.place, ours)
+        return preflight.problems(self.place, ours, self.network)
 
     def status(self) -> list[ComponentStatus]:
         """Ask each component how it is, in the order of starting; changes nothing."""
-        return [supervise.status(self.place, component) for component in self._components()]
+        # Not what it is to be: what it is, or was when it ran.
+        running = noted(self.place.network) or self.network
+        return [supervise.status(self.place, one) for one in self._components(running)]
 
     def info(self) -> Access:
         """Return how to use the running cluster.
@@ -120,7 +114,7 @@ class LocalCluster:
                     cure="Run `make cluster-down cluster-up`",
                 )
         base = images.catalogue()["debian-python"]
-        return self._access(Built(base.name, self.place.images / base.folder))
+        return access(self.place, Built(base.name, self.place.images / base.folder))
 
     def control_plane_memory(self) -> int:
         """Sum up the bytes in RAM (RSS) of all our processes; pods and their shims are not among them."""
@@ -134,12 +128,12 @@ class LocalCluster:
 
         """
         with self._locked():
-            if access := self._as_wanted():
-                return access
+            if running := self._as_wanted():
+                return running
             if found := self.preflight():
                 raise _together(found)
-            binaries = self._binaries or programs.built()
-            packages.install(packages.missing())
+            binaries = self._binaries or programs.built(self.network)
+            packages.install(packages.missing(self.network))
             built = {name: images.ensure(one, self.place.images) for name, one in images.catalogue().items()}
             self._stop()
             started = time.monotonic()
@@ -151,7 +145,7 @@ class LocalCluster:
                 self._stop()
                 raise
             say(f"    the local cluster is up after {duration(time.monotonic() - started)}")
-            return self._access(built["debian-python"])
+            return access(self.place, built["debian-python"])
 
     def down(self, *, purge: bool = False) -> None:
         """Take the cluster down: pods, processes, and what they made on this machine. One that is down is left alone.
@@ -170,8 +164,11 @@ class LocalCluster:
 
     # What it should be.
 
-    def _components(self, helper_image: str = "") -> list[Component]:
-        return components.components(self.place, helper_image=helper_image)
+    def _components(self, network: Network, helper_image: str = "") -> list[Component]:
+        return components.components(self.place, helper_image=helper_image, network=network)
+
+    def _certificates(self) -> list[Certificate]:
+        return components.certificates(socket.gethostname().lower(), self.network)
 
     def _files(self, built: Mapping[str, Built]) -> dict[Path, str]:
         return config.all_files(
@@ -179,32 +176,20 @@ class LocalCluster:
             sandbox_image=registry.reference(built["pause"]),
             helper_image=registry.reference(built["busybox"]),
             resolver=has_resolver(),
+            network=self.network,
         )
 
     def _fingerprint(self, built: Mapping[str, Built]) -> str:
         """Digest all that a running cluster was told, but for where its programs are."""
-        arguments = [one.argv for one in self._components(registry.reference(built["busybox"]))]
+        arguments = [one.argv for one in self._components(self.network, registry.reference(built["busybox"]))]
         told = {str(path): text for path, text in self._files(built).items()}
         return hashlib.sha256(json.dumps([arguments, told], sort_keys=True).encode()).hexdigest()
-
-    def _access(self, base: Built) -> Access:
-        bundle = os.environ.get("SSL_CERT_FILE")
-        return Access(
-            kubeconfig=self.place.kubeconfig,
-            registry=REGISTRY,
-            buildkit=self.place.buildkit_address,
-            base_image=registry.reference(base),
-            docker_config=self.place.docker_config,
-            buildx=config.BUILDER,
-            ca_bundle=Path(bundle) if bundle and Path(bundle).is_file() else None,
-            audit_log=self.place.audit_log,
-        )
 
     def _as_wanted(self) -> Access | None:
         """Return how to use the cluster if it runs as this program would start it."""
         place = self.place
         # The cheap questions first; most of the time the cluster is either up or not.
-        if not place.started.exists() or len(supervise.running(place)) < len(self._components()):
+        if not place.started.exists() or len(supervise.running(place)) < len(self._components(self.network)):
             return None
         catalogue = images.catalogue()
         built = {name: Built(name, place.images / image.folder) for name, image in catalogue.items()}
@@ -212,12 +197,12 @@ class LocalCluster:
             return None
         if place.started.read_text() != self._fingerprint(built):
             return None
-        if pki.stale(place.pki, components.certificates(_hostname())):
+        if pki.stale(place.pki, self._certificates()):
             return None
         if not all(one.alive for one in self.status()):
             return None
         node = Api(place.pki).get(f"/api/v1/nodes/{NODE_NAME}")
-        return self._access(built["debian-python"]) if node_ready(node, since="") else None
+        return access(self.place, built["debian-python"]) if node_ready(node, since="") else None
 
     # Making it so.
 
@@ -228,15 +213,18 @@ class LocalCluster:
         # Secrets are in etcd and in the volumes of pods.
         place.root.chmod(0o700)
         place.etcd.chmod(0o700)
-        pki.ensure(place.pki, components.certificates(_hostname()))
-        for path, text in self._files(built).items():
+        pki.ensure(place.pki, self._certificates())
+        told = self._files(built)
+        for path, text in told.items():
             files.write(path, text)
-        imprint.note(place.imprint)
+        files.write(place.network, self.network)
+        imprint.note(place.imprint, self.network)
         imprint.prepare()
         firewall.install(place.chain)
         cgroups.create(place.tag)
         since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        everyone = [_located(one, binaries) for one in self._components(registry.reference(built["busybox"]))]
+        wanted = self._components(self.network, registry.reference(built["busybox"]))
+        everyone = [_located(one, binaries) for one in wanted]
         early = [one for one in everyone if "kube-apiserver" not in one.after]
         with step("Starting etcd, containerd, registry, BuildKit and the API server"):
             push = {"registry": lambda: [registry.push(image) for image in built.values()]}
@@ -245,7 +233,14 @@ class LocalCluster:
             api = Api(place.pki)
             for location, manifest in storage.manifests():
                 api.apply(location, manifest)
-            supervise.start_all(place, [one for one in everyone if one not in early], {})
+            then = {}
+            if self.network is Network.CILIUM:
+                cilium.prepare(place, binaries, api)
+                # It makes the node ready, so it is not there before the network is.
+                place.network_config.unlink()
+                announced = told[place.network_config]
+                then = {"cilium-agent": lambda: files.write(place.network_config, announced)}
+            supervise.start_all(place, [one for one in everyone if one not in early], then)
             self._wait_for_node(api, since, [one.name for one in everyone])
         files.write(place.started, self._fingerprint(built))
 
@@ -282,10 +277,6 @@ class LocalCluster:
     def _locked(self) -> Iterator[None]:
         with files.locked(self.place.lock, waiting_for="another cluster-up or cluster-down"):
             yield
-
-
-def _hostname() -> str:
-    return socket.gethostname().lower()
 
 
 def _located(component: Component, binaries: Mapping[str, Path]) -> Component:

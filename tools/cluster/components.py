@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-import http.client
-import socket
-import ssl
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-
-from tools.cluster import layout, registry
+from tools.cluster import cilium, layout, registry
 from tools.cluster.api import Api
-from tools.cluster.layout import API_SERVICE_IP, NODE_IP, NODE_NAME, SERVICE_CIDR, Layout
+from tools.cluster.component import Component, accepts, http_ok
+from tools.cluster.layout import API_SERVICE_IP, NODE_IP, NODE_NAME, POD_CIDR, SERVICE_CIDR, Layout
+from tools.cluster.network import Network
 from tools.cluster.pki import ADMINISTRATORS, Certificate
 from tools.cluster.programs import run
 from tools.cluster.storage import ACCOUNT, CONFIG_MAP, NAMESPACE, PROVISIONER
 
 
-@dataclass(frozen=True)
-class Component:
-    """One process.
-
-    Attributes:
-        name: its name in logs and messages.
-        argv: program, by name, and arguments.
-        ready: a probe that answers within a second or two.
-        after: the components that must be ready before it starts.
-
-    """
-
-    name: str
-    argv: tuple[str, ...]
-    ready: Callable[[], bool]
-    after: tuple[str, ...] = ()
-
-
-def certificates(hostname: str) -> list[Certificate]:
+def certificates(hostname: str, network: Network = Network.PTP) -> list[Certificate]:
     """All certificates; `hostname` is this machine's, so that its API server can be called by name."""
     cluster = tuple(
         f"kubernetes{suffix}" for suffix in ("", ".default", ".default.svc", f".default.svc.{layout.CLUSTER_DOMAIN}")
@@ -55,39 +32,12 @@ def certificates(hostname: str) -> list[Certificate]:
             groups=("system:nodes",),
             hosts=(NODE_NAME, NODE_IP),
         ),
-        # These two are root's own processes beside the authority's key. What they have is a name in the audit log.
-        Certificate(name="coredns", user="coredns", groups=(ADMINISTRATORS,)),
-        Certificate(name="local-path-provisioner", user="local-path-provisioner", groups=(ADMINISTRATORS,)),
+        # These are root's own processes beside the authority's key. What they have is a name in the audit log.
+        *(
+            Certificate(name=name, user=name, groups=(ADMINISTRATORS,))
+            for name in ("coredns", "local-path-provisioner", *(cilium.USERS if network is Network.CILIUM else ()))
+        ),
     ]
-
-
-def http_ok(port: int, path: str, *, authority: Path | None = None) -> bool:
-    """Whether a GET on 127.0.0.1 answers 200; over TLS when an authority is given."""
-    try:
-        connection: http.client.HTTPConnection
-        if authority:
-            context = ssl.create_default_context(cafile=str(authority))
-            connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=2)
-        else:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-        try:
-            connection.request("GET", path)
-            return connection.getresponse().status == 200
-        finally:
-            connection.close()
-    except (OSError, http.client.HTTPException):
-        return False
-
-
-def accepts(path: Path) -> bool:
-    """Whether somebody listens on a Unix socket."""
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(1)
-        try:
-            client.connect(str(path))
-        except OSError:
-            return False
-    return True
 
 
 def cri_loaded(place: Layout) -> bool:
@@ -99,7 +49,7 @@ def cri_loaded(place: Layout) -> bool:
     return any(line.split()[1:2] == ["cri"] and line.split()[-1] == "ok" for line in result.stdout.splitlines())
 
 
-def _infrastructure(place: Layout) -> list[Component]:
+def _infrastructure(place: Layout, network: Network) -> list[Component]:
     etcd_url = f"http://127.0.0.1:{layout.ETCD_PORT.number}"
     peer_url = f"http://127.0.0.1:{layout.ETCD_PEER_PORT.number}"
     return [
@@ -131,6 +81,8 @@ def _infrastructure(place: Layout) -> list[Component]:
             "containerd",
             ("containerd", "--config", str(place.config / "containerd.toml")),
             lambda: cri_loaded(place),
+            # For the plugin, which containerd calls.
+            environment={"CILIUM_SOCK": str(place.cilium_socket)} if network is Network.CILIUM else {},
         ),
     ]
 
@@ -164,8 +116,9 @@ def _control_plane(place: Layout) -> list[Component]:
                 "--kubelet-preferred-address-types=InternalIP",
                 f"--audit-policy-file={place.config / 'audit-policy.yaml'}",
                 f"--audit-log-path={place.audit_log}",
-                "--audit-log-maxsize=20",
-                "--audit-log-maxbackup=2",
+                # MiB: together enough for all that a run of the end-to-end tests asks for.
+                "--audit-log-maxsize=50",
+                "--audit-log-maxbackup=3",
             ),
             lambda: Api(pki).ready(),
             after=("etcd",),
@@ -185,6 +138,11 @@ def _control_plane(place: Layout) -> list[Component]:
                 f"--cluster-signing-cert-file={authority}",
                 f"--cluster-signing-key-file={pki / 'ca.key'}",
                 "--leader-elect=false",
+                # The one node gets all addresses.
+                "--allocate-node-cidrs",
+                f"--cluster-cidr={POD_CIDR}",
+                f"--service-cluster-ip-range={SERVICE_CIDR}",
+                "--node-cidr-mask-size=24",
                 # It would make the default one, outside our folder.
                 f"--flex-volume-plugin-dir={place.kubelet / 'volume-plugins'}",
             ),
@@ -256,10 +214,11 @@ def _node(place: Layout, *, helper_image: str) -> list[Component]:
     ]
 
 
-def components(place: Layout, *, helper_image: str) -> list[Component]:
+def components(place: Layout, *, helper_image: str, network: Network = Network.PTP) -> list[Component]:
     """All components in the order of starting; the reverse is the order of stopping."""
     return [
-        *_infrastructure(place),
+        *_infrastructure(place, network),
         *_control_plane(place),
         *_node(place, helper_image=helper_image),
+        *(cilium.components(place) if network is Network.CILIUM else ()),
     ]

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tools.cluster import cni, layout, storage
+from tools.cluster import cilium, cni, layout, storage
 from tools.cluster.layout import NODE_IP, NODE_NAME, POD_CIDR, Layout
+from tools.cluster.network import Network
 
 BUILDER = "local"
 """Name of the buildx builder that is our buildkitd."""
@@ -76,8 +77,9 @@ root = "{place.buildkit_root}"
 """
 
 
-def containerd(place: Layout, *, sandbox_image: str) -> str:
+def containerd(place: Layout, *, sandbox_image: str, network: Network = Network.PTP) -> str:
     """Containerd with everything of its own below our folder."""
+    plugins = place.plugins if network is Network.CILIUM else cni.PLUGINS
     return f"""\
 version = 2
 root = "{place.containerd_root}"
@@ -98,8 +100,8 @@ disabled_plugins = [
   netns_mounts_under_state_dir = true
   sandbox_image = "{sandbox_image}"
   [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "{cni.PLUGINS}"
-    conf_dir = "{place.config / "cni"}"
+    bin_dir = "{plugins}"
+    conf_dir = "{place.network_config.parent}"
   [plugins."io.containerd.grpc.v1.cri".registry]
     config_path = "{place.config / "certs.d"}"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
@@ -115,25 +117,26 @@ def registry_hosts() -> str:
     return f'server = "{url}"\n[host."{url}"]\n  capabilities = ["pull", "resolve"]\n'
 
 
-def network(place: Layout) -> str:
+def network_config(place: Layout, network: Network = Network.PTP) -> str:
     """Give each pod a pair of interfaces and a route; masquerading is one rule of ours for all."""
+    plugins: dict[Network, dict[str, Any]] = {
+        Network.PTP: {
+            "type": "ptp",
+            "ipMasq": False,
+            "ipam": {
+                "type": "host-local",
+                "dataDir": str(place.root / "addresses"),
+                "ranges": [[{"subnet": POD_CIDR}]],
+                "routes": [{"dst": "0.0.0.0/0"}],
+            },
+        },
+        Network.CILIUM: {"type": "cilium-cni"},
+    }
     return _json(
         {
             "cniVersion": "0.4.0",
             "name": place.tag,
-            "plugins": [
-                {
-                    "type": "ptp",
-                    "ipMasq": False,
-                    "ipam": {
-                        "type": "host-local",
-                        "dataDir": str(place.root / "addresses"),
-                        "ranges": [[{"subnet": POD_CIDR}]],
-                        "routes": [{"dst": "0.0.0.0/0"}],
-                    },
-                },
-                {"type": "portmap", "capabilities": {"portMappings": True}},
-            ],
+            "plugins": [plugins[network], {"type": "portmap", "capabilities": {"portMappings": True}}],
         }
     )
 
@@ -156,7 +159,7 @@ def audit_policy() -> str:
                     "level": "None",
                     "nonResourceURLs": ["/healthz*", "/livez*", "/readyz*", "/version", "/openapi*"],
                 },
-                {"level": "None", "users": [*components, f"system:node:{NODE_NAME}", "coredns"]},
+                {"level": "None", "users": [*components, f"system:node:{NODE_NAME}", "coredns", *cilium.USERS]},
                 {"level": "None", "userGroups": ["system:serviceaccounts:kube-system"]},
                 {"level": "Metadata"},
             ],
@@ -256,7 +259,9 @@ def buildx_builder(place: Layout) -> str:
     return _json({"Name": BUILDER, "Driver": "remote", "Nodes": [node], "Dynamic": False})
 
 
-def all_files(place: Layout, *, sandbox_image: str, helper_image: str, resolver: bool) -> dict[Path, str]:
+def all_files(
+    place: Layout, *, sandbox_image: str, helper_image: str, resolver: bool, network: Network = Network.PTP
+) -> dict[Path, str]:
     """Every configuration file, by path."""
     users = (
         "kube-controller-manager",
@@ -265,15 +270,16 @@ def all_files(place: Layout, *, sandbox_image: str, helper_image: str, resolver:
         "kube-proxy",
         "coredns",
         "local-path-provisioner",
+        *(cilium.USERS if network is Network.CILIUM else ()),
     )
     return {
         place.kubeconfig: kubeconfig(place, "admin"),
         **{place.component_kubeconfig(user): kubeconfig(place, user) for user in users},
         place.config / "registry.yaml": registry(place),
         place.config / "buildkitd.toml": buildkitd(place),
-        place.config / "containerd.toml": containerd(place, sandbox_image=sandbox_image),
+        place.config / "containerd.toml": containerd(place, sandbox_image=sandbox_image, network=network),
         place.config / "certs.d" / layout.REGISTRY / "hosts.toml": registry_hosts(),
-        place.config / "cni" / "10-local.conflist": network(place),
+        place.network_config: network_config(place, network),
         place.config / "audit-policy.yaml": audit_policy(),
         place.config / "kubelet.yaml": kubelet(place),
         place.config / "kube-proxy.yaml": kube_proxy(place),

@@ -15,6 +15,8 @@ PROXY_PREFIX = "KUBE-"
 """Chains of kube-proxy and kubelet."""
 PORTMAP_PREFIX = "CNI-HOSTPORT-"
 """Chains that the portmap plugin shares between networks."""
+CILIUM_PREFIXES = ("CILIUM_", "OLD_CILIUM_")
+"""Chains of Cilium's agent, and what it calls them while it puts others in their place."""
 
 
 def own_rules(chain: str) -> str:
@@ -94,7 +96,7 @@ def tables(save: str) -> dict[str, tuple[list[str], list[Rule]]]:
     return found
 
 
-def removal(save: str, *, tag: str, proxy: bool, portmap: bool) -> str:
+def removal(save: str, *, tag: str, proxy: bool, portmap: bool, cilium: bool = False) -> str:
     """Write the input of `iptables-restore --noflush` that takes away the cluster's chains and rules, or nothing.
 
     Args:
@@ -102,6 +104,7 @@ def removal(save: str, *, tag: str, proxy: bool, portmap: bool) -> str:
         tag: name of our CNI network; in upper case that of our chain.
         proxy: whether the chains of kube-proxy and kubelet are ours, that is, whether no other ones run.
         portmap: whether the chains that portmap shares are ours, that is, whether no other CNI network is in use.
+        cilium: whether the chains of Cilium are ours.
 
     """
     script: list[str] = []
@@ -111,6 +114,8 @@ def removal(save: str, *, tag: str, proxy: bool, portmap: bool) -> str:
         doomed = {tag.upper()} | {rule.target for rule in named if rule.target.startswith("CNI-DN-")}
         if proxy:
             doomed |= {chain for chain in chains if chain.startswith(PROXY_PREFIX)}
+        if cilium:
+            doomed |= {chain for chain in chains if chain.startswith(CILIUM_PREFIXES)}
         left = any(c.startswith("CNI-DN-") and c not in doomed for c in chains)
         if portmap and not left:
             doomed |= {chain for chain in chains if chain.startswith(PORTMAP_PREFIX)}
@@ -155,8 +160,8 @@ def install(chain: str) -> None:
     restore("iptables", own_rules(chain))
 
 
-def remove(tag: str, *, proxy: bool, portmap: bool, families: Iterable[str] = FAMILIES) -> None:
+def remove(tag: str, *, proxy: bool, portmap: bool, cilium: bool = False, families: Iterable[str] = FAMILIES) -> None:
     """Take away the cluster's chains and rules of every family, see `removal`."""
     for family in families:
-        if script := removal(save(family), tag=tag, proxy=proxy, portmap=portmap):
+        if script := removal(save(family), tag=tag, proxy=proxy, portmap=portmap, cilium=cilium):
             restore(family, script)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tools.cluster import cni, files, process
+from tools.cluster import cilium, cni, files, machine, process
 from tools.cluster.layout import NODE_IP
+from tools.cluster.network import Network
 from tools.cluster.programs import run
 from tools.errors import Problem
 
@@ -40,15 +41,16 @@ FOLDERS = (
 """Folders that our components make wherever our own folder is, the inner before the outer."""
 
 
-def _settings() -> dict[str, str]:
+def _settings(names: Iterable[str]) -> dict[str, str]:
     values = {}
-    for name in SETTINGS:
+    for name in names:
         with contextlib.suppress(OSError):
             values[name] = Path("/proc/sys", name).read_text().strip()
     return values
 
 
-def _read(record: Path) -> Mapping[str, Any]:
+def read(record: Path) -> Mapping[str, Any]:
+    """Return what `note` wrote in this boot of the machine; empty when there is nothing."""
     with contextlib.suppress(OSError, ValueError):
         noted: Mapping[str, Any] = json.loads(record.read_text())
         # Settings and most of the folders do not survive a start of the machine.
@@ -57,12 +59,26 @@ def _read(record: Path) -> Mapping[str, Any]:
     return {}
 
 
-def note(record: Path) -> None:
+def note(record: Path, network: Network = Network.PTP) -> None:
     """Note how the machine is, unless an earlier cluster of this boot did: what is there now may be its doing."""
-    if not _read(record):
-        absent = [str(folder) for folder in FOLDERS if not folder.exists()]
-        noted = {"boot": process.boot_id(), "settings": _settings(), "absent": absent}
-        files.write(record, json.dumps(noted))
+    if read(record):
+        return
+    extra = cilium.SETTINGS if network is Network.CILIUM else ()
+    noted = {
+        "boot": process.boot_id(),
+        "network": network,
+        "settings": _settings((*SETTINGS, *extra)),
+        "absent": [str(folder) for folder in (*FOLDERS, cilium.RUNTIME) if not folder.exists()],
+        "links": machine.links(),
+    }
+    files.write(record, json.dumps(noted))
+
+
+def links_of_cilium(record: Path) -> list[str]:
+    """Name the interfaces on this machine that are those of a Cilium of ours; none where another network was used."""
+    noted = read(record)
+    used = noted.get("network") == Network.CILIUM
+    return cilium.own_links(noted["links"], machine.links()) if used else []
 
 
 def prepare() -> None:
@@ -85,15 +101,18 @@ def prepare() -> None:
 def give_back(record: Path) -> None:
     """Take the node's address away, put back the settings, and remove folders that were not there and are empty."""
     run("ip", "address", "del", f"{NODE_IP}/32", "dev", "lo")
-    noted = _read(record)
-    now = _settings()
-    for name, value in noted.get("settings", {}).items():
+    noted = read(record)
+    settings = noted.get("settings", {})
+    now = _settings(settings)
+    for name, value in settings.items():
         if now.get(name) != value:
             with contextlib.suppress(OSError):
                 Path("/proc/sys", name).write_text(value)
     absent = noted.get("absent", ())
     if str(PLUGIN_SOCKET.parent) in absent:
         PLUGIN_SOCKET.unlink(missing_ok=True)
+    if str(cilium.RUNTIME) in absent and noted.get("network") == Network.CILIUM:
+        files.remove_tree(cilium.RUNTIME)
     for folder in absent:
         with contextlib.suppress(OSError):
             Path(folder).rmdir()

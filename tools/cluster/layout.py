@@ -92,6 +92,16 @@ class Layout:
         return self.root.with_name(f"{self.root.name}.lock")
 
     @property
+    def network(self) -> Path:
+        """The name of the network that the last cluster was started with."""
+        return self.root / "network"
+
+    @property
+    def network_config(self) -> Path:
+        """What the runtime reads about it; a node without it is not ready."""
+        return self.config / "cni" / "10-local.conflist"
+
+    @property
     def pki(self) -> Path:
         return self.root / "pki"
 
@@ -155,6 +165,25 @@ class Layout:
     @property
     def containerd_socket(self) -> Path:
         return self.root / "containerd.sock"
+
+    @property
+    def cilium(self) -> Path:
+        """What Cilium's agent believes to be running; nothing in it is true after the pods are gone."""
+        return self.root / "cilium"
+
+    @property
+    def cilium_socket(self) -> Path:
+        return self.root / "cilium.sock"
+
+    @property
+    def plugins(self) -> Path:
+        """CNI plugins, where not all are Debian's."""
+        return self.root / "plugins"
+
+    @property
+    def bpf(self) -> Path:
+        """A file system of the kernel: what is pinned in it lasts as long as it is mounted."""
+        return self.root / "bpf"
 
     @property
     def buildkit_root(self) -> Path:

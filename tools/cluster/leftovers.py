@@ -1,8 +1,9 @@
 """Taking away what a cluster left on the machine, whether it ended well, was killed, or went with the machine's power.
 
 What belongs to the cluster is decided by facts alone: pid files, our mark in a process's environment, our root control
-group, mount points below our folder, the name of our CNI network and of our chain. KUBE-* chains and kernel settings
-are shared by all nodes of a machine, so they stay while somebody else's node runs.
+group, mount points below our folder, the name of our CNI network and of our chain, and the record of how the machine
+was before. KUBE-* and CILIUM_* chains and kernel settings are shared by all nodes of a machine, so they stay while
+somebody else's node runs.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from tools.cluster import cgroups, cni, files, firewall, imprint, machine, mounts, process
+from tools.cluster import cgroups, cilium, cni, files, firewall, imprint, machine, mounts, process
 from tools.cluster.layout import Layout
+from tools.cluster.network import Network
 from tools.cluster.process import Identity
 from tools.cluster.wait import until
 from tools.errors import Problem
@@ -83,12 +85,19 @@ def sweep(place: Layout) -> None:
     _end_marked(place)
     _remove_sockets(place)
     mounts.unmount_below(place.root)
-    for folder in (place.containerd_state, place.root / "addresses"):
+    for folder in (place.containerd_state, place.root / "addresses", place.cilium):
         files.remove_tree(folder)
     for socket in place.root.glob("*.sock*"):
         socket.unlink(missing_ok=True)
     alone = not machine.node_programs(but=())
-    firewall.remove(place.tag, proxy=alone, portmap=alone and not cni.has_others(attachments, place.tag))
+    ours = imprint.read(place.imprint).get("network") == Network.CILIUM
+    cilium.remove_links(imprint.links_of_cilium(place.imprint))
+    firewall.remove(
+        place.tag,
+        proxy=alone,
+        portmap=alone and not cni.has_others(attachments, place.tag),
+        cilium=alone and ours,
+    )
     cgroups.remove(place.tag)
     _remove_log_links(place)
     if alone:

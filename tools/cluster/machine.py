@@ -14,8 +14,10 @@ from tools.cluster import process
 from tools.cluster.layout import Port
 from tools.cluster.programs import run
 
-OTHER_NODE_PROGRAMS = frozenset({"kubelet", "kube-proxy", "k3s", "k3s-server", "k0s", "microk8s", "kubelite"})
-"""Programs that use the chains KUBE-* and the service addresses of a node."""
+OTHER_NODE_PROGRAMS = frozenset(
+    {"kubelet", "kube-proxy", "k3s", "k3s-server", "k0s", "microk8s", "kubelite", "cilium-agent"}
+)
+"""Programs that use the chains KUBE-* or CILIUM_* and the service addresses of a node."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,12 @@ def overlapping(cidrs: Iterable[str], addresses: str, routes: str) -> list[tuple
 def ip_json(*arguments: str) -> str:
     """Output of `ip -json -4 ...`."""
     return run("ip", "-json", "-4", *arguments).stdout
+
+
+def links() -> list[str]:
+    """Name the interfaces of this machine."""
+    result = run("ip", "-json", "link", "show")
+    return [link["ifname"] for link in json.loads(result.stdout or "[]") if "ifname" in link]
 
 
 def node_programs(but: Iterable[int]) -> list[tuple[int, str]]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tools.cluster import cni, files, images
+from tools.cluster import cilium, cni, files, images
+from tools.cluster.network import Network
 from tools.cluster.programs import run, which
 from tools.errors import Problem
 from tools.progress import step
@@ -28,7 +29,7 @@ POLICY = Path("/usr/sbin/policy-rc.d")
 """Debian asks this program before it starts a service; 101 means no."""
 
 
-def missing() -> list[str]:
+def missing(network: Network = Network.PTP) -> list[str]:
     """List the packages to install, each once."""
     wanted = [package for program, package in PROGRAMS.items() if which(program) is None]
     if not (cni.PLUGINS / "ptp").exists():
@@ -37,6 +38,8 @@ def missing() -> list[str]:
         images.busybox()
     except Problem:
         wanted.append("busybox-static")
+    if network is Network.CILIUM and not (cilium.LLVM / "clang").exists():
+        wanted.append("clang-19")
     # Ubuntu's debootstrap trusts Ubuntu's keys only.
     if not Path("/usr/share/keyrings/debian-archive-keyring.gpg").exists():
         wanted.append("debian-archive-keyring")

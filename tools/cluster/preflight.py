@@ -7,8 +7,9 @@ import platform
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from tools.cluster import cgroups, cni, machine, packages, process
+from tools.cluster import cgroups, cilium, cni, imprint, machine, packages, process
 from tools.cluster.layout import NODE_IP, POD_CIDR, PORTS, SERVICE_CIDR, Layout, Port
+from tools.cluster.network import Network
 from tools.cluster.programs import which
 from tools.errors import Problem
 
@@ -83,8 +84,8 @@ def _lines(path: str) -> list[str]:
         return []
 
 
-def _packages() -> Iterator[Problem]:
-    lacking = packages.missing()
+def _packages(network: Network) -> Iterator[Problem]:
+    lacking = packages.missing(network)
     if lacking and which("apt-get") is None:
         yield Problem(
             f"The packages {', '.join(lacking)} are missing, and this machine has no apt-get to install them with",
@@ -134,7 +135,7 @@ def _others(place: Layout, ours: set[int]) -> Iterator[Problem]:
         )
 
 
-def _ports(ours: set[int]) -> list[Problem]:
+def _ports(ours: set[int], network: Network) -> list[Problem]:
     sockets = machine.listeners()
     pids = machine.socket_owners(socket.inode for socket in sockets)
 
@@ -145,13 +146,15 @@ def _ports(ours: set[int]) -> list[Problem]:
         words = process.command_line(pid)
         return f"process {pid} ({Path(words[0]).name if words else 'unknown'})", pid in ours
 
-    return ports_taken(PORTS, sockets, owner)
+    wanted = (*PORTS, *(cilium.PORTS if network is Network.CILIUM else ()))
+    return ports_taken(wanted, sockets, owner)
 
 
 def _networks(place: Layout) -> Iterator[Problem]:
     if which("ip") is None:
         return
     leftovers = {name for one in cni.of_network(cni.noted(), place.tag) for name in cni.outer_interfaces(one)}
+    leftovers.update(imprint.links_of_cilium(place.imprint))
     networks = (POD_CIDR, SERVICE_CIDR, f"{NODE_IP}/32")
     clashes = machine.overlapping(
         networks, machine.ip_json("address"), machine.ip_json("route", "show", "table", "all")
@@ -165,12 +168,13 @@ def _networks(place: Layout) -> Iterator[Problem]:
         )
 
 
-def problems(place: Layout, ours: Iterable[int]) -> list[Problem]:
+def problems(place: Layout, ours: Iterable[int], network: Network = Network.PTP) -> list[Problem]:
     """All that stands in the way; changes nothing.
 
     Args:
         place: the cluster.
         ours: pids of its running processes, whose ports and memory are no obstacle.
+        network: what is to connect its pods.
 
     """
     if platform.system() != "Linux":
@@ -181,11 +185,13 @@ def problems(place: Layout, ours: Iterable[int]) -> list[Problem]:
             )
         ]
     pids = set(ours)
-    found = [*_system(), *_packages()]
+    found = [*_system(), *_packages(network)]
+    if network is Network.CILIUM:
+        found += cilium.problems(ours=bool(imprint.links_of_cilium(place.imprint)))
     if os.geteuid() == 0:
         others = list(_others(place, pids))
         # Another cluster explains every port that is taken and every network that overlaps.
-        found += others or [*_ports(pids), *_networks(place)]
+        found += others or [*_ports(pids, network), *_networks(place)]
     if not pids:
         found += _room(place)
     return found

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from tools.cluster.network import Network
 from tools.errors import Problem
 
 BUILT = (
@@ -22,14 +23,26 @@ BUILT = (
     "local-path-provisioner",
 )
 """Programs that the distribution does not have."""
+FOR_CILIUM = ("cilium-agent", "cilium-operator", "cilium-cni")
+"""Those that only the network Cilium needs."""
 GROUPS = ("kubernetes", "etcd", "coredns", "buildkit", "local-path-provisioner")
-"""What the toolchain calls the groups that they come in."""
+"""What the toolchain calls the groups that every cluster's come in."""
 FOLDERS = "EPHEMERAL_DASK_PROGRAMS"
-"""Environment variable: folders (as in PATH) that have all of `BUILT`, to be used in place of the toolchain's."""
+"""Environment variable: folders (as in PATH) that have all of them, to be used in place of the toolchain's."""
 
 
-def find(folders: Iterable[Path]) -> dict[str, Path]:
-    """Each of `BUILT` from the first folder that has it.
+def needed(network: Network) -> tuple[str, ...]:
+    """Name the programs of a cluster that the distribution does not have."""
+    return (*BUILT, *(FOR_CILIUM if network is Network.CILIUM else ()))
+
+
+def groups(network: Network) -> tuple[str, ...]:
+    """Return what the toolchain calls the groups that they come in."""
+    return (*GROUPS, *(("cilium",) if network is Network.CILIUM else ()))
+
+
+def find(folders: Iterable[Path], names: Iterable[str] = BUILT) -> dict[str, Path]:
+    """Each of the named programs from the first folder that has it.
 
     Raises:
         Problem: when a program is in none of them.
@@ -37,11 +50,12 @@ def find(folders: Iterable[Path]) -> dict[str, Path]:
     """
     places = list(folders)
     found: dict[str, Path] = {}
-    for name in BUILT:
+    wanted = list(names)
+    for name in wanted:
         for folder in reversed(places):
             if os.access(folder / name, os.X_OK):
                 found[name] = (folder / name).resolve()
-    if missing := [name for name in BUILT if name not in found]:
+    if missing := [name for name in wanted if name not in found]:
         raise Problem(
             f"None of the folders {', '.join(map(str, places)) or '(none)'} has {', '.join(missing)}",
             cure=f"Name the folders that have it in {FOLDERS}, or leave that variable unset to have it built",
@@ -49,18 +63,18 @@ def find(folders: Iterable[Path]) -> dict[str, Path]:
     return found
 
 
-def built() -> dict[str, Path]:
-    """Path of each of `BUILT`, from the folders of `FOLDERS` or else from the toolchain, which builds what is missing.
+def built(network: Network = Network.PTP) -> dict[str, Path]:
+    """Path of each of `needed`, from the folders of `FOLDERS` or else from the toolchain, which builds what is missing.
 
     Raises:
         Problem: see `find` and `tools.toolchain.ensure`.
 
     """
     if chosen := os.environ.get(FOLDERS):
-        return find(Path(folder) for folder in chosen.split(os.pathsep) if folder)
+        return find((Path(folder) for folder in chosen.split(os.pathsep) if folder), needed(network))
     from tools import toolchain  # noqa: PLC0415  a cluster that runs is looked at without it
 
-    return find(toolchain.ensure(GROUPS).values())
+    return find(toolchain.ensure(groups(network)).values(), needed(network))
 
 
 def search_path() -> str:

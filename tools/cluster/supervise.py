@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tools.cluster import process
-from tools.cluster.components import Component
+from tools.cluster.component import Component
 from tools.cluster.layout import Layout
 from tools.cluster.process import Identity
 from tools.cluster.programs import search_path
@@ -72,11 +72,11 @@ def start(place: Layout, component: Component) -> None:
     keep = os.environ if component.name == "buildkitd" else {"HOME": os.environ.get("HOME", "/root"), **FRUGAL}
     try:
         process.start(
-            component.argv,
+            (*component.wrapper, *component.argv),
             log=place.log(component.name),
             pid_file=place.pid_file(component.name),
             mark=str(place.root),
-            environment={**keep, "PATH": search_path()},
+            environment={**keep, "PATH": search_path(), **component.environment},
         )
     except OSError as error:
         raise Problem(

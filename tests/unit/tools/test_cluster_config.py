@@ -12,22 +12,47 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tools.cluster import Layout, components, config, images, storage
+from tools.cluster import (
+    Layout,
+    LocalCluster,
+    Network,
+    cilium,
+    components,
+    config,
+    images,
+    network,
+    packages,
+    programs,
+    storage,
+)
 from tools.cluster.api import node_ready
+from tools.cluster.component import Component
 from tools.cluster.images import Image
 from tools.cluster.layout import NODE_IP, PORTS, REGISTRY
 from tools.errors import Problem
 
 PLACE = Layout(root=Path("/state/cluster"), images=Path("/cache/images"))
-FILES = config.all_files(PLACE, sandbox_image="pause@sha256:1", helper_image="busybox@sha256:2", resolver=True)
 SYSTEM = ("/usr/lib/cni", "/etc/resolv.conf")
 """What the cluster uses of the machine."""
 
+each_network = pytest.mark.parametrize("network", Network)
 
-def test_every_path_in_files_and_arguments_is_below_the_clusters_folder() -> None:
-    texts = {str(path): text for path, text in FILES.items()}
-    texts |= {one.name: " ".join(one.argv) for one in components.components(PLACE, helper_image="busybox")}
-    assert all(Path(path).is_relative_to(PLACE.root) for path in FILES)
+
+def all_files(network: Network = Network.PTP) -> dict[Path, str]:
+    return config.all_files(
+        PLACE, sandbox_image="pause@sha256:1", helper_image="busybox@sha256:2", resolver=True, network=network
+    )
+
+
+def all_components(network: Network = Network.PTP) -> list[Component]:
+    return components.components(PLACE, helper_image="busybox", network=network)
+
+
+@each_network
+def test_every_path_in_files_and_arguments_is_below_the_clusters_folder(network: Network) -> None:
+    texts = {str(path): text for path, text in all_files(network).items()}
+    texts |= {one.name: " ".join(one.argv) for one in all_components(network)}
+    assert all(Path(path).is_relative_to(PLACE.root) for path in all_files(network))
     for name, text in texts.items():
         for path in re.findall(
             r"""(?<=["'= /])/[a-z][\w./-]+""", text.replace("unix://", " ").replace("https://", " ")
@@ -38,8 +63,9 @@ def test_every_path_in_files_and_arguments_is_below_the_clusters_folder() -> Non
             assert path.startswith(str(PLACE.root)) or path in SYSTEM or path in urls, (name, path)
 
 
-def test_everything_that_reads_yaml_can_read_its_file() -> None:
-    for path, text in FILES.items():
+@each_network
+def test_everything_that_reads_yaml_can_read_its_file(network: Network) -> None:
+    for path, text in all_files(network).items():
         if path.suffix in {".yaml", ".json", ".conflist", ".kubeconfig"} or path.name in {"kubeconfig", "local"}:
             assert isinstance(yaml.safe_load(text), dict), path
 
@@ -51,17 +77,19 @@ def test_two_clusters_share_no_name_that_the_machine_sees() -> None:
 
 
 def test_a_port_is_told_to_the_component_that_preflight_says_owns_it() -> None:
-    texts = {one.name: " ".join(one.argv) for one in components.components(PLACE, helper_image="busybox")}
-    for path, text in FILES.items():
+    texts = {one.name: " ".join(one.argv) for one in all_components(Network.CILIUM)}
+    for path, text in all_files(Network.CILIUM).items():
         for name in texts:
             if name in path.stem or (name == "coredns" and path.name == "Corefile"):
                 texts[name] += text
-    for port in PORTS:
+    for port in (*PORTS, *cilium.PORTS):
         assert str(port.number) in texts[port.owner], port
 
 
 def test_only_the_api_server_listens_beyond_this_machine() -> None:
-    assert [port.owner for port in PORTS if port.address not in ("127.0.0.1", NODE_IP)] == ["kube-apiserver"]
+    assert [port.owner for port in (*PORTS, *cilium.PORTS) if port.address not in ("127.0.0.1", NODE_IP)] == [
+        "kube-apiserver"
+    ]
 
 
 def test_names_outside_the_cluster_are_asked_for_only_where_the_machine_has_a_resolver() -> None:
@@ -69,9 +97,10 @@ def test_names_outside_the_cluster_are_asked_for_only_where_the_machine_has_a_re
     assert "forward" not in config.corefile(PLACE, resolver=False)
 
 
-def test_components_need_only_what_is_started_before_them() -> None:
+@each_network
+def test_components_need_only_what_is_started_before_them(network: Network) -> None:
     known: set[str] = set()
-    for one in components.components(PLACE, helper_image="busybox"):
+    for one in all_components(network):
         assert set(one.after) <= known, one.name
         known.add(one.name)
 
@@ -80,7 +109,7 @@ def test_the_storage_class_is_the_default_and_its_provisioner_the_one_that_runs(
     made = {manifest["kind"]: manifest for _, manifest in storage.manifests()}
     annotations = made["StorageClass"]["metadata"]["annotations"]
     assert annotations == {"storageclass.kubernetes.io/is-default-class": "true"}
-    arguments = components.components(PLACE, helper_image="busybox")[-1].argv
+    [arguments] = [one.argv for one in all_components() if one.name == "local-path-provisioner"]
     assert f"--provisioner-name={made['StorageClass']['provisioner']}" in arguments
     assert f"--configmap-name={made['ConfigMap']['metadata']['name']}" in arguments
 
@@ -96,6 +125,72 @@ def test_a_node_is_ready_only_by_a_word_of_this_run() -> None:
     assert not node_ready(condition("False", "2026-01-01T00:00:05Z"), since=since)
     assert not node_ready({}, since=since)
     assert not node_ready(None, since=since)
+
+
+# Networks.
+
+
+@each_network
+def test_every_component_has_the_credentials_that_it_is_told_to_use(network: Network) -> None:
+    made = {one.name for one in components.certificates("machine", network)}
+    files = all_files(network)
+    for one in all_components(network):
+        for path in re.findall(r"(?<==)\S+\.kubeconfig", " ".join(one.argv)):
+            assert Path(path) in files, one.name
+            assert Path(path).stem in made, one.name
+
+
+@each_network
+def test_every_program_of_a_component_is_built_or_comes_with_a_package(network: Network) -> None:
+    for one in all_components(network):
+        assert one.argv[0] in {*programs.needed(network), *packages.PROGRAMS}, one.name
+
+
+def test_a_cluster_without_cilium_knows_nothing_of_it() -> None:
+    told = [*all_files().values(), *(" ".join(one.argv) for one in all_components()), *programs.groups(Network.PTP)]
+    audited = {config.audit_policy()}
+    assert not [text for text in told if "cilium" in text and text not in audited]
+    assert not set(cilium.USERS) & {one.name for one in components.certificates("machine")}
+
+
+def test_cilium_attaches_nothing_to_an_interface_of_the_machine() -> None:
+    """An interface has a name of 15 characters at most, so one with more can never be there."""
+    [agent] = [one.argv for one in all_components(Network.CILIUM) if one.name == "cilium-agent"]
+    [device] = [word.removeprefix("--devices=") for word in agent if word.startswith("--devices=")]
+    assert len(device) > 15
+
+
+def test_the_runtime_calls_the_plugins_of_the_network_and_finds_them(tmp_path: Path) -> None:
+    place = Layout(root=tmp_path)
+    (tmp_path / "built" / "bpf").mkdir(parents=True)
+    bin_dir = f'bin_dir = "{place.plugins}"'
+    assert bin_dir in config.containerd(place, sandbox_image="pause", network=Network.CILIUM)
+    assert bin_dir not in config.containerd(place, sandbox_image="pause", network=Network.PTP)
+    cilium.lay_out(place, {name: tmp_path / "built" / "bin" / name for name in programs.FOR_CILIUM})
+    wanted = json.loads(config.network_config(place, Network.CILIUM))["plugins"]
+    # And the one for `lo`, which the runtime calls without being told to.
+    assert {plugin["type"] for plugin in wanted} | {"loopback"} == {link.name for link in place.plugins.iterdir()}
+
+
+def test_the_network_is_that_of_the_argument_then_of_the_environment_then_of_the_last_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = Layout(root=tmp_path)
+    monkeypatch.delenv(network.VARIABLE, raising=False)
+    assert LocalCluster(place).network is Network.PTP
+    place.network.write_text("cilium")
+    assert LocalCluster(place).network is Network.CILIUM
+    monkeypatch.setenv(network.VARIABLE, "ptp")
+    assert LocalCluster(place).network is Network.PTP
+    assert LocalCluster(place, network=Network.CILIUM).network is Network.CILIUM
+    assert "cilium-agent" in {one.name for one in LocalCluster(place).status()}
+
+
+def test_a_network_that_there_is_not_is_refused_with_those_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(network.VARIABLE, "calico")
+    with pytest.raises(Problem, match="EPHEMERAL_DASK_NETWORK=calico names no network") as raised:
+        LocalCluster()
+    assert "ptp or cilium" in str(raised.value)
 
 
 # Images.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.cluster import cgroups, cni, files, firewall, imprint, machine, mounts
+from tools.cluster import Network, cgroups, cilium, cni, files, firewall, imprint, machine, mounts
 
 TAG = "ephemeral-dask-90bd36fd"
 
@@ -133,6 +133,68 @@ def test_our_rules_change_no_policy_of_the_machine() -> None:
     lines = firewall.own_rules(TAG.upper()).splitlines()
     assert [line for line in lines if line.startswith(":")] == [f":{TAG.upper()} - [0:0]"] * 2
     assert len(TAG.upper()) <= 28
+
+
+# Of a node with Cilium (shortened): its rules are in chains of its own, and those of the machine jump to them.
+CILIUM = """
+*mangle
+:PREROUTING ACCEPT [0:0]
+:CILIUM_PRE_mangle - [0:0]
+:OLD_CILIUM_PRE_mangle - [0:0]
+-A PREROUTING -m comment --comment "cilium-feeder: CILIUM_PRE_mangle" -j CILIUM_PRE_mangle
+-A PREROUTING -p tcp -j ACCEPT
+-A CILIUM_PRE_mangle ! -o lo -m socket --transparent -m comment --comment "cilium: any->pod" -j MARK --set-xmark 0x200
+COMMIT
+"""
+
+
+def test_the_chains_of_cilium_go_when_they_are_ours_and_only_then() -> None:
+    assert firewall.removal(CILIUM, tag=TAG, proxy=True, portmap=True) == ""
+    gone = firewall.removal(CILIUM, tag=TAG, proxy=True, portmap=True, cilium=True).splitlines()
+    assert gone == [
+        "*mangle",
+        '-D PREROUTING -m comment --comment "cilium-feeder: CILIUM_PRE_mangle" -j CILIUM_PRE_mangle',
+        *("-F CILIUM_PRE_mangle", "-F OLD_CILIUM_PRE_mangle", "-X CILIUM_PRE_mangle", "-X OLD_CILIUM_PRE_mangle"),
+        "COMMIT",
+    ]
+
+
+def test_only_interfaces_that_cilium_made_and_that_were_not_there_before_are_taken_away() -> None:
+    now = ["lo", "eth0", "lxcbr0", "lxc0a1b2c3d4e5f", "lxcdead00000000", "cilium_host", "cilium_net", "cilium_vxlan"]
+    made = cilium.own_links(["lo", "eth0", "lxcdead00000000"], now)
+    assert made == ["lxc0a1b2c3d4e5f", "cilium_host", "cilium_net"]
+
+
+def test_interfaces_are_taken_for_ours_only_where_our_record_says_that_we_used_cilium(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = tmp_path / "imprint.json"
+    monkeypatch.setattr(machine, "links", lambda: ["lo"])
+    imprint.note(record, Network.CILIUM)
+    monkeypatch.setattr(machine, "links", lambda: ["lo", "cilium_host", "lxc0a1b2c3d4e5f"])
+    assert imprint.links_of_cilium(record) == ["cilium_host", "lxc0a1b2c3d4e5f"]
+    record.unlink()
+    assert imprint.links_of_cilium(record) == []
+    imprint.note(record, Network.PTP)
+    assert imprint.links_of_cilium(record) == []
+
+
+def test_the_folder_of_cilium_is_removed_only_where_it_was_not_there_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, folder = tmp_path / "imprint.json", tmp_path / "run" / "cilium"
+    monkeypatch.setattr(cilium, "RUNTIME", folder)
+    monkeypatch.setattr(imprint, "_settings", lambda _: {})
+    monkeypatch.setattr(imprint, "run", lambda *_: None)
+    for there in (True, False):
+        if there:
+            folder.mkdir(parents=True)
+        imprint.note(record, Network.CILIUM)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "cilium.pid").touch()
+        imprint.give_back(record)
+        assert folder.exists() is there
+        files.remove_tree(folder)
 
 
 # Attachments.
@@ -267,9 +329,9 @@ def test_how_the_machine_was_is_not_overwritten_by_how_a_dead_cluster_left_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = tmp_path / "imprint.json"
-    monkeypatch.setattr(imprint, "_settings", lambda: {"net/ipv4/ip_forward": "0"})
+    monkeypatch.setattr(imprint, "_settings", lambda _: {"net/ipv4/ip_forward": "0"})
     imprint.note(record)
-    monkeypatch.setattr(imprint, "_settings", lambda: {"net/ipv4/ip_forward": "1"})
+    monkeypatch.setattr(imprint, "_settings", lambda _: {"net/ipv4/ip_forward": "1"})
     imprint.note(record)
     assert json.loads(record.read_text())["settings"] == {"net/ipv4/ip_forward": "0"}
 
@@ -279,7 +341,7 @@ def test_what_was_noted_before_the_machine_started_anew_is_forgotten(
 ) -> None:
     record = tmp_path / "imprint.json"
     record.write_text(json.dumps({"boot": "another", "settings": {"net/ipv4/ip_forward": "0"}, "absent": []}))
-    monkeypatch.setattr(imprint, "_settings", lambda: {"net/ipv4/ip_forward": "1"})
+    monkeypatch.setattr(imprint, "_settings", lambda _: {"net/ipv4/ip_forward": "1"})
     imprint.note(record)
     assert json.loads(record.read_text())["settings"] == {"net/ipv4/ip_forward": "1"}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.cluster import Layout, machine, packages, preflight, programs
+from tools.cluster import Layout, Network, cilium, imprint, machine, packages, preflight, programs
 from tools.cluster.layout import NODE_IP, POD_CIDR, PORTS, SERVICE_CIDR, Port
 from tools.cluster.machine import Listener
 from tools.errors import Problem
@@ -124,7 +124,7 @@ def test_another_system_is_one_sentence(place: Layout, monkeypatch: pytest.Monke
 
 
 def test_packages_without_apt_are_named(place: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packages, "missing", lambda: ["containerd", "runc"])
+    monkeypatch.setattr(packages, "missing", lambda _: ["containerd", "runc"])
     monkeypatch.setattr(preflight, "which", lambda _: None)
     assert "The packages containerd, runc are missing, and this machine has no apt-get" in sentences(place)
 
@@ -133,6 +133,31 @@ def test_an_overlay_file_system_and_a_long_path_are_refused(place: Layout, monke
     monkeypatch.setattr(machine, "file_system", lambda _: "overlay")
     assert "overlay file system" in sentences(place)
     assert "too long for the sockets" in sentences(Layout(root=place.root / ("x" * 80), images=place.images))
+
+
+def test_what_cilium_cannot_do_without_is_told_only_where_it_is_asked_for(
+    place: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.release", lambda: "4.19.0-amd64")
+    monkeypatch.setattr(machine, "links", lambda: ["lo", "cilium_net", "cilium_host"])
+    found = "\n".join(str(problem) for problem in preflight.problems(place, (), Network.CILIUM))
+    assert "runs Linux 4.19.0-amd64, and Cilium needs 5.10 or newer" in found
+    assert "The interface cilium_host of another Cilium is on this machine" in found
+    assert "Cilium" not in sentences(place)
+
+
+def test_interfaces_of_our_own_dead_cilium_are_no_obstacle(place: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "links", lambda: ["lo"])
+    imprint.note(place.imprint, Network.CILIUM)
+    monkeypatch.setattr(machine, "links", lambda: ["lo", "cilium_net", "cilium_host"])
+    found = "\n".join(str(problem) for problem in preflight.problems(place, (), Network.CILIUM))
+    assert "another Cilium" not in found
+
+
+def test_the_compiler_that_cilium_needs_is_installed_only_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cilium, "LLVM", Path("/nowhere"))
+    assert "clang-19" in packages.missing(Network.CILIUM)
+    assert "clang-19" not in packages.missing()
 
 
 def test_preflight_changes_nothing(place: Layout) -> None:

@@ -1,0 +1,192 @@
+"""NetworkPolicies are enforced where the local cluster's network is Cilium.
+
+One cluster for all, which is killed towards the end: the tests run in the order in which they stand.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.e2e import postgresql
+from tests.e2e.stage import NAMESPACE, Machine, Stage, pod, private_place, up
+from tools.cluster import LocalCluster, Network, machine, process, supervise
+from tools.cluster.cilium import HOST_LINKS
+from tools.cluster.layout import API_PORT, API_SERVICE_IP, NODE_IP
+from tools.cluster.wait import until
+
+GIB = 1 << 30
+SERVER = f"server.{NAMESPACE}.svc.cluster.local"
+SERVE = "httpd -f -p 8080 -h /etc"
+SLEEP = "sleep 3600"
+REFUSED = 3
+"""Seconds without an answer after which a connection counts as refused: a policy drops, it does not reject."""
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with up(LocalCluster(private_place(), network=Network.CILIUM)) as stage:
+        service = {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "server", "namespace": NAMESPACE},
+            "spec": {"selector": {"app": "server"}, "ports": [{"port": 80, "targetPort": 8080}]},
+        }
+        names = ("server", "admitted", "stranger")
+        stage.apply(service, pod("server", SERVE), *(pod(one, SLEEP) for one in names[1:]))
+        for name in names:
+            stage.wait_for(name, phase="Running")
+        yield stage
+
+
+@pytest.fixture(scope="module")
+def database(stage: Stage) -> Iterator[postgresql.PostgreSQL]:
+    with postgresql.running(stage.cluster.place) as server:
+        yield server
+
+
+def policy(name: str, app: str | None, **rules: list[dict[str, Any]]) -> dict[str, Any]:
+    """A policy for the pods of an app, or for all; a direction that is named is closed but for its rules."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {
+            "podSelector": {"matchLabels": {"app": app}} if app else {},
+            "policyTypes": [direction.title() for direction in rules],
+            **rules,
+        },
+    }
+
+
+def node(*ports: int, protocol: str = "TCP") -> dict[str, Any]:
+    """A way to some ports of the node."""
+    return {
+        "to": [{"ipBlock": {"cidr": f"{NODE_IP}/32"}}],
+        "ports": [{"port": port, "protocol": protocol} for port in ports],
+    }
+
+
+def answered(stage: Stage, name: str, command: str) -> bool:
+    """Whether a command in a pod succeeds."""
+    try:
+        stage.kubectl("exec", "-n", NAMESPACE, name, "--", "sh", "-c", command)
+    except AssertionError:
+        return False
+    return True
+
+
+def page(stage: Stage, name: str, host: str = SERVER) -> bool:
+    return answered(stage, name, f"timeout {REFUSED} wget -q -O - http://{host}/group")
+
+
+def connects(stage: Stage, name: str, address: str, port: int) -> bool:
+    return answered(stage, name, f"timeout 10 nc -w {REFUSED} {address} {port} < /dev/null")
+
+
+def address(stage: Stage) -> str:
+    return stage.kubectl("get", "-n", NAMESPACE, "service", "server", "-o", "jsonpath={.spec.clusterIP}")
+
+
+def test_the_networks_processes_are_supervised_like_the_others(stage: Stage) -> None:
+    assert stage.access.network is Network.CILIUM
+    assert {one.name for one in stage.cluster.status() if one.alive} >= {"cilium-agent", "cilium-operator"}
+    pids = stage.pids()
+    assert stage.cluster.up() == stage.access
+    assert stage.pids() == pids
+
+
+def test_without_a_policy_every_pod_gets_its_answer_from_a_service_by_name(stage: Stage) -> None:
+    assert page(stage, "admitted")
+    assert page(stage, "stranger")
+    assert connects(stage, "stranger", API_SERVICE_IP, 443)
+
+
+def test_a_pod_that_no_policy_admits_times_out_and_an_admitted_one_gets_its_answer(stage: Stage) -> None:
+    client = {"podSelector": {"matchLabels": {"app": "admitted"}}}
+    stage.apply(policy("server", "server", ingress=[{"from": [client], "ports": [{"port": 8080, "protocol": "TCP"}]}]))
+    assert until(lambda: not page(stage, "stranger"), seconds=30), "the policy is not enforced"
+    assert page(stage, "admitted")
+    assert answered(stage, "stranger", f"nslookup {SERVER}"), "only the server is closed"
+
+
+def test_a_pod_whose_ways_out_are_closed_reaches_only_what_is_opened_again(
+    stage: Stage, database: postgresql.PostgreSQL
+) -> None:
+    assert connects(stage, "admitted", NODE_IP, database.port)
+    assert connects(stage, "admitted", API_SERVICE_IP, 443)
+    stage.apply(policy("closed", None, egress=[], ingress=[]))
+    assert until(lambda: not connects(stage, "admitted", NODE_IP, database.port), seconds=30)
+    assert not page(stage, "admitted", address(stage))
+    assert not answered(stage, "admitted", f"timeout {REFUSED} nslookup {SERVER}")
+
+    server = {"to": [{"podSelector": {"matchLabels": {"app": "server"}}}], "ports": [{"port": 8080, "protocol": "TCP"}]}
+    stage.apply(policy("names", None, egress=[node(53, protocol="UDP")]))
+    stage.apply(policy("admitted", "admitted", egress=[server, node(database.port)]))
+    assert until(lambda: page(stage, "admitted"), seconds=30)
+    assert until(lambda: connects(stage, "admitted", NODE_IP, database.port), seconds=30)
+    # The same node, but not these ports; and names are for all, pages are not.
+    assert not connects(stage, "admitted", NODE_IP, API_PORT.number)
+    assert not connects(stage, "admitted", API_SERVICE_IP, 443)
+    assert answered(stage, "stranger", f"nslookup {SERVER}")
+    assert not connects(stage, "stranger", NODE_IP, database.port)
+
+
+def test_the_way_to_the_api_server_is_opened_by_its_own_address_and_port(stage: Stage) -> None:
+    """Not by those of its Service: a policy sees where a packet goes to in the end."""
+    stage.apply(policy("api", "stranger", egress=[node(API_PORT.number)]))
+    assert until(lambda: connects(stage, "stranger", API_SERVICE_IP, 443), seconds=30)
+
+
+def test_the_control_plane_stays_below_its_memory_bound_with_the_network(stage: Stage) -> None:
+    used = stage.cluster.control_plane_memory()
+    print(f"control plane: {used / (1 << 20):.0f} MiB")
+    assert 0.2 * GIB < used < 1.4 * GIB
+
+
+def test_a_dead_agent_is_named(stage: Stage) -> None:
+    agent = supervise.running(stage.cluster.place)["cilium-agent"]
+    agent.signal(signal.SIGKILL)
+    assert agent.wait(10)
+    assert [one.name for one in stage.cluster.status() if not one.alive] == ["cilium-agent"]
+
+
+def test_what_is_left_of_a_killed_network_does_not_stop_another_one(stage: Stage) -> None:
+    place = stage.cluster.place
+    for component in supervise.running(place).values():
+        component.signal(signal.SIGKILL)
+    assert until(lambda: not supervise.running(place), seconds=10)
+    assert set(HOST_LINKS) <= set(machine.links())
+    stage.cluster = LocalCluster(place, network=Network.PTP)
+    # The kernel closes the sockets of a killed process a moment after it has ended.
+    assert until(lambda: not stage.cluster.preflight(), seconds=10), stage.cluster.preflight()
+    stage.restart_with(stage.cluster.up())
+    assert not set(HOST_LINKS) & set(machine.links())
+    assert "cilium-agent" not in stage.pids()
+    stage.apply(pod("other", SLEEP))
+    stage.wait_for("other", phase="Running")
+    # What was chosen once is kept until something else is.
+    assert LocalCluster(place).network is Network.PTP
+
+
+def test_policies_are_enforced_again_after_a_time_on_another_network(stage: Stage) -> None:
+    stage.cluster = LocalCluster(stage.cluster.place, network=Network.CILIUM)
+    stage.restart_with(stage.cluster.up())
+    stage.kubectl("delete", "-n", NAMESPACE, "pod", "--all", "--wait")
+    stage.apply(pod("server", SERVE), pod("admitted", SLEEP), pod("stranger", SLEEP))
+    for name in ("server", "admitted", "stranger"):
+        stage.wait_for(name, phase="Running")
+    assert until(lambda: page(stage, "admitted"), seconds=30)
+    assert not page(stage, "stranger", address(stage))
+
+
+def test_down_takes_back_all_that_the_network_did_to_the_machine(stage: Stage) -> None:
+    running = Machine.now()
+    assert running.links >= stage.before.links | set(HOST_LINKS)
+    assert running.rules != stage.before.rules
+    stage.cluster.down()
+    assert Machine.now() == stage.before
+    assert not process.marked(str(stage.cluster.place.root))

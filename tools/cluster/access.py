@@ -1,0 +1,61 @@
+"""How to use a running cluster."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.cluster import config, registry
+from tools.cluster.images import Built
+from tools.cluster.layout import REGISTRY, Layout
+from tools.cluster.network import Network, noted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """How to use a running cluster.
+
+    Attributes:
+        kubeconfig: the administrator's.
+        registry: what image names begin with, on the machine and in the cluster.
+        buildkit: address of buildkitd.
+        base_image: an image with Python, by digest.
+        docker_config: folder to export as DOCKER_CONFIG.
+        buildx: name of the builder that it defines: our buildkitd.
+        ca_bundle: the authorities that this machine trusts in place of the public ones (SSL_CERT_FILE), or None;
+            an image build that fetches packages needs the file as a secret.
+        audit_log: who asked the API server for what, one JSON object a line; rotated.
+        network: what connects its pods.
+
+    """
+
+    kubeconfig: Path
+    registry: str
+    buildkit: str
+    base_image: str
+    docker_config: Path
+    buildx: str
+    ca_bundle: Path | None
+    audit_log: Path
+    network: Network
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that make kubectl, Pulumi and buildx use the cluster."""
+        return {"KUBECONFIG": str(self.kubeconfig), "DOCKER_CONFIG": str(self.docker_config)}
+
+
+def access(place: Layout, base: Built) -> Access:
+    """Return how to use the cluster that runs at `place`, with its base image."""
+    bundle = os.environ.get("SSL_CERT_FILE")
+    return Access(
+        kubeconfig=place.kubeconfig,
+        registry=REGISTRY,
+        buildkit=place.buildkit_address,
+        base_image=registry.reference(base),
+        docker_config=place.docker_config,
+        buildx=config.BUILDER,
+        ca_bundle=Path(bundle) if bundle and Path(bundle).is_file() else None,
+        audit_log=place.audit_log,
+        network=noted(place.network) or Network.PTP,
+    )
