@@ -47,19 +47,30 @@ reach = Url(**declared["reach"])
 pools = {
     name: WorkPool(name, WorkPoolArgs(reach=reach, **fields)) for name, fields in declared["pools"].items()
 }
+queues, deployments = {}, {}
+for name, fields in declared["objects"].pop("WorkQueue", {}).items():
+    if "pool" in fields:
+        fields["work_pool_name"] = pools[fields.pop("pool")].name
+    queues[name] = registration.WorkQueue(name, registration.WorkQueueArgs(reach=reach, **fields))
 for name, fields in declared["deployments"].items():
     schedules = tuple(Schedule(**schedule) for schedule in fields.pop("schedules", []))
     secret = frozenset(fields.pop("secret_fields", []))
     pool = pools[fields.pop("pool")].name if "pool" in fields else "pool"
+    queue = queues[fields.pop("queue")].name if "queue" in fields else None
     spec = DeploymentSpec(**fields, schedules=schedules, secret_fields=secret)
-    args = DeploymentArgs(reach=reach, spec=spec, work_pool_name=pool)
-    pulumi.export(name, Deployment(name, args).deployment_id)
+    args = DeploymentArgs(reach=reach, spec=spec, work_pool_name=pool, work_queue_name=queue)
+    deployments[name] = Deployment(name, args)
+    pulumi.export(name, deployments[name].deployment_id)
 for kind, declared_of_kind in declared["objects"].items():
     for name, fields in declared_of_kind.items():
-        if "pool" in fields:
-            fields["work_pool_name"] = pools[fields.pop("pool")].name
         if fields.pop("secret_value", False):
             fields["value"] = pulumi.Output.secret(fields["value"])
+        if "owner" in fields:
+            fields["deployment_id"] = deployments[fields["owner"]].deployment_id
+            fields["deployment"] = "flow/" + fields.pop("owner")
+            fields["actions"] = [
+                {**action, "deployment_id": fields["deployment_id"]} for action in fields["actions"]
+            ]
         args = getattr(registration, f"{kind}Args")(reach=reach, **fields)
         getattr(registration, kind)(name, args)
 '''
@@ -77,7 +88,20 @@ def pulumi_cli() -> str:
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a Prefect server on a free port of the loopback interface, and give its API's address."""
-    home = tmp_path_factory.mktemp("prefect")
+    with server(tmp_path_factory.mktemp("prefect"), "--no-services") as address:
+        yield address
+
+
+@pytest.fixture
+def whole_prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start a Prefect server of its own with everything that watches events, and give its API's address."""
+    with server(tmp_path_factory.mktemp("whole-prefect")) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def server(home: Path, *options: str) -> Iterator[str]:
+    """Run a Prefect server and give its API's address."""
     port = free_port()
     settings = {
         "PREFECT_HOME": str(home),
@@ -88,9 +112,9 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     log = home / "server.log"
     with log.open("w") as output:
-        server = subprocess.Popen(
+        process = subprocess.Popen(
             [
-                *[sys.executable, "-m", "prefect", "server", "start", "--no-services"],
+                *[sys.executable, "-m", "prefect", "server", "start", *options],
                 *["--host", "127.0.0.1", "--port", str(port)],
             ],
             env={**inherited, **settings},
@@ -100,17 +124,17 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         )
     address = f"http://127.0.0.1:{port}/api"
     try:
-        wait_until(lambda: answers(f"{address}/health"), server, log)
+        wait_until(lambda: answers(f"{address}/health"), process, log)
         yield address
     finally:
         # The command starts the server proper as its child, so it is the group that must end.
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(server.pid, signal.SIGTERM)
+            os.killpg(process.pid, signal.SIGTERM)
         try:
-            server.wait(timeout=20)
+            process.wait(timeout=20)
         except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def free_port() -> int:
@@ -269,6 +293,12 @@ class Prefect:
 def prefect(prefect_server: str) -> Prefect:
     """Reach the server past the proxy."""
     return Prefect(prefect_server)
+
+
+@pytest.fixture
+def make_prefect() -> Callable[[str], Prefect]:
+    """Reach a server at an address."""
+    return Prefect
 
 
 @dataclass

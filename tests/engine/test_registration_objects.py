@@ -224,3 +224,92 @@ def test_what_is_declared_no_more_is_deleted_and_so_is_all_by_destroy(
 def test_destroying_what_is_gone_already_succeeds(registered: Any, kind: Kind, prefect: Any) -> None:
     prefect.call("DELETE", kind.at(kind.live(prefect, "one")))
     registered.destroy()
+
+
+def test_queues_keep_their_priorities_whoever_comes_later(stack: Any, prefect: Any) -> None:
+    stack.pool()
+    for name, priority in (("low", 5), ("high", 1)):
+        stack.object("WorkQueue", name, pool="pool", priority=priority)
+    stack.up()
+    for priority in (2, 3, 4):
+        stack.object("WorkQueue", f"rank-{priority}", pool="pool", priority=priority)
+    stack.up()
+    stack.up("--refresh", "--expect-no-changes")
+    ranks = {queue["name"]: queue["priority"] for queue in prefect.call("POST", "/work_pools/pool/queues/filter", {})}
+    assert ranks == {"high": 1, "rank-2": 2, "rank-3": 3, "rank-4": 4, "low": 5, "default": 6}
+
+
+def test_the_default_queue_can_be_declared_and_is_given_back(stack: Any, prefect: Any) -> None:
+    stack.pool()
+    stack.object("WorkQueue", "default", pool="pool", concurrency_limit=2)
+    stack.up()
+    assert prefect.queue("pool", "default")["concurrency_limit"] == 2
+    del stack.declared["objects"]["WorkQueue"]
+    stack.up()
+    live = prefect.queue("pool", "default")
+    assert (live["concurrency_limit"], live["description"]) == (None, "")
+
+
+def test_a_deployment_that_moves_to_another_queue_keeps_its_pool_and_the_old_queue_goes(
+    stack: Any, prefect: Any
+) -> None:
+    stack.pool()
+    stack.object("WorkQueue", "fast", pool="pool")
+    stack.deployment("one", pool="pool", queue="fast")
+    stack.up()
+    assert prefect.deployment("flow", "one")["work_queue_name"] == "fast"
+    stack.up("--refresh", "--expect-no-changes")
+    stack.object("WorkQueue", "slow", pool="pool")
+    stack.declared["deployments"]["one"]["queue"] = "slow"
+    del stack.declared["objects"]["WorkQueue"]["fast"]
+    stack.up()
+    live = prefect.deployment("flow", "one")
+    assert (live["work_queue_name"], live["work_pool_name"]) == ("slow", "pool")
+    assert prefect.queue("pool", "fast") is None
+    stack.destroy()
+    assert prefect.queue("pool", "slow") is None
+    assert prefect.pool("pool") is None
+
+
+def test_a_trigger_goes_where_its_deployment_goes(stack: Any, prefect: Any) -> None:
+    stack.pool()
+    stack.deployment("one", pool="pool")
+    run = {"type": "run-deployment", "parameters": {"a": "{{ event.id }}"}}
+    stack.object("Automation", "trigger", owner="one", trigger={"expect": ["a", "b"]}, actions=[run])
+    stack.up()
+    before = prefect.deployment("flow", "one")["id"]
+    [owned] = prefect.call("GET", f"/automations/related-to/prefect.deployment.{before}")
+    assert owned["actions"][0]["deployment_id"] == before
+    stack.up("--refresh", "--expect-no-changes")
+    prefect.call("DELETE", f"/deployments/{before}")
+    stack.up("--refresh")
+    after = prefect.deployment("flow", "one")["id"]
+    assert after != before
+    [again] = prefect.call("GET", f"/automations/related-to/prefect.deployment.{after}")
+    assert again["actions"][0]["deployment_id"] == after
+    assert prefect.automation("trigger")["id"] == again["id"]
+    stack.up("--refresh", "--expect-no-changes")
+    stack.destroy()
+    assert prefect.automations("trigger") == []
+
+
+def test_a_value_that_pulumi_knows_as_a_secret_is_shown_by_prefect_alone(stack: Any, prefect: Any) -> None:
+    canary = "canary-1f6e2d"
+    stack.object("Variable", "one", value=canary, secret_value=True)
+    texts = [stack.preview(), stack.up().text, str(stack.export())]
+    live = prefect.variable("one")
+    assert live["value"] == canary
+    prefect.call("PATCH", f"/variables/{live['id']}", {"value": f"{canary}-edited"})
+    texts += [stack.preview("--refresh"), stack.up("--refresh").text, str(stack.export())]
+    assert all(canary not in text for text in texts)
+
+
+def test_a_refusal_of_the_server_is_one_sentence_that_names_the_object(stack: Any) -> None:
+    trigger = {"expect": ["prefect.flow-run.Running"]}
+    stack.object("Automation", "loop", trigger=trigger, actions=[{"type": "run-deployment", "source": "inferred"}])
+    result = stack.try_up()
+    assert result.code != 0
+    assert "Traceback" not in result.text
+    said = [line for line in result.messages().splitlines() if "Could not register automation 'loop'" in line]
+    assert said
+    assert "will lead to an infinite loop of flow runs" in said[0]

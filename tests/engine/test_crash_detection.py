@@ -1,0 +1,126 @@
+"""A flow's process that is killed, on a real Prefect server: its run becomes Crashed, and nobody else's does."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra import crash_detection
+from infra.registration import automation
+from infra.registration.automation import AutomationArgs, AutomationProvider
+from infra.registration.reach import Url
+
+FLOW = """
+import time
+
+from prefect import flow
+
+
+@flow
+def long():
+    time.sleep(600)
+"""
+SILENCE = 10
+"""Seconds, the fewest that Prefect takes."""
+
+PATIENCE = 120.0
+"""Seconds that a step may take on a busy machine."""
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Iterator[Callable[[str, str], subprocess.Popen[bytes]]]:
+    """Execute flow runs as a flow pod does, and end what is left."""
+    (tmp_path / "silent.py").write_text(FLOW)
+    started: list[subprocess.Popen[bytes]] = []
+
+    def execute(address: str, run: str) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "prefect", "flow-run", "execute", run],
+            cwd=tmp_path,
+            env={
+                **{name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")},
+                "PREFECT_API_URL": address,
+                "PREFECT_HOME": str(tmp_path / "home"),
+                "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+            },
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield execute
+    for process in started:
+        _kill(process)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _wait(what: str, true: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not true():
+        if time.monotonic() > end:
+            pytest.fail(f"{what} did not happen within {PATIENCE:.0f} s")
+        time.sleep(0.3)
+
+
+def test_a_run_whose_process_is_gone_without_a_word_is_crashed_and_only_if_it_is_ours(
+    whole_prefect_server: str, make_prefect: Callable[[str], Any], runs: Any
+) -> None:
+    prefect = make_prefect(whole_prefect_server)
+    flow = prefect.call("POST", "/flows/", {"name": "long"})
+    made: dict[str, tuple[str, str]] = {}
+    for name in ("ours", "theirs"):
+        body = {"name": name, "flow_id": flow["id"], "entrypoint": "silent.py:long", "path": ".", "pull_steps": []}
+        deployment = prefect.call("POST", "/deployments/", body)["id"]
+        run = prefect.call("POST", f"/deployments/{deployment}/create_flow_run", {})["id"]
+        made[name] = (deployment, run)
+    ours, theirs = made["ours"], made["theirs"]
+    args = AutomationArgs(
+        reach=Url(url=whole_prefect_server),
+        name="watch",
+        trigger={
+            **crash_detection.trigger([], SILENCE),
+            "match_related": {
+                "prefect.resource.role": "deployment",
+                "prefect.resource.id": [f"prefect.deployment.{ours[0]}"],
+            },
+        },
+        actions=[crash_detection.action(SILENCE)],
+    )
+    AutomationProvider().create(automation.inputs(args, "project/dev/watch"))
+
+    def state(run: str) -> str:
+        return str(prefect.call("GET", f"/flow_runs/{run}")["state"]["type"])
+
+    def heartbeats() -> int:
+        wanted = {"filter": {"event": {"name": [crash_detection.HEARTBEAT]}}}
+        found = prefect.call("POST", "/events/filter", wanted)["events"]
+        return len({event["resource"]["prefect.resource.id"] for event in found})
+
+    # Theirs first: were it watched, it would be taken for Crashed before ours.
+    processes = []
+    for count, (_, run) in enumerate((theirs, ours), start=1):
+        processes.append(runs(whole_prefect_server, run))
+        _wait(f"heartbeat of run {count}", lambda: heartbeats() == count)  # noqa: B023  used within its turn
+    assert (state(ours[1]), state(theirs[1])) == ("RUNNING", "RUNNING")
+    for process in processes:
+        _kill(process)
+    _wait("the run's crash", lambda: state(ours[1]) == "CRASHED")
+    said = prefect.call("GET", f"/flow_runs/{ours[1]}")["state"]["message"]
+    assert "No sign of life for 10 seconds" in said
+    assert state(theirs[1]) == "RUNNING"
