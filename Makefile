@@ -10,7 +10,7 @@ SELECT := --stack $(STACK) --cluster $(CLUSTER)
 
 .DEFAULT_GOAL := help
 .PHONY: help up down preview run ui dashboard unit engine e2e test lint format lock doctor unlock env cluster-up cluster-down venv
-.PHONY: summary
+.PHONY: summary crash-sweep
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ engine: venv ## Run the tests on the real Pulumi engine
 
 e2e: venv ## Run the tests on the real cluster
 	@$(TOOLS) test e2e
+
+crash-sweep: venv ## Kill an update at every step of every Prefect resource, and see that it is taken up again
+	@$(TOOLS) test crash-sweep
 
 lint: venv ## Lint, format check, types, import boundaries
 	@$(TOOLS) test lint

@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     verb("cluster-down", verbs.cluster_down, stack=False)
     verb("lock", verbs.lock, stack=False)
     test = verb("test", verbs.test, stack=False)
-    test.add_argument("tiers", nargs="+", choices=["lint", "unit", "engine", "e2e"])
+    test.add_argument("tiers", nargs="+", choices=["lint", "unit", "engine", "e2e", "crash-sweep"])
     return parser
 
 

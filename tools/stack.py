@@ -175,6 +175,22 @@ class Stack:
             path.unlink(missing_ok=True)
         return len(dead)
 
+    def settle(self) -> list[str]:
+        """Take back what a killed update had begun and not recorded, and return it as `creating <resource>`.
+
+        Pulumi keeps such marks in the state, a creation's for ever. The next update does not need them: a creation
+        finds the object under its name and adopts it, and a change or a deletion is compared with the world by the
+        refresh and done again.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            state = Path(folder) / "state.json"
+            self._answer(["stack", "export", "--stack", self.name, "--file", str(state)])
+            begun = (json.loads(state.read_text())["deployment"] or {}).get("pending_operations") or []
+            if begun:
+                # An import drops the marks; everything else comes back as it was, secrets still encrypted.
+                self._answer(["stack", "import", "--stack", self.name, "--file", str(state)])
+        return [f"{each['type']} {str(each['resource']['urn']).rpartition('::')[2]}" for each in begun]
+
     def _locks(self) -> list[Path]:
         backend = self._target.run_environment().get("PULUMI_BACKEND_URL", "")
         if urlparse(backend).scheme != "file":

@@ -67,8 +67,14 @@ def _e2e() -> bool:
     return _pytest("e2e", {})
 
 
-def _pytest(tier: str, environment: Mapping[str, str]) -> bool:
-    return _call([str(_BIN / "pytest"), f"tests/{tier}"], environment)
+def _crash_sweep() -> bool:
+    """Kill an update at every step of every type of resource: too long for each run of the engine tier."""
+    sweep = "engine/test_interrupted.py"
+    return _pytest(sweep, ensure_pulumi().environment, "--every-step")
+
+
+def _pytest(tests: str, environment: Mapping[str, str], *options: str) -> bool:
+    return _call([str(_BIN / "pytest"), f"tests/{tests}", *options], environment)
 
 
 def _call(command: Sequence[str], environment: Mapping[str, str]) -> bool:
@@ -80,4 +86,5 @@ _TIERS: Final[Mapping[str, Callable[[], bool]]] = {
     "unit": _unit,
     "engine": _engine,
     "e2e": _e2e,
+    "crash-sweep": _crash_sweep,
 }

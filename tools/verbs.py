@@ -36,6 +36,7 @@ def up(chosen: argparse.Namespace) -> int:
     stack.prepare()
     if cleared := stack.unlock():
         say(f"    cleared {cleared} lock of an update whose process is gone")
+    _settle(stack)
     with step(f"pulumi up of stack {stack.name}"):
         changes = stack.up()
     settings = _settings(stack, place)
@@ -60,6 +61,8 @@ def down(chosen: argparse.Namespace) -> int:
         return 0
     stack.prepare()
     stack.unlock()
+    if any(begun.startswith("creating ") for begun in _settle(stack)):
+        say("    what was created and not recorded is not destroyed: `make up` first takes it into the state")
     with step(f"pulumi destroy of stack {stack.name}"):
         stack.destroy()
     return 0
@@ -189,6 +192,14 @@ def _target(chosen: argparse.Namespace, *, start: bool) -> Target:
 
 def _settings(stack: Stack, place: Target) -> Settings:
     return stackfile.check(stack.name, stackfile.read(stack.name), place.overrides)
+
+
+def _settle(stack: Stack) -> list[str]:
+    """Tell what a killed update had begun, and let the next one do it again."""
+    begun = stack.settle()
+    for each in begun:
+        say(f"    a killed update had begun this, and it will be looked at again: {each}")
+    return begun
 
 
 def _require_stack(stack: Stack, place: Target) -> None:

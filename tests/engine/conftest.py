@@ -76,6 +76,11 @@ for kind, declared_of_kind in declared["objects"].items():
 '''
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the crash sweep be asked for whole."""
+    parser.addoption("--every-step", action="store_true", help="kill an update at each of its requests, for every type")
+
+
 @pytest.fixture(scope="session")
 def pulumi_cli() -> str:
     """Find the engine."""
@@ -173,6 +178,8 @@ class Proxy:
         upstream: address of the real API.
         requests: method and path of each request.
         authorization: what the header must be, when it asks for a credential.
+        intercept: is told of each request, `before` it is passed on and `after` it was answered; True lets whoever
+            sent it without an answer.
 
     """
 
@@ -180,6 +187,7 @@ class Proxy:
     upstream: str
     requests: list[tuple[str, str]] = field(default_factory=list)
     authorization: str | None = None
+    intercept: Callable[[str, tuple[str, str]], bool] = lambda _stage, _request: False
 
     @property
     def writes(self) -> list[tuple[str, str]]:
@@ -206,9 +214,15 @@ def proxy(prefect_server: str) -> Iterator[Proxy]:
             if seen.authorization and self.headers.get("authorization") != seen.authorization:
                 self.reply(401, b'{"exception_message": "Unauthorized"}')
                 return
+            if seen.intercept("before", (self.command, self.path)):
+                self.close_connection = True
+                return
             url = seen.upstream + self.path.removeprefix("/api")
             headers = {"content-type": "application/json"} if body else {}
             reply = client.request(self.command, url, content=body, headers=headers)
+            if seen.intercept("after", (self.command, self.path)):
+                self.close_connection = True
+                return
             self.reply(reply.status_code, reply.content)
 
         def reply(self, status: int, content: bytes) -> None:

@@ -27,6 +27,9 @@ class Prepared:
     def unlock(self) -> int:
         return 0
 
+    def settle(self) -> list[str]:
+        return []
+
     def up(self) -> Mapping[str, int]:
         return self.changes
 
