@@ -7,60 +7,19 @@ the state folder of the tests of the local cluster, so a person's own stack is n
 from __future__ import annotations
 
 import json
-import os
 import re
-import shlex
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from tools import paths
-from tools.cluster import Layout, LocalCluster
+from tests.e2e.newcomer import NAMESPACE, ROOT, Done, Newcomer
+from tests.e2e.newcomer import newcomer as an_own_cluster
+from tools.cluster import LocalCluster
 from tools.cluster.wait import until
 
-ROOT = Path(__file__).parents[2]
-NAMESPACE = "flows"
 CONTROL_PLANE = 1.2 * (1 << 30)
 """Bytes that the processes of the local cluster may take together."""
-
-
-@dataclass(frozen=True)
-class Done:
-    """A command that has ended."""
-
-    status: int
-    output: str
-    """Standard output: results."""
-    told: str
-    """Standard error: progress and errors."""
-
-
-@dataclass
-class Newcomer:
-    """Somebody who types commands in the clone."""
-
-    environment: dict[str, str]
-
-    def make(self, *arguments: str, **more: str) -> Done:
-        command = ["make", "--silent", *arguments]
-        return self._run(command, {**self.environment, **more})
-
-    def shell(self, script: str) -> Done:
-        """A shell after `eval "$(make -s env)"`."""
-        return self._run(["bash", "-euc", f'eval "$(make -s env)"\n{script}'], self.environment)
-
-    def kubectl(self, *arguments: str) -> str:
-        done = self.shell(f"kubectl --namespace {NAMESPACE} {shlex.join(arguments)}")
-        assert done.status == 0, done.told
-        return done.output
-
-    def _run(self, command: list[str], environment: dict[str, str]) -> Done:
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-        print(f"$ {shlex.join(command)}\n{done.stdout}{done.stderr}")
-        return Done(done.returncode, done.stdout, done.stderr)
 
 
 def tracked_changes() -> str:
@@ -69,15 +28,8 @@ def tracked_changes() -> str:
 
 @pytest.fixture(scope="module")
 def newcomer() -> Iterator[Newcomer]:
-    state = paths.state_dir().with_name(f"{paths.state_dir().name}-e2e")
-    environment = {**os.environ, "EPHEMERAL_DASK_STATE": str(state)}
-    for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", "KUBECONFIG", "MAKEFLAGS", "MAKELEVEL"):
-        environment.pop(name, None)
-    someone = Newcomer(environment)
-    yield someone
-    someone.make("down")
-    done = someone.make("cluster-down")
-    assert done.status == 0, done.told
+    with an_own_cluster() as someone:
+        yield someone
 
 
 @pytest.fixture(scope="module")
@@ -199,8 +151,7 @@ def test_a_wrong_passphrase_is_one_sentence(newcomer: Newcomer) -> None:
 
 @pytest.mark.usefixtures("first")
 def test_the_control_plane_stays_small(newcomer: Newcomer) -> None:
-    place = Layout(root=Path(newcomer.environment["EPHEMERAL_DASK_STATE"]) / "cluster")
-    used = LocalCluster(place).control_plane_memory()
+    used = LocalCluster(newcomer.place).control_plane_memory()
     print(f"control plane: {used / (1 << 20):.0f} MiB")
     assert 0 < used < CONTROL_PLANE
 

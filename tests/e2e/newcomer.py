@@ -1,0 +1,73 @@
+"""Somebody who types commands in a clone, on a local cluster of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools import paths
+from tools.cluster import Layout
+
+ROOT = Path(__file__).parents[2]
+NAMESPACE = "flows"
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended."""
+
+    status: int
+    output: str
+    """Standard output: results."""
+    told: str
+    """Standard error: progress and errors."""
+
+
+@dataclass
+class Newcomer:
+    """Somebody who types commands in the clone."""
+
+    environment: dict[str, str]
+
+    @property
+    def place(self) -> Layout:
+        """Where the local cluster keeps its files."""
+        return Layout(root=Path(self.environment["EPHEMERAL_DASK_STATE"]) / "cluster")
+
+    def make(self, *arguments: str, **more: str) -> Done:
+        command = ["make", "--silent", *arguments]
+        return self._run(command, {**self.environment, **more})
+
+    def shell(self, script: str, *, stack: str = "dev", **more: str) -> Done:
+        """A shell after `eval "$(make -s env)"`; `more` is in its environment, and so in no command line."""
+        command = ["bash", "-euc", f'eval "$(make -s env STACK={stack})"\n{script}']
+        return self._run(command, {**self.environment, **more})
+
+    def kubectl(self, *arguments: str, namespace: str = NAMESPACE) -> str:
+        done = self.shell(f"kubectl --namespace {namespace} {shlex.join(arguments)}")
+        assert done.status == 0, done.told
+        return done.output
+
+    def _run(self, command: list[str], environment: dict[str, str]) -> Done:
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        print(f"$ {shlex.join(command)}\n{done.stdout}{done.stderr}")
+        return Done(done.returncode, done.stdout, done.stderr)
+
+
+@contextlib.contextmanager
+def newcomer(**more: str) -> Iterator[Newcomer]:
+    """Give somebody whose stacks and cluster are nobody else's, and take both back in the end."""
+    state = paths.state_dir().with_name(f"{paths.state_dir().name}-e2e")
+    environment = {**os.environ, "EPHEMERAL_DASK_STATE": str(state), **more}
+    for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", "KUBECONFIG", "MAKEFLAGS", "MAKELEVEL"):
+        environment.pop(name, None)
+    someone = Newcomer(environment)
+    yield someone
+    someone.make("down")
+    done = someone.make("cluster-down")
+    assert done.status == 0, done.told

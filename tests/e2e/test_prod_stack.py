@@ -1,0 +1,347 @@
+"""Stack prod beside stack dev on one cluster, with a real PostgreSQL, authentication and enforced network policies.
+
+The tests run in the order in which they stand.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from contract import labels, ports
+from infra import naming
+from infra.components import network_policies as policies
+from tests.e2e import postgresql
+from tests.e2e.newcomer import Done, Newcomer
+from tests.e2e.newcomer import newcomer as an_own_cluster
+from tools.cluster import LocalCluster, audit
+from tools.cluster.wait import until
+
+PROD = "flows-prod"
+SMALL = "--job-variable dask_worker_cpu=100m --job-variable dask_worker_memory=512Mi --job-variable dask_maximum=2"
+"""The stack's own workers are larger than a test machine."""
+UP = "pulumi up --yes --skip-preview --non-interactive"
+REFUSED = 4
+"""Seconds without an answer after which a connection counts as refused: a policy drops, it does not reject."""
+
+
+@dataclass(frozen=True)
+class Marked:
+    """Secrets that must be seen nowhere."""
+
+    user: str
+    password: str
+    database: str
+
+    @property
+    def auth(self) -> str:
+        return f"{self.user}:{self.password}"
+
+    @property
+    def database_password(self) -> str:
+        found = re.search(r"://[^:]+:([^@]+)@", self.database)
+        assert found
+        return found[1]
+
+
+@pytest.fixture(scope="module")
+def newcomer() -> Iterator[Newcomer]:
+    with an_own_cluster(EPHEMERAL_DASK_NETWORK="cilium") as someone:
+        done = someone.make("cluster-up")
+        assert done.status == 0, done.told
+        yield someone
+        someone.shell("pulumi state unprotect --all --yes; pulumi config set drain.runs cancel", stack="prod")
+        someone.make("down", "STACK=prod")
+
+
+@pytest.fixture(scope="module")
+def marked(newcomer: Newcomer) -> Iterator[Marked]:
+    with postgresql.running(newcomer.place) as server:
+        yield Marked(user="admin", password=secrets.token_urlsafe(16), database=server.database("prefect"))
+
+
+@pytest.fixture(scope="module")
+def dev(newcomer: Newcomer) -> Done:
+    prepared = newcomer.make("preview")
+    assert prepared.status == 0, prepared.told
+    done = newcomer.shell(UP)
+    assert done.status == 0, done.output + done.told
+    return done
+
+
+@pytest.fixture(scope="module")
+def prod(newcomer: Newcomer, marked: Marked, dev: Done) -> Done:
+    assert dev.status == 0
+    script = f"""
+        pulumi config set --secret prefectDatabaseUrl "$DATABASE"
+        pulumi config set --secret prefectAuthString "$AUTH"
+        {UP}
+    """
+    # Values on standard input would be cleaner still; in the environment they are in no process list.
+    done = newcomer.shell(script, stack="prod", DATABASE=marked.database, AUTH=marked.auth)
+    assert done.status == 0, done.output + done.told
+    return done
+
+
+@pytest.mark.usefixtures("dev")
+def test_prod_asks_for_its_secrets_before_anything_is_made(newcomer: Newcomer) -> None:
+    done = newcomer.make("up", "STACK=prod")
+    assert done.status != 0
+    assert "pulumi config set --secret prefectDatabaseUrl" in done.output + done.told
+    assert PROD not in newcomer.kubectl("get", "namespaces", "-o", "name")
+
+
+@pytest.fixture(scope="module")
+def run(newcomer: Newcomer, prod: Done) -> Done:
+    assert prod.status == 0
+    command = f".venv/bin/prefect deployment run digits/search {SMALL} --watch --watch-timeout 400"
+    return newcomer.shell(command, stack="prod", COLUMNS="200")
+
+
+def test_a_flow_runs_on_its_own_dask_cluster_behind_authentication_and_policies(run: Done) -> None:
+    assert run.status == 0, run.output + run.told
+    assert "Completed" in run.output
+
+
+@pytest.mark.usefixtures("prod")
+def test_without_the_auth_string_the_api_tells_nothing(newcomer: Newcomer) -> None:
+    script = (
+        "code() { .venv/bin/python -c 'import httpx, sys; print(httpx.get(sys.argv[1]).status_code)'"
+        ' "$PREFECT_API_URL$1"; }; code /health; code /admin/settings'
+    )
+    assert newcomer.shell(script, stack="prod").output.split() == ["200", "401"]
+
+
+@pytest.mark.usefixtures("run")
+def test_a_marked_secret_is_seen_nowhere(newcomer: Newcomer, marked: Marked) -> None:
+    kinds = "pods,jobs,configmaps,deployments,replicasets,events,daskclusters"
+    script = f"""
+        pulumi stack export
+        pulumi stack output --json
+        pulumi preview --diff --non-interactive
+        pulumi preview --json --non-interactive
+        kubectl --namespace {PROD} get {kinds} -o yaml
+        for pod in $(kubectl --namespace {PROD} get pods -o name); do
+            kubectl --namespace {PROD} logs --all-containers $pod || true
+        done
+        .venv/bin/prefect work-pool inspect dask
+        .venv/bin/prefect deployment inspect digits/search
+    """
+    done = newcomer.shell(script, stack="prod", COLUMNS="200")
+    assert done.status == 0, done.told
+    everything = done.output + done.told
+    assert "flows-prod" in everything
+    for secret in (marked.password, marked.database_password):
+        assert secret not in everything, everything[max(0, everything.find(secret) - 300) :][:400]
+
+
+def probe(name: str, marks: dict[str, str], image: str) -> dict[str, object]:
+    """A pod that does nothing and wears the labels of another: what the policies let that one do."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": PROD, "labels": {**marks, "probe": "true"}},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "terminationGracePeriodSeconds": 0,
+            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [
+                {
+                    "name": "probe",
+                    "image": image,
+                    "command": ["sleep", "900"],
+                    "resources": {"requests": {"cpu": "1m", "memory": "16Mi"}},
+                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                }
+            ],
+        },
+    }
+
+
+PROBES = {
+    "stranger": {"app": "stranger"},
+    "flow": {**policies.FLOW_RUN},
+    "operator": dict(policies.OPERATOR),
+    "worker": dict(policies.WORKER),
+    "scheduler": dict(policies.SCHEDULER),
+    "dask-worker": dict(policies.DASK_WORKER),
+}
+LISTEN = (
+    "import socket, threading, sys\n"
+    "for port in map(int, sys.argv[1:]):\n"
+    "    server = socket.create_server(('', port))\n"
+    "    threading.Thread(target=lambda s=server: [s.accept() for _ in iter(int, 1)]).start()\n"
+)
+ASK = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=float(sys.argv[3]))"
+
+
+@dataclass(frozen=True)
+class Probes:
+    """Pods that wear the labels of the platform's; every one listens on Dask's ports."""
+
+    newcomer: Newcomer
+
+    def reaches(self, source: str, target: str, port: int) -> bool:
+        address = target if "." in target else self._address(target)
+        command = ["exec", source, "--", "python", "-c", ASK, address, str(port), str(REFUSED)]
+        return self.newcomer.shell(f"kubectl --namespace {PROD} {shlex.join(command)}").status == 0
+
+    def _address(self, name: str) -> str:
+        return self.newcomer.kubectl("get", "pod", name, "-o", "jsonpath={.status.podIP}", namespace=PROD)
+
+
+@pytest.fixture(scope="module")
+def probes(newcomer: Newcomer, prod: Done) -> Iterator[Probes]:
+    assert prod.status == 0
+    image = json.loads(newcomer.shell("pulumi stack output --json", stack="prod").output)["flowImage"]
+    pods = [probe(name, marks, image) for name, marks in PROBES.items()]
+    listened = [ports.SCHEDULER_COMM, ports.SCHEDULER_HTTP, ports.WORKER_COMM, ports.NANNY_COMM, ports.WORKER_HTTP]
+    for each in pods:
+        container = each["spec"]["containers"][0]  # type: ignore[index]
+        container["command"] = ["python", "-c", LISTEN, *map(str, listened)]
+    manifest = json.dumps({"apiVersion": "v1", "kind": "List", "items": pods})
+    done = newcomer.shell(f"kubectl apply -f - <<'END'\n{manifest}\nEND")
+    assert done.status == 0, done.told
+    newcomer.kubectl("wait", "pod", "-l", "probe", "--for=condition=Ready", "--timeout=90s", namespace=PROD)
+    found = Probes(newcomer)
+    # Pods get their identity a moment after they run.
+    assert until(lambda: found.reaches("flow", "scheduler", ports.SCHEDULER_COMM), seconds=60, interval=2)
+    yield found
+    newcomer.kubectl("delete", "pod", "-l", "probe", "--wait", namespace=PROD)
+
+
+SERVER = f"{naming.SERVER}.{PROD}.svc.cluster.local"
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "port"),
+    [
+        ("flow", "scheduler", ports.SCHEDULER_COMM),
+        ("dask-worker", "scheduler", ports.SCHEDULER_COMM),
+        ("operator", "scheduler", ports.SCHEDULER_HTTP),
+        ("scheduler", "dask-worker", ports.WORKER_COMM),
+        ("scheduler", "dask-worker", ports.NANNY_COMM),
+        ("dask-worker", "dask-worker", ports.WORKER_COMM),
+        ("worker", SERVER, naming.SERVER_PORT),
+        ("flow", SERVER, naming.SERVER_PORT),
+        ("dask-worker", SERVER, naming.SERVER_PORT),
+        ("worker", "kubernetes.default.svc.cluster.local", 443),
+        ("flow", "kubernetes.default.svc.cluster.local", 443),
+        ("operator", "kubernetes.default.svc.cluster.local", 443),
+    ],
+)
+def test_what_the_platform_needs_is_open(probes: Probes, source: str, target: str, port: int) -> None:
+    assert probes.reaches(source, target, port)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "port"),
+    [
+        # The unauthenticated API that can retire workers.
+        ("stranger", "scheduler", ports.SCHEDULER_HTTP),
+        ("flow", "scheduler", ports.SCHEDULER_HTTP),
+        ("dask-worker", "scheduler", ports.SCHEDULER_HTTP),
+        # Whoever gets in here runs code.
+        ("stranger", "scheduler", ports.SCHEDULER_COMM),
+        ("worker", "scheduler", ports.SCHEDULER_COMM),
+        ("stranger", "dask-worker", ports.WORKER_COMM),
+        ("flow", "dask-worker", ports.WORKER_COMM),
+        ("stranger", SERVER, naming.SERVER_PORT),
+        ("operator", SERVER, naming.SERVER_PORT),
+        ("stranger", "kubernetes.default.svc.cluster.local", 443),
+        ("dask-worker", "kubernetes.default.svc.cluster.local", 443),
+        ("scheduler", "kubernetes.default.svc.cluster.local", 443),
+    ],
+)
+def test_everything_else_is_closed(probes: Probes, source: str, target: str, port: int) -> None:
+    assert not probes.reaches(source, target, port)
+
+
+@pytest.fixture(scope="module")
+def consumer(newcomer: Newcomer, dev: Done) -> Iterator[Done]:
+    assert dev.status == 0
+    own = "unset PULUMI_OPTION_CONFIG_FILE PULUMI_STACK; cd examples/consumer; export PULUMI_CONFIG_PASSPHRASE=consumer"
+    file = newcomer.place.root.with_name("consumer.yaml")
+    stack = f"--stack dev --config-file {file}"
+    script = f"""
+        {own}
+        pulumi stack init dev --no-select --non-interactive > /dev/null 2>&1 || true
+        git checkout --quiet -- . 2>/dev/null; rm -f Pulumi.dev.yaml
+        pulumi config set platform organization/ephemeral-dask/dev {stack}
+        {UP} {stack}
+    """
+    yield newcomer.shell(script)
+    newcomer.shell(f"{own}; pulumi destroy --yes --skip-preview --non-interactive {stack} && pulumi stack rm --yes dev")
+    file.unlink(missing_ok=True)
+
+
+def test_another_teams_program_builds_on_the_outputs(newcomer: Newcomer, consumer: Done) -> None:
+    assert consumer.status == 0, consumer.output + consumer.told
+    found = newcomer.kubectl("get", "configmap", "prefect", "-o", "jsonpath={.data}", namespace="consumer")
+    assert json.loads(found)["PREFECT_API_URL"] == "http://prefect-server.flows.svc:4200/api"
+    assert "consumer-reaches-prefect" in newcomer.kubectl("get", "networkpolicies", "-o", "name")
+
+
+@pytest.mark.usefixtures("run", "probes")
+def test_no_identity_is_refused_anything_that_it_asks_for(newcomer: Newcomer) -> None:
+    log = LocalCluster(newcomer.place).info().audit_log
+    ours = f"system:serviceaccount:{PROD}:"
+    refused = [str(each) for each in audit.requests(log) if each.refused and each.user.startswith(ours)]
+    assert refused == []
+
+
+@pytest.mark.usefixtures("run")
+def test_the_two_stacks_share_the_definitions_and_nothing_else(newcomer: Newcomer) -> None:
+    script = "pulumi stack --show-ids --stack {} | grep -oE '[a-z0-9-]+/[a-z0-9.-]+' | sort -u"
+    dev = set(newcomer.shell(script.format("dev")).output.split())
+    prod = set(newcomer.shell(script.format("prod"), stack="prod").output.split())
+    assert {each for each in dev & prod if each.startswith(("flows/", f"{PROD}/"))} == set()
+
+
+@pytest.mark.usefixtures("prod")
+def test_a_destroy_of_protected_data_is_refused_and_says_how_to_lift_that(newcomer: Newcomer) -> None:
+    done = newcomer.make("down", "STACK=prod")
+    assert done.status != 0
+    assert "pulumi state unprotect" in done.output + done.told
+    assert PROD in newcomer.kubectl("get", "namespaces", "-o", "name")
+
+
+@pytest.mark.usefixtures("prod")
+def test_a_destroy_with_a_live_run_is_refused_and_the_run_goes_on(newcomer: Newcomer) -> None:
+    started = newcomer.shell(f".venv/bin/prefect deployment run digits/search {SMALL}", stack="prod")
+    assert started.status == 0, started.told
+
+    def jobs() -> str:
+        return newcomer.kubectl("get", "pods", "-l", f"{labels.COMPONENT}=flow-run", "-o", "name", namespace=PROD)
+
+    assert until(lambda: bool(jobs()), seconds=120, interval=1)
+    lifted = newcomer.shell("pulumi state unprotect --all --yes --non-interactive", stack="prod")
+    assert lifted.status == 0, lifted.told
+    done = newcomer.make("down", "STACK=prod")
+    assert done.status != 0
+    assert "is not destroyed: 1 flow run(s) are live" in done.output + done.told
+    assert jobs()
+
+
+@pytest.mark.usefixtures("prod")
+def test_a_drained_stack_leaves_nothing_and_the_other_one_alone(newcomer: Newcomer) -> None:
+    cancel = (
+        "for id in $(.venv/bin/prefect flow-run ls --state Running --state Pending | grep -oE '[0-9a-f-]{36}'); do"
+        " .venv/bin/prefect flow-run cancel $id; done"
+    )
+    newcomer.shell(cancel, stack="prod", COLUMNS="200")
+    live = ".venv/bin/prefect flow-run ls --state Running --state Pending --state Cancelling"
+    assert until(
+        lambda: "digits" not in newcomer.shell(live, stack="prod", COLUMNS="200").output, seconds=120, interval=3
+    )
+    done = newcomer.make("down", "STACK=prod")
+    assert done.status == 0, done.output + done.told
+    namespaces = newcomer.kubectl("get", "namespaces", "-o", "name")
+    assert f"namespace/{PROD}" not in namespaces
+    assert "namespace/flows\n" in namespaces + "\n"
