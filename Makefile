@@ -10,7 +10,7 @@ SELECT := --stack $(STACK) --cluster $(CLUSTER)
 
 .DEFAULT_GOAL := help
 .PHONY: help up down preview run ui dashboard unit engine e2e test lint format lock doctor unlock env cluster-up cluster-down venv
-.PHONY: summary crash-sweep
+.PHONY: summary crash-sweep crd-remove
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ cluster-up: venv ## Start the local Kubernetes
 
 cluster-down: venv ## Stop the local Kubernetes and take back what it did to this machine
 	@$(TOOLS) cluster-down
+
+crd-remove: venv ## Remove Dask's definitions from the cluster, when no Dask cluster exists in it
+	@$(TOOLS) crd-remove $(SELECT)
 
 test: venv ## Run all tests
 	@$(TOOLS) test lint unit engine e2e

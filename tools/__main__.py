@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     verb("unlock", verbs.unlock)
     verb("cluster-up", verbs.cluster_up, stack=False)
     verb("cluster-down", verbs.cluster_down, stack=False)
+    verb("crd-remove", verbs.crd_remove)
     verb("lock", verbs.lock, stack=False)
     test = verb("test", verbs.test, stack=False)
     test.add_argument("tiers", nargs="+", choices=["lint", "unit", "engine", "e2e", "crash-sweep"])

@@ -12,8 +12,8 @@ from typing import Any
 
 from infra import capacity, job_template, naming
 from infra.settings import EmbeddedPrefect, Settings
+from tools import definitions, locks, runs, stackfile, target, tiers
 from tools import doctor as examination
-from tools import locks, runs, stackfile, target, tiers
 from tools import summary as reviewing
 from tools.cluster import LocalCluster
 from tools.dashboard import show as show_dashboard
@@ -172,6 +172,12 @@ def cluster_up(_: argparse.Namespace) -> int:
 def cluster_down(_: argparse.Namespace) -> int:
     """Stop the local Kubernetes and take back what it did to this machine."""
     LocalCluster().down()
+    return 0
+
+
+def crd_remove(chosen: argparse.Namespace) -> int:
+    """Remove Dask's definitions from the cluster, when no Dask cluster exists anywhere in it."""
+    definitions.remove(_target(chosen, start=False).run_environment())
     return 0
 
 

@@ -1,0 +1,61 @@
+"""Remove Dask's definitions (CRDs) from a cluster. A stack leaves them, because every Dask cluster goes with them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+from infra.components.dask_operator import VERSION
+from tools.errors import Problem
+from tools.progress import say
+
+_GROUP = "kubernetes.dask.org"
+
+
+def remove(environment: Mapping[str, str]) -> None:
+    """Remove those that this project installed, when no Dask cluster exists anywhere.
+
+    Args:
+        environment: the environment in which kubectl talks to the cluster.
+
+    Raises:
+        Problem: Dask clusters exist, or the definitions are somebody else's.
+
+    """
+
+    def kubectl(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["kubectl", *arguments], env=environment, capture_output=True, text=True, check=False)
+
+    listed = kubectl("get", "customresourcedefinitions", "--output", "json")
+    if listed.returncode != 0:
+        raise Problem(
+            "Dask's definitions could not be listed",
+            cure="Use a kubeconfig that may list and delete customresourcedefinitions",
+            detail=listed.stderr,
+        )
+    found = [each for each in json.loads(listed.stdout)["items"] if each["spec"]["group"] == _GROUP]
+    if not found:
+        say("    the cluster has no definitions of Dask: nothing to remove")
+        return
+    names = [each["metadata"]["name"] for each in found]
+    if foreign := [each["metadata"]["name"] for each in found if not _ours(each)]:
+        raise Problem(
+            f"{', '.join(foreign)} were installed by somebody else",
+            cure="Remove them where they came from, for example with helm uninstall",
+        )
+    live = kubectl("get", f"daskclusters.{_GROUP}", "--all-namespaces", "--output", "name").stdout.split()
+    if live:
+        raise Problem(
+            f"{len(live)} Dask clusters exist, and would go with their definition: {', '.join(live[:5])}",
+            cure="Let their runs end, then run it again",
+        )
+    done = kubectl("delete", "customresourcedefinitions", *names)
+    if done.returncode != 0:
+        raise Problem("Dask's definitions could not be removed", cure="Mend what it says below", detail=done.stderr)
+    say(f"    removed {', '.join(names)}")
+
+
+def _ours(definition: Mapping[str, Any]) -> bool:
+    return VERSION in definition["metadata"].get("annotations", {})
