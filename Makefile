@@ -10,11 +10,15 @@ SELECT := --stack $(STACK) --cluster $(CLUSTER)
 
 .DEFAULT_GOAL := help
 .PHONY: help up down preview run ui dashboard unit engine e2e test lint format lock doctor unlock env cluster-up cluster-down venv
-.PHONY: summary crash-sweep crd-remove
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo '  Options: STACK=dev  CLUSTER=local|existing  NETWORK=ptp|cilium  FLOW=<flow>/<deployment>  PARAMS="name=value ..."'
+.PHONY: summary crash-sweep crd-remove settings-reference
+
+help: ## List the verbs
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo '  Options: STACK=dev  CLUSTER=local|existing  FLOW=<flow>/<deployment>  PARAMS="name=value ..."'
 
 venv:
 	@$(PYTHON) tools/bootstrap.py
@@ -46,7 +50,10 @@ env: venv ## Print exports: eval "$(make -s env)" makes a shell for pulumi, kube
 doctor: venv ## Name every missing precondition and its cure
 	@$(TOOLS) doctor $(SELECT)
 
-unlock: venv ## Clear a backend lock whose process is gone
+unsettings-reference: venv ## Write docs/settings.md from the settings' types
+	@$(TOOLS) settings-reference
+
+lock: venv ## Clear a backend lock whose process is gone
 	@$(TOOLS) unlock $(SELECT)
 
 cluster-up: venv ## Start the local Kubernetes
@@ -78,6 +85,9 @@ lint: venv ## Lint, format check, types, import boundaries
 
 format: venv ## Format the code
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
+
+settings-reference: venv ## Write docs/settings.md from the settings' types
+	@$(TOOLS) settings-reference
 
 lock: venv ## Resolve pyproject.toml into requirements/*.txt
 	@$(TOOLS) lock

@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     verb("cluster-up", verbs.cluster_up, stack=False)
     verb("cluster-down", verbs.cluster_down, stack=False)
     verb("crd-remove", verbs.crd_remove)
+    verb("settings-reference", verbs.settings_reference, stack=False)
     verb("lock", verbs.lock, stack=False)
     test = verb("test", verbs.test, stack=False)
     test.add_argument("tiers", nargs="+", choices=["lint", "unit", "engine", "e2e", "crash-sweep"])

@@ -12,7 +12,7 @@ from typing import Any
 
 from infra import capacity, job_template, naming
 from infra.settings import EmbeddedPrefect, Settings
-from tools import definitions, locks, runs, stackfile, target, tiers
+from tools import definitions, locks, reference, runs, stackfile, target, tiers
 from tools import doctor as examination
 from tools import summary as reviewing
 from tools.cluster import LocalCluster
@@ -178,6 +178,12 @@ def cluster_down(_: argparse.Namespace) -> int:
 def crd_remove(chosen: argparse.Namespace) -> int:
     """Remove Dask's definitions from the cluster, when no Dask cluster exists anywhere in it."""
     definitions.remove(_target(chosen, start=False).run_environment())
+    return 0
+
+
+def settings_reference(_: argparse.Namespace) -> int:
+    """Write docs/settings.md from the settings' types."""
+    reference.write()
     return 0
 
 
