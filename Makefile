@@ -46,10 +46,7 @@ env: venv ## Print exports: eval "$(make -s env)" makes a shell for pulumi, kube
 doctor: venv ## Name every missing precondition and its cure
 	@$(TOOLS) doctor $(SELECT)
 
-unsettings-reference: venv ## Write docs/settings.md from the settings' types
-	@$(TOOLS) settings-reference
-
-lock: venv ## Clear a backend lock whose process is gone
+unlock: venv ## Clear a backend lock whose process is gone
 	@$(TOOLS) unlock $(SELECT)
 
 cluster-up: venv ## Start the local Kubernetes
