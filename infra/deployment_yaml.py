@@ -110,15 +110,19 @@ class Entry:
             self._warn(f"{self._document.at(self._place)}: {self._title}: {note}.")
         enforce = self._flag("enforce_parameter_schema") is not False
         parameters = self._mapping("parameters")
-        for complaint in parameter_complaints(parameters, schema, source, enforce=enforce):
-            self._complain(("parameters",), f"parameters: {complaint}")
+        schedules, triggers = self._schedules(), self._triggers(name, secret)
+        given: dict[Place, Mapping[str, Any]] = {
+            ("parameters",): parameters,
+            **{("schedules", index, "parameters"): each.parameters for index, each in enumerate(schedules)},
+            **{
+                ("triggers", index, "parameters"): each.actions[0].get("parameters", {})
+                for index, each in enumerate(triggers)
+            },
+        }
+        for place, values in given.items():
+            for complaint in parameter_complaints(values, schema, source, enforce=enforce):
+                self._complain(place, f"{'.'.join(map(str, place))}: {complaint}")
         self._check_version_type()
-        triggers = self._triggers(name, secret)
-        for index, trigger in enumerate(triggers):
-            given = trigger.actions[0].get("parameters", {})
-            for complaint in parameter_complaints(given, schema, source, enforce=enforce):
-                place = ("triggers", index, "parameters")
-                self._complain(place, f"triggers.{index}.parameters: {complaint}")
         pool = self._section("work_pool", _POOL_KEYS)
         limit = self._limit()
         return DeploymentSpec(
@@ -131,7 +135,7 @@ class Entry:
             parameters=parameters,
             parameter_schema=schema,
             enforce_parameter_schema=enforce,
-            schedules=self._schedules(),
+            schedules=schedules,
             concurrency_limit=limit.get("limit"),
             collision_strategy=limit.get("collision_strategy"),
             grace_period_seconds=limit.get("grace_period_seconds"),

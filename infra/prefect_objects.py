@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pulumi import Input, Output, Resource
+from pulumi import Input, Output, Resource, ResourceOptions
 
 from infra import crash_detection
 from infra.automation_spec import AutomationSpec
@@ -119,9 +119,11 @@ def register(chosen: Settings, placed: Placed, registered: Registered) -> list[R
     """Make variables, limits and automations, and return them."""
     reach = registered.reach
     made: list[Resource] = []
+    # What is wrong with the API itself is told once, by the pools.
+    after = ResourceOptions(depends_on=[*registered.pools.values()])
     for name, variable in chosen.variables.items():
         args = VariableArgs(reach=reach, name=name, value=variable.value, tags=tuple(variable.tags))
-        made.append(Variable(f"variable-{name}", args))
+        made.append(Variable(f"variable-{name}", args, after))
     for name, limit in chosen.concurrency_limits.items():
         slots = GlobalConcurrencyLimitArgs(
             reach=reach,
@@ -130,9 +132,9 @@ def register(chosen: Settings, placed: Placed, registered: Registered) -> list[R
             slot_decay_per_second=limit.slot_decay_per_second,
             active=limit.active,
         )
-        made.append(GlobalConcurrencyLimit(f"limit-{name}", slots))
+        made.append(GlobalConcurrencyLimit(f"limit-{name}", slots, after))
     for name, automation in chosen.automations.items():
-        made.append(_automation(f"automation-{name}", automation.spec(name), registered))
+        made.append(_automation(f"automation-{name}", automation.spec(name), registered, opts=after))
     for pool, specs in placed.items():
         for spec in specs:
             for trigger in spec.triggers:
@@ -168,7 +170,13 @@ def _queues(chosen: Settings, pool: str, specs: tuple[DeploymentSpec, ...]) -> d
     return {**named, **chosen.work_pools[pool].work_queues}
 
 
-def _automation(resource: str, spec: AutomationSpec, registered: Registered, owner: str | None = None) -> Automation:
+def _automation(
+    resource: str,
+    spec: AutomationSpec,
+    registered: Registered,
+    owner: str | None = None,
+    opts: ResourceOptions | None = None,
+) -> Automation:
     owned = registered.deployments[owner].deployment_id if owner else None
     actions: dict[str, list[Any]] = {"actions": [], "actions_on_trigger": [], "actions_on_resolve": []}
     for name, found in actions.items():
@@ -189,6 +197,7 @@ def _automation(resource: str, spec: AutomationSpec, registered: Registered, own
             secret=spec.secret,
             **actions,
         ),
+        opts,
     )
 
 

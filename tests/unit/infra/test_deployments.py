@@ -364,6 +364,11 @@ def test_a_stack_changes_single_values_and_keeps_the_rest(project: Project) -> N
             'triggers: [{name: "{{ prefect.variables.on }}"}]',
             "'{{ prefect.variables.on }}' is replaced in job_variables only",
         ),
+        (
+            "schedules:\n  - interval: 5\n  - {interval: 6, parameters: {c: 1}}",
+            "prefect.yaml:6: deployment 'one': schedules.1.parameters: the flow has no parameter 'c'; known here: a, b",
+        ),
+        ("schedules: [{interval: 6, parameters: {a: x}}]", "schedules.0.parameters: 'a' is no integer; correct it"),
         ("version_type: vcs:git", "version_type is 'vcs:git', which makes every commit a version"),
         ("sla: [{}]", "service levels exist in Prefect Cloud only"),
         ("paused: maybe", "paused is 'maybe'; write true or false"),
