@@ -180,6 +180,7 @@ class Proxy:
         authorization: what the header must be, when it asks for a credential.
         intercept: is told of each request, `before` it is passed on and `after` it was answered; True lets whoever
             sent it without an answer.
+        version: what it says instead of the server's own.
 
     """
 
@@ -188,6 +189,7 @@ class Proxy:
     requests: list[tuple[str, str]] = field(default_factory=list)
     authorization: str | None = None
     intercept: Callable[[str, tuple[str, str]], bool] = lambda _stage, _request: False
+    version: str | None = None
 
     @property
     def writes(self) -> list[tuple[str, str]]:
@@ -216,6 +218,9 @@ def proxy(prefect_server: str) -> Iterator[Proxy]:
                 return
             if seen.intercept("before", (self.command, self.path)):
                 self.close_connection = True
+                return
+            if seen.version and self.path.endswith("/admin/version"):
+                self.reply(200, json.dumps(seen.version).encode())
                 return
             url = seen.upstream + self.path.removeprefix("/api")
             headers = {"content-type": "application/json"} if body else {}
