@@ -9,17 +9,20 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
 from tests.e2e.newcomer import NAMESPACE, ROOT, Done, Newcomer
 from tests.e2e.newcomer import newcomer as an_own_cluster
-from tools.cluster import LocalCluster
+from tools.cluster import LocalCluster, audit
 from tools.cluster.wait import until
 
 CONTROL_PLANE = 1.2 * (1 << 30)
 """Bytes that the processes of the local cluster may take together."""
+
+UNUSED: Mapping[str, str] = {}
+"""Right -> why it is given although these tests make no use of it."""
 
 
 def tracked_changes() -> str:
@@ -140,6 +143,21 @@ def test_a_run_that_is_killed_leaves_no_dask_cluster(newcomer: Newcomer) -> None
     assert until(lambda: bool(clusters()), seconds=180, interval=1), "the run made no Dask cluster"
     newcomer.kubectl("delete", "pod", "-l", "ephemeral-dask/component=flow-run", "--grace-period=0", "--force")
     assert until(lambda: not clusters(), seconds=240, interval=2), clusters()
+
+
+@pytest.mark.usefixtures("first")
+def test_no_identity_is_refused_anything_and_every_right_is_used(newcomer: Newcomer) -> None:
+    """After a run that ended well and one that was killed: whoever has a right has made use of it."""
+    asked = list(audit.requests(LocalCluster(newcomer.place).info().audit_log))
+    assert [str(one) for one in audit.refused(asked, namespace=NAMESPACE)] == []
+    roles, bindings = (
+        json.loads(newcomer.kubectl("get", kind, "-o", "json"))["items"] for kind in ("roles", "rolebindings")
+    )
+    given = audit.permissions(roles, bindings)
+    assert given
+    unused = {f"{one.role}: {one.verb} {one.resource}" for one in audit.unused(given, asked)}
+    assert sorted(unused - set(UNUSED)) == []
+    assert sorted(set(UNUSED) - unused) == []
 
 
 @pytest.mark.usefixtures("first")
