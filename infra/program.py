@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -12,7 +11,7 @@ from typing import Any
 import pulumi
 from pulumi import Input
 
-from infra import capacity, dask_profile, deployments, job_template, naming, prefect_objects, settings
+from infra import capacity, configuration, dask_profile, deployments, job_template, naming, prefect_objects, settings
 from infra.components import dask_operator, prefect_worker
 from infra.components.dask_operator import DaskOperator, DaskOperatorArgs
 from infra.components.dask_reaper import DaskReaper, DaskReaperArgs
@@ -44,49 +43,15 @@ def deploy() -> None:
 
     """
     try:
-        chosen = settings.parse(_configuration(), stack=pulumi.get_stack())
+        chosen = configuration.read()
         declared = deployments.load(ROOT / "prefect.yaml", overrides=chosen.deployments)
         placed = _placed(declared, chosen)
-        _check_secrets(chosen)
+        configuration.check_secrets(chosen)
         prefect_objects.check(chosen, placed, stack=pulumi.get_stack())
     except (settings.SettingsError, deployments.DeploymentError) as error:
         raise pulumi.RunError(str(error)) from None
     for name, value in _stack(chosen, placed).items().items():
         pulumi.export(name, value)
-
-
-def _configuration() -> Mapping[str, Any]:
-    """Return the project's own configuration values, secrets left out.
-
-    All of them, not those that we know: a misspelt key must be refused, not passed over.
-    """
-    found = {**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
-    prefix = f"{naming.PROJECT}:"
-    plain: dict[str, Any] = {}
-    for key, value in found.items():
-        name = key.removeprefix(prefix)
-        if key.startswith(prefix) and name not in settings.SECRETS:
-            if pulumi.runtime.is_config_secret(key):
-                raise settings.SettingsError(settings.no_place_for_a_secret(name))
-            plain[name] = json.loads(value) if value[:1] in "{[" or value in ("true", "false") else value
-    return plain
-
-
-def _check_secrets(chosen: settings.Settings) -> None:
-    """Refuse a stack whose secrets are nowhere, before anything is changed."""
-    prefect, config = chosen.prefect, pulumi.Config()
-    missing = None
-    if isinstance(prefect, settings.CloudPrefect) and not prefect.key_secret:
-        missing = ("prefectApiKey", "Prefect Cloud asks for an API key", "prefect.keySecret")
-    database = prefect.database if isinstance(prefect, settings.EmbeddedPrefect) else None
-    if isinstance(database, settings.Postgresql) and not database.url_secret:
-        missing = ("prefectDatabaseUrl", "PostgreSQL needs an address", "prefect.database.urlSecret")
-    if missing is not None and config.get_secret(missing[0]) is None:
-        key, why, existing = missing
-        raise settings.SettingsError(
-            f"{naming.PROJECT}:{key} is not set, and {why}: run `pulumi config set --secret {key}` and paste it, or"
-            f" name an existing Secret of the namespace as {existing}"
-        )
 
 
 def _placed(declared: tuple[deployments.DeploymentSpec, ...], chosen: settings.Settings) -> prefect_objects.Placed:

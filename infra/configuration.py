@@ -1,0 +1,60 @@
+"""The stack's configuration as Pulumi has it: the settings, and whether the secrets that they need are there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+
+from infra import naming, settings
+
+
+def read() -> settings.Settings:
+    """Return the stack's settings.
+
+    Raises:
+        SettingsError: naming every wrong key at once, or one that holds a secret and must not.
+
+    """
+    return settings.parse(_plain(), stack=pulumi.get_stack())
+
+
+def check_secrets(chosen: settings.Settings) -> None:
+    """Refuse a stack whose secrets are nowhere, before anything is changed.
+
+    Raises:
+        SettingsError: naming the key, and the two ways to give it.
+
+    """
+    prefect, config = chosen.prefect, pulumi.Config()
+    missing = None
+    if isinstance(prefect, settings.CloudPrefect) and not prefect.key_secret:
+        missing = ("prefectApiKey", "Prefect Cloud asks for an API key", "prefect.keySecret")
+    database = prefect.database if isinstance(prefect, settings.EmbeddedPrefect) else None
+    if isinstance(database, settings.Postgresql) and not database.url_secret:
+        missing = ("prefectDatabaseUrl", "PostgreSQL needs an address", "prefect.database.urlSecret")
+    if missing is not None and config.get_secret(missing[0]) is None:
+        key, why, existing = missing
+        raise settings.SettingsError(
+            f"{naming.PROJECT}:{key} is not set, and {why}: run `pulumi config set --secret {key}` and paste it, or"
+            f" name an existing Secret of the namespace as {existing}"
+        )
+
+
+def _plain() -> Mapping[str, Any]:
+    """Return the project's own configuration values, secrets left out.
+
+    All of them, not those that we know: a misspelt key must be refused, not passed over.
+    """
+    found = {**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
+    prefix = f"{naming.PROJECT}:"
+    plain: dict[str, Any] = {}
+    for key, value in found.items():
+        name = key.removeprefix(prefix)
+        if key.startswith(prefix) and name not in settings.SECRETS:
+            if pulumi.runtime.is_config_secret(key):
+                raise settings.SettingsError(settings.no_place_for_a_secret(name))
+            plain[name] = json.loads(value) if value[:1] in "{[" or value in ("true", "false") else value
+    return plain
