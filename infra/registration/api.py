@@ -71,6 +71,7 @@ class PrefectApi:
         self._write = threading.Lock()
         self._one_by_one = False
         self._flows: dict[str, str] = {}
+        self._flow_locks: dict[str, threading.Lock] = {}
         self._ready = False
         self._silence: tuple[float, float, UnreachableError] | None = None
 
@@ -131,10 +132,12 @@ class PrefectApi:
 
     def flow_id(self, name: str, *, doing: str) -> str:
         """Return the id of a flow, which is made if there is none; asked for once."""
-        found = self._flows.get(name)
-        if found is None:
-            found = self._flows[name] = self.post("/flows/", {"name": name}, doing=doing)["id"]
-        return found
+        # The deployments of a flow come on several threads at once, and each of them would write.
+        with self._flow_locks.setdefault(name, threading.Lock()):
+            found = self._flows.get(name)
+            if found is None:
+                found = self._flows[name] = self.post("/flows/", {"name": name}, doing=doing)["id"]
+            return found
 
     def _request(self, method: str, path: str, body: Json, doing: str, deadline: float) -> httpx.Response:
         end = self._clock() + deadline

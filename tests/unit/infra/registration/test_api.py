@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -277,3 +278,20 @@ def test_a_way_that_opens_late_is_waited_for_and_one_that_is_gone_is_not(clock: 
 
 def test_names_are_escaped_in_paths() -> None:
     assert path("deployments", "name", "a b", "c?d/e") == "/deployments/name/a%20b/c%3Fd%2Fe"
+
+
+def test_the_deployments_of_a_flow_that_come_together_make_it_once(clock: Clock) -> None:
+    second = threading.Barrier(2)
+    posted: list[str] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        posted.append(request.url.path)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            second.wait(timeout=0.5)
+        return httpx.Response(201, json={"id": "an-id"})
+
+    api = _api(handler, clock)
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: api.flow_id("report", doing="register"), range(4)))
+    assert found == ["an-id"] * 4
+    assert posted == ["/api/flows/"]
