@@ -10,7 +10,7 @@ SELECT := --stack $(STACK) --cluster $(CLUSTER)
 
 .DEFAULT_GOAL := help
 .PHONY: help up down preview run ui dashboard unit engine e2e test lint format lock doctor unlock env cluster-up cluster-down venv
-.PHONY: summary crash-sweep crd-remove settings-reference
+.PHONY: summary crash-sweep bench-registration crd-remove settings-reference
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ e2e: venv ## Run the tests on the real cluster
 
 crash-sweep: venv ## Kill an update at every step of every Prefect resource, and see that it is taken up again
 	@$(TOOLS) test crash-sweep
+
+bench-registration: venv ## Measure the registration of 50 deployments beside `prefect deploy --all`
+	@.venv/bin/python -m benchmarks.registration
 
 lint: venv ## Lint, format check, types, import boundaries
 	@$(TOOLS) test lint

@@ -1,0 +1,254 @@
+"""Registration of 50 deployments: the Pulumi engine's time beside `prefect deploy --all` of the same prefect.yaml.
+
+Run it with `make bench-registration`. Each round gives each side a fresh server of the same kind, and the sides take
+turns in going first. Ours is the engine's time from the first to the last step that registers something; the time of
+the whole command stands beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from benchmarks.server import Server, environment, running
+from tools.errors import Problem
+from tools.paths import ROOT
+from tools.toolchain.pulumi import ensure_pulumi
+
+DEPLOYMENTS: Final = 50
+TIMES_FASTER: Final = 10
+WRITES_FOR_ONE: Final = 3
+"""Requests that may write when one deployment of all has changed."""
+
+_FLOWS: Final = '''
+from prefect import flow
+
+
+@flow
+def report(day: str = "today", top: int = 10, names: list[str] | None = None):
+    """Write a report.
+
+    Args:
+        day: Which one.
+        top: How many.
+        names: Whose.
+
+    """
+'''
+
+_PROGRAM: Final = """
+import json
+from pathlib import Path
+
+from infra import deployments
+from infra.registration import Deployment, DeploymentArgs, Url, WorkPool, WorkPoolArgs
+
+given = json.loads(Path("given.json").read_text())
+reach = Url(url=given["url"])
+pool = WorkPool("bench", WorkPoolArgs(reach=reach, name="bench", base_job_template=given["template"]))
+for spec in deployments.load(Path("prefect.yaml")):
+    args = DeploymentArgs(reach=reach, spec=spec, work_pool_name=pool.name)
+    Deployment(spec.key.replace("/", "-"), args)
+"""
+
+_TEMPLATE: Final = {"job_configuration": {"image": "{{ image }}"}, "variables": {"properties": {"image": {}}}}
+
+_POOL: Final = {"name": "bench", "type": "kubernetes", "base_job_template": _TEMPLATE}
+
+_REGISTERED: Final = "pulumi-python:dynamic/prefect:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """One command.
+
+    Attributes:
+        steps: seconds from the first to the last step that registers something.
+        whole: seconds of the whole command.
+        writes: requests that may have changed something, seen by the server.
+
+    """
+
+    steps: float
+    whole: float
+    writes: int
+
+
+@dataclass
+class Results:
+    """What was measured, by `<side>, <case>`."""
+
+    measures: dict[str, list[Measure]] = field(default_factory=dict)
+
+    def add(self, name: str, measure: Measure) -> None:
+        """Keep one more, and show it to who waits."""
+        self.measures.setdefault(name, []).append(measure)
+        print(f"{name}: {measure.steps:.2f} s, {measure.writes} writes", file=sys.stderr, flush=True)
+
+    def steps(self, name: str) -> float:
+        """Return the median of the steps' seconds."""
+        return statistics.median(each.steps for each in self.measures[name])
+
+    def writes(self, name: str) -> int:
+        """Return the most writes of any round."""
+        return max(each.writes for each in self.measures[name])
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, print a table, and return 0 if the targets are met."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=2, help="how often each side is measured")
+    rounds = parser.parse_args(arguments).rounds
+    try:
+        engine = ensure_pulumi().environment
+    except Problem as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 1
+    results = Results()
+    with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
+        for number in range(rounds):
+            sides = [_ours, _theirs] if number % 2 == 0 else [_theirs, _ours]
+            for side in sides:
+                folder = Path(scratch) / f"{number}{side.__name__}"
+                folder.mkdir()
+                with running(folder / "server") as server:
+                    side(folder / "project", server, engine, results)
+    print(_table(results))
+    missed = _missed(results)
+    for sentence in missed:
+        print(f"missed: {sentence}")
+    return 1 if missed else 0
+
+
+def _declare(project: Path, *, changed: bool = False) -> None:
+    """Write the same prefect.yaml for both sides; `changed` is another cron expression of one deployment."""
+    lines = ["deployments:"]
+    for number in range(DEPLOYMENTS):
+        minute = 59 if changed and number == 0 else number % 50
+        lines += [
+            f"  - name: team-{number:02}",
+            '    version: "1"',
+            "    entrypoint: jobs/flows.py:report",
+            "    tags: [bench, nightly]",
+            f"    parameters: {{top: {number + 1}, names: [a, b]}}",
+            f"    schedules: [{{slug: nightly, cron: '{minute} 3 * * *', timezone: Europe/Berlin}}]",
+            "    concurrency_limit: 2",
+            f"    work_pool: {{name: bench, job_variables: {{image: 'r:{number}'}}}}",
+        ]
+    (project / "jobs").mkdir(parents=True, exist_ok=True)
+    (project / "jobs" / "flows.py").write_text(_FLOWS)
+    (project / "prefect.yaml").write_text("\n".join(lines) + "\n")
+
+
+def _theirs(project: Path, server: Server, _engine: Mapping[str, str], results: Results) -> None:
+    _declare(project)
+    httpx.post(f"{server.url}/work_pools/", json=_POOL, trust_env=False, timeout=60).raise_for_status()
+    for case, changed in (("first", False), ("again", False), ("one changed", True)):
+        _declare(project, changed=changed)
+        mark, started = server.mark(), time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
+            cwd=project,
+            env={**environment(project / "home"), "PREFECT_API_URL": server.url},
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        seconds = time.perf_counter() - started
+        results.add(f"theirs, {case}", Measure(steps=seconds, whole=seconds, writes=len(server.writes(mark))))
+
+
+def _ours(project: Path, server: Server, engine: Mapping[str, str], results: Results) -> None:
+    _declare(project)
+    (project / "state").mkdir()
+    (project / "Pulumi.yaml").write_text("name: bench\nruntime: python\n")
+    (project / "__main__.py").write_text(_PROGRAM)
+    (project / "given.json").write_text(json.dumps({"url": server.url, "template": _TEMPLATE}))
+    own = {
+        **environment(project / "home"),
+        **engine,
+        "PULUMI_BACKEND_URL": f"file://{project / 'state'}",
+        "PULUMI_CONFIG_PASSPHRASE": "bench",
+        "PULUMI_PYTHON_CMD": sys.executable,
+        "PULUMI_RUNTIME_VIRTUALENV": sys.prefix,
+        "PYTHONPATH": str(ROOT),
+    }
+    subprocess.run(["pulumi", "stack", "init", "bench"], cwd=project, env=own, check=True, stdout=subprocess.DEVNULL)
+    for case, changed, options in (
+        ("first", False, []),
+        ("again", False, ["--refresh"]),
+        ("again, without refresh", False, []),
+        ("one changed", True, []),
+    ):
+        _declare(project, changed=changed)
+        mark = server.mark()
+        steps, whole = _up(project, own, options)
+        results.add(f"ours, {case}", Measure(steps=steps, whole=whole, writes=len(server.writes(mark))))
+
+
+def _up(project: Path, own: Mapping[str, str], options: Sequence[str]) -> tuple[float, float]:
+    """Run an update and return the seconds of its steps and of all of it. The engine's own clock has whole seconds."""
+    started = time.perf_counter()
+    phases: dict[bool, list[float]] = {}
+    command = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--json", *options]
+    with subprocess.Popen(command, cwd=project, env=own, stdout=subprocess.PIPE, text=True) as update:
+        for line in update.stdout or ():
+            event: dict[str, Any] = json.loads(line) if line.startswith("{") else {}
+            step = event.get("resourcePreEvent") or event.get("resOutputsEvent")
+            if step and str(step["metadata"]["type"]).startswith(_REGISTERED):
+                # Between the refresh and the update the program starts, which registers nothing.
+                phases.setdefault(step["metadata"]["op"] == "refresh", []).append(time.perf_counter())
+    if update.returncode != 0:
+        raise RuntimeError(f"pulumi up ended with {update.returncode}")
+    return sum(seen[-1] - seen[0] for seen in phases.values()), time.perf_counter() - started
+
+
+def _table(results: Results) -> str:
+    names = {
+        "first": f"{DEPLOYMENTS} new",
+        "again": "again, unchanged (`up --refresh`)",
+        "again, without refresh": "again, unchanged (`up`)",
+        "one changed": f"one of {DEPLOYMENTS} changed",
+    }
+    lines = [
+        "| | steps | whole `pulumi up` | writes | `prefect deploy --all` | writes | steps faster |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for case, title in names.items():
+        ours = f"ours, {case}"
+        theirs = f"theirs, {case if case != 'again, without refresh' else 'again'}"
+        whole = statistics.median(each.whole for each in results.measures[ours])
+        faster = results.steps(theirs) / results.steps(ours)
+        lines.append(
+            f"| {title} | {results.steps(ours):.2f} s | {whole:.1f} s | {results.writes(ours)} |"
+            f" {results.steps(theirs):.1f} s | {results.writes(theirs)} | {faster:.1f} x |"
+        )
+    return "\n".join(lines)
+
+
+def _missed(results: Results) -> list[str]:
+    missed = []
+    for case in ("first", "again"):
+        faster = results.steps(f"theirs, {case}") / results.steps(f"ours, {case}")
+        if faster < TIMES_FASTER:
+            missed.append(f"{case}: {faster:.1f} times as fast, and {TIMES_FASTER} was asked for")
+    for case in ("again", "again, without refresh"):
+        writes = results.writes(f"ours, {case}")
+        missed += [f"{case}: {writes} requests that write, and none was asked for"] if writes else []
+    if (writes := results.writes("ours, one changed")) > WRITES_FOR_ONE:
+        missed.append(f"one changed: {writes} requests that write, and at most {WRITES_FOR_ONE} were asked for")
+    return missed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
