@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -145,7 +145,7 @@ def build(plan: Plan, *, templates: Mapping[str, Fields], now: datetime, platfor
         platform: cores and bytes that the stack's own pods request; they count against a quota.
 
     """
-    steps = [_with_template(step, templates) for step in plan.steps]
+    steps = _in_their_namespace([_with_template(step, templates) for step in plan.steps])
     changing = [_change(step, now) for step in steps if step.operation != "same"]
     groups: dict[str, list[Change]] = {"images": [], "prefect": [], "kubernetes": [], "others": []}
     for step, change in zip([step for step in steps if step.operation != "same"], changing, strict=True):
@@ -180,15 +180,25 @@ def _with_template(step: Step, templates: Mapping[str, Fields]) -> Step:
     if before is not None:
         before = {**before, "base_job_template": _without_credential(before["base_job_template"])}
     after = {**step.new, "base_job_template": _without_credential(template)}
-    return Step(
-        operation=step.operation,
-        type=step.type,
-        name=step.name,
-        old=before,
-        new=after,
-        recorded=step.recorded,
-        vanished=step.vanished,
-    )
+    return replace(step, old=before, new=after)
+
+
+def _in_their_namespace(steps: list[Step]) -> list[Step]:
+    """Undo what the Kubernetes provider does in a preview: it writes `default` for a namespace that is yet to be made."""
+    made = [step.new for step in steps if step.type == f"{_KUBERNETES}core/v1:Namespace" and step.new is not None]
+    names = [each.get("metadata", {}).get("name") for each in made]
+    if len(names) != 1 or not isinstance(names[0], str):
+        return steps
+    return [_moved(step, names[0]) for step in steps]
+
+
+def _moved(step: Step, namespace: str) -> Step:
+    metadata = (step.new or {}).get("metadata")
+    if not step.type.startswith(_KUBERNETES) or not isinstance(metadata, Mapping):
+        return step
+    if metadata.get("namespace") != "default" or step.new is None:
+        return step
+    return replace(step, new={**step.new, "metadata": {**metadata, "namespace": namespace}})
 
 
 def _without_credential(template: Any) -> Any:

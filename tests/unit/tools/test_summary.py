@@ -280,6 +280,19 @@ def test_kubernetes_changes_name_kind_object_and_fields() -> None:
     assert "- created: ServiceAccount `flows/x`" in text
 
 
+def test_what_goes_into_a_namespace_that_is_yet_to_be_made_is_not_said_to_go_into_default() -> None:
+    def account(namespace: str) -> dict[str, Any]:
+        return {"metadata": {"name": "x", "namespace": namespace}}
+
+    text = shown(
+        event("create", "kubernetes:core/v1:Namespace", None, {"metadata": {"name": "flows"}}),
+        event("create", "kubernetes:core/v1:ServiceAccount", None, account("default"), name="a"),
+        event("create", "kubernetes:core/v1:ConfigMap", None, account("other"), name="b"),
+    )
+    assert "ServiceAccount `flows/x`" in text
+    assert "ConfigMap `other/x`" in text
+
+
 def test_a_failed_preview_says_the_errors_sentences_and_nothing_else() -> None:
     plan = summary.parse(
         [told("error", "prefect.yaml is not valid: <{%reset%}>line 3\n"), told("error", "preview failed")]
