@@ -21,6 +21,10 @@ SECRET: Final = "[secret]"  # noqa: S105  what stands where a secret was
 UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """What the engine writes for a value that is known only after the update."""
 
+PREFECT: Final = "pulumi-python:dynamic/prefect:"
+KUBERNETES: Final = "kubernetes:"
+"""How the types of our own and of Kubernetes' resources begin."""
+
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 """Key of the dictionary that stands for a secret, an asset or the like; its value says which."""
 

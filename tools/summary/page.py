@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from contract import environment as env
-from tools.summary import capacity, moments
+from tools.summary import capacity, completion, moments
 from tools.summary.differences import ABSENT, Difference, between, secrets
-from tools.summary.events import SECRET, UNKNOWN, Fields, Plan, Step
+from tools.summary.events import KUBERNETES, PREFECT, SECRET, UNKNOWN, Fields, Plan, Step
 
-_PREFECT: Final = "pulumi-python:dynamic/prefect:"
-_KUBERNETES: Final = "kubernetes:"
 _IMAGES: Final = ("docker-build:index:Image", "docker:index/image:Image")
 
 _NOISE: Final = {"reach", "owner"}
@@ -30,8 +27,6 @@ _PLUMBING: Final = (
 
 _UNTOLD: Final = ("name", "flow_name", "type", "parameter_schema", "enforce_parameter_schema", "base_job_template")
 """Fields of a new Prefect object that would tell a reviewer nothing."""
-
-_CREDENTIAL: Final = (env.API_SECRET_VARIABLE, env.API_SECRET_NAME, env.API_SECRET_KEY)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +140,7 @@ def build(plan: Plan, *, templates: Mapping[str, Fields], now: datetime, platfor
         platform: cores and bytes that the stack's own pods request; they count against a quota.
 
     """
-    steps = _in_their_namespace([_with_template(step, templates) for step in plan.steps])
+    steps = completion.complete(plan.steps, templates)
     changing = [_change(step, now) for step in steps if step.operation != "same"]
     groups: dict[str, list[Change]] = {"images": [], "prefect": [], "kubernetes": [], "others": []}
     for step, change in zip([step for step in steps if step.operation != "same"], changing, strict=True):
@@ -159,55 +154,15 @@ def build(plan: Plan, *, templates: Mapping[str, Fields], now: datetime, platfor
 
 
 def _group(kind: str) -> str:
-    if kind.startswith(_PREFECT):
+    if kind.startswith(PREFECT):
         return "prefect"
     if kind in _IMAGES:
         return "images"
-    return "kubernetes" if kind.startswith(_KUBERNETES) else "others"
+    return "kubernetes" if kind.startswith(KUBERNETES) else "others"
 
 
 def _is(step: Step, noun: str) -> bool:
-    return step.type == f"{_PREFECT}{noun}"
-
-
-def _with_template(step: Step, templates: Mapping[str, Fields]) -> Step:
-    if not _is(step, "WorkPool") or step.new is None or step.new.get("base_job_template") != UNKNOWN:
-        return step
-    template = templates.get(str(step.new.get("name")))
-    if template is None:
-        return step
-    before = step.old
-    if before is not None:
-        before = {**before, "base_job_template": _without_credential(before["base_job_template"])}
-    after = {**step.new, "base_job_template": _without_credential(template)}
-    return replace(step, old=before, new=after)
-
-
-def _in_their_namespace(steps: list[Step]) -> list[Step]:
-    """Undo what the Kubernetes provider does in a preview: it writes `default` for a namespace that is yet to be made."""
-    made = [step.new for step in steps if step.type == f"{_KUBERNETES}core/v1:Namespace" and step.new is not None]
-    names = [each.get("metadata", {}).get("name") for each in made]
-    if len(names) != 1 or not isinstance(names[0], str):
-        return steps
-    return [_moved(step, names[0]) for step in steps]
-
-
-def _moved(step: Step, namespace: str) -> Step:
-    metadata = (step.new or {}).get("metadata")
-    if not step.type.startswith(_KUBERNETES) or not isinstance(metadata, Mapping):
-        return step
-    if metadata.get("namespace") != "default" or step.new is None:
-        return step
-    return replace(step, new={**step.new, "metadata": {**metadata, "namespace": namespace}})
-
-
-def _without_credential(template: Any) -> Any:
-    """Leave out what the settings alone do not tell: which Secret holds the credential."""
-    if not isinstance(template, Mapping):
-        return template
-    configuration = template.get("job_configuration") or {}
-    kept = {name: value for name, value in (configuration.get("env") or {}).items() if name not in _CREDENTIAL}
-    return {**template, "job_configuration": {**configuration, "env": kept}}
+    return step.type == f"{PREFECT}{noun}"
 
 
 def _change(step: Step, now: datetime) -> Change:
@@ -231,9 +186,9 @@ def _change(step: Step, now: datetime) -> Change:
 
 def _compared(step: Step, inputs: Fields | None) -> Fields:
     fields = inputs or {}
-    if step.type.startswith(_PREFECT):
+    if step.type.startswith(PREFECT):
         return {name: value for name, value in fields.items() if name not in _NOISE}
-    if step.type == f"{_KUBERNETES}core/v1:Secret":
+    if step.type == f"{KUBERNETES}core/v1:Secret":
         # Whoever wrote a plain value here did not mean to publish it.
         return {
             name: dict.fromkeys(value, SECRET)
@@ -245,7 +200,7 @@ def _compared(step: Step, inputs: Fields | None) -> Fields:
 
 
 def _worth_telling(step: Step, item: Difference) -> bool:
-    if step.type.startswith(_KUBERNETES):
+    if step.type.startswith(KUBERNETES):
         return not item.path.startswith(_PLUMBING)
     if step.old is not None:
         return True
@@ -255,14 +210,14 @@ def _worth_telling(step: Step, item: Difference) -> bool:
 
 def _kind(kind: str) -> str:
     word = kind.rpartition(":")[2].rpartition("/")[2]
-    if not kind.startswith(_PREFECT):
+    if not kind.startswith(PREFECT):
         return word
     return "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in word).strip()
 
 
 def _name(step: Step) -> str:
     inputs = step.inputs
-    if step.type.startswith(_PREFECT):
+    if step.type.startswith(PREFECT):
         parts = [inputs.get("flow_name"), inputs.get("name")]
         return "/".join(str(part) for part in parts if part and part != UNKNOWN) or step.name
     metadata = inputs.get("metadata") or {}
@@ -301,7 +256,7 @@ def _capacity(steps: list[Step], platform: tuple[float, int]) -> Capacity | None
         for step in steps
         if _is(step, "Deployment")
     ]
-    quotas = [step.new for step in steps if step.type == f"{_KUBERNETES}core/v1:ResourceQuota" and step.new]
+    quotas = [step.new for step in steps if step.type == f"{KUBERNETES}core/v1:ResourceQuota" and step.new]
     return Capacity(
         loads=tuple(loads),
         old=capacity.total(

@@ -1,0 +1,63 @@
+"""What an engine does not know in a preview, told from what the settings and the rest of the plan say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from contract import environment as env
+from tools.summary.events import KUBERNETES, PREFECT, UNKNOWN, Fields, Step
+
+_CREDENTIAL: Final = (env.API_SECRET_VARIABLE, env.API_SECRET_NAME, env.API_SECRET_KEY)
+
+
+def complete(steps: Iterable[Step], templates: Mapping[str, Fields]) -> list[Step]:
+    """Return the steps with the templates of work pools and the namespaces of Kubernetes objects.
+
+    Args:
+        steps: of a plan.
+        templates: work pool -> its base job template as the settings make it.
+
+    """
+    return _in_their_namespace([_with_template(step, templates) for step in steps])
+
+
+def _with_template(step: Step, templates: Mapping[str, Fields]) -> Step:
+    if step.type != f"{PREFECT}WorkPool" or step.new is None or step.new.get("base_job_template") != UNKNOWN:
+        return step
+    template = templates.get(str(step.new.get("name")))
+    if template is None:
+        return step
+    before = step.old
+    if before is not None:
+        before = {**before, "base_job_template": _without_credential(before["base_job_template"])}
+    after = {**step.new, "base_job_template": _without_credential(template)}
+    return replace(step, old=before, new=after)
+
+
+def _in_their_namespace(steps: list[Step]) -> list[Step]:
+    """Undo that the Kubernetes provider writes `default` for a namespace that is yet to be made."""
+    kind = f"{KUBERNETES}core/v1:Namespace"
+    names = [step.new.get("metadata", {}).get("name") for step in steps if step.type == kind and step.new is not None]
+    if len(names) != 1 or not isinstance(names[0], str):
+        return steps
+    return [_moved(step, names[0]) for step in steps]
+
+
+def _moved(step: Step, namespace: str) -> Step:
+    metadata = (step.new or {}).get("metadata")
+    if not step.type.startswith(KUBERNETES) or not isinstance(metadata, Mapping):
+        return step
+    if metadata.get("namespace") != "default" or step.new is None:
+        return step
+    return replace(step, new={**step.new, "metadata": {**metadata, "namespace": namespace}})
+
+
+def _without_credential(template: Any) -> Any:
+    """Leave out what the settings alone do not tell: which Secret holds the credential."""
+    if not isinstance(template, Mapping):
+        return template
+    configuration = template.get("job_configuration") or {}
+    kept = {name: value for name, value in (configuration.get("env") or {}).items() if name not in _CREDENTIAL}
+    return {**template, "job_configuration": {**configuration, "env": kept}}
