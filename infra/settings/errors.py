@@ -50,7 +50,9 @@ def sentence(problem: Any, values: Mapping[str, Any], model: type[pydantic.BaseM
         context = problem["ctx"]
         discriminator = context["discriminator"].strip("'")
         return f"{key}: {discriminator} is '{context['tag']}'; use one of {context['expected_tags']}"
-    return f"{key}: {problem['msg'].removeprefix('Value error, ')}"
+    message = problem["msg"].removeprefix("Value error, ")
+    # About several sections together: the message begins with the key that it is most about.
+    return f"{key}: {message}" if path else f"{PROJECT}:{message}"
 
 
 def _without_arms(path: list[str], values: Any) -> list[str]:

@@ -60,6 +60,7 @@ def test_a_quota_below_one_run_is_refused_with_what_is_needed() -> None:
         parsed(quota=quota(cpu="3"))
     text = str(caught.value)
     assert "need 4.81 cores" in text
+    assert "ephemeral-dask:quota holds 3 cores" in text
     assert "raise quota, or lower dask.ceiling" in text
 
 
