@@ -106,9 +106,10 @@ def project(tmp_path: Path) -> Project:
 
 
 def test_the_sample_file_is_valid() -> None:
-    [spec] = deployments.load(ROOT / "prefect.yaml", environment={})
-    assert spec.key == "digits/search"
-    assert spec.parameter_schema["properties"]["folds"]["maximum"] == 10
+    specs = {spec.key: spec for spec in deployments.load(ROOT / "prefect.yaml", environment={})}
+    assert set(specs) == {"digits/search", "components/default", "leaderboard/default", "drift/nightly"}
+    assert specs["digits/search"].parameter_schema["properties"]["folds"]["maximum"] == 10
+    assert [schedule.slug for schedule in specs["drift/nightly"].schedules] == ["nightly"]
 
 
 def test_every_field_arrives(project: Project) -> None:

@@ -74,7 +74,7 @@ def test_runs_of_the_stacks_deployments_and_no_others_are_watched(render: Render
     assert EventTrigger.model_validate(trigger).posture.value == "Proactive"
     assert trigger["within"] == 90
     assert trigger["match_related"]["prefect.resource.role"] == "deployment"
-    assert len(trigger["match_related"]["prefect.resource.id"]) == 1
+    assert len(trigger["match_related"]["prefect.resource.id"]) == len(recorder.of("prefect:Deployment"))
     assert watch["actions"][0]["state"] == "CRASHED"
     [pool] = recorder.of("prefect:WorkPool")
     environment = pool["base_job_template"]["job_configuration"]["env"]
