@@ -162,6 +162,7 @@ def _stack(chosen: settings.Settings, placed: prefect_objects.Placed) -> StackOu
         ),
     )
     prefect = _prefect(chosen, namespace, image)
+    before += prefect.made
     account = Identity(
         "prefect-worker-identity",
         IdentityArgs(
@@ -223,8 +224,9 @@ def _stack(chosen: settings.Settings, placed: prefect_objects.Placed) -> StackOu
             runs=chosen.drain.runs,
             deadline=chosen.drain.deadline,
         ),
-        # A destroy goes the other way round: first this, then what live runs need.
-        pulumi.ResourceOptions(depends_on=[*before, reaper, *registered.values()]),
+        # A destroy goes the other way round: first this, then what live runs need. Were only the data protected, a
+        # destroy would end at them, with everything else gone.
+        pulumi.ResourceOptions(depends_on=[*before, reaper, *registered.values()], protect=chosen.protect),
     )
     return StackOutputs(
         namespace=namespace.name,
@@ -248,6 +250,7 @@ class _Api:
     api_url: Input[str]
     plain: Mapping[str, tuple[str, str]]
     reference: Mapping[str, tuple[Input[str], str]]
+    made: tuple[pulumi.Resource, ...]
 
 
 def _prefect(chosen: settings.Settings, namespace: FlowNamespace, image: FlowImage) -> _Api:
@@ -269,7 +272,13 @@ def _prefect(chosen: settings.Settings, namespace: FlowNamespace, image: FlowIma
     auth: Auth = "api-key" if cloud else "auth-string" if credential.plain else "none"
     if not isinstance(prefect, settings.EmbeddedPrefect):
         api_url = getattr(prefect, "pod_api_url", None) or prefect.api_url
-        return _Api(reach=Url(url=prefect.api_url, auth=auth), api_url=api_url, plain=plain, reference=reference)
+        return _Api(
+            reach=Url(url=prefect.api_url, auth=auth),
+            api_url=api_url,
+            plain=plain,
+            reference=reference,
+            made=(credential,),
+        )
     server = PrefectServer(
         "prefect-server",
         PrefectServerArgs(
@@ -284,7 +293,7 @@ def _prefect(chosen: settings.Settings, namespace: FlowNamespace, image: FlowIma
         ),
     )
     reach = PortForward(namespace=namespace.name, service=server.service, port=naming.SERVER_PORT, auth=auth)
-    return _Api(reach=reach, api_url=server.api_url, plain=plain, reference=reference)
+    return _Api(reach=reach, api_url=server.api_url, plain=plain, reference=reference, made=(credential, server))
 
 
 def _database(prefect: settings.EmbeddedPrefect, namespace: FlowNamespace) -> tuple[Input[str], str] | None:

@@ -309,7 +309,9 @@ def test_a_destroy_of_protected_data_is_refused_and_says_how_to_lift_that(newcom
     done = newcomer.make("down", "STACK=prod")
     assert done.status != 0
     assert "pulumi state unprotect" in done.output + done.told
-    assert PROD in newcomer.kubectl("get", "namespaces", "-o", "name")
+    # Not only the data: all of it works on.
+    left = newcomer.kubectl("get", "deployments", "-o", "name", namespace=PROD)
+    assert {name.rpartition("/")[2] for name in left.split()} >= {naming.SERVER, naming.OPERATOR, "prefect-worker-dask"}
 
 
 @pytest.mark.usefixtures("prod")

@@ -111,7 +111,8 @@ def parse(event: Mapping[str, Any]) -> Request | None:
         return None
     sub = about.get("subresource")
     return Request(
-        user=event["user"]["username"],
+        # Nobody, where the credential was refused.
+        user=event["user"].get("username", ""),
         verb=event["verb"],
         group=about.get("apiGroup", ""),
         resource=f"{about['resource']}/{sub}" if sub else about["resource"],

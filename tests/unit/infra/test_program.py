@@ -148,3 +148,23 @@ def test_a_result_volume_is_made_only_where_it_is_wanted_and_nobody_elses(
     recorder = render(program.deploy, {**CONFIG, "results": results})
     made = [each["metadata"]["name"] for each in recorder.of("v1:PersistentVolumeClaim")]
     assert [name for name in made if name == "results"] == claims
+
+
+@pytest.mark.usefixtures("exported")
+def test_in_a_protected_stack_a_destroy_ends_before_anything_is_gone(render: Render) -> None:
+    """What is deleted first is protected as well as what holds data."""
+    found: dict[str, bool] = {}
+
+    def look(args: pulumi.ResourceTransformationArgs) -> None:
+        found[args.name] = bool(args.opts.protect)
+
+    def build() -> None:
+        pulumi.runtime.register_stack_transformation(look)
+        program.deploy()
+
+    render(build, {**CONFIG, "protect": True})
+    assert {name for name, protected in found.items() if protected} == {
+        "drain",
+        "flows-namespace",
+        "prefect-server-volume",
+    }

@@ -127,3 +127,8 @@ def test_what_came_in_before_and_what_is_about_no_resource_is_left_out(tmp_path:
     log = written(tmp_path, event("list"), nothing, late)
     assert [one.verb for one in audit.requests(log, since="2026-01-01T00:00:06Z")] == ["get"]
     assert list(audit.requests(tmp_path / "none.log")) == []
+
+
+def test_a_request_whose_credential_was_refused_is_nobodys(tmp_path: Path) -> None:
+    [found] = audit.requests(written(tmp_path, event(user={})))
+    assert found.user == ""
