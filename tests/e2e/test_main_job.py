@@ -31,7 +31,7 @@ def tracked_changes() -> str:
 
 @pytest.fixture(scope="module")
 def newcomer() -> Iterator[Newcomer]:
-    with an_own_cluster() as someone:
+    with an_own_cluster(EPHEMERAL_DASK_NETWORK="ptp") as someone:
         yield someone
 
 
