@@ -17,23 +17,14 @@ from infra.settings import Identities, Quota
 POD_SECURITY_VERSION = "v1.31"
 """Pinned, so that an upgrade of the cluster does not change what is allowed; raise it on purpose."""
 
+_DASK: Final = "kubernetes.dask.org"
+
 FLOW_RUN_RULES: Final = (
-    Rule(
-        groups=["kubernetes.dask.org"],
-        resources=["daskclusters"],
-        verbs=["create", "get", "list", "watch", "patch", "delete"],
-    ),
-    Rule(
-        groups=["kubernetes.dask.org"],
-        resources=["daskworkergroups"],
-        verbs=["get", "list", "watch", "patch"],
-    ),
-    Rule(
-        groups=["kubernetes.dask.org"],
-        resources=["daskautoscalers"],
-        verbs=["create", "get", "list", "patch", "delete"],
-    ),
-    Rule(groups=[""], resources=["pods", "services", "events"], verbs=["get", "list", "watch"]),
+    Rule(groups=[_DASK], resources=["daskclusters"], verbs=["create", "get", "delete"]),
+    Rule(groups=[_DASK], resources=["daskworkergroups"], verbs=["get"]),
+    Rule(groups=[_DASK], resources=["daskautoscalers"], verbs=["create"]),
+    Rule(groups=[""], resources=["services"], verbs=["get"]),
+    Rule(groups=[""], resources=["pods", "events"], verbs=["list"]),
     Rule(groups=[""], resources=["pods/log"], verbs=["get"]),
 )
 """What a flow run needs to bring up its Dask cluster, to explain why one does not start, and to end it."""

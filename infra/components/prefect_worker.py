@@ -17,8 +17,7 @@ from infra.settings import Worker
 
 RULES: Final = (
     Rule(groups=["batch"], resources=["jobs"], verbs=["create", "get", "list", "watch", "delete"]),
-    Rule(groups=[""], resources=["pods"], verbs=["get", "list", "watch"]),
-    Rule(groups=[""], resources=["pods/log"], verbs=["get"]),
+    Rule(groups=[""], resources=["pods"], verbs=["list", "watch"]),
 )
 """What prefect-kubernetes 0.8.0 uses: Jobs of runs, and their pods to tell why one crashed."""
 
