@@ -55,9 +55,18 @@ def newcomer() -> Iterator[Newcomer]:
     with an_own_cluster(EPHEMERAL_DASK_NETWORK="cilium") as someone:
         done = someone.make("cluster-up")
         assert done.status == 0, done.told
+        forget(someone)
         yield someone
-        someone.shell("pulumi state unprotect --all --yes; pulumi config set drain.runs cancel", stack="prod")
-        someone.make("down", "STACK=prod")
+        forget(someone)
+
+
+def forget(someone: Newcomer) -> None:
+    """Take stack prod back, its secrets as well, which a killed run of the tests may have left."""
+    copy = someone.place.root.with_name("stacks") / "Pulumi.prod.yaml"
+    if copy.exists():
+        someone.shell("pulumi state unprotect --all --yes", stack="prod")
+        someone.shell("pulumi destroy --yes --skip-preview && pulumi stack rm --yes prod", stack="prod")
+    copy.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="module")
