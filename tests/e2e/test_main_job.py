@@ -24,10 +24,12 @@ CONTROL_PLANE = 1.2 * (1 << 30)
 UNUSED: Mapping[str, str] = {
     "dask-operator: create events": "kopf tells of an error in a handler that way, and a run's diagnosis reads it",
     "dask-operator: delete daskclusters": "ends a cluster that has been idle for its timeout, minutes at least",
+    "dask-reaper: delete daskclusters": "ends what a flow pod leaves that had no moment to end it itself",
     "dask-reaper: patch daskautoscalers": "takes a finalizer away when the operator does not",
     "dask-reaper: patch daskclusters": "takes a finalizer away when the operator does not",
     "dask-reaper: patch daskworkergroups": "takes a finalizer away when the operator does not",
     "flow-run: get pods/log": "the last lines of a container that keeps ending",
+    "prefect-worker: get jobs": "looks whether a failed pod was its Job's last before it calls a run Crashed",
     "prefect-worker: delete jobs": "ends a run that is cancelled before its pod runs",
 }
 """Right -> why it is given although these tests make no use of it."""
