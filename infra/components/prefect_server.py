@@ -18,7 +18,7 @@ from infra.settings import EmbeddedPrefect, Ingress, Postgresql, Sqlite
 DATA: Final = "/data"
 _HEALTH: Final = {"path": "/api/health", "port": naming.SERVER_PORT}
 
-_THROUGH_REDIS: Final = {
+THROUGH_REDIS: Final = {
     "PREFECT_SERVER_EVENTS_MESSAGING_BROKER": "prefect_redis.messaging",
     "PREFECT_SERVER_EVENTS_MESSAGING_CACHE": "prefect_redis.messaging",
     "PREFECT_SERVER_EVENTS_CAUSAL_ORDERING": "prefect_redis.ordering",
@@ -254,7 +254,7 @@ def _environment(args: PrefectServerArgs) -> dict[str, Any]:
         values["PREFECT_SERVER_API_AUTH_STRING"] = args.auth
     if args.settings.redis is not None:
         secret = args.settings.redis.url_secret
-        values |= _THROUGH_REDIS | dict.fromkeys(_REDIS_URLS, (secret.name, secret.key))
+        values |= THROUGH_REDIS | dict.fromkeys(_REDIS_URLS, (secret.name, secret.key))
     return values | dict(args.settings.pod.env)
 
 

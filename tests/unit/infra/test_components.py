@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from contract import image as image_group
 from infra import naming
+from infra.components import prefect_server
 from infra.components.dask_operator import DaskOperator, DaskOperatorArgs, custom_resource_definitions
 from infra.components.dask_reaper import DaskReaper, DaskReaperArgs
 from infra.components.flow_image import FlowImage, FlowImageArgs
@@ -396,3 +398,8 @@ def test_the_result_volume_is_claimed_as_the_stack_says(render: Render) -> None:
 
 def test_pods_ask_for_the_group_of_the_images_user() -> None:
     assert f"USER {image_group.GROUP}:{image_group.GROUP}" in (ROOT / "Dockerfile").read_text()
+
+
+def test_what_several_servers_share_is_in_the_platforms_packages() -> None:
+    for module in prefect_server.THROUGH_REDIS.values():
+        assert importlib.util.find_spec(module), module
