@@ -5,16 +5,12 @@ Nothing here is skipped when something is missing: a tier that did not run has n
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,9 +20,10 @@ from typing import Any
 import httpx
 import pytest
 
+from tools import scratch_prefect
+
 ROOT = Path(__file__).parents[2]
-START = 180.0
-"""Seconds for the Prefect server's first start, its database's making included, on a busy machine."""
+QUIET = {"PREFECT_LOGGING_LEVEL": "WARNING"}
 
 COMMAND = 180.0
 """Seconds that one Pulumi command may take."""
@@ -93,80 +90,15 @@ def pulumi_cli() -> str:
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a Prefect server on a free port of the loopback interface, and give its API's address."""
-    with server(tmp_path_factory.mktemp("prefect"), "--no-services") as address:
+    with scratch_prefect.running(tmp_path_factory.mktemp("prefect"), "--no-services", settings=QUIET) as address:
         yield address
 
 
 @pytest.fixture
 def whole_prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a Prefect server of its own with everything that watches events, and give its API's address."""
-    with server(tmp_path_factory.mktemp("whole-prefect")) as address:
+    with scratch_prefect.running(tmp_path_factory.mktemp("whole-prefect"), settings=QUIET) as address:
         yield address
-
-
-@contextlib.contextmanager
-def server(home: Path, *options: str) -> Iterator[str]:
-    """Run a Prefect server and give its API's address."""
-    port = free_port()
-    settings = {
-        "PREFECT_HOME": str(home),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_UI_ENABLED": "false",
-        "PREFECT_LOGGING_LEVEL": "WARNING",
-    }
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-    log = home / "server.log"
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [
-                *[sys.executable, "-m", "prefect", "server", "start", *options],
-                *["--host", "127.0.0.1", "--port", str(port)],
-            ],
-            env={**inherited, **settings},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    address = f"http://127.0.0.1:{port}/api"
-    try:
-        wait_until(lambda: answers(f"{address}/health"), process, log)
-        yield address
-    finally:
-        # The command starts the server proper as its child, so it is the group that must end.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def answers(url: str) -> bool:
-    """Tell whether a server answers 200 there."""
-    try:
-        return httpx.get(url, timeout=5, trust_env=False).status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-def wait_until(ready: Callable[[], bool], server: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait for the server, or fail with what it said."""
-    end = time.monotonic() + START
-    while not ready():
-        if server.poll() is not None:
-            pytest.fail(f"the Prefect server ended with {server.returncode}:\n{log.read_text()[-2000:]}")
-        if time.monotonic() > end:
-            pytest.fail(f"the Prefect server did not answer within {START:.0f} s:\n{log.read_text()[-2000:]}")
-        time.sleep(0.2)
 
 
 @dataclass

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from infra import crash_detection
 from infra.registration import automation
 from infra.registration.automation import AutomationArgs, AutomationProvider
 from infra.registration.reach import Url
+from tools.cluster.wait import until
 
 FLOW = """
 import time
@@ -71,11 +71,7 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _wait(what: str, true: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not true():
-        if time.monotonic() > end:
-            pytest.fail(f"{what} did not happen within {PATIENCE:.0f} s")
-        time.sleep(0.3)
+    assert until(true, seconds=PATIENCE, interval=0.3), f"{what} did not happen within {PATIENCE:.0f} s"
 
 
 def test_a_run_whose_process_is_gone_without_a_word_is_crashed_and_only_if_it_is_ours(

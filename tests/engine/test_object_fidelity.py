@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from pulumi.runtime import rpc
 
 from infra.registration import automation, concurrency_limit, session, variable, work_queue
 from infra.registration.automation import AutomationArgs, AutomationProvider
@@ -19,6 +17,7 @@ from infra.registration.reach import Url
 from infra.registration.values import decode
 from infra.registration.variable import VariableArgs, VariableProvider
 from infra.registration.work_queue import WorkQueueArgs, WorkQueueProvider
+from tests.marshal import marshalled
 
 ID = "00000000-0000-0000-0000-000000000001"
 EVENT = {"type": "event", "expect": ["b", "a"]}
@@ -88,14 +87,6 @@ CHANGES: list[tuple[str, str, Any]] = [
 _names = itertools.count()
 
 
-def _marshalled(props: dict[str, Any]) -> Any:
-    loop = asyncio.new_event_loop()
-    try:
-        return rpc.deserialize_properties(loop.run_until_complete(rpc.serialize_properties(props, {})))
-    finally:
-        loop.close()
-
-
 @pytest.fixture
 def _pool(prefect: Any) -> Iterator[None]:
     prefect.call("POST", "/work_pools/", {"name": "fidelity", "type": "kubernetes"})
@@ -114,14 +105,14 @@ def test_each_field_of_an_object_is_written_and_read_alone(
     after = dataclasses.replace(before, **{field: value})
 
     def props(args: Any) -> Any:
-        return _marshalled(inputs(args, "project/dev/one"))
+        return marshalled(inputs(args, "project/dev/one"))
 
-    state = _marshalled(provider.create(props(before)).outs or {})
+    state = marshalled(provider.create(props(before)).outs or {})
     assert provider.changed(state, props(before)) == []
     assert provider.changed(state, props(after)) == [field]
-    state = _marshalled(provider.update("", state, props(after)).outs or {})
+    state = marshalled(provider.update("", state, props(after)).outs or {})
     assert provider.changed(state, props(after)) == []
-    read = _marshalled(provider.read("", state).outs or {})
+    read = marshalled(provider.read("", state).outs or {})
     assert provider.changed(read, props(after)) == []
     assert provider.changed(read, props(before)) == [field]
     provider.remove(*_own(provider, state))

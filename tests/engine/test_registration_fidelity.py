@@ -5,19 +5,18 @@ The unit tests say the same of any value, of a server in memory; here it is the 
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import itertools
 from typing import Any
 
 import pytest
-from pulumi.runtime import rpc
 
 from infra.deployment_spec import DeploymentSpec, Schedule
 from infra.registration import deployment, work_pool
 from infra.registration.deployment import DeploymentArgs, DeploymentProvider
 from infra.registration.reach import Url
 from infra.registration.work_pool import WorkPoolArgs, WorkPoolProvider
+from tests.marshal import marshalled
 
 TEMPLATE = {
     "job_configuration": {"size": "{{ size }}", "env": "{{ env }}", "nothing": None},
@@ -71,19 +70,11 @@ CHANGES: list[tuple[str, Any]] = [
 _names = itertools.count()
 
 
-def _marshalled(props: dict[str, Any]) -> Any:
-    loop = asyncio.new_event_loop()
-    try:
-        return rpc.deserialize_properties(loop.run_until_complete(rpc.serialize_properties(props, {})))
-    finally:
-        loop.close()
-
-
 @pytest.fixture
 def pool(prefect: Any, prefect_server: str) -> Any:
     """Register the pool, and take it away afterwards."""
     args = WorkPoolArgs(reach=Url(url=prefect_server), name="fidelity", base_job_template=TEMPLATE)
-    WorkPoolProvider().create(_marshalled(work_pool.inputs(args, "project/dev/pool")))
+    WorkPoolProvider().create(marshalled(work_pool.inputs(args, "project/dev/pool")))
     yield args
     prefect.call("DELETE", "/work_pools/fidelity")
 
@@ -95,19 +86,19 @@ def test_each_field_of_a_deployment_is_written_and_read_alone(
 ) -> None:
     def props(spec: DeploymentSpec) -> Any:
         args = DeploymentArgs(reach=Url(url=prefect_server), spec=spec, work_pool_name="fidelity")
-        return _marshalled(deployment.inputs(args, "project/dev/one"))
+        return marshalled(deployment.inputs(args, "project/dev/one"))
 
     provider = DeploymentProvider()
     before = dataclasses.replace(BASE, name=f"one-{next(_names)}")
-    state = _marshalled(provider.create(props(before)).outs or {})
+    state = marshalled(provider.create(props(before)).outs or {})
     assert provider.changed(state, props(before)) == []
     after = dataclasses.replace(before, **{field: value})
     assert provider.changed(state, props(after)) == [field]
-    state = _marshalled(provider.update("", state, props(after)).outs or {})
+    state = marshalled(provider.update("", state, props(after)).outs or {})
     assert provider.changed(state, props(after)) == []
     read = provider.read("", state)
-    assert provider.changed(_marshalled(read.outs or {}), props(after)) == []
-    assert provider.changed(_marshalled(read.outs or {}), props(before)) == [field]
+    assert provider.changed(marshalled(read.outs or {}), props(after)) == []
+    assert provider.changed(marshalled(read.outs or {}), props(before)) == [field]
     live = prefect.deployment("flow", before.name)
     prefect.call("DELETE", f"/deployments/{live['id']}")
 
@@ -122,13 +113,13 @@ def test_each_field_of_a_deployment_is_written_and_read_alone(
 )
 def test_each_field_of_a_pool_is_written_and_read_alone(field: str, value: Any, pool: Any) -> None:
     def props(args: WorkPoolArgs) -> Any:
-        return _marshalled(work_pool.inputs(args, "project/dev/pool"))
+        return marshalled(work_pool.inputs(args, "project/dev/pool"))
 
     provider = WorkPoolProvider()
-    state = _marshalled(provider.create(props(pool)).outs or {})
+    state = marshalled(provider.create(props(pool)).outs or {})
     assert provider.changed(state, props(pool)) == []
     after = dataclasses.replace(pool, **{field: value})
     assert provider.changed(state, props(after)) == [field]
-    state = _marshalled(provider.update("", state, props(after)).outs or {})
+    state = marshalled(provider.update("", state, props(after)).outs or {})
     assert provider.changed(state, props(after)) == []
-    assert provider.changed(_marshalled(provider.read("", state).outs or {}), props(pool)) == [field]
+    assert provider.changed(marshalled(provider.read("", state).outs or {}), props(pool)) == [field]

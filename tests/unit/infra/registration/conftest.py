@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import itertools
 import json
@@ -12,10 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
-from pulumi.runtime import rpc
 
 from infra.registration import session
 from infra.registration.api import PrefectApi
+from tests.marshal import marshalled
 
 from .fake_objects import FakeObjects
 
@@ -158,18 +157,6 @@ class FakePrefect:
                 item |= {"parameters": {}, **given, "schedule": self._schedule(body)["schedule"]}
                 return 204, None
         return 404, {"detail": "Schedule not found."}
-
-
-def marshalled(props: Json) -> Json:
-    """Return properties as the provider's process gets them."""
-    # A loop of its own: asyncio.run would leave the thread without the one that Pulumi's mocks look for.
-    loop = asyncio.new_event_loop()
-    try:
-        struct = loop.run_until_complete(rpc.serialize_properties(props, {}))
-    finally:
-        loop.close()
-    received: Json = rpc.deserialize_properties(struct, keep_unknowns=True)
-    return received
 
 
 class Engine:
