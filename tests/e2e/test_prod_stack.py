@@ -137,7 +137,7 @@ def test_a_marked_secret_is_seen_nowhere(newcomer: Newcomer, marked: Marked) -> 
         pulumi preview --json --non-interactive
         kubectl --namespace {PROD} get {kinds} -o yaml
         for pod in $(kubectl --namespace {PROD} get pods -o name); do
-            kubectl --namespace {PROD} logs --all-containers $pod || true
+            kubectl --namespace {PROD} logs --all-containers $pod
         done
         .venv/bin/prefect work-pool inspect dask
         .venv/bin/prefect deployment inspect digits/search
@@ -276,18 +276,16 @@ def test_everything_else_is_closed(probes: Probes, source: str, target: str, por
 def consumer(newcomer: Newcomer, dev: Done) -> Iterator[Done]:
     assert dev.status == 0
     own = "unset PULUMI_OPTION_CONFIG_FILE PULUMI_STACK; cd examples/consumer; export PULUMI_CONFIG_PASSPHRASE=consumer"
-    file = newcomer.place.root.with_name("consumer.yaml")
-    stack = f"--stack dev --config-file {file}"
-    script = f"""
-        {own}
-        pulumi stack init dev --no-select --non-interactive > /dev/null 2>&1 || true
-        git checkout --quiet -- . 2>/dev/null; rm -f Pulumi.dev.yaml
-        pulumi config set platform organization/ephemeral-dask/dev {stack}
-        {UP} {stack}
-    """
-    yield newcomer.shell(script)
-    newcomer.shell(f"{own}; pulumi destroy --yes --skip-preview --non-interactive {stack} && pulumi stack rm --yes dev")
-    file.unlink(missing_ok=True)
+    settings = newcomer.place.root.with_name("consumer.yaml")
+    stack = f"--stack e2e --config-file {settings}"
+    # The salt that Pulumi writes beside the program is the new stack's, and goes with it.
+    made = f"pulumi stack init e2e --no-select --non-interactive && mv Pulumi.e2e.yaml {settings}"
+    left = "if pulumi stack ls --json | grep -q '\"e2e\"'; then pulumi stack rm --force --yes e2e; fi"
+    yield newcomer.shell(
+        f"{own}; {left}; {made}; pulumi config set platform organization/ephemeral-dask/dev {stack}; {UP} {stack}"
+    )
+    newcomer.shell(f"{own}; pulumi destroy --yes --skip-preview --non-interactive {stack} && pulumi stack rm --yes e2e")
+    settings.unlink(missing_ok=True)
 
 
 def test_another_teams_program_builds_on_the_outputs(newcomer: Newcomer, consumer: Done) -> None:
