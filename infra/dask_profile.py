@@ -47,6 +47,10 @@ class Toleration(Model):
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
     toleration_seconds: int | None = Field(default=None, ge=0)
 
+    def manifest(self) -> dict[str, Any]:
+        """Return it as Kubernetes writes it."""
+        return self.model_dump(by_alias=True, exclude_none=True)
+
 
 class DaskProfile(Model):
     """A named size; what is unset is left to the flow's code and the stack's defaults."""
@@ -90,7 +94,7 @@ class DaskProfile(Model):
             sizes={name: value for name, value in sizes.items() if value is not None},
             nanny=self.nanny,
             env=self.env,
-            tolerations=tuple(one.model_dump(by_alias=True, exclude_none=True) for one in self.tolerations),
+            tolerations=tuple(one.manifest() for one in self.tolerations),
             node_selector=self.node_selector,
         )
 

@@ -9,7 +9,7 @@ from typing import Any
 from contract import environment as env
 from contract import image, labels, profiles
 from infra import naming
-from infra.settings import BlockResults, Dask, FlowRun, NoResults, Results, VolumeResults
+from infra.settings import BlockResults, Dask, FlowRun, NoResults, Results, Settings, VolumeResults
 
 _RESULTS = "/results"
 
@@ -34,6 +34,20 @@ class JobTemplateArgs:
     dask: Dask
     results: Results = field(default_factory=NoResults)
     credential: Mapping[str, tuple[str, str]]
+
+    @classmethod
+    def of(
+        cls, settings: Settings, pool: str, *, image: str, credential: Mapping[str, tuple[str, str]]
+    ) -> JobTemplateArgs:
+        """Return what the stack's settings say for one of its work pools."""
+        return cls(
+            namespace=settings.namespace,
+            image=image,
+            flow_run=settings.work_pools[pool].flow_run or settings.flow_run,
+            dask=settings.dask,
+            results=settings.results,
+            credential=credential,
+        )
 
 
 def build(args: JobTemplateArgs) -> dict[str, Any]:
@@ -137,7 +151,7 @@ def _pod(args: JobTemplateArgs) -> dict[str, Any]:
     pod = args.flow_run.pod
     placement = {
         "nodeSelector": dict(pod.node_selector),
-        "tolerations": [each.model_dump(by_alias=True, exclude_none=True) for each in pod.tolerations],
+        "tolerations": [each.manifest() for each in pod.tolerations],
         "priorityClassName": pod.priority_class,
     }
     volumes: list[dict[str, Any]] = [{"name": "tmp", "emptyDir": {}}]

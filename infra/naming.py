@@ -31,6 +31,9 @@ DATABASE: Final = "prefect-database"
 STACK: Final = f"{PROJECT}/stack"
 """Annotation of the namespace: the stack that made it, `organization/project/stack`."""
 
+DASK_VERSION: Final = f"{PROJECT}/dask-kubernetes"
+"""Annotation of Dask's definitions: the version of dask-kubernetes that they came with."""
+
 
 def metadata(component: str, namespace: Input[str], *, instance: str | None = None, **annotations: str) -> Any:
     """Return the metadata of one component's object: its name, where it is, its labels.

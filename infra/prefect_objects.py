@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -203,16 +203,16 @@ def _automation(
 
 def _with_ids(action: Mapping[str, Any], registered: Registered) -> dict[str, Any]:
     """Return the action with Prefect's ids for what it names."""
-    ids: dict[str, dict[str, Input[str]]] = {
-        "deployment": {key: each.deployment_id for key, each in registered.deployments.items()},
-        "work_pool": {name: pool.pool_id for name, pool in registered.pools.items()},
-        "work_queue": {name: queue.queue_id for name, queue in registered.queues.items()},
+    ids: dict[str, Callable[[str], Input[str]]] = {
+        "deployment": lambda key: registered.deployments[key].deployment_id,
+        "work_pool": lambda name: registered.pools[name].pool_id,
+        "work_queue": lambda name: registered.queues[name].queue_id,
     }
     resolved = dict(action)
     for field, kind in NAMES.items():
         named = resolved.pop(kind, None)
         if named is not None:
-            resolved[field] = ids[kind][named]
+            resolved[field] = ids[kind](named)
     return resolved
 
 

@@ -12,7 +12,7 @@ import pulumi
 from pulumi import Input
 
 from infra import capacity, configuration, dask_profile, deployments, job_template, naming, prefect_objects, settings
-from infra.components import dask_operator, prefect_worker
+from infra.components import prefect_worker
 from infra.components.dask_operator import DaskOperator, DaskOperatorArgs
 from infra.components.dask_reaper import DaskReaper, DaskReaperArgs
 from infra.components.flow_image import FlowImage, FlowImageArgs
@@ -23,11 +23,13 @@ from infra.components.prefect_server import PrefectServer, PrefectServerArgs
 from infra.components.prefect_worker import PrefectWorker, PrefectWorkerArgs
 from infra.components.result_volume import ResultVolume, ResultVolumeArgs
 from infra.components.stack_secret import StackSecret, StackSecretArgs
+from infra.job_template import JobTemplateArgs
 from infra.outputs import StackOutputs
 from infra.registration.deployment import Deployment, DeploymentArgs
 from infra.registration.drain import Drain, DrainArgs
 from infra.registration.preflight import Preflight, PreflightArgs
 from infra.registration.reach import Auth, PortForward, Reach, Url
+from infra.registration.session import CREDENTIALS
 from infra.registration.work_pool import WorkPool, WorkPoolArgs
 from infra.registration.work_queue import WorkQueue
 
@@ -70,27 +72,15 @@ def _placed(declared: tuple[deployments.DeploymentSpec, ...], chosen: settings.S
         raise deployments.DeploymentError("prefect.yaml:\n" + "\n".join(f"  {sentence}" for sentence in wrong))
     for name, specs in placed.items():
         # Image and credential are known later; which variables there are does not depend on them.
-        deployments.check_job_variables(specs, job_template.build(_template(chosen, name, image="", credential={})))
+        args = JobTemplateArgs.of(chosen, name, image="", credential={})
+        deployments.check_job_variables(specs, job_template.build(args))
     return placed
-
-
-def _template(
-    chosen: settings.Settings, pool: str, *, image: str, credential: Mapping[str, tuple[str, str]]
-) -> job_template.JobTemplateArgs:
-    return job_template.JobTemplateArgs(
-        namespace=chosen.namespace,
-        image=image,
-        flow_run=chosen.work_pools[pool].flow_run or chosen.flow_run,
-        dask=chosen.dask,
-        results=chosen.results,
-        credential=credential,
-    )
 
 
 def _templated(
     chosen: settings.Settings, pool: str, credential: Mapping[str, tuple[str, str]]
 ) -> Callable[[str], dict[str, Any]]:
-    return lambda image: job_template.build(_template(chosen, pool, image=image, credential=credential))
+    return lambda image: job_template.build(JobTemplateArgs.of(chosen, pool, image=image, credential=credential))
 
 
 def _stack(chosen: settings.Settings, placed: prefect_objects.Placed) -> StackOutputs:
@@ -105,7 +95,7 @@ def _stack(chosen: settings.Settings, placed: prefect_objects.Placed) -> StackOu
             stack=mark,
             operator=operator.mode,
             operator_namespace=operator.namespace if isinstance(operator, settings.ExistingOperator) else None,
-            version_annotation=dask_operator.VERSION,
+            version_annotation=naming.DASK_VERSION,
             version=metadata.version("dask-kubernetes"),
         ),
     )
@@ -255,21 +245,21 @@ class _Api:
 
 def _prefect(chosen: settings.Settings, namespace: FlowNamespace, image: FlowImage) -> _Api:
     prefect = chosen.prefect
-    config = pulumi.Config()
-    cloud = isinstance(prefect, settings.CloudPrefect)
+    kind: Auth = "api-key" if isinstance(prefect, settings.CloudPrefect) else "auth-string"
+    variable, key = CREDENTIALS[kind]
     credential = StackSecret(
         "prefect-credential",
         StackSecretArgs(
             namespace=namespace.name,
             secret=naming.API_CREDENTIAL,
             existing=prefect.key_secret if isinstance(prefect, settings.CloudPrefect) else prefect.auth_secret,
-            value=config.get_secret("prefectApiKey" if cloud else "prefectAuthString"),
+            value=pulumi.Config().get_secret(key),
         ),
     )
-    variable = "PREFECT_API_KEY" if cloud else "PREFECT_API_AUTH_STRING"
     plain = {variable: credential.plain} if credential.plain else {}
     reference = {variable: credential.reference} if credential.reference else {}
-    auth: Auth = "api-key" if cloud else "auth-string" if credential.plain else "none"
+    # A key is always asked for, in the environment if nowhere else; a server may ask for nothing.
+    auth: Auth = kind if kind == "api-key" or credential.plain else "none"
     if not isinstance(prefect, settings.EmbeddedPrefect):
         api_url = getattr(prefect, "pod_api_url", None) or prefect.api_url
         return _Api(

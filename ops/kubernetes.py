@@ -12,9 +12,11 @@ from typing import Any, Final
 
 import httpx
 
+from contract.dask import API_VERSION
+
 _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _TIMEOUT: Final = 10.0
-_DASK: Final = "/apis/kubernetes.dask.org/v1"
+_DASK: Final = f"/apis/{API_VERSION}"
 
 
 @dataclass(frozen=True, kw_only=True)

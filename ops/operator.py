@@ -20,7 +20,8 @@ import kopf
 import kr8s
 import kr8s.asyncio
 
-GROUP_VERSION: Final = "kubernetes.dask.org/v1"
+from contract.dask import API_VERSION
+
 KINDS: Final = frozenset({"DaskCluster", "DaskWorkerGroup", "DaskJob", "DaskAutoscaler"})
 
 ATTENDED_WITHIN: Final = 30.0
@@ -48,7 +49,7 @@ async def narrow(settings: kopf.OperatorSettings, **_: Any) -> None:
     settings.execution.default_backoff = 3.0
     if missing := KINDS - await _served():
         raise kopf.TemporaryError(
-            f"Kubernetes does not serve {', '.join(sorted(missing))} ({GROUP_VERSION}) yet: apply the custom "
+            f"Kubernetes does not serve {', '.join(sorted(missing))} ({API_VERSION}) yet: apply the custom "
             "resource definitions of dask-kubernetes. The operator waits for them.",
             delay=2,
         )
@@ -63,7 +64,7 @@ async def attends(**_: Any) -> int:
     """
     api = await kr8s.asyncio.api()
     namespace = _NAMESPACE_FILE.read_text().strip()
-    async with api.call_api("GET", version=GROUP_VERSION, namespace=namespace, url="daskclusters") as response:
+    async with api.call_api("GET", version=API_VERSION, namespace=namespace, url="daskclusters") as response:
         clusters = response.json()["items"]
     if names := unattended(clusters, now=datetime.now(UTC), started=_started):
         raise kopf.PermanentError(f"no handler has run for {', '.join(names)} in {ATTENDED_WITHIN:.0f} s")
@@ -74,7 +75,7 @@ async def _served() -> set[str]:
     """Return the kinds of Dask that Kubernetes serves."""
     api = await kr8s.asyncio.api()
     try:
-        async with api.call_api("GET", version=GROUP_VERSION, base="/apis") as response:
+        async with api.call_api("GET", version=API_VERSION, base="/apis") as response:
             return {resource["kind"] for resource in response.json()["resources"]}
     except kr8s.ServerError as error:
         if error.response is not None and error.response.status_code == httpx.codes.NOT_FOUND:

@@ -7,11 +7,10 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
-from infra.components.dask_operator import VERSION
+from contract.dask import GROUP
+from infra.naming import DASK_VERSION
 from tools.errors import Problem
 from tools.progress import say
-
-_GROUP = "kubernetes.dask.org"
 
 
 def remove(environment: Mapping[str, str]) -> None:
@@ -35,7 +34,7 @@ def remove(environment: Mapping[str, str]) -> None:
             cure="Use a kubeconfig that may list and delete customresourcedefinitions",
             detail=listed.stderr,
         )
-    found = [each for each in json.loads(listed.stdout)["items"] if each["spec"]["group"] == _GROUP]
+    found = [each for each in json.loads(listed.stdout)["items"] if each["spec"]["group"] == GROUP]
     if not found:
         say("    the cluster has no definitions of Dask: nothing to remove")
         return
@@ -45,7 +44,7 @@ def remove(environment: Mapping[str, str]) -> None:
             f"{', '.join(foreign)} were installed by somebody else",
             cure="Remove them where they came from, for example with helm uninstall",
         )
-    live = kubectl("get", f"daskclusters.{_GROUP}", "--all-namespaces", "--output", "name").stdout.split()
+    live = kubectl("get", f"daskclusters.{GROUP}", "--all-namespaces", "--output", "name").stdout.split()
     if live:
         raise Problem(
             f"{len(live)} Dask clusters exist, and would go with their definition: {', '.join(live[:5])}",
@@ -58,4 +57,4 @@ def remove(environment: Mapping[str, str]) -> None:
 
 
 def _ours(definition: Mapping[str, Any]) -> bool:
-    return VERSION in definition["metadata"].get("annotations", {})
+    return DASK_VERSION in definition["metadata"].get("annotations", {})

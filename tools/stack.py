@@ -11,21 +11,22 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from urllib.parse import urlparse
 
 import yaml
 
+from infra.registration.session import CREDENTIALS
 from infra.settings import CloudPrefect, Prefect
 from tools import stackfile
 from tools.errors import Problem
 from tools.paths import PROJECT, ROOT
 from tools.target import Target
 
-API_KEY: Final = "PREFECT_API_KEY"
-AUTH_STRING: Final = "PREFECT_API_AUTH_STRING"
-CREDENTIALS: Final[Mapping[str, str]] = {API_KEY: "prefectApiKey", AUTH_STRING: "prefectAuthString"}
-"""Variable that Prefect reads -> the stack's own secret."""
+
+def credential_names(prefect: Prefect) -> tuple[str, str]:
+    """Return the environment variable and the stack's secret that hold the Prefect credential."""
+    return CREDENTIALS["api-key" if isinstance(prefect, CloudPrefect) else "auth-string"]
 
 
 class Stack:
@@ -143,10 +144,10 @@ class Stack:
 
         The environment's own wins; otherwise it is the stack's secret, if there is one.
         """
-        variable = API_KEY if isinstance(prefect, CloudPrefect) else AUTH_STRING
+        variable, secret = credential_names(prefect)
         if found := os.environ.get(variable):
             return {variable: found}
-        done = self._capture(["config", "get", CREDENTIALS[variable], *self._named()])
+        done = self._capture(["config", "get", secret, *self._named()])
         return {variable: done.stdout.strip()} if done.returncode == 0 else {}
 
     def dead_locks(self) -> list[Path]:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from infra import capacity, job_template, naming
+from infra.job_template import JobTemplateArgs
 from infra.settings import EmbeddedPrefect, Settings
 from tools import definitions, locks, reference, runs, stackfile, target, tiers
 from tools import doctor as examination
@@ -20,7 +21,7 @@ from tools.dashboard import show as show_dashboard
 from tools.errors import Problem
 from tools.forward import prefect_api
 from tools.progress import duration, say, step
-from tools.stack import CREDENTIALS, Stack
+from tools.stack import Stack, credential_names
 from tools.target import LOCAL, Target
 
 SAMPLE = "digits/search"
@@ -142,10 +143,10 @@ def env(chosen: argparse.Namespace) -> int:
     settings = _settings(stack, place)
     for name, value in {**place.environment, **_shell(stack, settings, place)}.items():
         print(f"export {name}={_quoted(value)}")
-    for variable in stack.credential(settings.prefect):
-        if variable not in os.environ:
-            # Read when the shell evaluates it: what this prints may be seen, or kept.
-            print(f'export {variable}="$(pulumi config get {CREDENTIALS[variable]} --stack {stack.name})"')
+    variable, secret = credential_names(settings.prefect)
+    if variable not in os.environ and stack.credential(settings.prefect):
+        # Read when the shell evaluates it: what this prints may be seen, or kept.
+        print(f'export {variable}="$(pulumi config get {secret} --stack {stack.name})"')
     return 0
 
 
@@ -226,16 +227,8 @@ def _require_stack(stack: Stack, place: Target) -> None:
 def _templates(settings: Settings) -> dict[str, dict[str, Any]]:
     """Return the work pools' templates without what only the cluster and the image build know."""
     return {
-        name: job_template.build(
-            job_template.JobTemplateArgs(
-                namespace=settings.namespace,
-                image=reviewing.UNKNOWN,
-                flow_run=pool.flow_run or settings.flow_run,
-                dask=settings.dask,
-                credential={},
-            )
-        )
-        for name, pool in settings.work_pools.items()
+        name: job_template.build(JobTemplateArgs.of(settings, name, image=reviewing.UNKNOWN, credential={}))
+        for name in settings.work_pools
     }
 
 

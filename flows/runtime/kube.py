@@ -15,6 +15,8 @@ import httpx
 import kr8s
 import kr8s.asyncio
 
+from contract.dask import API_VERSION
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -24,9 +26,9 @@ class Kind:
     plural: str
 
 
-DASK_CLUSTERS: Final = Kind("kubernetes.dask.org/v1", "daskclusters")
-DASK_WORKER_GROUPS: Final = Kind("kubernetes.dask.org/v1", "daskworkergroups")
-DASK_AUTOSCALERS: Final = Kind("kubernetes.dask.org/v1", "daskautoscalers")
+DASK_CLUSTERS: Final = Kind(API_VERSION, "daskclusters")
+DASK_WORKER_GROUPS: Final = Kind(API_VERSION, "daskworkergroups")
+DASK_AUTOSCALERS: Final = Kind(API_VERSION, "daskautoscalers")
 PODS: Final = Kind("v1", "pods")
 SERVICES: Final = Kind("v1", "services")
 EVENTS: Final = Kind("v1", "events")

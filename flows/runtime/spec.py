@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from contract import image, labels, ports, scheduler
+from contract.dask import API_VERSION
 from flows.runtime import upstream
 
 if TYPE_CHECKING:
     from flows.runtime.identity import RunIdentity
     from flows.runtime.place import Place
     from flows.runtime.settings import DaskSettings
-
-API_VERSION: Final = "kubernetes.dask.org/v1"
 
 _SCRATCH: Final = "/tmp"  # noqa: S108 - the pod's own emptyDir; the root file system is read-only
 _GRACE: Final = 15

@@ -12,13 +12,13 @@ import yaml
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
 from contract import ports
+from contract.dask import GROUP
 from infra import naming
 from infra.components import pods
 from infra.components.identity import Identity, IdentityArgs, Rule
 from infra.naming import PROJECT
 from infra.settings import InstallOperator
 
-GROUP: Final = "kubernetes.dask.org"
 RULES: Final = (
     # Deletes a cluster that has been idle for too long.
     Rule(groups=[GROUP], resources=["daskclusters"], verbs=["list", "watch", "patch", "delete"]),
@@ -32,9 +32,6 @@ RULES: Final = (
 )
 """What the controller of dask-kubernetes 2026.3.0 and kopf use inside the namespace, as the API server's audit log
 shows. A DaskJob would need more; a flow run has no use for one."""
-
-VERSION: Final = f"{PROJECT}/dask-kubernetes"
-"""Annotation of the definitions: the version of dask-kubernetes that they came with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +61,7 @@ class DaskOperator(ComponentResource):
                 metadata={
                     "name": definition["metadata"]["name"],
                     "labels": {"app.kubernetes.io/managed-by": "pulumi", "app.kubernetes.io/part-of": PROJECT},
-                    "annotations": {VERSION: metadata.version("dask-kubernetes")},
+                    "annotations": {naming.DASK_VERSION: metadata.version("dask-kubernetes")},
                 },
                 spec=definition["spec"],
                 # Other namespaces of the cluster may hold DaskClusters: they would go with their definition.
@@ -83,14 +80,8 @@ class DaskOperator(ComponentResource):
             ),
             child,
         )
-        account = Output.all(identity.name, *[each.id for each in definitions]).apply(lambda known: str(known[0]))
-        pod = {
-            "serviceAccountName": account,
-            "enableServiceLinks": False,
-            "securityContext": pods.pod_security(),
-            "containers": [_container(args)],
-            "volumes": [pods.writable_volume()],
-        }
+        account = pods.named(identity.name, *[each.id for each in definitions])
+        pod = pods.pod(account, _container(args))
         deployment = k8s.apps.v1.Deployment(
             f"{name}-deployment",
             metadata=naming.metadata(naming.OPERATOR, args.namespace),

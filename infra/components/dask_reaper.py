@@ -10,6 +10,7 @@ import pulumi_kubernetes as k8s
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
 from contract import ports
+from contract.dask import GROUP
 from infra import naming
 from infra.components import pods
 from infra.components.identity import Identity, IdentityArgs, Rule
@@ -17,8 +18,8 @@ from infra.naming import PROJECT
 from infra.settings import Pod
 
 RULES: Final = (
-    Rule(groups=["kubernetes.dask.org"], resources=["daskclusters"], verbs=["list", "patch", "delete"]),
-    Rule(groups=["kubernetes.dask.org"], resources=["daskautoscalers", "daskworkergroups"], verbs=["list", "patch"]),
+    Rule(groups=[GROUP], resources=["daskclusters"], verbs=["list", "patch", "delete"]),
+    Rule(groups=[GROUP], resources=["daskautoscalers", "daskworkergroups"], verbs=["list", "patch"]),
     Rule(groups=["batch"], resources=["jobs"], verbs=["get"]),
     Rule(groups=[""], resources=["pods"], verbs=["list"]),
 )
@@ -61,13 +62,7 @@ class DaskReaper(ComponentResource):
             ),
             child,
         )
-        pod = {
-            "serviceAccountName": identity.name,
-            "enableServiceLinks": False,
-            "securityContext": pods.pod_security(),
-            "containers": [_container(args)],
-            "volumes": [pods.writable_volume()],
-        }
+        pod = pods.pod(identity.name, _container(args))
         deployment = k8s.apps.v1.Deployment(
             f"{name}-deployment",
             metadata=naming.metadata(naming.REAPER, args.namespace),

@@ -9,6 +9,7 @@ import pulumi_kubernetes as k8s
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
 from infra import naming
+from infra.components import pods
 from infra.naming import PROJECT
 
 
@@ -83,5 +84,5 @@ class Identity(ComponentResource):
                 subjects=[k8s.rbac.v1.SubjectArgs(kind="ServiceAccount", name=self.name, namespace=args.namespace)],
                 opts=child,
             )
-            self.name = Output.all(self.name, binding.id).apply(lambda known: str(known[0]))
+            self.name = pods.named(self.name, binding.id)
         self.register_outputs({"name": self.name})

@@ -9,7 +9,9 @@ from typing import Final
 import pulumi_kubernetes as k8s
 from pulumi import ComponentResource, Output, ResourceOptions
 
+from contract.dask import GROUP
 from infra import naming
+from infra.components import pods
 from infra.components.identity import Identity, IdentityArgs, Rule
 from infra.naming import PROJECT
 from infra.settings import Identities, Quota
@@ -17,12 +19,10 @@ from infra.settings import Identities, Quota
 POD_SECURITY_VERSION = "v1.31"
 """Pinned, so that an upgrade of the cluster does not change what is allowed; raise it on purpose."""
 
-_DASK: Final = "kubernetes.dask.org"
-
 FLOW_RUN_RULES: Final = (
-    Rule(groups=[_DASK], resources=["daskclusters"], verbs=["create", "get", "delete"]),
-    Rule(groups=[_DASK], resources=["daskworkergroups"], verbs=["get"]),
-    Rule(groups=[_DASK], resources=["daskautoscalers"], verbs=["create"]),
+    Rule(groups=[GROUP], resources=["daskclusters"], verbs=["create", "get", "delete"]),
+    Rule(groups=[GROUP], resources=["daskworkergroups"], verbs=["get"]),
+    Rule(groups=[GROUP], resources=["daskautoscalers"], verbs=["create"]),
     Rule(groups=[""], resources=["services"], verbs=["get"]),
     Rule(groups=[""], resources=["pods", "events"], verbs=["list"]),
     Rule(groups=[""], resources=["pods/log"], verbs=["get"]),
@@ -103,7 +103,7 @@ class FlowNamespace(ComponentResource):
                 opts=child,
             )
             after.append(quota.id)
-        self.name = Output.all(self.name, *after).apply(lambda known: str(known[0]))
+        self.name = pods.named(self.name, *after)
         for account, rules, wishes in (
             (naming.FLOW_RUN, FLOW_RUN_RULES, args.identities.flow_run),
             (naming.DASK, (), args.identities.dask),

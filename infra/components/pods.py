@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 import pulumi_kubernetes as k8s
 from pulumi import Input, Output, ResourceOptions
 
 from infra import capacity, naming
-from infra.settings import Pod, Toleration
+from infra.settings import Pod
 
 WRITABLE: Final = "/tmp"  # noqa: S108  the mount point of a pod's own emptyDir
 """The one folder that a container may write to."""
@@ -36,21 +36,27 @@ def deployment(
     }
 
 
+def pod(account: Input[str], container: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the pod of a component that keeps nothing: one container, and a folder to write to."""
+    return {
+        "serviceAccountName": account,
+        "enableServiceLinks": False,
+        "securityContext": pod_security(),
+        "containers": [container],
+        "volumes": [writable_volume()],
+    }
+
+
 def placement(settings: Pod) -> dict[str, Any]:
     """Return where the pods may run, as far as the stack says anything about it."""
     wishes = {
         "nodeSelector": dict(settings.node_selector),
-        "tolerations": tolerations(settings.tolerations),
+        "tolerations": [each.manifest() for each in settings.tolerations],
         "affinity": dict(settings.affinity),
         "topologySpreadConstraints": [dict(each) for each in settings.topology_spread_constraints],
         "priorityClassName": settings.priority_class,
     }
     return {key: value for key, value in wishes.items() if value}
-
-
-def tolerations(settings: Sequence[Toleration]) -> list[dict[str, Any]]:
-    """Return tolerations as Kubernetes writes them."""
-    return [each.model_dump(by_alias=True, exclude_none=True) for each in settings]
 
 
 def resources(component: str, settings: Pod) -> dict[str, Any]:

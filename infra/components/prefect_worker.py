@@ -60,13 +60,7 @@ class PrefectWorker(ComponentResource):
         child = ResourceOptions(parent=self)
         settings = args.settings
         metadata = naming.metadata(naming.WORKER, args.namespace, instance=args.pool)
-        pod = {
-            "serviceAccountName": args.account,
-            "enableServiceLinks": False,
-            "securityContext": pods.pod_security(),
-            "containers": [_container(args)],
-            "volumes": [pods.writable_volume()],
-        }
+        pod = pods.pod(args.account, _container(args))
         deployment = k8s.apps.v1.Deployment(
             f"{name}-deployment",
             metadata=metadata,

@@ -11,10 +11,10 @@ import httpx
 import kr8s
 import kr8s.asyncio
 
+from contract.dask import API_VERSION
 from infra.registration.errors import RegistrationError, UnreachableError, say
 from infra.registration.preflight import DEFINITIONS, OPERATOR_IMAGE, Seen
 
-_DASK: Final = "kubernetes.dask.org/v1"
 _KINDS: Final = ("daskclusters", "daskautoscalers", "daskworkergroups")
 
 FLOW_RUN: Final = "prefect.io/flow-run-id"
@@ -61,7 +61,9 @@ class Cluster:
         async def work(api: Any) -> Found:
             jobs = await self._list(api, "batch/v1", "jobs", labelSelector=FLOW_RUN)
             dask = [
-                f"{kind}/{each['metadata']['name']}" for kind in _KINDS for each in await self._list(api, _DASK, kind)
+                f"{kind}/{each['metadata']['name']}"
+                for kind in _KINDS
+                for each in await self._list(api, API_VERSION, kind)
             ]
             live = [job["metadata"]["name"] for job in jobs if not _ended(job)]
             return Found(jobs=tuple(live), dask=tuple(dask))
@@ -76,8 +78,8 @@ class Cluster:
             for job in await self._list(api, "batch/v1", "jobs", labelSelector=FLOW_RUN):
                 await self._delete(api, "batch/v1", f"jobs/{job['metadata']['name']}")
             for kind in ("daskclusters", "daskautoscalers"):
-                for each in await self._list(api, _DASK, kind):
-                    await self._delete(api, _DASK, f"{kind}/{each['metadata']['name']}")
+                for each in await self._list(api, API_VERSION, kind):
+                    await self._delete(api, API_VERSION, f"{kind}/{each['metadata']['name']}")
 
         self._do("end live runs", work)
 
@@ -94,12 +96,12 @@ class Cluster:
                 await self._call(
                     api,
                     "PATCH",
-                    _DASK,
+                    API_VERSION,
                     name,
                     content='{"metadata":{"finalizers":null}}',
                     headers={"Content-Type": "application/merge-patch+json"},
                 )
-                await self._delete(api, _DASK, name)
+                await self._delete(api, API_VERSION, name)
 
         self._do("let Dask objects go", work)
 

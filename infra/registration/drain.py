@@ -12,21 +12,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import pulumi
 from pulumi import Input
-from pulumi.dynamic import (
-    ConfigureRequest,
-    CreateResult,
-    DiffResult,
-    Resource,
-    ResourceProvider,
-    UpdateResult,
-)
+from pulumi.dynamic import ConfigureRequest, CreateResult, Resource
 
 from infra.registration import session
 from infra.registration.api import GLANCE, PrefectApi, path
 from infra.registration.errors import RegistrationError, UnreachableError, say
 from infra.registration.provider import REACH
 from infra.registration.reach import Reach, to_props
-from infra.registration.values import decode, known
+from infra.registration.remembered import RememberingProvider
+from infra.registration.values import decode
 
 if TYPE_CHECKING:
     from infra.registration.cluster import Found
@@ -79,10 +73,8 @@ class Drain(Resource, module="prefect", name="Drain"):
         super().__init__(DrainProvider(), name, props, opts)
 
 
-class DrainProvider(ResourceProvider):
+class DrainProvider(RememberingProvider):
     """Does nothing until it is deleted."""
-
-    serialize_as_secret_always = False
 
     def configure(self, req: ConfigureRequest) -> None:
         """See `session.configure`."""
@@ -93,17 +85,7 @@ class DrainProvider(ResourceProvider):
         fields = decode(props)
         for pool in _paused(session.api(fields), fields["pools"]):
             say("warning", f"Work pool '{pool}' is paused: `prefect work-pool resume '{pool}'` lets its runs start.")
-        return CreateResult(str(props["namespace"]), props)
-
-    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        """Compare what is remembered."""
-        names = {name for name in (*_olds, *_news) if not name.startswith("__")}
-        changed = any(not known(_news.get(name)) or _olds.get(name) != _news.get(name) for name in names)
-        return DiffResult(changes=changed)
-
-    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        """Remember it anew."""
-        return UpdateResult(_news)
+        return super().create(props)
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Drain."""

@@ -12,15 +12,17 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import pulumi
-from pulumi.dynamic import CheckFailure, CheckResult, CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
+from pulumi.dynamic import CheckFailure, CheckResult, Resource
 
+from contract.dask import GROUP
 from infra.registration.errors import UnreachableError, say, speak_plainly
+from infra.registration.remembered import RememberingProvider
 
 OPERATOR_IMAGE: Final = "dask-kubernetes-operator"
 """Part of the image's name of the operator that its own Helm chart installs."""
 
 DEFINITIONS: Final = tuple(
-    f"{kind}.kubernetes.dask.org" for kind in ("daskautoscalers", "daskclusters", "daskjobs", "daskworkergroups")
+    f"{kind}.{GROUP}" for kind in ("daskautoscalers", "daskclusters", "daskjobs", "daskworkergroups")
 )
 
 
@@ -74,10 +76,8 @@ class Preflight(Resource, module="kubernetes", name="Preflight"):
         super().__init__(PreflightProvider(), name, props, opts)
 
 
-class PreflightProvider(ResourceProvider):
+class PreflightProvider(RememberingProvider):
     """Does its work in the check."""
-
-    serialize_as_secret_always = False
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Look, and refuse. A cluster that does not answer is passed over: the rest of the preview says so."""
@@ -95,19 +95,6 @@ class PreflightProvider(ResourceProvider):
             say("warning", f"Not compared with the live cluster. {error}")
             return CheckResult(news, [])
         return CheckResult(news, [CheckFailure("", text) for text in complaints(args, seen)])
-
-    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        """Compare what is looked at."""
-        names = {name for name in (*_olds, *_news) if not name.startswith("__")}
-        return DiffResult(changes=any(_olds.get(name) != _news.get(name) for name in names))
-
-    def create(self, props: dict[str, Any]) -> CreateResult:
-        """Make nothing."""
-        return CreateResult(props["namespace"], props)
-
-    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        """Change nothing."""
-        return UpdateResult(_news)
 
 
 _REQUIRED: Final = ("namespace", "stack_annotation", "stack", "operator", "version_annotation", "version")

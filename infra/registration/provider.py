@@ -6,7 +6,7 @@ their way to and from the engine.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import pulumi
@@ -179,6 +179,22 @@ class PrefectProvider(ResourceProvider):
             say("warning", f"Prefect {self._title(fields)} stays: {self.owner_of(live)} has taken it over.")
             return
         self.remove(api, live, fields)
+
+    def differing(self, live: Fields, fields: Fields, names: Iterable[str], mark: str) -> list[str]:
+        """Return the names of those fields in which the server's object is not as declared.
+
+        Args:
+            live: the server's object.
+            fields: what is declared.
+            names: of the fields that could be written.
+            mark: the one that holds the mark of ownership: it differs too when the object is not marked as ours.
+
+        """
+        seen = self.observe(live, fields)
+        changed = [name for name in names if seen.get(name) != fields.get(name)]
+        if self.owner_of(live) != stack_of(fields[OWNER]) and mark not in changed:
+            changed.append(mark)
+        return changed
 
     def made(self, api: PrefectApi, where: str, body: Fields, fields: Fields) -> Fields:
         """Create the object by a POST, or adopt the one that has appeared since it was looked for."""

@@ -92,10 +92,7 @@ class VariableProvider(PrefectProvider):
 
     def amend(self, api: PrefectApi, live: Fields, fields: Fields) -> Fields:
         """See base."""
-        seen = self.observe(live, fields)
-        changed = [name for name in _WRITABLE if seen.get(name) != fields.get(name)]
-        if self.owner_of(live) != stack_of(fields[OWNER]) and "tags" not in changed:
-            changed.append("tags")
+        changed = self.differing(live, fields, _WRITABLE, mark="tags")
         if not changed:
             return live
         doing = self._doing("update", fields)

@@ -118,10 +118,7 @@ class WorkPoolProvider(PrefectProvider):
                 why=f"it is of type '{live['type']}', which Prefect never changes",
                 cure="choose another name, or delete that pool first",
             )
-        seen = self.observe(live, fields)
-        changed = [name for name in _WRITABLE if seen.get(name) != fields.get(name)]
-        if self.owner_of(live) != stack_of(fields[OWNER]) and "base_job_template" not in changed:
-            changed.append("base_job_template")
+        changed = self.differing(live, fields, _WRITABLE, mark="base_job_template")
         if not changed:
             return live
         api.patch(path("work_pools", fields["name"]), _body(fields, changed), doing=self._doing("update", fields))

@@ -111,20 +111,16 @@ class WorkQueueProvider(PrefectProvider):
 
     def make(self, api: PrefectApi, fields: Fields) -> Fields:
         """See base."""
-        names = [name for name in _WRITABLE if not _passed_over(name, fields)]
         with _one_at_a_time:
             before = self._ranks(api, fields)
-            body = {"name": fields["name"], **_body(fields, names)}
+            body = {"name": fields["name"], **_body(fields, _written(fields))}
             made = self.made(api, f"{path('work_pools', fields['work_pool_name'], 'queues')}", body, fields)
             self._put_back(api, fields, before)
         return made
 
     def amend(self, api: PrefectApi, live: Fields, fields: Fields) -> Fields:
         """See base."""
-        seen = self.observe(live, fields)
-        changed = [name for name in _WRITABLE if not _passed_over(name, fields) and seen.get(name) != fields.get(name)]
-        if self.owner_of(live) != stack_of(fields[OWNER]) and "description" not in changed:
-            changed.append("description")
+        changed = self.differing(live, fields, _written(fields), mark="description")
         if not changed:
             return live
         doing = self._doing("update", fields)
@@ -172,6 +168,10 @@ class WorkQueueProvider(PrefectProvider):
 
 def _at(fields: Fields) -> str:
     return path("work_pools", fields["work_pool_name"], "queues", fields["name"])
+
+
+def _written(fields: Fields) -> list[str]:
+    return [name for name in _WRITABLE if not _passed_over(name, fields)]
 
 
 def _passed_over(name: str, declared: Fields) -> bool:

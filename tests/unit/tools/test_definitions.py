@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infra.components.dask_operator import VERSION
+from infra.naming import DASK_VERSION as VERSION
 from tools import definitions
 from tools.errors import Problem
 
