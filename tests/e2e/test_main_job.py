@@ -24,6 +24,7 @@ CONTROL_PLANE = 1.2 * (1 << 30)
 UNUSED: Mapping[str, str] = {
     "dask-operator: create events": "kopf tells of an error in a handler that way, and a run's diagnosis reads it",
     "dask-operator: delete daskclusters": "ends a cluster that has been idle for its timeout, minutes at least",
+    "dask-operator: delete deployments": "takes a retired worker away, which a short run often does not live to see",
     "dask-reaper: delete daskclusters": "ends what a flow pod leaves that had no moment to end it itself",
     "dask-reaper: patch daskautoscalers": "takes a finalizer away when the operator does not",
     "dask-reaper: patch daskclusters": "takes a finalizer away when the operator does not",

@@ -36,13 +36,18 @@ class Identity:
 
     @classmethod
     def of(cls, pid: int) -> Identity | None:
-        """Return the process that has this number now; one that has ended but was not waited for counts as none."""
+        """Return the process that has this number now; one that has ended but was not waited for counts as none.
+
+        A first thread that has ended while others have not reads as a zombie too, and the process still holds its
+        ports and files until its last thread has gone.
+        """
         try:
             stat = Path(f"/proc/{pid}/stat").read_text()
         except (FileNotFoundError, ProcessLookupError):
             return None
-        state, started = parse_stat(stat)
-        return None if state in "ZX" else cls(pid, started, boot_id())
+        state, threads, started = parse_stat(stat)
+        ended = state == "X" or (state == "Z" and threads <= 1)
+        return None if ended else cls(pid, started, boot_id())
 
     def alive(self) -> bool:
         """Whether this very process runs."""
@@ -74,10 +79,13 @@ class Identity:
             os.close(handle)
 
 
-def parse_stat(text: str) -> tuple[str, int]:
-    """State letter and start time out of /proc/PID/stat, whose second field may hold blanks and parentheses."""
+def parse_stat(text: str) -> tuple[str, int, int]:
+    """State letter, number of threads and start time out of /proc/PID/stat (fields 3, 20 and 22 in proc(5)).
+
+    The second field may hold blanks and parentheses.
+    """
     fields = text[text.rindex(")") + 2 :].split()
-    return fields[0], int(fields[19])
+    return fields[0], int(fields[17]), int(fields[19])
 
 
 def boot_id() -> str:

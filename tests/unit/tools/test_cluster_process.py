@@ -68,6 +68,29 @@ def test_a_process_that_ended_and_was_not_waited_for_is_not_alive(place: Layout)
     assert not identity.alive()
 
 
+def test_a_process_whose_first_thread_has_ended_lives_until_its_last_has(place: Layout) -> None:
+    script = (
+        "import ctypes, threading, time; threading.Thread(target=time.sleep, args=(600,)).start();"
+        "ctypes.CDLL(None).pthread_exit(None)"
+    )
+    headless = process.start(
+        [sys.executable, "-c", script],
+        log=place.log("headless"),
+        pid_file=place.pid_file("headless"),
+        mark=str(place.root),
+        environment={},
+    )
+
+    def state() -> str:
+        return process.parse_stat(Path(f"/proc/{headless.pid}/stat").read_text())[0]
+
+    assert until(lambda: state() == "Z", seconds=20)
+    assert headless.alive()
+    headless.signal(signal.SIGKILL)
+    assert headless.wait(10)
+    assert not headless.alive()
+
+
 def test_a_process_that_ignores_the_request_is_made_to_end(place: Layout) -> None:
     script = (
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
@@ -93,8 +116,8 @@ def test_a_damaged_pid_file_names_nobody(tmp_path: Path, content: str) -> None:
 
 
 def test_the_start_time_is_read_behind_a_name_with_blanks_and_parentheses() -> None:
-    fields = ["S", *["0"] * 18, "4711", *["0"] * 30]
-    assert process.parse_stat(f"12 (a) b (c)) {' '.join(fields)}\n") == ("S", 4711)
+    fields = ["S", *["0"] * 16, "7", "0", "4711", *["0"] * 30]
+    assert process.parse_stat(f"12 (a) b (c)) {' '.join(fields)}\n") == ("S", 7, 4711)
 
 
 def test_the_last_log_is_kept_when_a_new_one_begins(place: Layout) -> None:
