@@ -2,6 +2,7 @@
 PYTHON ?= python3
 STACK ?= dev
 CLUSTER ?= local
+STARTS ?= 200
 ifdef NETWORK
 export EPHEMERAL_DASK_NETWORK := $(NETWORK)
 endif
@@ -10,7 +11,7 @@ SELECT := --stack $(STACK) --cluster $(CLUSTER)
 
 .DEFAULT_GOAL := help
 .PHONY: help up down preview run ui dashboard unit engine e2e test lint format lock doctor unlock env cluster-up cluster-down venv
-.PHONY: summary crash-sweep bench-registration crd-remove settings-reference
+.PHONY: summary e2e-full crash-sweep bench-registration bench-scaling bench-churn crd-remove settings-reference
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,8 +71,17 @@ engine: venv ## Run the tests on the real Pulumi engine
 e2e: venv ## Run the tests on the real cluster
 	@$(TOOLS) test e2e
 
+e2e-full: venv ## Run the tests on the real cluster that take long: failed starts, evictions, all sample flows
+	@$(TOOLS) test e2e-full
+
 crash-sweep: venv ## Kill an update at every step of every Prefect resource, and see that it is taken up again
 	@$(TOOLS) test crash-sweep
+
+bench-scaling: venv ## Measure a run's autoscaler beside the Dask operator's, on a stack that is up
+	@eval "$$($(TOOLS) env $(SELECT))" && .venv/bin/python -m benchmarks.scaling
+
+bench-churn: venv ## Start Dask clusters one after another and in pairs, on a stack that is up (STARTS=200)
+	@eval "$$($(TOOLS) env $(SELECT))" && .venv/bin/python -m benchmarks.churn --starts $(STARTS)
 
 bench-registration: venv ## Measure the registration of 50 deployments beside `prefect deploy --all`
 	@.venv/bin/python -m benchmarks.registration

@@ -99,8 +99,8 @@ DASK_MINIMUM: Final = JobVariable(
     name="dask_minimum",
     type="integer",
     title="Dask minimum",
-    description="Workers that the run's Dask cluster never goes below.",
-    minimum=1,
+    description="Workers that the run's Dask cluster never goes below; with 0 an idle one keeps none.",
+    minimum=0,
 )
 DASK_MAXIMUM: Final = JobVariable(
     name="dask_maximum",

@@ -55,7 +55,7 @@ class Toleration(Model):
 class DaskProfile(Model):
     """A named size; what is unset is left to the flow's code and the stack's defaults."""
 
-    minimum: int | None = Field(default=None, ge=1)
+    minimum: int | None = Field(default=None, ge=0)
     maximum: int | None = Field(default=None, ge=1)
     worker_cpu: Cpu | None = None
     worker_memory: WorkerMemory | None = None

@@ -67,6 +67,13 @@ def _e2e() -> bool:
     return _pytest("e2e", {})
 
 
+def _e2e_full() -> bool:
+    """Run what takes too long for every run of the e2e tier: each failed start, evictions, every sample flow."""
+    toolchain.ensure(toolchain.CLUSTER)
+    ensure_pulumi()
+    return _pytest("full", {})
+
+
 def _crash_sweep() -> bool:
     """Kill an update at every step of every type of resource: too long for each run of the engine tier."""
     sweep = "engine/test_interrupted.py"
@@ -86,5 +93,6 @@ _TIERS: Final[Mapping[str, Callable[[], bool]]] = {
     "unit": _unit,
     "engine": _engine,
     "e2e": _e2e,
+    "e2e-full": _e2e_full,
     "crash-sweep": _crash_sweep,
 }

@@ -17,12 +17,14 @@ from distributed.utils import format_dashboard_link
 from contract import labels, ports
 from contract.causes import Cause
 from flows.runtime import artifacts, diagnosis, kube, sameness, upstream
+from flows.runtime.autoscaler import Autoscaler
 from flows.runtime.companion import Companion, Usage
 from flows.runtime.diagnosis import ClusterStartError, Diagnosis, Observation
 from flows.runtime.identity import RunIdentity, new_token
 from flows.runtime.kube import Kube, KubeError
 from flows.runtime.patience import Patience, Verdict
-from flows.runtime.spec import dask_autoscaler, dask_cluster
+from flows.runtime.scaling import PRESETS, Decision
+from flows.runtime.spec import dask_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,10 +81,10 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
         self._run_log = log
         self._kube = Kube(place.namespace)
         self._began = time.monotonic()
-        self._uid = ""
         self._created = False
         self._start_task: asyncio.Task[Any] | None = None
         self._companion: Companion | None = None
+        self._autoscaler: Autoscaler | None = None
         self.started = 0.0
         self.usage: Usage | None = None
         self._start_over = threading.Event()
@@ -135,8 +137,6 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
             # Past KubeCluster's own start, whose readiness is the operator's unreliable word, to the one it
             # extends.
             await super(KubeCluster, self)._start()
-            if self._settings.maximum > self._settings.minimum:
-                await self._create_autoscaler(self._settings)
             self.started = self._elapsed()
             self._companion = Companion(
                 self.scheduler_comm,
@@ -146,6 +146,7 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
                 log=self._run_log,
             )
             self._companion.start()
+            self._autoscale()
             self._run_log.info(
                 "Dask cluster %s is up after %.1f s with %d to %d workers of %s CPU and %s%s",
                 self.name,
@@ -221,7 +222,6 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
                     verdict = patience.judge(found, time.monotonic())
                 await self._act(verdict, found)
                 await asyncio.sleep(1.0)
-        self._uid = stored.get("metadata", {}).get("uid", "")
         if dropped := diagnosis.pruned(manifest["spec"], stored.get("spec", {})):
             await self._act(Verdict.FAIL, diagnosis.definitions_too_old(dropped))
 
@@ -307,11 +307,26 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
     def _elapsed(self) -> float:
         return time.monotonic() - self._began
 
-    async def _create_autoscaler(self, settings: DaskSettings) -> None:
-        manifest = dask_autoscaler(self.name, self._uid, run=self._run, place=self._place, settings=settings)
-        await self._kube.create(kube.DASK_AUTOSCALERS, manifest)
+    def _autoscale(self) -> None:
+        settings, group = self._settings, upstream.default_worker_group(self.name)
+        if settings.maximum == settings.minimum:
+            return
+        decision = Decision(
+            minimum=settings.minimum,
+            maximum=settings.maximum,
+            wanted=settings.first_workers,
+            stabilization=PRESETS[settings.scaling].stabilization,
+        )
+
+        async def set_replicas(count: int) -> None:
+            await self._kube.patch(kube.DASK_WORKER_GROUPS, group, {"spec": {"worker": {"replicas": count}}})
+
+        self._autoscaler = Autoscaler(self.scheduler_comm, decision, set_replicas, cluster=self.name, log=self._run_log)
+        self._autoscaler.start()
 
     async def _close(self, timeout: float = CLOSE_TIMEOUT) -> None:  # noqa: ASYNC109 - the superclass's signature
+        if self._autoscaler is not None:
+            await self._autoscaler.stop()
         if self._companion is not None:
             self.usage = await self._companion.stop()
         try:

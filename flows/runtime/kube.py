@@ -28,7 +28,6 @@ class Kind:
 
 DASK_CLUSTERS: Final = Kind(API_VERSION, "daskclusters")
 DASK_WORKER_GROUPS: Final = Kind(API_VERSION, "daskworkergroups")
-DASK_AUTOSCALERS: Final = Kind(API_VERSION, "daskautoscalers")
 PODS: Final = Kind("v1", "pods")
 SERVICES: Final = Kind("v1", "services")
 EVENTS: Final = Kind("v1", "events")
@@ -86,6 +85,11 @@ class Kube:
         )
         items: list[dict[str, Any]] = answer.json()["items"]
         return items
+
+    async def patch(self, kind: Kind, name: str, change: dict[str, Any]) -> None:
+        """Change what a JSON merge patch says of an object, and nothing else."""
+        headers = {"Content-Type": "application/merge-patch+json"}
+        await self._request("PATCH", kind, f"{kind.plural}/{name}", content=json.dumps(change), headers=headers)
 
     async def delete(self, kind: Kind, name: str) -> bool:
         """Ask for an object's end; False when there is none."""

@@ -87,7 +87,7 @@ class DaskSettings:
     """The size of one run's Dask cluster.
 
     Attributes:
-        minimum: workers at the start and never fewer.
+        minimum: never fewer workers, once work has begun.
         maximum: workers at most; equal to `minimum` means a fixed size.
         worker_cpu: CPU request of a worker, a Kubernetes quantity.
         worker_memory: memory request and limit of a worker, a Kubernetes quantity.
@@ -114,6 +114,11 @@ class DaskSettings:
     profile: Profile = field(default_factory=Profile)
     profile_name: str = ""
     remarks: tuple[str, ...] = ()
+
+    @property
+    def first_workers(self) -> int:
+        """Workers at the start: one at least, which shows that a worker can start, even where none is kept."""
+        return max(1, self.minimum)
 
     @property
     def worker_memory_bytes(self) -> int:

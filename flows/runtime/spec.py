@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from contract import image, labels, ports, scheduler
 from contract.dask import API_VERSION
 from flows.runtime import upstream
+from flows.runtime.scaling import PRESETS
 
 if TYPE_CHECKING:
     from flows.runtime.identity import RunIdentity
@@ -25,12 +26,6 @@ _SCHEDULER_RESOURCES: Final = {
 _NANNY_SHARE: Final = 96 * 2**20
 """Bytes of the pod's memory that Dask must leave to the nanny. Were its limit the container's, the kernel
 would kill the pod before the nanny could restart the worker, and the run would see no reason."""
-
-_SCALING: Final = {"fast": ("5s", "5s"), "cheap": ("60s", "1s")}
-"""Preset -> seconds of work that justify a worker, and what a task counts that Dask has never seen end.
-
-Dask's own 5 s and 0.5 s start one worker for ten unknown tasks of a minute each; with 5 s it is one for each.
-"""
 
 
 def dask_cluster(name: str, *, run: RunIdentity, place: Place, settings: DaskSettings) -> dict[str, Any]:
@@ -64,34 +59,10 @@ def dask_cluster(name: str, *, run: RunIdentity, place: Place, settings: DaskSet
                 "service": _service(name),
             },
             "worker": {
-                "replicas": settings.minimum,
+                "replicas": settings.first_workers,
                 "spec": _worker_pod(name, place, settings),
             },
         },
-    }
-
-
-def dask_autoscaler(name: str, uid: str, *, run: RunIdentity, place: Place, settings: DaskSettings) -> dict[str, Any]:
-    """Return the manifest of the operator's autoscaler: it owns the number of workers from then on."""
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "DaskAutoscaler",
-        "metadata": {
-            "name": name,
-            "namespace": place.namespace,
-            "labels": _labels(run, place) | {"dask.org/cluster-name": name, "dask.org/component": "autoscaler"},
-            "ownerReferences": [
-                {
-                    "apiVersion": API_VERSION,
-                    "kind": "DaskCluster",
-                    "name": name,
-                    "uid": uid,
-                    "controller": False,
-                    "blockOwnerDeletion": False,
-                }
-            ],
-        },
-        "spec": {"cluster": name, "minimum": settings.minimum, "maximum": settings.maximum},
     }
 
 
@@ -200,11 +171,11 @@ def _scheduler(place: Place, settings: DaskSettings) -> dict[str, Any]:
         "--dashboard-address",
         f":{ports.SCHEDULER_HTTP}",
     ]
-    target, unknown = _SCALING[settings.scaling]
+    preset = PRESETS[settings.scaling]
     env = {
         upstream.HTTP_ROUTES_VARIABLE: upstream.http_routes_value(),
-        "DASK_DISTRIBUTED__ADAPTIVE__TARGET_DURATION": target,
-        "DASK_DISTRIBUTED__SCHEDULER__UNKNOWN_TASK_DURATION": unknown,
+        "DASK_DISTRIBUTED__ADAPTIVE__TARGET_DURATION": preset.target_duration,
+        "DASK_DISTRIBUTED__SCHEDULER__UNKNOWN_TASK_DURATION": preset.unknown_task_duration,
     }
     health = {"httpGet": {"port": "http-dashboard", "path": "/health"}}
     return _container(place, "scheduler", args, env) | {

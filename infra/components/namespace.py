@@ -21,13 +21,12 @@ POD_SECURITY_VERSION = "v1.31"
 
 FLOW_RUN_RULES: Final = (
     Rule(groups=[GROUP], resources=["daskclusters"], verbs=["create", "get", "delete"]),
-    Rule(groups=[GROUP], resources=["daskworkergroups"], verbs=["get"]),
-    Rule(groups=[GROUP], resources=["daskautoscalers"], verbs=["create"]),
+    Rule(groups=[GROUP], resources=["daskworkergroups"], verbs=["get", "patch"]),
     Rule(groups=[""], resources=["services"], verbs=["get"]),
     Rule(groups=[""], resources=["pods", "events"], verbs=["list"]),
     Rule(groups=[""], resources=["pods/log"], verbs=["get"]),
 )
-"""What a flow run needs to bring up its Dask cluster, to explain why one does not start, and to end it."""
+"""What a flow run needs to bring up its Dask cluster, to explain why one does not start, to scale and to end it."""
 
 DEFAULT_LIMITS: Final = {
     "default": {"memory": "1Gi"},

@@ -167,7 +167,8 @@ class Dask(Model):
     """The stack's defaults and bounds for each run's Dask cluster."""
 
     operator: InstallOperator | ExistingOperator = Field(default=InstallOperator(), discriminator="mode")
-    minimum: int = Field(default=1, ge=1)
+    minimum: int = Field(default=1, ge=0)
+    """Workers that a Dask cluster keeps while it has no work. With 0 it keeps none, after one that it starts with."""
     maximum: int = Field(default=4, ge=1)
     ceiling: int = Field(default=16, ge=1)
     """No run gets more workers, whatever its deployment or trigger asks."""

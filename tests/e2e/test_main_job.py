@@ -6,16 +6,21 @@ the state folder of the tests of the local cluster, so a person's own stack is n
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.newcomer import NAMESPACE, ROOT, Done, Newcomer
 from tests.e2e.newcomer import newcomer as an_own_cluster
 from tools.cluster import LocalCluster, audit
+from tools.cluster.process import Identity
 from tools.cluster.wait import until
 
 CONTROL_PLANE = 1.2 * (1 << 30)
@@ -23,6 +28,7 @@ CONTROL_PLANE = 1.2 * (1 << 30)
 
 UNUSED: Mapping[str, str] = {
     "dask-operator: create events": "kopf tells of an error in a handler that way, and a run's diagnosis reads it",
+    "dask-operator: patch daskautoscalers": "scales a cluster that somebody made with an autoscaler of the operator's",
     "dask-operator: delete daskclusters": "ends a cluster that has been idle for its timeout, minutes at least",
     "dask-operator: delete deployments": "takes a retired worker away, which a short run often does not live to see",
     "dask-reaper: delete daskclusters": "ends what a flow pod leaves that had no moment to end it itself",
@@ -34,6 +40,21 @@ UNUSED: Mapping[str, str] = {
     "prefect-worker: delete jobs": "ends a run that is cancelled before its pod runs",
 }
 """Right -> why it is given although these tests make no use of it."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process of this machine, which is the node: pods' are among them."""
+
+    identity: Identity
+    environment: bytes
+
+
+def every_process() -> Iterator[Process]:
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and (identity := Identity.of(int(entry.name))):
+                yield Process(identity, (entry / "environ").read_bytes())
 
 
 def tracked_changes() -> str:
@@ -143,17 +164,38 @@ def test_a_deployment_that_is_not_there_is_refused_with_those_that_are(newcomer:
 
 
 @pytest.mark.usefixtures("first")
-def test_a_run_that_is_killed_leaves_no_dask_cluster(newcomer: Newcomer) -> None:
-    """The pod is killed without a chance to close anything: the Job's end must take the cluster with it."""
-    started = newcomer.shell(".venv/bin/prefect deployment run digits/search")
+def test_a_cluster_goes_from_one_worker_to_six_and_back_and_computes_nothing_twice(newcomer: Newcomer) -> None:
+    done = newcomer.shell(".venv/bin/python -m benchmarks.scaling --rounds 1 --without-peer")
+    assert done.status == 0, done.told
+    assert "| this project |" in done.output
+
+
+@pytest.mark.usefixtures("first")
+def test_ten_dask_clusters_in_a_row_and_in_pairs_all_start(newcomer: Newcomer) -> None:
+    done = newcomer.make("bench-churn", "STARTS=10")
+    assert done.status == 0, done.output + done.told
+    assert "| 5 in pairs | 0 |" in done.output
+
+
+@pytest.mark.usefixtures("first")
+def test_nothing_is_left_a_minute_after_a_run_was_killed(newcomer: Newcomer) -> None:
+    """As the kernel kills one that is out of memory: nobody has a moment to close anything."""
+    started = newcomer.shell("COLUMNS=200 .venv/bin/prefect deployment run digits/search")
     assert started.status == 0, started.told
+    found = re.search(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", started.output)
+    assert found, started.output
+    label = f"ephemeral-dask/flow-run={found[0]}"
 
-    def clusters() -> str:
-        return newcomer.kubectl("get", "daskclusters", "-o", "name")
+    def left() -> str:
+        return newcomer.kubectl("get", "daskclusters,pods,services", "-l", label, "-o", "name")
 
-    assert until(lambda: bool(clusters()), seconds=180, interval=1), "the run made no Dask cluster"
-    newcomer.kubectl("delete", "pod", "-l", "ephemeral-dask/component=flow-run", "--grace-period=0", "--force")
-    assert until(lambda: not clusters(), seconds=240, interval=2), clusters()
+    assert until(lambda: "-worker-" in left(), seconds=180, interval=1), "the run got no Dask worker"
+    mine = f"PREFECT__FLOW_RUN_ID={found[0]}".encode()
+    killed = [process for process in every_process() if mine in process.environment]
+    assert killed
+    for process in killed:
+        process.identity.signal(signal.SIGKILL)
+    assert until(lambda: not left(), seconds=60, interval=1), left()
 
 
 @pytest.mark.usefixtures("first")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from distributed import Client, LocalCluster
+from distributed import Client, Event, LocalCluster
 
 from contract.causes import Cause
 from flows.runtime import kube
@@ -40,6 +40,7 @@ class FakeKubernetes:
     pods: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     created: list[str] = field(default_factory=list)
+    patched: list[tuple[Kind, str, dict[str, Any]]] = field(default_factory=list)
     looked: threading.Event = field(default_factory=threading.Event)
 
     def __call__(self, _namespace: str) -> FakeKubernetes:
@@ -62,6 +63,11 @@ class FakeKubernetes:
             for made, one in self.operator(name).items():
                 self.objects[made, one["metadata"]["name"]] = one
         return stored
+
+    async def patch(self, kind: Kind, name: str, change: dict[str, Any]) -> None:
+        if self.refusals:
+            raise self.refusals.pop(0)
+        self.patched.append((kind, name, change))
 
     async def get(self, kind: Kind, name: str) -> dict[str, Any] | None:
         self.looked.set()
@@ -138,12 +144,44 @@ def test_a_cluster_runs_tasks_when_the_constructor_returns_and_is_gone_when_it_i
     assert cluster.usage.peak == 1
 
 
-def test_the_clusters_autoscaler_has_the_bounds_and_a_fixed_size_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    for sizes, bounds in (({"minimum": 1, "maximum": 3}, (1, 3)), ({"minimum": 2, "maximum": 2}, None)):
-        kubernetes = FakeKubernetes(complete)
-        with start(monkeypatch, kubernetes, **sizes) as cluster:
-            scaler = kubernetes.objects.get((kube.DASK_AUTOSCALERS, cluster.name))
-            assert (scaler and (scaler["spec"]["minimum"], scaler["spec"]["maximum"])) == bounds
+@pytest.mark.parametrize(("maximum", "asked"), [(2, [2]), (1, [])])
+def test_a_backlog_asks_for_the_maximum_at_once_and_a_fixed_size_is_never_changed(
+    monkeypatch: pytest.MonkeyPatch, maximum: int, asked: list[int]
+) -> None:
+    monkeypatch.setattr("flows.runtime.autoscaler.INTERVAL", 0.05)
+    kubernetes = FakeKubernetes(complete)
+    with start(monkeypatch, kubernetes, maximum=maximum) as cluster, Client(cluster, set_as_default=False) as client:
+        hold_up(client, lambda: len(kubernetes.patched) >= len(asked))
+    group = f"{cluster.name}-default"
+    assert kubernetes.patched == [(kube.DASK_WORKER_GROUPS, group, replicas(count)) for count in asked]
+
+
+def test_a_run_that_may_not_scale_says_so_once_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("flows.runtime.autoscaler.INTERVAL", 0.05)
+    kubernetes = FakeKubernetes(complete)
+    with start(monkeypatch, kubernetes, maximum=3) as cluster, Client(cluster, set_as_default=False) as client:
+        kubernetes.refusals = [KubeError(403, "cannot patch groups")] * 100
+        hold_up(client, lambda: len(kubernetes.refusals) < 98)
+    said = [one.message for one in caplog.records if "stays at" in one.message]
+    assert said == [f"The number of workers of Dask cluster {cluster.name} stays at 1 for now: cannot patch groups"]
+
+
+def hold_up(client: Client, enough: Callable[[], bool]) -> None:
+    """Give the cluster more work than one worker can do, until enough has come of it."""
+    go = Event("go", client=client)
+    backlog = client.map(lambda _: Event("go").wait(), range(40), pure=False)
+    try:
+        assert until(enough, seconds=10)
+    finally:
+        go.set()
+    client.gather(backlog)
+    go.clear()
+
+
+def replicas(count: int) -> dict[str, Any]:
+    return {"spec": {"worker": {"replicas": count}}}
 
 
 def test_the_forgotten_phase_of_968_does_not_stop_a_start(monkeypatch: pytest.MonkeyPatch) -> None:

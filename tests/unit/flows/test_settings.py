@@ -180,4 +180,4 @@ def test_whatever_is_asked_the_minimum_is_within_the_maximum_and_the_maximum_wit
         settings = resolve({name: str(value) for name, value in asked.items() if value}, minimum=code_low)
     except SettingsError:
         return
-    assert 1 <= settings.minimum <= settings.maximum <= (asked[env.CEILING] or 10**6)
+    assert 0 <= settings.minimum <= settings.maximum <= (asked[env.CEILING] or 10**6)

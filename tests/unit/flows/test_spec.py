@@ -18,7 +18,7 @@ from flows.runtime import diagnosis
 from flows.runtime.identity import RunIdentity
 from flows.runtime.place import Owner, Place, ResultVolume, SecretReference
 from flows.runtime.settings import CodeSizes, DaskSettings
-from flows.runtime.spec import dask_autoscaler, dask_cluster
+from flows.runtime.spec import dask_cluster
 
 RUN = RunIdentity(flow="My Flow", flow_run_id="0198f0c4-1111-7000-8000-000000000000", flow_run_name="daring Mole")
 PLACE = Place(
@@ -223,10 +223,10 @@ def test_without_owner_credential_and_account_the_manifest_has_no_trace_of_them(
     assert "secretKeyRef" not in str(bare)
 
 
-def test_the_autoscaler_has_both_bounds_and_goes_with_the_cluster() -> None:
-    found = dask_autoscaler("etl-1", "u-2", run=RUN, place=PLACE, settings=SETTINGS)
-    assert found["spec"] == {"cluster": "etl-1", "minimum": 2, "maximum": 6}
-    assert found["metadata"]["ownerReferences"][0]["uid"] == "u-2"
+@pytest.mark.parametrize(("minimum", "first"), [(0, 1), (1, 1), (3, 3)])
+def test_a_cluster_starts_with_its_minimum_and_with_one_worker_where_that_is_none(minimum: int, first: int) -> None:
+    spec = dask_cluster("etl-1", run=RUN, place=PLACE, settings=replace(SETTINGS, minimum=minimum))["spec"]
+    assert spec["worker"]["replicas"] == first
 
 
 def test_the_definitions_of_the_locked_release_know_every_field_that_is_written() -> None:

@@ -66,7 +66,7 @@ def test_a_misspelt_key_inside_a_variant_names_the_path_that_the_person_wrote() 
 
 
 def test_every_wrong_key_is_named_at_once() -> None:
-    text = refusal(dask={"minimum": 0}, worker={"replicas": "two"})
+    text = refusal(dask={"minimum": -1}, worker={"replicas": "two"})
     assert "ephemeral-dask:dask.minimum" in text
     assert "ephemeral-dask:worker.replicas" in text
 

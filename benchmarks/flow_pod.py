@@ -1,0 +1,128 @@
+"""A Python script in a pod of the stack, with the image, the place and the rights of a flow pod."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from contract import environment as env
+from contract import labels
+from infra import naming
+
+CPU: Final = "100m"
+"""What the pod requests."""
+
+_START: Final = 180
+"""Seconds for the pod to start, its image to be pulled included."""
+
+
+def lines(script: Path, *arguments: str) -> Iterator[dict[str, Any]]:
+    """Run a script, give every line that it prints as JSON, and leave nothing behind.
+
+    `pulumi` and `kubectl` talk to the stack: this runs after `eval "$(make -s env)"`.
+
+    Args:
+        script: the file; it may import what the flow image has.
+        arguments: of the script.
+
+    Raises:
+        RuntimeError: the script failed; the message is its last words.
+
+    """
+    told = subprocess.run(["pulumi", "stack", "output", "platform", "--json"], capture_output=True, check=True)
+    platform = json.loads(told.stdout)
+    name, namespace = f"benchmark-{secrets.token_hex(3)}", platform["namespace"]
+    objects = _objects(name, script, arguments, platform)
+    _kubectl(
+        namespace, "apply", "--filename", "-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+    )
+    try:
+        _kubectl(namespace, "wait", "--for=condition=Ready", f"pod/{name}", f"--timeout={_START}s")
+        last = ""
+        command = ["kubectl", "--namespace", namespace, "logs", "--follow", f"pod/{name}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as log:
+            for line in log.stdout or ():
+                if line.startswith("{"):
+                    yield json.loads(line)
+                last = line.strip() or last
+        phase = f"pod/{name}", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=30s"
+        if _kubectl(namespace, "wait", *phase, check=False):
+            raise RuntimeError(f"{script.name} failed in pod {name}: {last}")
+    finally:
+        kinds = ",".join(sorted({one["kind"].lower() for one in objects}))
+        _kubectl(namespace, "delete", kinds, "--selector", f"app.kubernetes.io/name={name}", "--wait=true")
+
+
+def _kubectl(namespace: str, *arguments: str, given: str | None = None, check: bool = True) -> int:
+    command = ["kubectl", "--namespace", namespace, *arguments]
+    return subprocess.run(command, input=given, text=True, check=check, stdout=subprocess.DEVNULL).returncode
+
+
+def _objects(name: str, script: Path, arguments: tuple[str, ...], platform: Mapping[str, Any]) -> list[dict[str, Any]]:
+    metadata = {"name": name, "labels": {"app.kubernetes.io/name": name}}
+    account = {"kind": "ServiceAccount", "name": name, "namespace": platform["namespace"]}
+    roles = {"": naming.FLOW_RUN, "-autoscaler": name}
+    return [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"script.py": script.read_text()}},
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "Role",
+            "metadata": metadata,
+            # Beyond a flow run's rights: for the peer, the operator's own autoscaler.
+            "rules": [{"apiGroups": ["kubernetes.dask.org"], "resources": ["daskautoscalers"], "verbs": ["create"]}],
+        },
+        *(
+            {
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "RoleBinding",
+                "metadata": metadata | {"name": f"{name}{suffix}"},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role},
+                "subjects": [account],
+            }
+            for suffix, role in roles.items()
+        ),
+        {"apiVersion": "v1", "kind": "Pod", "metadata": _labelled(metadata), "spec": _pod(name, arguments, platform)},
+    ]
+
+
+def _labelled(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    # The NetworkPolicies know a flow pod by this.
+    return {**metadata, "labels": metadata["labels"] | {labels.COMPONENT: labels.FLOW_RUN_POD}}
+
+
+def _pod(name: str, arguments: tuple[str, ...], platform: Mapping[str, Any]) -> dict[str, Any]:
+    place = {
+        env.NAMESPACE: platform["namespace"],
+        env.IMAGE: platform["flowImage"],
+        env.SERVICE_ACCOUNT: naming.DASK,
+    }
+    return {
+        "restartPolicy": "Never",
+        "serviceAccountName": name,
+        "terminationGracePeriodSeconds": 15,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [
+            {
+                "name": "benchmark",
+                "image": platform["flowImage"],
+                "command": ["python", "/benchmark/script.py", *arguments],
+                "env": [{"name": key, "value": value} for key, value in place.items()],
+                "resources": {"requests": {"cpu": CPU, "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
+                "securityContext": {
+                    "allowPrivilegeEscalation": False,
+                    "capabilities": {"drop": ["ALL"]},
+                    "readOnlyRootFilesystem": True,
+                },
+                "volumeMounts": [
+                    {"name": "script", "mountPath": "/benchmark"},
+                    {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - the pod's own emptyDir
+                ],
+            }
+        ],
+        "volumes": [{"name": "script", "configMap": {"name": name}}, {"name": "scratch", "emptyDir": {}}],
+    }

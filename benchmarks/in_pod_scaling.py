@@ -1,0 +1,103 @@
+"""In the pod of `benchmarks.scaling`: one backlog on one cluster, and when how many workers there were."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Final
+
+from distributed import Client
+
+from contract.dask import API_VERSION
+from flows.runtime.cluster import RunCluster
+from flows.runtime.identity import RunIdentity
+from flows.runtime.kube import Kind, Kube
+from flows.runtime.place import Place
+from flows.runtime.settings import CodeSizes, DaskSettings
+
+MINIMUM: Final = 1
+MAXIMUM: Final = 6
+TASKS: Final = 120
+TASK: Final = 1.0
+"""Seconds."""
+_LONGEST: Final = 240.0
+
+_client: Callable[..., Any] = partial(Client, set_as_default=False)
+
+
+@contextmanager
+def opened(side: str) -> Iterator[RunCluster]:
+    place = Place.from_env(os.environ)
+    if place is None:
+        raise RuntimeError("this runs in a pod of a stack: start it with `make`")
+    # A fixed size leaves the number of workers to whoever else wants to set it.
+    maximum = MAXIMUM if side == "ours" else MINIMUM
+    sizes = CodeSizes(minimum=MINIMUM, maximum=maximum, worker_cpu="50m", worker_memory="512Mi")
+    settings = DaskSettings.from_env(os.environ, sizes)
+    run = RunIdentity(flow=f"benchmark-{side}", flow_run_id=secrets.token_hex(8))
+    with RunCluster(run=run, place=place, settings=settings, log=logging.getLogger("benchmark")) as cluster:
+        if side == "operator":
+            asyncio.run(_give_autoscaler(cluster.name, place.namespace))
+        yield cluster
+
+
+async def _give_autoscaler(cluster: str, namespace: str) -> None:
+    manifest = {
+        "apiVersion": API_VERSION,
+        "kind": "DaskAutoscaler",
+        "metadata": {"name": cluster, "namespace": namespace},
+        "spec": {"cluster": cluster, "minimum": MINIMUM, "maximum": MAXIMUM},
+    }
+    await Kube(namespace).create(Kind(API_VERSION, "daskautoscalers"), manifest)
+
+
+def until(workers: Callable[[], int], wanted: Callable[[int], bool]) -> float:
+    began = time.monotonic()
+    while not wanted(workers()) and time.monotonic() - began < _LONGEST:
+        time.sleep(0.1)
+    return time.monotonic() - began
+
+
+def main(side: str) -> None:
+    with opened(side) as cluster, _client(cluster) as client:
+
+        def workers() -> int:
+            return len(client.scheduler_info(n_workers=-1)["workers"])
+
+        client.submit(sum, [1, 2]).result(timeout=60)
+        began = time.monotonic()
+        backlog = client.map(_work, range(TASKS), pure=False)
+        up = until(workers, lambda count: count >= MAXIMUM)
+        client.gather(backlog)
+        done = time.monotonic() - began
+        down = until(workers, lambda count: count <= MINIMUM)
+        client.gather(backlog)  # what retired workers held is still there, or is computed again, which counts
+    usage: Any = cluster.usage
+    whole = max(up, down) < _LONGEST
+    told = {
+        "whole": whole,
+        "up": up,
+        "done": done,
+        "down": down,
+        "again": usage.again,
+        "worker_seconds": usage.worker_seconds,
+    }
+    print(json.dumps(told), flush=True)
+
+
+def _work(number: int) -> bytes:
+    time.sleep(TASK)
+    return bytes(1000) + str(number).encode()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING)
+    main(sys.argv[1])

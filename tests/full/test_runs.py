@@ -1,0 +1,125 @@
+"""Runs of the sample flows on the real cluster: sizes by everyone who may say them, evictions, two at a time."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from typing import Any
+
+import pytest
+
+from tests.e2e.newcomer import Newcomer
+from tools.cluster.wait import until
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def start(newcomer: Newcomer, deployment: str, *options: str) -> str:
+    """Return the id of a run that was just asked for."""
+    command = " ".join([".venv/bin/prefect", "deployment", "run", deployment, *options])
+    done = newcomer.shell(f"COLUMNS=200 {command}")
+    assert done.status == 0, done.told
+    found = _UUID.search(done.output)
+    assert found, done.output
+    return found[0]
+
+
+def api(newcomer: Newcomer, script: str) -> Any:
+    """Ask Prefect with its own client: `client` in the script, which prints JSON."""
+    program = (
+        "import asyncio, json\n"
+        "from prefect.client.orchestration import get_client\n"
+        "async def main():\n"
+        "    async with get_client() as client:\n"
+        f"        print(json.dumps({script}))\n"
+        "asyncio.run(main())\n"
+    )
+    done = newcomer.shell(f".venv/bin/python -c {shlex.quote(program)}")
+    assert done.status == 0, done.told
+    return json.loads(done.output.splitlines()[-1])
+
+
+def state(newcomer: Newcomer, run: str) -> str:
+    return str(api(newcomer, f"(await client.read_flow_run('{run}')).state.type.value"))
+
+
+def ended(newcomer: Newcomer, run: str, *, seconds: float = 420) -> str:
+    """Wait for a run's end and return its state."""
+    final = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+    assert until(lambda: state(newcomer, run) in final, seconds=seconds, interval=3), f"run {run} goes on and on"
+    return state(newcomer, run)
+
+
+def logged(newcomer: Newcomer, run: str) -> str:
+    lines = api(
+        newcomer,
+        "[one.message for one in await client.read_logs(__import__('prefect.client.schemas.filters', fromlist=['*'])"
+        f".LogFilter(flow_run_id={{'any_': ['{run}']}}))]",
+    )
+    return "\n".join(lines)
+
+
+def of(newcomer: Newcomer, run: str, kinds: str = "daskclusters") -> list[str]:
+    found = newcomer.kubectl("get", kinds, "-l", f"ephemeral-dask/flow-run={run}", "-o", "name")
+    return found.split()
+
+
+@pytest.mark.parametrize("deployment", ["components/default", "leaderboard/default", "drift/nightly"])
+def test_every_other_sample_flow_ends_well_and_leaves_nothing(newcomer: Newcomer, deployment: str) -> None:
+    run = start(newcomer, deployment)
+    assert ended(newcomer, run) == "COMPLETED", logged(newcomer, run)
+    assert until(lambda: not newcomer.kubectl("get", "daskclusters", "-o", "name"), seconds=60, interval=1)
+
+
+def test_a_size_given_at_trigger_time_goes_before_the_deployments_and_the_codes(newcomer: Newcomer) -> None:
+    run = start(newcomer, "digits/search", "--param", "folds=2", "--job-variable", "dask_maximum=2")
+    assert ended(newcomer, run) == "COMPLETED", logged(newcomer, run)
+    assert "with 1 to 2 workers of 200m CPU" in logged(newcomer, run)
+
+
+def test_more_workers_than_the_stacks_ceiling_are_refused_before_a_run_is_made(newcomer: Newcomer) -> None:
+    done = newcomer.shell(".venv/bin/prefect deployment run digits/search --job-variable dask_maximum=99")
+    assert done.status != 0
+    assert "99 is greater than the maximum of 16" in done.output + done.told
+
+
+def test_two_runs_side_by_side_share_nothing(newcomer: Newcomer) -> None:
+    runs = [start(newcomer, "digits/search", "--param", "folds=2") for _ in range(2)]
+    assert until(lambda: all(of(newcomer, run) for run in runs), seconds=240, interval=1)
+    pods = [set(of(newcomer, run, "pods,services,daskclusters")) for run in runs]
+    assert not pods[0] & pods[1]
+    assert [ended(newcomer, run) for run in runs] == ["COMPLETED", "COMPLETED"]
+
+
+def test_an_evicted_run_goes_on_with_the_results_it_has_on_a_new_cluster(newcomer: Newcomer) -> None:
+    run = start(newcomer, "digits/search")
+    assert until(lambda: "pod/" in " ".join(of(newcomer, run, "pods")), seconds=180, interval=1)
+    assert until(lambda: finished_tasks(newcomer, run) >= 5, seconds=240, interval=2)
+    first = of(newcomer, run)
+    pods = newcomer.kubectl("get", "pods", "-l", "ephemeral-dask/component=flow-run", "-o", "name").split()
+    evict(newcomer, pods)
+    assert until(lambda: not set(first) & set(of(newcomer, run)), seconds=90, interval=1), "the old cluster stays"
+    assert ended(newcomer, run) == "COMPLETED", logged(newcomer, run)
+    assert attempts(newcomer, run) == 2
+
+
+def evict(newcomer: Newcomer, pods: list[str]) -> None:
+    for pod in pods:
+        newcomer.kubectl("delete", pod, "--wait=false")
+
+
+def finished_tasks(newcomer: Newcomer, run: str) -> int:
+    return len(
+        api(
+            newcomer,
+            "[str(one.id) for one in await client.read_task_runs(flow_run_filter=__import__("
+            "'prefect.client.schemas.filters', fromlist=['*']).FlowRunFilter(id={'any_': ['"
+            + run
+            + "']})) if one.state_type and one.state_type.value == 'COMPLETED']",
+        )
+    )
+
+
+def attempts(newcomer: Newcomer, run: str) -> int:
+    return int(api(newcomer, f"(await client.read_flow_run('{run}')).run_count"))
