@@ -56,16 +56,26 @@ def run(settings: Settings, flow_run: FlowRun | None = None, *, workers: int | N
     Args:
         settings: the stack's.
         flow_run: of the pool, where it differs from the stack's.
-        workers: of its Dask cluster; the stack's ceiling when unset.
+        workers: of its Dask cluster, of the stack's size; when unset, as many as the ceiling allows, or what the most
+            demanding profile asks for where that is more.
 
     """
     flow_run = flow_run or settings.flow_run
     dask = settings.dask
-    return (
-        size(flow_run.cpu_request, flow_run.memory_request)
-        + size(scheduler.CPU_REQUEST, scheduler.MEMORY_REQUEST)
-        + size(dask.worker_cpu, dask.worker_memory, dask.ceiling if workers is None else workers)
-    )
+    pods = size(flow_run.cpu_request, flow_run.memory_request) + size(scheduler.CPU_REQUEST, scheduler.MEMORY_REQUEST)
+    if workers is not None:
+        return pods + size(dask.worker_cpu, dask.worker_memory, workers)
+    asked = [size(dask.worker_cpu, dask.worker_memory, dask.ceiling)]
+    asked += [
+        size(
+            profile.worker_cpu or dask.worker_cpu,
+            profile.worker_memory or dask.worker_memory,
+            profile.workers or dask.maximum,
+        )
+        for profile in dask.profiles.values()
+    ]
+    most = (max(one.cpu for one in asked), max(one.memory for one in asked), max(one.pods for one in asked))
+    return pods + Size(cpu=most[0], memory=most[1], pods=most[2])
 
 
 def platform(settings: Settings) -> Size:
@@ -116,9 +126,9 @@ def complaint(settings: Settings) -> str | None:
     wanted = needs + one * explicit
     return (
         f"quota holds {quota.cpu} cores, {quota.memory} and {quota.pods} pods; the platform and {explicit} run(s) at "
-        f"the ceiling of {settings.dask.ceiling} Dask workers need {wanted.cpu:g} cores, "
-        f"{gibibytes(wanted.memory)} and {wanted.pods} pods: raise quota, or lower dask.ceiling, the workers' size or "
-        "the pools' concurrencyLimit"
+        f"the ceiling of {settings.dask.ceiling} Dask workers, or of the largest profile, need {wanted.cpu:g} cores, "
+        f"{gibibytes(wanted.memory)} and {wanted.pods} pods: raise quota, or lower dask.ceiling, the workers' size, "
+        "the profiles or the pools' concurrencyLimit"
     )
 
 

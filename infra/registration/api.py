@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
 from infra.registration.errors import GoneError, RegistrationError, UnreachableError
+from infra.registration.listing import Listing
 
 if TYPE_CHECKING:
     import httpx
@@ -74,6 +75,7 @@ class PrefectApi:
         self._flow_locks: dict[str, threading.Lock] = {}
         self._ready = False
         self._silence: tuple[float, float, UnreachableError] | None = None
+        self.deployments = Listing(self, clock)
 
     def wait_ready(self, deadline: float = DEADLINE) -> None:
         """Wait until the API answers and is one that this program can speak to; once is enough.

@@ -130,6 +130,11 @@ class DeploymentProvider(PrefectProvider):
         found: Fields | None = api.get(where, doing=doing, deadline=deadline)
         return found
 
+    def glance(self, api: PrefectApi, fields: Fields, *, doing: str, deadline: float) -> Fields | None:
+        """See base."""
+        seen = api.deployments.look(fields["flow_name"], fields["name"], doing=doing, deadline=deadline)
+        return seen[0] if seen else self.find(api, fields, doing=doing, deadline=deadline)
+
     def observe(self, live: Fields, declared: Fields) -> Fields:
         """See base."""
         seen = {field: live.get(name) for field, name in _SENT_AS.items()}
@@ -157,6 +162,7 @@ class DeploymentProvider(PrefectProvider):
 
     def make(self, api: PrefectApi, fields: Fields) -> Fields:
         """See base."""
+        api.deployments.written(fields["flow_name"], fields["name"])
         return self._post(api, fields, {})
 
     def amend(self, api: PrefectApi, live: Fields, fields: Fields) -> Fields:
@@ -165,6 +171,7 @@ class DeploymentProvider(PrefectProvider):
         A PATCH of the deployment throws away its future scheduled runs, so it is sent only for a difference
         and with nothing but the difference. Schedules are changed one by one.
         """
+        api.deployments.written(fields["flow_name"], fields["name"])
         if self.owner_of(live) != stack_of(fields[OWNER]):
             # Only a POST can write labels. It replaces the schedules too, so those paused by hand go as paused.
             return self._post(api, fields, schedules.activity(live["schedules"], fields["schedules"]))
@@ -191,6 +198,7 @@ class DeploymentProvider(PrefectProvider):
 
     def remove(self, api: PrefectApi, live: Fields, fields: Fields) -> None:
         """See base."""
+        api.deployments.written(fields["flow_name"], fields["name"])
         api.delete(path("deployments", live["id"]), doing=self._doing("delete", fields))
 
     def _post(self, api: PrefectApi, fields: Fields, active: dict[str, bool]) -> Fields:

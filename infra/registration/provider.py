@@ -65,6 +65,10 @@ class PrefectProvider(ResourceProvider):
         """
         raise NotImplementedError
 
+    def glance(self, api: PrefectApi, fields: Fields, *, doing: str, deadline: float) -> Fields | None:
+        """Return the same, perhaps as it was a few seconds ago: for looks after which nothing is written."""
+        return self.find(api, fields, doing=doing, deadline=deadline)
+
     def observe(self, live: Fields, declared: Fields) -> Fields:
         """Return the server's object as fields, without what is not declared and not ours to judge."""
         raise NotImplementedError
@@ -142,7 +146,7 @@ class PrefectProvider(ResourceProvider):
         """
         fields = decode(props)
         try:
-            live = self.find(session.api(fields), fields, doing=self._doing("read", fields), deadline=GLANCE)
+            live = self.glance(session.api(fields), fields, doing=self._doing("read", fields), deadline=GLANCE)
         except GoneError:
             live = None
         except UnreachableError as error:
@@ -248,7 +252,7 @@ class PrefectProvider(ResourceProvider):
 
     def _look_ahead(self, fields: Fields) -> str | None:
         try:
-            live = self.find(session.api(fields), fields, doing=self._doing("look for", fields), deadline=_LOOK)
+            live = self.glance(session.api(fields), fields, doing=self._doing("look for", fields), deadline=_LOOK)
             if live is None:
                 session.absent(self._title(fields))
                 return None

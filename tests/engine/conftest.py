@@ -126,7 +126,11 @@ class Proxy:
     @property
     def writes(self) -> list[tuple[str, str]]:
         """Requests that may change something; some questions are POSTs as well."""
-        return [request for request in self.requests if request[0] != "GET" and not request[1].endswith("/filter")]
+        return [
+            request
+            for request in self.requests
+            if request[0] != "GET" and not request[1].endswith(("/filter", "/count"))
+        ]
 
     def forget(self) -> None:
         """Count from nothing again."""

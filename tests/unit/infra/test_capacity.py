@@ -76,3 +76,21 @@ def test_an_external_server_and_operator_take_nothing_of_the_namespace() -> None
         dask={**DASK, "operator": {"mode": "existing", "namespace": "dask"}},
     )
     assert capacity.platform(elsewhere).cpu == pytest.approx(capacity.platform(there).cpu - 0.25 - 0.1)
+
+
+@pytest.mark.parametrize(
+    ("profile", "memory"),
+    [
+        ({"maximum": 2, "workerMemory": "16Gi"}, 2 * 16),
+        # Without a maximum of its own it has the stack's.
+        ({"workerMemory": "16Gi"}, 4 * 16),
+        # Less than the ceiling at the stack's own size is no more than that.
+        ({"maximum": 1, "workerMemory": "4Gi"}, 4 * 2),
+    ],
+)
+def test_a_profile_that_asks_for_more_than_the_ceiling_counts_against_the_quota(
+    profile: dict[str, Any], memory: int
+) -> None:
+    one = capacity.run(parsed(dask={**DASK, "profiles": {"large": profile}}))
+    assert one.memory == 768 * 2**20 + memory * 2**30
+    assert one.pods == 6

@@ -39,7 +39,11 @@ class FakePrefect:
 
     @property
     def writes(self) -> list[tuple[str, str, Any]]:
-        return [request for request in self.requests if request[0] != "GET" and not request[1].endswith("/filter")]
+        return [
+            request
+            for request in self.requests
+            if request[0] != "GET" and not request[1].endswith(("/filter", "/count"))
+        ]
 
     def forget_requests(self) -> None:
         self.requests.clear()
@@ -73,6 +77,10 @@ class FakePrefect:
             case ("GET", ["deployments", "name", flow, name]):
                 found = self.deployment(flow, name)
                 return (200, found) if found else (404, {"detail": "Deployment not found"})
+            case ("POST", ["flows" | "deployments" as kind, "count"]):
+                return 200, len(getattr(self, kind))
+            case ("POST", ["flows" | "deployments" as kind, "filter"]):
+                return 200, list(getattr(self, kind).values())
             case ("POST", ["deployments"]):
                 return self._post_deployment(body)
             case ("PATCH", ["deployments", id_]):
