@@ -47,7 +47,10 @@ WORKDIR /app
 
 FROM runtime AS platform
 # Prefect copies its pages there when the server starts; by default into its own, read-only package.
-ENV PREFECT_UI_STATIC_DIRECTORY=/tmp/prefect-ui
+# For every schedule in every request the server lists all timezones (`get_timezones` in prefect/types/_datetime.py).
+# With no system folder to walk through it reads them from one file of the tzdata package.
+ENV PREFECT_UI_STATIC_DIRECTORY=/tmp/prefect-ui \
+    PYTHONTZPATH=
 COPY --link --from=platform-packages /opt/venv /opt/venv
 COPY --link contract /app/contract
 COPY --link ops /app/ops

@@ -1,0 +1,32 @@
+"""What the images say, and that each workaround in them is still needed."""
+
+from __future__ import annotations
+
+from zoneinfo import reset_tzpath
+
+import pytest
+from prefect.server.schemas.schedules import CronSchedule
+
+from tools.paths import ROOT
+
+
+def test_the_server_still_lists_all_timezones_for_every_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    def listed() -> set[str]:
+        asked.append(True)
+        return {"UTC"}
+
+    monkeypatch.setattr("prefect.types._datetime.available_timezones", listed)
+    for _ in range(3):
+        CronSchedule(cron="0 3 * * *", timezone="UTC")
+    assert len(asked) >= 3, "delete PYTHONTZPATH from the Dockerfile and from benchmarks/server.py"
+
+
+def test_without_a_system_folder_the_timezones_are_those_of_the_tzdata_package() -> None:
+    assert "PYTHONTZPATH=\n" in (ROOT / "Dockerfile").read_text()
+    try:
+        reset_tzpath(())
+        assert CronSchedule(cron="0 3 * * *", timezone="Europe/Berlin").timezone == "Europe/Berlin"
+    finally:
+        reset_tzpath()
