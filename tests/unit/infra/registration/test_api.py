@@ -36,12 +36,12 @@ def clock() -> Clock:
     return Clock()
 
 
-def _api(handler: Handler, clock: Clock, **options: Any) -> PrefectApi:
+def _api(handler: Handler, clock: Clock, *, cloud: bool = False, **options: Any) -> PrefectApi:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/api/health":
             return httpx.Response(200, json=True)
         if request.url.path == "/api/admin/version":
-            return httpx.Response(200, json="3.8.8")
+            return httpx.Response(404) if cloud else httpx.Response(200, json="3.8.8")
         return handler(request)
 
     return _bare_api(answer, clock, **options)
@@ -220,12 +220,28 @@ def test_a_server_that_asks_for_a_csrf_token_gets_one_and_keeps_it(clock: Clock)
     assert len(asked) == 1
 
 
-def test_writes_go_one_by_one_once_the_server_had_too_many(clock: Clock) -> None:
+def test_writes_to_a_server_of_ones_own_go_one_by_one_from_the_first(clock: Clock) -> None:
+    under_way = threading.Lock()
+
+    def server(_: httpx.Request) -> httpx.Response:
+        if not under_way.acquire(blocking=False):
+            return httpx.Response(400)
+        time.sleep(0.01)  # as long as a write takes, so that a second one would meet it
+        under_way.release()
+        return httpx.Response(200, json=1)
+
+    api = _api(server, clock)
+    with ThreadPoolExecutor(4) as threads:
+        done = [threads.submit(api.post, "/x", {}, doing="register") for _ in range(8)]
+    assert [each.result() for each in done] == [1] * 8
+
+
+def test_writes_to_prefect_cloud_go_side_by_side_until_it_has_too_many(clock: Clock) -> None:
     together = threading.Barrier(2, timeout=20)
     under_way = threading.Lock()
     most: list[int] = []
 
-    def sqlite(_: httpx.Request) -> httpx.Response:
+    def cloud(_: httpx.Request) -> httpx.Response:
         if not most:
             together.wait()
             most.append(0)
@@ -238,7 +254,7 @@ def test_writes_go_one_by_one_once_the_server_had_too_many(clock: Clock) -> None
         under_way.release()
         return httpx.Response(200, json=1)
 
-    api = _api(sqlite, clock)
+    api = _api(cloud, clock, cloud=True)
     api.wait_ready()
     with ThreadPoolExecutor(2) as threads:
         done = [threads.submit(api.post, "/x", {}, doing="register") for _ in range(20)]
