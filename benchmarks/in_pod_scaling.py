@@ -1,4 +1,4 @@
-"""In the pod of `benchmarks.scaling`: one backlog on one cluster, and when how many workers there were."""
+"""In the pod of `benchmarks.scaling`: two backlogs on one cluster, and when how many workers there were."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ MINIMUM: Final = 1
 MAXIMUM: Final = 6
 TASKS: Final = 120
 TASK: Final = 1.0
-"""Seconds."""
+FIRST: Final = 15.0
+"""Seconds of one task of the backlog, and of the two before it."""
 _LONGEST: Final = 240.0
 
 _client: Callable[..., Any] = partial(Client, set_as_default=False)
@@ -73,17 +74,20 @@ def main(side: str) -> None:
             return len(client.scheduler_info(n_workers=-1)["workers"])
 
         client.submit(sum, [1, 2]).result(timeout=60)
+        first = client.map(_work, [FIRST] * 2, pure=False)
+        two = until(workers, lambda count: count >= 2)
         began = time.monotonic()
-        backlog = client.map(_work, range(TASKS), pure=False)
+        backlog = first + client.map(_work, [TASK] * TASKS, pure=False)
         up = until(workers, lambda count: count >= MAXIMUM)
         client.gather(backlog)
         done = time.monotonic() - began
         down = until(workers, lambda count: count <= MINIMUM)
         client.gather(backlog)  # what retired workers held is still there, or is computed again, which counts
     usage: Any = cluster.usage
-    whole = max(up, down) < _LONGEST
+    whole = max(two, up, down) < _LONGEST
     told = {
         "whole": whole,
+        "two": two,
         "up": up,
         "done": done,
         "down": down,
@@ -93,9 +97,9 @@ def main(side: str) -> None:
     print(json.dumps(told), flush=True)
 
 
-def _work(number: int) -> bytes:
-    time.sleep(TASK)
-    return bytes(1000) + str(number).encode()
+def _work(seconds: float) -> bytes:
+    time.sleep(seconds)
+    return bytes(1000)
 
 
 if __name__ == "__main__":

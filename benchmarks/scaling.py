@@ -1,8 +1,9 @@
-"""Scaling of one backlog between 1 and 6 workers: a run's own autoscaler beside the Dask operator's.
+"""Scaling between 1 and 6 workers: a run's own autoscaler beside the Dask operator's.
 
 Run it with `make bench-scaling` on a stack that is up. Both scale the same cluster of the same image on the same
-node, and take turns in going first. *Up* is from the backlog's submission until the last of 6 workers has joined,
-*down* from its end until one is left.
+node, and take turns in going first. Two tasks come first, and 120 more as soon as a second worker has joined, as in a
+flow whose first step tells how much the second has to do. *To 2* and *to 6* are from the submission until the last of
+so many workers has joined, *down* is from the last task's end until one worker is left.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ def main(arguments: Sequence[str]) -> int:
     medians = {
         side: {key: statistics.median(one[key] for one in told) for key in told[0]} for side, told in seen.items()
     }
-    print("| | up | backlog done | down | worker-seconds | computed again |\n|---|---|---|---|---|---|")
+    print("| | to 2 | to 6 | all done | down | worker-seconds | computed again |\n|---|---|---|---|---|---|---|")
     for side, one in medians.items():
         print(
-            f"| {_SIDES[side]} | {one['up']:.1f} s | {one['done']:.1f} s | {one['down']:.1f} s "
+            f"| {_SIDES[side]} | {one['two']:.1f} s | {one['up']:.1f} s | {one['done']:.1f} s | {one['down']:.1f} s "
             f"| {one['worker_seconds']:.0f} | {one['again']:.0f} |"
         )
     missed = ["results were computed again"] if any(one["again"] for one in seen["ours"]) else []

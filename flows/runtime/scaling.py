@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -48,8 +49,8 @@ class Demand(NamedTuple):
 class Decision:
     """The number of workers that is wanted, from what the scheduler says over time.
 
-    More are wanted the moment that there is work for them. Fewer are wanted after fewer have been enough for the whole
-    `stabilization`, and then all that were needless at every look are taken away in one step.
+    More are wanted the moment that there is work for them; otherwise as many as were needed at any look of the last
+    `stabilization` seconds, which takes all away at once that were needless at each.
 
     Args:
         minimum: never fewer.
@@ -63,7 +64,7 @@ class Decision:
         self._minimum = minimum
         self._maximum = maximum
         self._stabilization = stabilization
-        self._calm: tuple[float, int] | None = None
+        self._needs: deque[tuple[float, int]] = deque()
         self._too_many_since: float | None = None
         self.wanted = wanted
 
@@ -75,14 +76,12 @@ class Decision:
             now: a clock's seconds.
 
         """
-        needed = self._needed(demand, now)
-        if needed >= self.wanted:
-            self._calm, self.wanted = None, needed
-            return needed
-        since, most = self._calm or (now, needed)
-        self._calm = since, max(most, needed)
-        if now - since >= self._stabilization:
-            self.wanted, self._calm = self._calm[1], None
+        if not self._needs:
+            self._needs.append((now, self.wanted))
+        self._needs.append((now, self._needed(demand, now)))
+        while self._needs[0][0] <= now - self._stabilization:
+            self._needs.popleft()
+        self.wanted = max(needed for _, needed in self._needs)
         return self.wanted
 
     def _needed(self, demand: Demand, now: float) -> int:

@@ -28,11 +28,16 @@ def test_fewer_are_wanted_in_one_step_once_fewer_were_enough_for_the_whole_stabi
 
 
 def test_what_was_needed_in_between_is_kept() -> None:
-    assert taken(decision(wanted=6), [(6, 1), (6, 4), (6, 1), (6, 1)]) == [6, 6, 6, 4]
+    assert taken(decision(wanted=6), [(6, 1), (6, 4), (6, 1), (6, 1), (4, 1)]) == [6, 6, 6, 4, 1]
+
+
+def test_a_backlog_that_runs_out_slowly_takes_no_longer_than_the_last_need() -> None:
+    wanted = taken(decision(wanted=6), [(6, 6), (6, 5), (6, 4), (6, 3), (6, 2), (6, 1), (6, 1), (6, 1), (6, 1)])
+    assert wanted == [6, 6, 6, 5, 4, 3, 2, 1, 1]
 
 
 def test_a_moment_of_work_begins_the_wait_anew() -> None:
-    assert taken(decision(wanted=6), [(6, 1), (6, 1), (6, 6), (6, 1), (6, 1), (6, 1), (6, 1)]) == [6] * 6 + [1]
+    assert taken(decision(wanted=6), [(6, 1), (6, 1), (6, 6), (6, 1), (6, 1), (6, 1), (6, 1)]) == [6] * 5 + [1, 1]
 
 
 def test_workers_that_have_not_joined_are_never_taken_away_in_place_of_those_that_have() -> None:
@@ -47,7 +52,7 @@ def test_none_is_kept_where_the_minimum_is_none_and_the_first_task_brings_one_ba
 def test_workers_that_should_have_gone_and_did_not_are_asked_to_go_again() -> None:
     wanted = taken(decision(wanted=1), [(3, 1)] * 66)
     assert wanted[: int(OVERDUE)] == [1] * int(OVERDUE)  # retiring takes its time
-    assert wanted[int(OVERDUE) :] == [3, 3, 3, 3, 1, 1]
+    assert wanted[int(OVERDUE) :] == [3, 3, 3, 1, 1, 1]
 
 
 def test_the_cheap_preset_lets_go_sooner_than_the_fast_one() -> None:
