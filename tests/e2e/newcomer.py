@@ -33,6 +33,8 @@ class Newcomer:
     """Somebody who types commands in the clone."""
 
     environment: dict[str, str]
+    clone: Path = ROOT
+    """The clone in which they type."""
 
     @property
     def place(self) -> Layout:
@@ -54,7 +56,7 @@ class Newcomer:
         return done.output
 
     def _run(self, command: list[str], environment: dict[str, str]) -> Done:
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=self.clone, env=environment, capture_output=True, text=True, check=False)
         print(f"$ {shlex.join(command)}\n{done.stdout}{done.stderr}")
         return Done(done.returncode, done.stdout, done.stderr)
 

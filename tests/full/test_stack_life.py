@@ -1,0 +1,69 @@
+"""What a stack does not do: change without a change, or disturb a run that is under way."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.newcomer import ROOT, Newcomer
+from tests.full.test_runs import attempts, ended, finished_tasks, logged, of, start
+from tools.cluster.wait import until
+
+
+@pytest.fixture(scope="module")
+def colleague(newcomer: Newcomer, tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
+    """Somebody with the same state and cluster, and a clone of their own of the same files."""
+    clone = tmp_path_factory.mktemp("second") / "clone"
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, names.split("\0")):
+        if (ROOT / name).exists():
+            (clone / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, clone / name)  # with times of their own
+    return replace(newcomer, clone=clone)
+
+
+def test_a_second_clone_of_the_same_files_previews_no_change(colleague: Newcomer) -> None:
+    done = colleague.make("preview")
+    assert done.status == 0, done.told
+    assert not re.search(r"\d+ to (create|update|delete|replace)", done.output), done.output
+
+
+def test_an_up_that_changes_worker_operator_template_and_image_leaves_a_live_run_alone(colleague: Newcomer) -> None:
+    run = start(colleague, "digits/search", "--param", "trees=900")
+    assert until(lambda: finished_tasks(colleague, run) >= 1, seconds=240, interval=2)
+    cluster = of(colleague, run)
+    assert len(cluster) == 1
+    before = images(colleague)
+    edit(colleague.clone)
+    done = colleague.make("up")
+    assert done.status == 0, done.told
+    assert images(colleague) != before
+    assert of(colleague, run) == cluster, "the run ended before the update, or lost its cluster"
+    assert ended(colleague, run, seconds=600) == "COMPLETED", logged(colleague, run)
+    assert attempts(colleague, run) == 1
+
+
+def edit(clone: Path) -> None:
+    """Change what worker, operator and template are made of, and the image's content."""
+    stack = clone / "Pulumi.dev.yaml"
+    stack.write_text(
+        stack.read_text().replace(
+            "  ephemeral-dask:dask:\n",
+            "  ephemeral-dask:worker: {pod: {annotations: {edited: worker}}}\n"
+            "  ephemeral-dask:dask:\n"
+            "    operator: {mode: install, pod: {annotations: {edited: operator}}}\n"
+            "    ceiling: 12\n",
+        )
+    )
+    with (clone / "flows" / "digits.py").open("a") as flow:
+        flow.write("# edited\n")
+
+
+def images(newcomer: Newcomer) -> str:
+    return newcomer.shell("pulumi stack output flowImage").output.strip()
