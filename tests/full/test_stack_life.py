@@ -49,6 +49,18 @@ def test_an_up_that_changes_worker_operator_template_and_image_leaves_a_live_run
     assert attempts(colleague, run) == 1
 
 
+def test_a_profile_at_trigger_time_goes_before_the_code_and_the_deployment_before_both(colleague: Newcomer) -> None:
+    run = start(colleague, "digits/search", "--param", "folds=2", "--job-variable", "dask_profile=small")
+    assert ended(colleague, run) == "COMPLETED", logged(colleague, run)
+    assert "with 1 to 4 workers of 150m CPU and 768Mi, profile small" in logged(colleague, run)
+
+
+def test_a_profile_that_the_stack_does_not_have_ends_a_run_with_those_that_it_has(colleague: Newcomer) -> None:
+    run = start(colleague, "digits/search", "--job-variable", "dask_profile=tiny")
+    assert ended(colleague, run) == "FAILED"
+    assert re.search("Dask profile 'tiny' .* does not exist: choose one of small", logged(colleague, run))
+
+
 def edit(clone: Path) -> None:
     """Change what worker, operator and template are made of, and the image's content."""
     stack = clone / "Pulumi.dev.yaml"
@@ -58,7 +70,8 @@ def edit(clone: Path) -> None:
             "  ephemeral-dask:worker: {pod: {annotations: {edited: worker}}}\n"
             "  ephemeral-dask:dask:\n"
             "    operator: {mode: install, pod: {annotations: {edited: operator}}}\n"
-            "    ceiling: 12\n",
+            "    ceiling: 12\n"
+            "    profiles: {small: {maximum: 2, workerCpu: 150m}}\n",
         )
     )
     with (clone / "flows" / "digits.py").open("a") as flow:
