@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 
-from tools import verbs
+from tools import tiers, verbs
 from tools.errors import Problem
 from tools.target import EXISTING, LOCAL
 
@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     verb("settings-reference", verbs.settings_reference, stack=False)
     verb("lock", verbs.lock, stack=False)
     test = verb("test", verbs.test, stack=False)
-    test.add_argument("tiers", nargs="+", choices=["lint", "unit", "engine", "e2e", "crash-sweep"])
+    test.add_argument("tiers", nargs="+", choices=list(tiers.TIERS))
     return parser
 
 

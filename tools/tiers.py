@@ -28,7 +28,7 @@ def run(tiers: Sequence[str]) -> int:
         say(f"==> tests: {tier}")
         started = time.monotonic()
         try:
-            passed = _TIERS[tier]()
+            passed = TIERS[tier]()
         except Problem as problem:
             print(f"error: {problem}", file=sys.stderr)
             verdicts[tier] = "did not run"
@@ -88,7 +88,7 @@ def _call(command: Sequence[str], environment: Mapping[str, str]) -> bool:
     return subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=False).returncode == 0
 
 
-_TIERS: Final[Mapping[str, Callable[[], bool]]] = {
+TIERS: Final[Mapping[str, Callable[[], bool]]] = {
     "lint": _lint,
     "unit": _unit,
     "engine": _engine,
