@@ -102,6 +102,7 @@ def test_an_evicted_run_goes_on_with_the_results_it_has_on_a_new_cluster(newcome
     assert until(lambda: not set(first) & set(of(newcomer, run)), seconds=90, interval=1), "the old cluster stays"
     assert ended(newcomer, run) == "COMPLETED", logged(newcomer, run)
     assert attempts(newcomer, run) == 2
+    assert task_states(newcomer, run).count("Cached") >= 5
 
 
 def evict(newcomer: Newcomer, pods: list[str]) -> None:
@@ -109,16 +110,15 @@ def evict(newcomer: Newcomer, pods: list[str]) -> None:
         newcomer.kubectl("delete", pod, "--wait=false")
 
 
+def task_states(newcomer: Newcomer, run: str) -> list[str]:
+    """Return the names of the states of the run's task runs."""
+    chosen = "__import__('prefect.client.schemas.filters', fromlist=['*']).FlowRunFilter(id={'any_': ['" + run + "']})"
+    asked = f"await client.read_task_runs(flow_run_filter={chosen}, limit=200)"
+    return [str(name) for name in api(newcomer, f"[one.state_name for one in {asked}]")]
+
+
 def finished_tasks(newcomer: Newcomer, run: str) -> int:
-    return len(
-        api(
-            newcomer,
-            "[str(one.id) for one in await client.read_task_runs(flow_run_filter=__import__("
-            "'prefect.client.schemas.filters', fromlist=['*']).FlowRunFilter(id={'any_': ['"
-            + run
-            + "']})) if one.state_type and one.state_type.value == 'COMPLETED']",
-        )
-    )
+    return task_states(newcomer, run).count("Completed")
 
 
 def attempts(newcomer: Newcomer, run: str) -> int:
