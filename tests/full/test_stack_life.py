@@ -15,6 +15,10 @@ from tests.full.test_runs import attempts, ended, finished_tasks, logged, of, st
 from tools.cluster.wait import until
 
 
+SMALL = ("--job-variable", "dask_maximum=1", "--job-variable", "dask_worker_cpu=100m")
+"""A run that lasts some minutes and leaves the machine room for the sample run of `make up`."""
+
+
 @pytest.fixture(scope="module")
 def colleague(newcomer: Newcomer, tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
     """Somebody with the same state and cluster, and a clone of their own of the same files."""
@@ -35,7 +39,7 @@ def test_a_second_clone_of_the_same_files_previews_no_change(colleague: Newcomer
 
 
 def test_an_up_that_changes_worker_operator_template_and_image_leaves_a_live_run_alone(colleague: Newcomer) -> None:
-    run = start(colleague, "digits/search", "--param", "trees=900")
+    run = start(colleague, "digits/search", "--param", "folds=10", "--param", "trees=600", *SMALL)
     assert until(lambda: finished_tasks(colleague, run) >= 1, seconds=240, interval=2)
     cluster = of(colleague, run)
     assert len(cluster) == 1
