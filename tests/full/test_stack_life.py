@@ -14,7 +14,6 @@ from tests.e2e.newcomer import ROOT, Newcomer
 from tests.full.test_runs import attempts, ended, finished_tasks, logged, of, start
 from tools.cluster.wait import until
 
-
 SMALL = ("--job-variable", "dask_maximum=1", "--job-variable", "dask_worker_cpu=100m")
 """A run that lasts some minutes and leaves the machine room for the sample run of `make up`."""
 
