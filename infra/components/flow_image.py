@@ -21,7 +21,7 @@ class FlowImageArgs:
 
     builder: DockerBuild | Docker | Prebuilt
     context: str
-    """Folder with the Dockerfile."""
+    """Folder with the Dockerfile, from that of Pulumi.yaml: an absolute one differs from clone to clone."""
     tag: str
     """Tag beside the digest, for people who look into the registry."""
 

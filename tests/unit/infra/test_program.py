@@ -168,3 +168,11 @@ def test_in_a_protected_stack_a_destroy_ends_before_anything_is_gone(render: Ren
         "flows-namespace",
         "prefect-server-volume",
     }
+
+
+@pytest.mark.usefixtures("exported")
+@pytest.mark.parametrize("builder", ["docker-build", "docker"])
+def test_nothing_of_a_stack_names_the_folder_that_it_was_cloned_to(render: Render, builder: str) -> None:
+    recorder = render(program.deploy, {**CONFIG, "image": {"builder": builder, "registry": "localhost:5001"}})
+    assert recorder.resources
+    assert [each.name for each in recorder.resources if str(ROOT) in str(each.inputs)] == []
