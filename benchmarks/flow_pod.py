@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from contract import environment as env
 from contract import labels
+from contract.dask import GROUP
 from infra import naming
 
 CPU: Final = "100m"
@@ -74,7 +75,7 @@ def _objects(name: str, script: Path, arguments: tuple[str, ...], platform: Mapp
             "kind": "Role",
             "metadata": metadata,
             # Beyond a flow run's rights: for the peer, the operator's own autoscaler.
-            "rules": [{"apiGroups": ["kubernetes.dask.org"], "resources": ["daskautoscalers"], "verbs": ["create"]}],
+            "rules": [{"apiGroups": [GROUP], "resources": ["daskautoscalers"], "verbs": ["create"]}],
         },
         *(
             {
