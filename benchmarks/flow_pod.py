@@ -13,6 +13,7 @@ from contract import environment as env
 from contract import labels
 from contract.dask import GROUP
 from infra import naming
+from infra.components import pods
 
 CPU: Final = "100m"
 """What the pod requests."""
@@ -102,28 +103,15 @@ def _pod(name: str, arguments: tuple[str, ...], platform: Mapping[str, Any]) -> 
         env.IMAGE: platform["flowImage"],
         env.SERVICE_ACCOUNT: naming.DASK,
     }
-    return {
-        "restartPolicy": "Never",
-        "serviceAccountName": name,
-        "terminationGracePeriodSeconds": 15,
-        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-        "containers": [
-            {
-                "name": "benchmark",
-                "image": platform["flowImage"],
-                "command": ["python", "/benchmark/script.py", *arguments],
-                "env": [{"name": key, "value": value} for key, value in place.items()],
-                "resources": {"requests": {"cpu": CPU, "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "capabilities": {"drop": ["ALL"]},
-                    "readOnlyRootFilesystem": True,
-                },
-                "volumeMounts": [
-                    {"name": "script", "mountPath": "/benchmark"},
-                    {"name": "scratch", "mountPath": "/tmp"},  # noqa: S108 - the pod's own emptyDir
-                ],
-            }
-        ],
-        "volumes": [{"name": "script", "configMap": {"name": name}}, {"name": "scratch", "emptyDir": {}}],
+    container = {
+        "name": "benchmark",
+        "image": platform["flowImage"],
+        "command": ["python", "/benchmark/script.py", *arguments],
+        "env": pods.environment(place),
+        "resources": {"requests": {"cpu": CPU, "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
+        "securityContext": pods.container_security(),
+        "volumeMounts": [{"name": "script", "mountPath": "/benchmark"}, pods.writable_mount()],
     }
+    pod = pods.pod(name, container)
+    script = {"name": "script", "configMap": {"name": name}}
+    return {**pod, "restartPolicy": "Never", "terminationGracePeriodSeconds": 15, "volumes": [*pod["volumes"], script]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Iterator
@@ -54,6 +55,15 @@ class Newcomer:
         done = self.shell(f"kubectl --namespace {namespace} {shlex.join(arguments)}")
         assert done.status == 0, done.told
         return done.output
+
+    def start(self, deployment: str, *options: str) -> str:
+        """Ask for a run of a deployment and return its id, without waiting for it."""
+        command = shlex.join([".venv/bin/prefect", "deployment", "run", deployment, *options])
+        done = self.shell(f"COLUMNS=200 {command}")
+        assert done.status == 0, done.told
+        found = re.search(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", done.output)
+        assert found, done.output
+        return found[0]
 
     def _run(self, command: list[str], environment: dict[str, str]) -> Done:
         done = subprocess.run(command, cwd=self.clone, env=environment, capture_output=True, text=True, check=False)

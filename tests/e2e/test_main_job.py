@@ -6,22 +6,18 @@ the state folder of the tests of the local cluster, so a person's own stack is n
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from tests.e2e.newcomer import NAMESPACE, ROOT, Done, Newcomer
 from tests.e2e.newcomer import newcomer as an_own_cluster
-from tools.cluster import LocalCluster, audit
-from tools.cluster.process import Identity
+from tools.cluster import LocalCluster, audit, process
 from tools.cluster.wait import until
 
 CONTROL_PLANE = 1.2 * (1 << 30)
@@ -42,21 +38,6 @@ UNUSED: Mapping[str, str] = {
     "prefect-worker: delete jobs": "ends a run that is cancelled before its pod runs",
 }
 """Right -> why it is given although these tests make no use of it."""
-
-
-@dataclass(frozen=True)
-class Process:
-    """A process of this machine, which is the node: pods' are among them."""
-
-    identity: Identity
-    environment: bytes
-
-
-def every_process() -> Iterator[Process]:
-    for entry in Path("/proc").iterdir():
-        with contextlib.suppress(OSError):
-            if entry.name.isdigit() and (identity := Identity.of(int(entry.name))):
-                yield Process(identity, (entry / "environ").read_bytes())
 
 
 def tracked_changes() -> str:
@@ -189,21 +170,18 @@ def test_ten_dask_clusters_in_a_row_and_in_pairs_all_start(newcomer: Newcomer) -
 @pytest.mark.usefixtures("first")
 def test_nothing_is_left_a_minute_after_a_run_was_killed(newcomer: Newcomer) -> None:
     """As the kernel kills one that is out of memory: nobody has a moment to close anything."""
-    started = newcomer.shell("COLUMNS=200 .venv/bin/prefect deployment run digits/search")
-    assert started.status == 0, started.told
-    found = re.search(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", started.output)
-    assert found, started.output
-    label = f"ephemeral-dask/flow-run={found[0]}"
+    run = newcomer.start("digits/search")
+    label = f"ephemeral-dask/flow-run={run}"
 
     def left() -> str:
         return newcomer.kubectl("get", "daskclusters,pods,services", "-l", label, "-o", "name")
 
     assert until(lambda: "-worker-" in left(), seconds=180, interval=1), "the run got no Dask worker"
-    mine = f"PREFECT__FLOW_RUN_ID={found[0]}".encode()
-    killed = [process for process in every_process() if mine in process.environment]
+    # The local cluster's node is this machine, so a pod's processes are among its own.
+    killed = process.with_variable("PREFECT__FLOW_RUN_ID", run)
     assert killed
-    for process in killed:
-        process.identity.signal(signal.SIGKILL)
+    for identity in killed:
+        identity.signal(signal.SIGKILL)
     assert until(lambda: not left(), seconds=60, interval=1), left()
 
 

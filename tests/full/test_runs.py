@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from typing import Any
 
@@ -11,18 +10,6 @@ import pytest
 
 from tests.e2e.newcomer import Newcomer
 from tools.cluster.wait import until
-
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-
-def start(newcomer: Newcomer, deployment: str, *options: str) -> str:
-    """Return the id of a run that was just asked for."""
-    command = " ".join([".venv/bin/prefect", "deployment", "run", deployment, *options])
-    done = newcomer.shell(f"COLUMNS=200 {command}")
-    assert done.status == 0, done.told
-    found = _UUID.search(done.output)
-    assert found, done.output
-    return found[0]
 
 
 def api(newcomer: Newcomer, script: str) -> Any:
@@ -67,13 +54,13 @@ def of(newcomer: Newcomer, run: str, kinds: str = "daskclusters") -> list[str]:
 
 @pytest.mark.parametrize("deployment", ["components/default", "leaderboard/default", "drift/nightly"])
 def test_every_other_sample_flow_ends_well_and_leaves_nothing(newcomer: Newcomer, deployment: str) -> None:
-    run = start(newcomer, deployment)
+    run = newcomer.start(deployment)
     assert ended(newcomer, run) == "COMPLETED", logged(newcomer, run)
     assert until(lambda: not newcomer.kubectl("get", "daskclusters", "-o", "name"), seconds=60, interval=1)
 
 
 def test_a_size_given_at_trigger_time_goes_before_the_deployments_and_the_codes(newcomer: Newcomer) -> None:
-    run = start(newcomer, "digits/search", "--param", "folds=2", "--job-variable", "dask_maximum=2")
+    run = newcomer.start("digits/search", "--param", "folds=2", "--job-variable", "dask_maximum=2")
     assert ended(newcomer, run) == "COMPLETED", logged(newcomer, run)
     assert "with 1 to 2 workers of 200m CPU" in logged(newcomer, run)
 
@@ -85,7 +72,7 @@ def test_more_workers_than_the_stacks_ceiling_are_refused_before_a_run_is_made(n
 
 
 def test_two_runs_side_by_side_share_nothing(newcomer: Newcomer) -> None:
-    runs = [start(newcomer, "digits/search", "--param", "folds=2") for _ in range(2)]
+    runs = [newcomer.start("digits/search", "--param", "folds=2") for _ in range(2)]
     assert until(lambda: all(of(newcomer, run) for run in runs), seconds=240, interval=1)
     pods = [set(of(newcomer, run, "pods,services,daskclusters")) for run in runs]
     assert not pods[0] & pods[1]
@@ -93,7 +80,7 @@ def test_two_runs_side_by_side_share_nothing(newcomer: Newcomer) -> None:
 
 
 def test_an_evicted_run_goes_on_with_the_results_it_has_on_a_new_cluster(newcomer: Newcomer) -> None:
-    run = start(newcomer, "digits/search")
+    run = newcomer.start("digits/search")
     assert until(lambda: "pod/" in " ".join(of(newcomer, run, "pods")), seconds=180, interval=1)
     assert until(lambda: finished_tasks(newcomer, run) >= 5, seconds=240, interval=2)
     first = of(newcomer, run)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.newcomer import ROOT, Newcomer
-from tests.full.test_runs import attempts, ended, finished_tasks, logged, of, start
+from tests.full.test_runs import attempts, ended, finished_tasks, logged, of
 from tools.cluster.wait import until
 
 SMALL = ("--job-variable", "dask_maximum=1", "--job-variable", "dask_worker_cpu=100m")
@@ -38,7 +38,7 @@ def test_a_second_clone_of_the_same_files_previews_no_change(colleague: Newcomer
 
 
 def test_an_up_that_changes_worker_operator_template_and_image_leaves_a_live_run_alone(colleague: Newcomer) -> None:
-    run = start(colleague, "digits/search", "--param", "folds=10", "--param", "trees=600", *SMALL)
+    run = colleague.start("digits/search", "--param", "folds=10", "--param", "trees=600", *SMALL)
     assert until(lambda: finished_tasks(colleague, run) >= 1, seconds=240, interval=2)
     cluster = of(colleague, run)
     assert len(cluster) == 1
@@ -53,7 +53,7 @@ def test_an_up_that_changes_worker_operator_template_and_image_leaves_a_live_run
 
 
 def test_a_profile_at_trigger_time_goes_before_the_code_and_the_deployment_before_both(colleague: Newcomer) -> None:
-    run = start(colleague, "digits/search", "--param", "folds=2", "--job-variable", "dask_profile=small")
+    run = colleague.start("digits/search", "--param", "folds=2", "--job-variable", "dask_profile=small")
     assert ended(colleague, run) == "COMPLETED", logged(colleague, run)
     assert "with 1 to 4 workers of 150m CPU and 768Mi, profile small" in logged(colleague, run)
 

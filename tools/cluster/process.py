@@ -162,8 +162,13 @@ def stop(processes: Iterable[Identity], *, grace: float) -> list[Identity]:
 
 def marked(mark: str | None = None) -> dict[Identity, str]:
     """Find processes of local clusters and the folder each belongs to; only those of `mark` when given."""
+    return with_variable(MARK, mark)
+
+
+def with_variable(name: str, wanted: str | None = None) -> dict[Identity, str]:
+    """Find processes that were started with an environment variable, and its value; only of that value when given."""
     found: dict[Identity, str] = {}
-    prefix = f"{MARK}=".encode()
+    prefix = f"{name}=".encode()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -172,7 +177,7 @@ def marked(mark: str | None = None) -> dict[Identity, str]:
         except OSError:
             continue
         value = next((v[len(prefix) :].decode() for v in variables if v.startswith(prefix)), None)
-        if value is None or (mark is not None and value != mark):
+        if value is None or (wanted is not None and value != wanted):
             continue
         if identity := Identity.of(int(entry.name)):
             found[identity] = value
