@@ -248,7 +248,8 @@ def _print_addresses(outputs: Mapping[str, Any], settings: Settings) -> None:
 
 
 def _shell(stack: Stack, settings: Settings, place: Target) -> Mapping[str, str]:
-    found = {"PULUMI_STACK": stack.name}
+    # `pulumi stack rm` would delete the committed stack file along with the stack.
+    found = {"PULUMI_STACK": stack.name, "PULUMI_OPTION_PRESERVE_CONFIG": "true"}
     if place.local:
         found["PULUMI_OPTION_CONFIG_FILE"] = str(stack.config_file)
     if not isinstance(settings.prefect, EmbeddedPrefect):

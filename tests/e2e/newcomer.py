@@ -79,7 +79,14 @@ def newcomer(**more: str) -> Iterator[Newcomer]:
     for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", "KUBECONFIG", "MAKEFLAGS", "MAKELEVEL"):
         environment.pop(name, None)
     someone = Newcomer(environment)
+    found = _changes()
     yield someone
     someone.make("down")
     done = someone.make("cluster-down")
     assert done.status == 0, done.told
+    assert _changes() == found, "the commands changed the clone"
+
+
+def _changes() -> str:
+    command = ["git", "status", "--porcelain"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
