@@ -9,6 +9,30 @@ from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
+class LargeWorkers:
+    """A second worker group, for the tasks that an ordinary worker is too small for. It starts empty.
+
+    Attributes:
+        maximum: workers at most.
+        cpu: CPU request of one, a Kubernetes quantity.
+        memory: memory request and limit of one, a Kubernetes quantity.
+        threads: large tasks that one runs at the same time.
+        env: environment variables of theirs, beside the profile's.
+        tolerations: of their pods, in the words of Kubernetes.
+        node_selector: of their pods.
+
+    """
+
+    maximum: int
+    cpu: str
+    memory: str
+    threads: int = 1
+    env: Mapping[str, str] = field(default_factory=dict)
+    tolerations: tuple[Mapping[str, Any], ...] = ()
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Profile:
     """A named size; what it does not say is left to the weaker voices.
 
@@ -18,6 +42,7 @@ class Profile:
         env: environment variables of the workers. Never a secret: everyone who may read the work pool sees them.
         tolerations: of the worker pods, in the words of Kubernetes.
         node_selector: of the worker pods.
+        large: a second worker group for large tasks, or None.
 
     """
 
@@ -26,6 +51,7 @@ class Profile:
     env: Mapping[str, str] = field(default_factory=dict)
     tolerations: tuple[Mapping[str, Any], ...] = ()
     node_selector: Mapping[str, str] = field(default_factory=dict)
+    large: LargeWorkers | None = None
 
 
 def encode(profiles: Mapping[str, Profile]) -> str:
@@ -44,12 +70,18 @@ def decode(text: str) -> dict[str, Profile]:
     """
     try:
         found = json.loads(text)
-        return {
-            name: Profile(**{**values, "tolerations": tuple(values.get("tolerations", ()))})
-            for name, values in found.items()
-        }
+        return {name: _profile(values) for name, values in found.items()}
     except (AttributeError, TypeError) as error:
         raise ValueError(f"these are no profiles ({error})") from None
+
+
+def _profile(values: Mapping[str, Any]) -> Profile:
+    large = values.get("large")
+    return Profile(**{**_tupled(values), "large": LargeWorkers(**_tupled(large)) if large is not None else None})
+
+
+def _tupled(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {**values, "tolerations": tuple(values.get("tolerations", ()))}
 
 
 def unknown(name: str, known: Iterable[str], where: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from contract import quantities, scheduler
 
 if TYPE_CHECKING:
+    from infra.dask_profile import DaskProfile
     from infra.settings import FlowRun, Settings
 
 PLATFORM: Final = {
@@ -72,6 +73,7 @@ def run(settings: Settings, flow_run: FlowRun | None = None, *, workers: int | N
             profile.worker_memory or dask.worker_memory,
             profile.workers or dask.maximum,
         )
+        + _large(profile)
         for profile in dask.profiles.values()
     ]
     most = (max(one.cpu for one in asked), max(one.memory for one in asked), max(one.pods for one in asked))
@@ -135,6 +137,11 @@ def complaint(settings: Settings) -> str | None:
 def gibibytes(count: int) -> str:
     """Return bytes as a Kubernetes quantity that people read: `1.5Gi`."""
     return f"{count / 2**30:.3g}Gi"
+
+
+def _large(profile: DaskProfile) -> Size:
+    large = profile.large_workers
+    return size(large.cpu, large.memory, large.maximum) if large else Size(cpu=0, memory=0, pods=0)
 
 
 def _component(name: str, cpu: str | None, memory: str | None, pods: int) -> Size:

@@ -52,6 +52,38 @@ class Toleration(Model):
         return self.model_dump(by_alias=True, exclude_none=True)
 
 
+class LargeWorkers(Model):
+    """A second worker group for what a flow asks `large_workers()` for. It starts empty and ends so when idle."""
+
+    maximum: int = Field(ge=1)
+    """Workers at most, beside the profile's own."""
+    cpu: Cpu
+    memory: WorkerMemory
+    threads: int = Field(default=1, ge=1)
+    """Large tasks that one of them runs at the same time."""
+    env: dict[str, str] = Field(default_factory=dict)
+    """Environment of these workers, beside the profile's. No secrets."""
+    tolerations: list[Toleration] = Field(default_factory=list)
+    node_selector: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _without_credentials(self) -> LargeWorkers:
+        _refuse_credentials(self.env)
+        return self
+
+    def contract(self) -> profiles.LargeWorkers:
+        """Return it as flow pods read it."""
+        return profiles.LargeWorkers(
+            maximum=self.maximum,
+            cpu=self.cpu,
+            memory=self.memory,
+            threads=self.threads,
+            env=self.env,
+            tolerations=tuple(one.manifest() for one in self.tolerations),
+            node_selector=self.node_selector,
+        )
+
+
 class DaskProfile(Model):
     """A named size; what is unset is left to the flow's code and the stack's defaults."""
 
@@ -70,16 +102,14 @@ class DaskProfile(Model):
     """Environment of the workers. No secrets: everyone who may read the work pool sees them."""
     tolerations: list[Toleration] = Field(default_factory=list)
     node_selector: dict[str, str] = Field(default_factory=dict)
+    large_workers: LargeWorkers | None = None
 
     @model_validator(mode="after")
     def _usable(self) -> DaskProfile:
         if self.minimum and self.maximum and self.maximum < self.minimum:
             message = f"maximum is {self.maximum} and minimum {self.minimum}: maximum must be at least minimum"
             raise ValueError(message)
-        for name in _CREDENTIALS:
-            if name in self.env:
-                message = f"env has {name}, a credential: workers get it by reference already, remove it here"
-                raise ValueError(message)
+        _refuse_credentials(self.env)
         return self
 
     @property
@@ -96,7 +126,15 @@ class DaskProfile(Model):
             env=self.env,
             tolerations=tuple(one.manifest() for one in self.tolerations),
             node_selector=self.node_selector,
+            large=self.large_workers.contract() if self.large_workers else None,
         )
+
+
+def _refuse_credentials(env: Mapping[str, str]) -> None:
+    for name in _CREDENTIALS:
+        if name in env:
+            message = f"env has {name}, a credential: workers get it by reference already, remove it here"
+            raise ValueError(message)
 
 
 def complaints(specs: Iterable[DeploymentSpec], known: Mapping[str, DaskProfile]) -> list[str]:

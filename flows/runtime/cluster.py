@@ -16,15 +16,15 @@ from distributed.utils import format_dashboard_link
 
 from contract import labels, ports
 from contract.causes import Cause
-from flows.runtime import artifacts, diagnosis, kube, sameness, upstream
-from flows.runtime.autoscaler import Autoscaler
+from flows.runtime import artifacts, diagnosis, groups, kube, sameness, upstream
+from flows.runtime.autoscaler import Autoscaler, Group
 from flows.runtime.companion import Companion, Usage
 from flows.runtime.diagnosis import ClusterStartError, Diagnosis, Observation
 from flows.runtime.identity import RunIdentity, new_token
 from flows.runtime.kube import Kube, KubeError
 from flows.runtime.patience import Patience, Verdict
 from flows.runtime.scaling import PRESETS, Decision
-from flows.runtime.spec import dask_cluster
+from flows.runtime.spec import dask_cluster, large_worker_group
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -137,6 +137,7 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
             # Past KubeCluster's own start, whose readiness is the operator's unreliable word, to the one it
             # extends.
             await super(KubeCluster, self)._start()
+            await self._create_large()
             self.started = self._elapsed()
             self._companion = Companion(
                 self.scheduler_comm,
@@ -147,14 +148,16 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
             )
             self._companion.start()
             self._autoscale()
+            large = self._settings.profile.large
             self._run_log.info(
-                "Dask cluster %s is up after %.1f s with %d to %d workers of %s CPU and %s%s",
+                "Dask cluster %s is up after %.1f s with %d to %d workers of %s CPU and %s%s%s",
                 self.name,
                 self.started,
                 self._settings.minimum,
                 self._settings.maximum,
                 self._settings.worker_cpu,
                 self._settings.worker_memory,
+                f", up to {large.maximum} large ones of {large.cpu} CPU and {large.memory}" if large else "",
                 f", profile {self._settings.profile_name}" if self._settings.profile_name else "",
             )
         except BaseException:
@@ -224,6 +227,27 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
                 await asyncio.sleep(1.0)
         if dropped := diagnosis.pruned(manifest["spec"], stored.get("spec", {})):
             await self._act(Verdict.FAIL, diagnosis.definitions_too_old(dropped))
+
+    async def _create_large(self) -> None:
+        """Create the group of large workers, if the run has one; empty, so that nobody waits for it."""
+        worker = self._settings.large_worker
+        if worker is None:
+            return
+        deadline = self._began + self._settings.start_timeout
+        while True:
+            try:
+                cluster = await self._kube.get(kube.DASK_CLUSTERS, self.name) or {}
+                uid = cluster.get("metadata", {}).get("uid", "")
+                manifest = large_worker_group(self.name, uid, worker, run=self._run, place=self._place)
+                await self._kube.create(kube.DASK_WORKER_GROUPS, manifest)
+            except KubeError as error:
+                if error.status == 409:  # an earlier request did arrive; its answer was lost
+                    return
+                if not error.transient or time.monotonic() >= deadline:
+                    raise ClusterStartError(diagnosis.refused(error.status, error.message), self._elapsed()) from error
+                await asyncio.sleep(1.0)
+            else:
+                return
 
     async def _observe(self, before: Observation, *, with_events: bool) -> Observation:
         try:
@@ -308,20 +332,39 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
         return time.monotonic() - self._began
 
     def _autoscale(self) -> None:
-        settings, group = self._settings, upstream.default_worker_group(self.name)
-        if settings.maximum == settings.minimum:
+        settings, scaled = self._settings, {}
+        large = settings.profile.large
+        stabilization = PRESETS[settings.scaling].stabilization
+        if settings.maximum > settings.minimum:
+            decision = Decision(
+                minimum=settings.minimum,
+                maximum=settings.maximum,
+                wanted=settings.first_workers,
+                stabilization=stabilization,
+            )
+            scaled[groups.ORDINARY] = Group("workers", upstream.default_worker_group(self.name), decision)
+        if large is not None:
+            decision = Decision(minimum=0, maximum=large.maximum, wanted=0, stabilization=stabilization)
+            scaled[groups.LARGE] = Group("large workers", upstream.large_worker_group(self.name), decision)
+        if not scaled:
             return
-        decision = Decision(
-            minimum=settings.minimum,
-            maximum=settings.maximum,
-            wanted=settings.first_workers,
-            stabilization=PRESETS[settings.scaling].stabilization,
-        )
 
-        async def set_replicas(count: int) -> None:
+        async def set_replicas(group: str, count: int) -> None:
             await self._kube.patch(kube.DASK_WORKER_GROUPS, group, {"spec": {"worker": {"replicas": count}}})
 
-        self._autoscaler = Autoscaler(self.scheduler_comm, decision, set_replicas, cluster=self.name, log=self._run_log)
+        async def explain() -> str:
+            found = diagnosis.diagnose(await self._observe(Observation(), with_events=True))
+            return found.sentence if found else ""
+
+        self._autoscaler = Autoscaler(
+            self.scheduler_comm,
+            scaled,
+            set_replicas,
+            explain,
+            large_threads=large.threads if large else None,
+            cluster=self.name,
+            log=self._run_log,
+        )
         self._autoscaler.start()
 
     async def _close(self, timeout: float = CLOSE_TIMEOUT) -> None:  # noqa: ASYNC109 - the superclass's signature

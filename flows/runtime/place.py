@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -65,6 +66,8 @@ class Place:
         results: volume with task results, or None when they are kept elsewhere or nowhere.
         dashboard: address of a dashboard for people's browsers, {cluster} and {namespace} to be filled in; by
             default that of `make dashboard`.
+        user: UID of the flow pod, which the Dask pods run as too, so that a shared volume has one owner; None leaves it
+            to the image.
         passed_on: environment variables that Dask pods get unchanged.
 
     """
@@ -77,6 +80,7 @@ class Place:
     deployment: str | None = None
     results: ResultVolume | None = None
     dashboard: str = f"http://127.0.0.1:{ports.DASHBOARD_FORWARD}/status"
+    user: int | None = None
     passed_on: Mapping[str, str]
 
     def dashboard_of(self, cluster: str) -> str:
@@ -111,6 +115,7 @@ class Place:
             deployment=environ.get(env.DEPLOYMENT) or None,
             results=ResultVolume(claim=volume[0], path=volume[1]) if volume else None,
             **({"dashboard": environ[env.DASHBOARD]} if environ.get(env.DASHBOARD) else {}),
+            user=os.getuid() or None,  # root is refused to Dask pods, whoever runs the flow
             passed_on={name: environ[name] for name in _PASSED_ON if environ.get(name)},
         )
 

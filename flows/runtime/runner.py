@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from dask.base import annotate
 from distributed import LocalCluster
 from prefect.client.base import ServerType
 from prefect.context import FlowRunContext, SettingsContext
@@ -14,6 +16,7 @@ from prefect.logging import get_logger, get_run_logger
 from prefect.task_runners import TaskRunner
 from prefect_dask.task_runners import DaskTaskRunner
 
+from flows.runtime.groups import LARGE
 from flows.runtime.identity import current_run
 from flows.runtime.place import Place
 from flows.runtime.settings import CodeSizes, DaskSettings
@@ -78,6 +81,19 @@ def ephemeral_dask(
     return made
 
 
+def large_workers() -> AbstractContextManager[None]:
+    """Return a context in which submitted tasks go to the large workers of the run's profile.
+
+    They start when such a task waits, one for each thread of theirs, and go when idle. Where the profile has none, or
+    there is no Kubernetes, any worker takes these tasks. An idle large worker takes other tasks too, as Dask means it.
+
+        with large_workers():
+            fitted = fit.submit(data)
+    """
+    context: AbstractContextManager[None] = annotate(resources={LARGE: 1})
+    return context
+
+
 def open_cluster(sizes: CodeSizes) -> Cluster:
     """Open the Dask cluster of the run that calls, of the size that its surroundings and `sizes` ask for."""
     log = _run_log()
@@ -106,6 +122,7 @@ def _local_cluster(settings: DaskSettings, log: logging.Logger | logging.LoggerA
         n_workers=workers,
         threads_per_worker=settings.worker_threads,
         dashboard_address="127.0.0.1:0",  # any free port: two flows side by side are normal
+        resources={LARGE: settings.worker_threads},
     )
 
 

@@ -8,7 +8,7 @@ here. The stack's ceiling bounds them all.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from contract import environment as env
 from contract import profiles
@@ -83,6 +83,29 @@ class CodeSizes:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Worker:
+    """One worker pod, in the words of `DaskSettings` and `Profile`.
+
+    Attributes:
+        takes_large: whether large tasks may run on it.
+
+    """
+
+    cpu: str
+    memory: str
+    threads: int
+    nanny: bool
+    env: Mapping[str, str]
+    tolerations: tuple[Mapping[str, Any], ...]
+    node_selector: Mapping[str, str]
+    takes_large: bool
+
+    @property
+    def memory_bytes(self) -> int:
+        return memory_bytes(self.memory)
+
+
+@dataclass(frozen=True, kw_only=True)
 class DaskSettings:
     """The size of one run's Dask cluster.
 
@@ -121,8 +144,35 @@ class DaskSettings:
         return max(1, self.minimum)
 
     @property
-    def worker_memory_bytes(self) -> int:
-        return memory_bytes(self.worker_memory)
+    def worker(self) -> Worker:
+        """An ordinary worker. Where there are no large ones it takes their tasks too, or those would wait for ever."""
+        return Worker(
+            cpu=self.worker_cpu,
+            memory=self.worker_memory,
+            threads=self.worker_threads,
+            nanny=self.profile.nanny,
+            env=self.profile.env,
+            tolerations=self.profile.tolerations,
+            node_selector=self.profile.node_selector,
+            takes_large=self.profile.large is None,
+        )
+
+    @property
+    def large_worker(self) -> Worker | None:
+        """A worker of the second group, or None when the profile has no such group."""
+        large = self.profile.large
+        if large is None:
+            return None
+        return Worker(
+            cpu=large.cpu,
+            memory=large.memory,
+            threads=large.threads,
+            nanny=self.profile.nanny,
+            env={**self.profile.env, **large.env},
+            tolerations=large.tolerations,
+            node_selector=large.node_selector,
+            takes_large=True,
+        )
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], code: CodeSizes) -> DaskSettings:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 from contract import image, labels, ports, scheduler
 from contract.dask import API_VERSION
 from flows.runtime import upstream
+from flows.runtime.groups import LARGE
 from flows.runtime.scaling import PRESETS
 
 if TYPE_CHECKING:
     from flows.runtime.identity import RunIdentity
     from flows.runtime.place import Place
-    from flows.runtime.settings import DaskSettings
+    from flows.runtime.settings import DaskSettings, Worker
 
 _SCRATCH: Final = "/tmp"  # noqa: S108 - the pod's own emptyDir; the root file system is read-only
 _GRACE: Final = 15
@@ -60,9 +61,34 @@ def dask_cluster(name: str, *, run: RunIdentity, place: Place, settings: DaskSet
             },
             "worker": {
                 "replicas": settings.first_workers,
-                "spec": _worker_pod(name, place, settings),
+                "spec": _worker_pod(name, place, settings.worker),
             },
         },
+    }
+
+
+def large_worker_group(cluster: str, uid: str, worker: Worker, *, run: RunIdentity, place: Place) -> dict[str, Any]:
+    """Return the manifest of the cluster's second worker group, without any worker yet.
+
+    Args:
+        cluster: name of the run's Dask cluster.
+        uid: of the DaskCluster, which Kubernetes takes the group away with.
+        worker: one worker of the group.
+        run: whose cluster it is.
+        place: where it goes.
+
+    """
+    owner = {"apiVersion": API_VERSION, "kind": "DaskCluster", "name": cluster, "uid": uid}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "DaskWorkerGroup",
+        "metadata": {
+            "name": upstream.large_worker_group(cluster),
+            "namespace": place.namespace,
+            "labels": _labels(run, place),
+            "ownerReferences": [owner | {"controller": False, "blockOwnerDeletion": False}],
+        },
+        "spec": {"cluster": cluster, "worker": {"replicas": 0, "spec": _worker_pod(cluster, place, worker)}},
     }
 
 
@@ -107,21 +133,23 @@ def _pod(place: Place, container: dict[str, Any]) -> dict[str, Any]:
         "containers": [container],
         "volumes": [{"name": "scratch", "emptyDir": {}}],
     }
+    if place.user is not None:
+        pod["securityContext"]["runAsUser"] = place.user
     if place.service_account:
         pod["serviceAccountName"] = place.service_account
     return pod
 
 
-def _worker_pod(name: str, place: Place, settings: DaskSettings) -> dict[str, Any]:
-    pod = _pod(place, _worker(name, place, settings))
+def _worker_pod(cluster: str, place: Place, worker: Worker) -> dict[str, Any]:
+    pod = _pod(place, _worker(cluster, place, worker))
     if place.results is not None:
         pod["volumes"].append({"name": "results", "persistentVolumeClaim": {"claimName": place.results.claim}})
         pod["containers"][0]["volumeMounts"].append({"name": "results", "mountPath": place.results.path})
         pod["securityContext"] |= {"fsGroup": image.GROUP, "fsGroupChangePolicy": "OnRootMismatch"}
-    if settings.profile.node_selector:
-        pod["nodeSelector"] = dict(settings.profile.node_selector)
-    if settings.profile.tolerations:
-        pod["tolerations"] = [dict(one) for one in settings.profile.tolerations]
+    if worker.node_selector:
+        pod["nodeSelector"] = dict(worker.node_selector)
+    if worker.tolerations:
+        pod["tolerations"] = [dict(one) for one in worker.tolerations]
     return pod
 
 
@@ -191,7 +219,7 @@ def _scheduler(place: Place, settings: DaskSettings) -> dict[str, Any]:
     }
 
 
-def _worker(name: str, place: Place, settings: DaskSettings) -> dict[str, Any]:
+def _worker(cluster: str, place: Place, worker: Worker) -> dict[str, Any]:
     args = [
         *upstream.WORKER_COMMAND,
         "--name",
@@ -199,24 +227,25 @@ def _worker(name: str, place: Place, settings: DaskSettings) -> dict[str, Any]:
         "--nworkers",
         "1",  # the operator retires a worker by deleting its pod: two in one would go together
         "--nthreads",
-        str(settings.worker_threads),
+        str(worker.threads),
         "--memory-limit",
-        str(settings.worker_memory_bytes - _NANNY_SHARE),
+        str(worker.memory_bytes - _NANNY_SHARE),
         "--worker-port",
         str(ports.WORKER_COMM),
-        *(("--nanny-port", str(ports.NANNY_COMM)) if settings.profile.nanny else ("--no-nanny",)),
+        *(("--nanny-port", str(ports.NANNY_COMM)) if worker.nanny else ("--no-nanny",)),
+        *(("--resources", f"{LARGE}={worker.threads}") if worker.takes_large else ()),
         "--dashboard-address",
         f":{ports.WORKER_HTTP}",
         "--local-directory",
         _SCRATCH,
     ]
-    host = upstream.scheduler_host(name, place.namespace)
+    host = upstream.scheduler_host(cluster, place.namespace)
     env = {
         # Dask already runs one task per thread: more threads below it fight over the same cores.
         "MKL_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
-        **settings.profile.env,
+        **worker.env,
         "DASK_SCHEDULER_ADDRESS": f"tcp://{host}:{ports.SCHEDULER_COMM}",
     }
     return _container(place, "worker", args, env) | {
@@ -226,8 +255,8 @@ def _worker(name: str, place: Place, settings: DaskSettings) -> dict[str, Any]:
             {"name": "tcp-comm", "containerPort": ports.WORKER_COMM, "protocol": "TCP"},
         ],
         "resources": {
-            "requests": {"cpu": settings.worker_cpu, "memory": settings.worker_memory},
-            "limits": {"memory": settings.worker_memory},
+            "requests": {"cpu": worker.cpu, "memory": worker.memory},
+            "limits": {"memory": worker.memory},
         },
         # No liveness probe: a task that holds the GIL for a minute would get its worker killed. The nanny
         # watches it.

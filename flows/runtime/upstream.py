@@ -59,6 +59,11 @@ def default_worker_group(cluster_name: str) -> str:
     return f"{cluster_name}-default"
 
 
+def large_worker_group(cluster_name: str) -> str:
+    """Return the name of the worker group that a run makes itself when its profile has large workers."""
+    return f"{cluster_name}-large"
+
+
 # https://github.com/dask/dask-kubernetes/issues/218: KubeCluster asks for the user's name, and a container
 # whose UID has no passwd entry has none.
 def ensure_user_name() -> None:

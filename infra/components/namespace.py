@@ -21,7 +21,7 @@ POD_SECURITY_VERSION = "v1.31"
 
 FLOW_RUN_RULES: Final = (
     Rule(groups=[GROUP], resources=["daskclusters"], verbs=["create", "get", "delete"]),
-    Rule(groups=[GROUP], resources=["daskworkergroups"], verbs=["get", "patch"]),
+    Rule(groups=[GROUP], resources=["daskworkergroups"], verbs=["create", "get", "patch"]),
     Rule(groups=[""], resources=["services"], verbs=["get"]),
     Rule(groups=[""], resources=["pods", "events"], verbs=["list"]),
     Rule(groups=[""], resources=["pods/log"], verbs=["get"]),

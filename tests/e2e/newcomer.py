@@ -46,13 +46,21 @@ class Newcomer:
         command = ["make", "--silent", *arguments]
         return self._run(command, {**self.environment, **more})
 
-    def shell(self, script: str, *, stack: str = "dev", **more: str) -> Done:
-        """A shell after `eval "$(make -s env)"`; `more` is in its environment, and so in no command line."""
-        command = ["bash", "-euc", f'eval "$(make -s env STACK={stack})"\n{script}']
-        return self._run(command, {**self.environment, **more})
+    def shell(self, script: str, *, stack: str = "dev", given: str | None = None, **more: str) -> Done:
+        """A shell after `eval "$(make -s env)"`.
 
-    def kubectl(self, *arguments: str, namespace: str = NAMESPACE) -> str:
-        done = self.shell(f"kubectl --namespace {namespace} {shlex.join(arguments)}")
+        Args:
+            script: what is typed.
+            stack: whose shell it is.
+            given: its standard input.
+            more: its environment, which is in no list of processes.
+
+        """
+        command = ["bash", "-euc", f'eval "$(make -s env STACK={stack})"\n{script}']
+        return self._run(command, {**self.environment, **more}, given)
+
+    def kubectl(self, *arguments: str, namespace: str = NAMESPACE, given: str | None = None) -> str:
+        done = self.shell(f"kubectl --namespace {namespace} {shlex.join(arguments)}", given=given)
         assert done.status == 0, done.told
         return done.output
 
@@ -65,8 +73,10 @@ class Newcomer:
         assert found, done.output
         return found[0]
 
-    def _run(self, command: list[str], environment: dict[str, str]) -> Done:
-        done = subprocess.run(command, cwd=self.clone, env=environment, capture_output=True, text=True, check=False)
+    def _run(self, command: list[str], environment: dict[str, str], given: str | None = None) -> Done:
+        done = subprocess.run(
+            command, cwd=self.clone, env=environment, input=given, capture_output=True, text=True, check=False
+        )
         print(f"$ {shlex.join(command)}\n{done.stdout}{done.stderr}")
         return Done(done.returncode, done.stdout, done.stderr)
 

@@ -33,6 +33,7 @@ UNUSED: Mapping[str, str] = {
     "dask-reaper: patch daskautoscalers": "takes a finalizer away when the operator does not",
     "dask-reaper: patch daskclusters": "takes a finalizer away when the operator does not",
     "dask-reaper: patch daskworkergroups": "takes a finalizer away when the operator does not",
+    "flow-run: create daskworkergroups": "makes the second worker group of a profile with large workers",
     "flow-run: get pods/log": "the last lines of a container that keeps ending",
     "prefect-worker: get jobs": "looks whether a failed pod was its Job's last before it calls a run Crashed",
     "prefect-worker: delete jobs": "ends a run that is cancelled before its pod runs",

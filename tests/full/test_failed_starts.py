@@ -4,38 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
 
 from benchmarks import flow_pod
 from contract.causes import Cause
 from contract.quantities import cores
-from tests.e2e.newcomer import ROOT, Newcomer
+from tests.e2e.newcomer import Newcomer
 from tools.cluster.wait import until
 
 SCRIPT = Path(__file__).with_name("in_pod_start.py")
+
+CLUSTERS = "daskclusters.kubernetes.dask.org"
 
 NAMED_WITHIN = 60.0
 """Seconds until a run's log, or its end, names the cause."""
 
 AT_ONCE = 30.0
 """Seconds until a start that can never succeed has failed; a crash loop needs three starts of the process."""
-
-
-@pytest.fixture(scope="module")
-def shell(newcomer: Newcomer) -> Iterator[None]:
-    """The environment of `make env` for this process: the pod is made by kubectl from here."""
-    done = newcomer.shell("env -0")
-    assert done.status == 0, done.told
-    found = dict(one.split("=", 1) for one in done.output.split("\0") if "=" in one)
-    with mock.patch.dict(os.environ, found, clear=True), contextlib.chdir(ROOT):
-        yield
 
 
 def attempt(newcomer: Newcomer, flow: str, **given: Any) -> dict[str, Any]:
@@ -149,3 +139,38 @@ def test_an_operator_that_is_away_is_named_after_a_second_try(newcomer: Newcomer
         newcomer.kubectl("scale", "deployment/dask-operator", "--replicas=1")
         newcomer.kubectl("rollout", "status", "deployment/dask-operator", "--timeout=180s")
     assert_named(told, Cause.OPERATOR, "does not react", at_once=False)
+
+
+@contextlib.contextmanager
+def definition(newcomer: Newcomer) -> Iterator[dict[str, Any]]:
+    """Give the definition of DaskClusters, and put it back as it was, with an operator that has noticed."""
+    found: dict[str, Any] = json.loads(newcomer.kubectl("get", "crd", CLUSTERS, "-o", "json"))
+    try:
+        yield found
+    finally:
+        kept = {"name": CLUSTERS, **{key: found["metadata"][key] for key in ("labels", "annotations")}}
+        whole = json.dumps({**found, "metadata": kept, "status": None})
+        newcomer.kubectl("delete", "crd", CLUSTERS, "--ignore-not-found")
+        newcomer.kubectl("create", "--filename", "-", given=whole)
+        newcomer.kubectl("wait", "--for=condition=Established", f"crd/{CLUSTERS}", "--timeout=60s")
+        newcomer.kubectl("rollout", "restart", "deployment/dask-operator")
+        newcomer.kubectl("rollout", "status", "deployment/dask-operator", "--timeout=180s")
+
+
+@pytest.mark.usefixtures("shell")
+def test_definitions_that_are_missing_fail_at_once(newcomer: Newcomer) -> None:
+    with definition(newcomer):
+        newcomer.kubectl("delete", "crd", CLUSTERS)
+        [told] = flow_pod.lines(SCRIPT, json.dumps({"flow": "no-definitions"}))
+    assert_named(told, Cause.CRDS, "serves no kind DaskCluster", at_once=True)
+
+
+@pytest.mark.usefixtures("shell")
+def test_definitions_that_are_too_old_fail_at_once_with_what_they_lack(newcomer: Newcomer) -> None:
+    with definition(newcomer):
+        field = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/idleTimeout"
+        newcomer.kubectl(
+            "patch", "crd", CLUSTERS, "--type=json", f"--patch={json.dumps([{'op': 'remove', 'path': field}])}"
+        )
+        told = attempt(newcomer, "old-definitions")
+    assert_named(told, Cause.CRDS, "spec.idleTimeout", at_once=True)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
 import shlex
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks import flow_pod
 from tests.e2e.newcomer import Newcomer
 from tools.cluster.wait import until
 
@@ -69,6 +74,53 @@ def test_more_workers_than_the_stacks_ceiling_are_refused_before_a_run_is_made(n
     done = newcomer.shell(".venv/bin/prefect deployment run digits/search --job-variable dask_maximum=99")
     assert done.status != 0
     assert "99 is greater than the maximum of 16" in done.output + done.told
+
+
+@contextlib.contextmanager
+def flow_pods_run_as(newcomer: Newcomer, user: int) -> Iterator[None]:
+    """Let the flow pods run under a UID that no file of the image knows, as some clusters do with all pods."""
+    found = api(newcomer, "(await client.read_work_pool('dask')).base_job_template")
+    changed = copy.deepcopy(found)
+    pod = changed["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
+    pod["securityContext"]["runAsUser"] = user
+
+    def write(template: dict[str, Any]) -> None:
+        update = f"WorkPoolUpdate.model_validate_json({json.dumps(json.dumps({'base_job_template': template}))})"
+        actions = "__import__('prefect.client.schemas.actions', fromlist=['*'])"
+        api(newcomer, f"await client.update_work_pool('dask', {actions}.{update})")
+
+    write(changed)
+    try:
+        yield
+    finally:
+        write(found)
+
+
+def test_a_run_under_a_uid_without_a_passwd_entry_ends_well_and_its_dask_pods_have_the_same(newcomer: Newcomer) -> None:
+    with flow_pods_run_as(newcomer, 54321):
+        run = newcomer.start("digits/search", "--param", "folds=2")
+        assert until(lambda: bool(of(newcomer, run)), seconds=240, interval=1)
+        field = "jsonpath={.items[*].spec.securityContext.runAsUser}"
+        selector = f"ephemeral-dask/flow-run={run}"
+
+        def users() -> set[str]:
+            return set(newcomer.kubectl("get", "pods", "-l", selector, "-o", field).split())
+
+        assert until(lambda: bool(users()), seconds=60, interval=0.5)
+        assert users() == {"54321"}
+        assert ended(newcomer, run) == "COMPLETED", logged(newcomer, run)
+
+
+@pytest.mark.usefixtures("shell")
+def test_large_tasks_run_on_a_second_worker_group_that_comes_and_goes_by_itself(newcomer: Newcomer) -> None:
+    script = Path(__file__).with_name("in_pod_groups.py")
+    [ran] = flow_pod.lines(script, "groups")
+    assert ran["large"] == {"large": 1}
+    # An idle large worker takes any task, so only what is left is certain, and that ordinary workers came.
+    assert ran["after large"] == {}
+    assert ran["ordinary"] == {"default": 2}
+    assert ran["after ordinary"] == {}
+    assert until(lambda: not newcomer.kubectl("get", "daskworkergroups", "-o", "name"), seconds=60, interval=1)
 
 
 def test_two_runs_side_by_side_share_nothing(newcomer: Newcomer) -> None:

@@ -61,14 +61,21 @@ def pool(fields: Fields) -> Pool | None:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Group:
+    """Workers of one size: their number at most, and cores and bytes of one."""
+
+    workers: int
+    cpu: float
+    memory: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Demand:
     """What one deployment may ask for.
 
     Attributes:
         pool: name of its work pool.
-        workers: of one run at most.
-        worker_cpu: cores of one worker.
-        worker_memory: bytes of one worker.
+        groups: of workers, of one run.
         cpu: cores of one run: workers, scheduler and its own pod.
         memory: bytes of one run.
         runs: at the same time at most; None for no limit.
@@ -76,12 +83,14 @@ class Demand:
     """
 
     pool: str
-    workers: int
-    worker_cpu: float
-    worker_memory: int
+    groups: tuple[Group, ...]
     cpu: float
     memory: int
     runs: int | None
+
+    @property
+    def workers(self) -> int:
+        return sum(group.workers for group in self.groups)
 
 
 def demand(deployment: Fields, given: Pool) -> Demand | None:
@@ -94,25 +103,31 @@ def demand(deployment: Fields, given: Pool) -> Demand | None:
     named = variables.get(env.DASK_PROFILE.name)
     if named is not None and named not in given.profiles:
         return None
-    profile = given.profiles[named].sizes if named is not None else {}
-    chosen = {variable.name: profile[variable.argument] for variable in env.SIZES if variable.argument in profile}
+    profile = given.profiles[named] if named is not None else profiles.Profile()
+    held = profile.sizes
+    chosen = {variable.name: held[variable.argument] for variable in env.SIZES if variable.argument in held}
     sizes = {**given.sizes, **chosen, **variables}
     try:
-        workers = min(int(sizes[_MAXIMUM.name]), given.ceiling)
-        cpu, memory = quantities.cores(str(sizes[_CPU.name])), quantities.memory_bytes(str(sizes[_MEMORY.name]))
+        groups = [_group(min(int(sizes[_MAXIMUM.name]), given.ceiling), sizes[_CPU.name], sizes[_MEMORY.name])]
+        if profile.large is not None:
+            groups.append(_group(profile.large.maximum, profile.large.cpu, profile.large.memory))
         pod = quantities.cores(str(sizes["cpu_request"])), quantities.memory_bytes(str(sizes["memory_request"]))
     except ValueError:
         # A reference that only the worker resolves, such as {{ prefect.variables.size }}.
         return None
     return Demand(
         pool=str(deployment.get("work_pool_name")),
-        workers=workers,
-        worker_cpu=cpu,
-        worker_memory=memory,
-        cpu=workers * cpu + quantities.cores(scheduler.CPU_REQUEST) + pod[0],
-        memory=workers * memory + quantities.memory_bytes(scheduler.MEMORY_REQUEST) + pod[1],
+        groups=tuple(groups),
+        cpu=sum(each.workers * each.cpu for each in groups) + quantities.cores(scheduler.CPU_REQUEST) + pod[0],
+        memory=sum(each.workers * each.memory for each in groups)
+        + quantities.memory_bytes(scheduler.MEMORY_REQUEST)
+        + pod[1],
         runs=min(limits) if limits else None,
     )
+
+
+def _group(workers: int, cpu: object, memory: object) -> Group:
+    return Group(workers=workers, cpu=quantities.cores(str(cpu)), memory=quantities.memory_bytes(str(memory)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -184,9 +184,10 @@ def _part(demand: capacity.Demand | None, index: int) -> str:
     if demand is None:
         return "-"
     if index == 0:
-        return f"{demand.workers} x {'∞' if demand.runs is None else demand.runs}"
+        workers = " + ".join(str(group.workers) for group in demand.groups)
+        return f"{workers} x {'∞' if demand.runs is None else demand.runs}"
     if index == 1:
-        return f"{_cores(demand.worker_cpu)} CPU, {_bytes(demand.worker_memory)}"
+        return "; ".join(f"{_cores(group.cpu)} CPU, {_bytes(group.memory)}" for group in demand.groups)
     if demand.runs is None:
         return "no limit"
     return _cores(demand.runs * demand.cpu) if index == 2 else _bytes(demand.runs * demand.memory)

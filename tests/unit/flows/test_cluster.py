@@ -7,16 +7,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 from distributed import Client, Event, LocalCluster
 
 from contract.causes import Cause
+from contract.profiles import LargeWorkers, Profile
 from flows.runtime import kube
 from flows.runtime.cluster import RunCluster
 from flows.runtime.diagnosis import ClusterStartError
+from flows.runtime.groups import LARGE
 from flows.runtime.identity import RunIdentity
 from flows.runtime.kube import Kind, KubeError
 from flows.runtime.place import Owner, Place
@@ -119,9 +121,12 @@ def quick(monkeypatch: pytest.MonkeyPatch, dask: LocalCluster) -> None:
     monkeypatch.setattr("flows.runtime.cluster.CLOSE_TIMEOUT", 1.0)
 
 
-def start(monkeypatch: pytest.MonkeyPatch, kubernetes: FakeKubernetes, **sizes: Any) -> RunCluster:
+def start(
+    monkeypatch: pytest.MonkeyPatch, kubernetes: FakeKubernetes, profile: Profile | None = None, **sizes: Any
+) -> RunCluster:
     monkeypatch.setattr("flows.runtime.cluster.Kube", kubernetes)
     settings = DaskSettings.from_env({}, CodeSizes(**({"start_timeout": 2} | sizes)))
+    settings = replace(settings, profile=profile or Profile())
     return RunCluster(run=RUN, place=PLACE, settings=settings, log=LOG)
 
 
@@ -164,8 +169,66 @@ def test_a_run_that_may_not_scale_says_so_once_and_goes_on(
     with start(monkeypatch, kubernetes, maximum=3) as cluster, Client(cluster, set_as_default=False) as client:
         kubernetes.refusals = [KubeError(403, "cannot patch groups")] * 100
         hold_up(client, lambda: len(kubernetes.refusals) < 98)
-    said = [one.message for one in caplog.records if "stays at" in one.message]
-    assert said == [f"The number of workers of Dask cluster {cluster.name} stays at 1 for now: cannot patch groups"]
+    said = [one.message for one in caplog.records if "stays as it is" in one.message]
+    sentence = "The number of workers of Dask cluster {} stays as it is for now (workers: 1): cannot patch groups"
+    assert said == [sentence.format(cluster.name)]
+
+
+SPLIT = Profile(large=LargeWorkers(maximum=2, cpu="4", memory="16Gi"))
+
+
+def test_large_tasks_scale_a_group_of_their_own_that_is_made_empty_and_belongs_to_the_cluster(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("flows.runtime.autoscaler.INTERVAL", 0.05)
+    kubernetes = FakeKubernetes(complete)
+    with start(monkeypatch, kubernetes, profile=SPLIT, maximum=1) as cluster:
+        made = kubernetes.objects[kube.DASK_WORKER_GROUPS, f"{cluster.name}-large"]
+        assert made["metadata"]["ownerReferences"][0]["uid"] == f"uid-{cluster.name}"
+        with Client(cluster, set_as_default=False) as client:
+            future = client.submit(sum, [1, 2], resources={LARGE: 1}, pure=False)
+            assert until(lambda: bool(kubernetes.patched), seconds=10)
+            client.cancel([future])
+        assert kubernetes.patched[0] == (kube.DASK_WORKER_GROUPS, f"{cluster.name}-large", replicas(1))
+
+
+def test_a_run_that_may_not_make_the_second_group_fails_with_the_cause_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kubernetes = FakeKubernetes(complete)
+    create = kubernetes.create
+
+    async def refuse_groups(kind: Kind, manifest: dict[str, Any]) -> dict[str, Any]:
+        if kind == kube.DASK_WORKER_GROUPS:
+            raise KubeError(403, "cannot create daskworkergroups")
+        return await create(kind, manifest)
+
+    monkeypatch.setattr(kubernetes, "create", refuse_groups)
+    caught = failure(monkeypatch, kubernetes, profile=SPLIT)
+    assert caught.diagnosis.cause is Cause.RBAC
+    assert kubernetes.clusters == []
+
+
+def test_workers_that_do_not_come_are_explained_once_for_each_cause(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("flows.runtime.autoscaler.INTERVAL", 0.05)
+    monkeypatch.setattr("flows.runtime.autoscaler.EXPLAINED_AFTER", 0.2)
+    kubernetes = FakeKubernetes(complete)
+
+    def said() -> list[str]:
+        return [one.message for one in caplog.records if "waits for" in one.message]
+
+    with start(monkeypatch, kubernetes, maximum=2) as cluster, Client(cluster, set_as_default=False) as client:
+        kubernetes.pods = [unschedulable("0/3 nodes are available: 3 Insufficient memory.")]
+        hold_up(client, lambda: bool(said()))
+    why = "no node can take the pod: pod etl-worker: 0/3 nodes are available: 3 Insufficient memory."
+    assert said() == [f"Dask cluster {cluster.name} waits for workers (1 to come): {why}"]
+
+
+def unschedulable(message: str) -> dict[str, Any]:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    return {"metadata": {"name": "etl-worker"}, "status": {"phase": "Pending", "conditions": [condition]}}
 
 
 def hold_up(client: Client, enough: Callable[[], bool]) -> None:

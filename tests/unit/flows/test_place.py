@@ -40,6 +40,14 @@ def test_where_results_are_kept_reaches_the_workers() -> None:
     assert set(block.passed_on) == {"PREFECT_DEFAULT_RESULT_STORAGE_BLOCK", "PREFECT_RESULTS_PERSIST_BY_DEFAULT"}
 
 
+@pytest.mark.parametrize(("uid", "user"), [(10001, 10001), (0, None)])
+def test_dask_pods_get_the_flow_pods_user_unless_it_is_root(
+    monkeypatch: pytest.MonkeyPatch, uid: int, user: int | None
+) -> None:
+    monkeypatch.setattr("os.getuid", lambda: uid)
+    assert place().user == user
+
+
 @pytest.mark.parametrize(
     "present", [env.JOB_NAME, env.JOB_UID, env.API_SECRET_NAME, env.API_SECRET_KEY, env.RESULTS_CLAIM]
 )

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from distributed import get_worker
 from prefect import flow, task
 from prefect.artifacts import Artifact
 from prefect.exceptions import ParameterTypeError
@@ -21,7 +22,8 @@ from sklearn.datasets import load_digits
 
 from contract import environment as env
 from flows import components, digits, drift, leaderboard
-from flows.runtime import ephemeral_dask, runner
+from flows.runtime import ephemeral_dask, large_workers, runner
+from flows.runtime.groups import LARGE
 from flows.runtime.place import Place
 from flows.runtime.settings import SettingsError
 
@@ -91,6 +93,23 @@ def test_a_bad_size_from_the_run_fails_the_run_with_its_sentence(
     monkeypatch.setenv(env.DASK_WORKER_MEMORY.variable, "two gigabytes")
     with pytest.raises(SettingsError, match="'two gigabytes' is no Kubernetes quantity"):
         asks()
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_flow_that_asks_for_large_workers_runs_on_a_laptop_and_only_what_it_says_is_large() -> None:
+    @task
+    def restrictions() -> dict[str, float] | None:
+        worker = get_worker()
+        found: dict[str, float] | None = worker.state.tasks[worker.get_current_task()].resource_restrictions
+        return found
+
+    @flow(task_runner=ephemeral_dask(maximum=1))
+    def asks() -> list[dict[str, float] | None]:
+        with large_workers():
+            large = restrictions.submit()
+        return [large.result(), restrictions.submit().result()]
+
+    assert asks() == [{LARGE: 1}, None]
 
 
 @pytest.mark.usefixtures("prefect_server")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from contract import environment as env
 from contract import profiles
-from contract.profiles import Profile
+from contract.profiles import LargeWorkers, Profile
 from flows.runtime.settings import CodeSizes, DaskSettings, SettingsError
 
 
@@ -35,6 +35,7 @@ LARGE = Profile(
     env={"GDAL_CACHEMAX": "64"},
     tolerations=({"key": "spot", "operator": "Exists"},),
     node_selector={"pool": "spot"},
+    large=LargeWorkers(maximum=1, cpu="8", memory="64Gi", tolerations=({"operator": "Exists"},)),
 )
 KNOWN = {env.PROFILES: profiles.encode({"large": LARGE, "small": Profile(sizes={"maximum": 2})})}
 

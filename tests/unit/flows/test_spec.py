@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from functools import cache
@@ -13,12 +14,12 @@ import yaml
 from dask.utils import parse_timedelta
 
 from contract import image, labels, ports
-from contract.profiles import Profile
+from contract.profiles import LargeWorkers, Profile
 from flows.runtime import diagnosis
 from flows.runtime.identity import RunIdentity
 from flows.runtime.place import Owner, Place, ResultVolume, SecretReference
 from flows.runtime.settings import CodeSizes, DaskSettings
-from flows.runtime.spec import dask_cluster
+from flows.runtime.spec import dask_cluster, large_worker_group
 
 RUN = RunIdentity(flow="My Flow", flow_run_id="0198f0c4-1111-7000-8000-000000000000", flow_run_name="daring Mole")
 PLACE = Place(
@@ -66,6 +67,14 @@ def test_every_pod_passes_the_restricted_pod_security_standard(role: str) -> Non
     assert one["securityContext"]["capabilities"] == {"drop": ["ALL"]}
     assert all(set(volume) <= {"name", "emptyDir"} for volume in spec["volumes"])
     assert not any(spec.get(name) for name in ("hostNetwork", "hostPID", "hostIPC"))
+
+
+@pytest.mark.parametrize(("user", "expected"), [(54321, {"runAsUser": 54321}), (None, {})])
+def test_every_pod_runs_as_the_user_of_the_flow_pod(user: int | None, expected: dict[str, int]) -> None:
+    spec = manifest(replace(PLACE, user=user))["spec"]
+    for role in ("scheduler", "worker"):
+        context = spec[role]["spec"]["securityContext"]
+        assert {name: value for name, value in context.items() if name == "runAsUser"} == expected
 
 
 @roles
@@ -135,7 +144,7 @@ def test_a_worker_pod_is_one_worker_named_as_the_operator_knows_it() -> None:
 def test_dask_ends_a_worker_that_grows_before_the_kernel_ends_its_pod() -> None:
     args = container("worker")["args"]
     limit = int(args[args.index("--memory-limit") + 1])
-    assert SETTINGS.worker_memory_bytes * 0.75 < limit < SETTINGS.worker_memory_bytes
+    assert SETTINGS.worker.memory_bytes * 0.75 < limit < SETTINGS.worker.memory_bytes
 
 
 def profiled(profile: Profile) -> dict[str, Any]:
@@ -152,6 +161,47 @@ def test_a_profiles_node_selector_tolerations_and_environment_are_the_workers_al
     assert {"name": "GDAL_CACHEMAX", "value": "64"} in worker["containers"][0]["env"]
     assert not {"nodeSelector", "tolerations"} & set(scheduler)
     assert "GDAL_CACHEMAX" not in str(scheduler)
+
+
+LARGE = LargeWorkers(
+    maximum=2, cpu="4", memory="16Gi", threads=2, env={"MODEL": "whole"}, node_selector={"pool": "big"}
+)
+
+
+def large_group() -> dict[str, Any]:
+    worker = replace(SETTINGS, profile=Profile(env={"GDAL_CACHEMAX": "64"}, large=LARGE)).large_worker
+    assert worker is not None
+    return large_worker_group("etl-1", "uid-1", worker, run=RUN, place=PLACE)
+
+
+def test_the_second_worker_group_starts_empty_with_workers_of_its_own_size_and_goes_with_its_cluster() -> None:
+    made = large_group()
+    assert made["metadata"]["name"] == "etl-1-large"
+    assert made["metadata"]["labels"] == manifest()["metadata"]["labels"]
+    [owner] = made["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["name"], owner["uid"]) == ("DaskCluster", "etl-1", "uid-1")
+    assert (made["spec"]["cluster"], made["spec"]["worker"]["replicas"]) == ("etl-1", 0)
+    spec = made["spec"]["worker"]["spec"]
+    [one] = spec["containers"]
+    assert spec["nodeSelector"] == {"pool": "big"}
+    assert one["resources"] == {"requests": {"cpu": "4", "memory": "16Gi"}, "limits": {"memory": "16Gi"}}
+    values = {each["name"]: each.get("value") for each in one["env"]}
+    assert (values["GDAL_CACHEMAX"], values["MODEL"]) == ("64", "whole")
+
+
+def test_no_field_of_the_second_worker_group_is_dropped_by_the_locked_definitions() -> None:
+    made = large_group()
+    assert unknown(made["spec"], crd("daskworkergroup"), "spec") == []
+
+
+@pytest.mark.parametrize(("profile", "ordinary"), [(Profile(), ["large=3"]), (Profile(large=LARGE), [])])
+def test_large_tasks_find_a_worker_whether_or_not_there_are_large_ones(profile: Profile, ordinary: list[str]) -> None:
+    def offered(spec: dict[str, Any]) -> list[str]:
+        args = spec["containers"][0]["args"]
+        return [value for option, value in itertools.pairwise(args) if option == "--resources"]
+
+    assert offered(profiled(profile)["worker"]["spec"]) == ordinary
+    assert offered(large_group()["spec"]["worker"]["spec"]) == ["large=2"]
 
 
 def test_workers_mount_the_result_volume_where_the_flow_pod_has_it_and_may_write_to_it() -> None:
@@ -235,9 +285,9 @@ def test_the_definitions_of_the_locked_release_know_every_field_that_is_written(
 
 
 @cache
-def crd() -> dict[str, Any]:
+def crd(kind: str = "daskcluster") -> dict[str, Any]:
     folder = resources.files("dask_kubernetes").joinpath("operator/deployment/helm/dask-kubernetes-operator/crds")
-    definition = yaml.safe_load(folder.joinpath("daskcluster.yaml").read_text())
+    definition = yaml.safe_load(folder.joinpath(f"{kind}.yaml").read_text())
     found: dict[str, Any] = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     return found
 

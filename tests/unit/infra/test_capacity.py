@@ -94,3 +94,11 @@ def test_a_profile_that_asks_for_more_than_the_ceiling_counts_against_the_quota(
     one = capacity.run(parsed(dask={**DASK, "profiles": {"large": profile}}))
     assert one.memory == 768 * 2**20 + memory * 2**30
     assert one.pods == 6
+
+
+def test_large_workers_count_beside_the_ordinary_ones() -> None:
+    profile = {"maximum": 3, "largeWorkers": {"maximum": 2, "cpu": "8", "memory": "64Gi"}}
+    one = capacity.run(parsed(dask={**DASK, "profiles": {"split": profile}}))
+    assert one.memory == 768 * 2**20 + (3 * 2 + 2 * 64) * 2**30
+    assert one.cpu == pytest.approx(0.35 + 3 * 1 + 2 * 8)
+    assert one.pods == 2 + 3 + 2

@@ -10,7 +10,7 @@ from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
 from contract import environment as env
 from contract import image, profiles
 from infra import job_template, naming
-from infra.dask_profile import DaskProfile, Toleration
+from infra.dask_profile import DaskProfile, LargeWorkers, Toleration
 from infra.settings import BlockResults, Dask, FlowRun, NoResults, Results, VolumeResults
 
 IMAGE = "registry.example.com/flow@sha256:" + "a" * 64
@@ -119,6 +119,7 @@ LARGE = DaskProfile(
     nanny=False,
     env={"GREETING": "{{ hello }}"},
     tolerations=[Toleration(key="spot", operator="Exists", toleration_seconds=30)],
+    large_workers=LargeWorkers(maximum=2, cpu="8", memory="64Gi", tolerations=[Toleration(operator="Exists")]),
 )
 
 

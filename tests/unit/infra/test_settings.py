@@ -148,9 +148,18 @@ def test_a_dashboard_address_that_is_the_same_for_every_run_is_refused() -> None
 
 
 def test_a_credential_in_the_clear_is_refused_in_a_profiles_environment() -> None:
-    text = refusal(dask={"profiles": {"large": {"env": {"PREFECT_API_KEY": "pnu_marked"}}}})
-    assert "PREFECT_API_KEY, a credential" in text
-    assert "pnu_marked" not in text
+    env = {"PREFECT_API_KEY": "pnu_marked"}
+    for profile in ({"env": env}, {"largeWorkers": {"maximum": 1, "cpu": "1", "memory": "2Gi", "env": env}}):
+        text = refusal(dask={"profiles": {"large": profile}})
+        assert "PREFECT_API_KEY, a credential" in text
+        assert "pnu_marked" not in text
+
+
+def test_large_workers_without_a_size_are_refused_by_key() -> None:
+    text = refusal(dask={"profiles": {"split": {"largeWorkers": {"maximum": 1, "cpu": "4", "memory": "64Mi"}}}})
+    assert "dask.profiles.split.largeWorkers.memory: '64Mi' is too little" in text
+    text = refusal(dask={"profiles": {"split": {"largeWorkers": {"maximum": 1, "memory": "2Gi"}}}})
+    assert "dask.profiles.split.largeWorkers.cpu" in text
 
 
 def test_two_servers_on_sqlite_are_refused() -> None:

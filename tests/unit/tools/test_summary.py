@@ -199,10 +199,23 @@ def test_a_profile_gives_the_size_and_a_job_variable_goes_before_it() -> None:
     assert given
     large = capacity.demand(deployment(job_variables={"dask_profile": "large"}), given)
     assert large
-    assert (large.workers, large.worker_cpu, large.worker_memory) == (12, 0.5, 4 * 2**30)
+    assert large.groups == (capacity.Group(workers=12, cpu=0.5, memory=4 * 2**30),)
     small = capacity.demand(deployment(job_variables={"dask_profile": "large", "dask_maximum": 2}), given)
     assert small
-    assert (small.workers, small.worker_memory) == (2, 4 * 2**30)
+    assert small.groups == (capacity.Group(workers=2, cpu=0.5, memory=4 * 2**30),)
+
+
+def test_large_workers_are_counted_and_shown_beside_the_ordinary_ones() -> None:
+    large = profiles.LargeWorkers(maximum=2, cpu="8", memory="64Gi")
+    split = profiles.encode({"split": profiles.Profile(sizes={"maximum": 3}, large=large)})
+    with_split = pool(concurrency_limit=1)
+    with_split["base_job_template"]["job_configuration"]["env"][env.PROFILES] = split
+    text = shown(
+        event("same", POOL, with_split, with_split),
+        event("create", DEPLOYMENT, None, deployment("a", job_variables={"dask_profile": "split"})),
+    )
+    assert "| `digits/a` | - → **3 + 2 x 1** | - → **0.5 CPU, 1 GiB; 8 CPU, 64 GiB** |" in text
+    assert "| - → **5 workers** |" in text
 
 
 def test_each_pool_limits_its_own_deployments_alone() -> None:
