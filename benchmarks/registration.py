@@ -1,8 +1,9 @@
 """Registration of 50 deployments: the Pulumi engine's time beside `prefect deploy --all` of the same prefect.yaml.
 
-Run it with `make bench-registration`. Each round gives each side a fresh server of the same kind, and the sides take
-turns in going first. Ours is the engine's time from the first to the last step that registers something; the time of
-the whole command stands beside it.
+Run it with `make bench-registration`. Each round gives each side a fresh server, and the sides take turns in going
+first. The peer is measured twice: with the server as the platform image runs it, which ours has, and with the server as
+Prefect releases it, which it has without this project. Ours is the engine's time from the first to the last step that
+registers something; the time of the whole command stands beside it.
 
 Every deployment has a schedule, a limit, parameters, tags and job variables. The schedules are in UTC: for another
 timezone Prefect's server lists all timezones of the machine, which doubles what a deployment costs it, whoever asks;
@@ -124,12 +125,15 @@ def main(arguments: Sequence[str]) -> int:
     results = Results(timezone=chosen.timezone)
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
         for number in range(chosen.rounds):
-            sides = [_ours, _theirs] if number % 2 == 0 else [_theirs, _ours]
-            for side in sides:
-                folder = Path(scratch) / f"{number}{side.__name__}"
+            sides = ["ours", "theirs", "released"]
+            for name in sides if number % 2 == 0 else reversed(sides):
+                folder = Path(scratch) / f"{number}{name}"
                 folder.mkdir()
-                with running(folder / "server") as server:
-                    side(folder / "project", server, engine, results)
+                with running(folder / "server", as_released=name == "released") as server:
+                    if name == "ours":
+                        _ours(folder / "project", server, engine, results)
+                    else:
+                        _theirs(folder / "project", server, name, results)
     print(_table(results))
     missed = _missed(results)
     for sentence in missed:
@@ -157,7 +161,7 @@ def _declare(project: Path, timezone: str, *, changed: bool = False) -> None:
     (project / "prefect.yaml").write_text("\n".join(lines) + "\n")
 
 
-def _theirs(project: Path, server: Server, _engine: Mapping[str, str], results: Results) -> None:
+def _theirs(project: Path, server: Server, side: str, results: Results) -> None:
     _declare(project, results.timezone)
     httpx.post(f"{server.url}/work_pools/", json=_POOL, trust_env=False, timeout=60).raise_for_status()
     for case, changed in (("first", False), ("again", False), ("one changed", True)):
@@ -171,7 +175,7 @@ def _theirs(project: Path, server: Server, _engine: Mapping[str, str], results: 
             stdout=subprocess.DEVNULL,
         )
         seconds = time.perf_counter() - started
-        results.add(f"theirs, {case}", Measure(steps=seconds, whole=seconds, writes=len(server.writes(mark))))
+        results.add(f"{side}, {case}", Measure(steps=seconds, whole=seconds, writes=len(server.writes(mark))))
 
 
 def _ours(project: Path, server: Server, engine: Mapping[str, str], results: Results) -> None:
@@ -227,17 +231,19 @@ def _table(results: Results) -> str:
         "one changed": f"one of {DEPLOYMENTS} changed",
     }
     lines = [
-        "| | steps | whole `pulumi up` | writes | `prefect deploy --all` | writes | steps faster |",
-        "|---|---|---|---|---|---|---|",
+        "| | steps | whole `pulumi up` | writes | `prefect deploy --all` | writes | faster | server as released | faster |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for case, title in names.items():
         ours = f"ours, {case}"
-        theirs = f"theirs, {case if case != 'again, without refresh' else 'again'}"
+        peer = case if case != "again, without refresh" else "again"
+        theirs, released = f"theirs, {peer}", f"released, {peer}"
         whole = statistics.median(each.whole for each in results.measures[ours])
         faster = results.steps(theirs) / results.steps(ours)
         lines.append(
             f"| {title} | {results.steps(ours):.2f} s | {whole:.1f} s | {results.writes(ours)} |"
             f" {results.steps(theirs):.1f} s | {results.writes(theirs)} | {faster:.1f} x |"
+            f" {results.steps(released):.1f} s | {results.steps(released) / results.steps(ours):.1f} x |"
         )
     return "\n".join(lines)
 

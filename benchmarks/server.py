@@ -17,7 +17,10 @@ _SERVER: Final = {
     **_QUIET,
     # At this level the server writes its access log.
     "PREFECT_SERVER_LOGGING_LEVEL": "INFO",
-    # As in the platform image, which says why: both sides get the faster server.
+}
+
+_PLATFORM: Final = {
+    # As in the platform image, which says why.
     "PYTHONTZPATH": "",
 }
 
@@ -55,15 +58,20 @@ class Server:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Server]:
+def running(folder: Path, *, as_released: bool = False) -> Iterator[Server]:
     """Start a server with an empty database in `folder`, and end it.
+
+    Args:
+        folder: its own.
+        as_released: with Prefect's defaults, instead of as the platform image runs it.
 
     Raises:
         Problem: it did not start.
 
     """
     folder.mkdir()
-    with scratch_prefect.running(folder, "--no-services", settings=_SERVER) as url:
+    settings = _SERVER if as_released else _SERVER | _PLATFORM
+    with scratch_prefect.running(folder, "--no-services", settings=settings) as url:
         yield Server(url=url, log=folder / "server.log")
 
 
