@@ -231,7 +231,7 @@ def _table(results: Results) -> str:
         "one changed": f"one of {DEPLOYMENTS} changed",
     }
     lines = [
-        "| | steps | whole `pulumi up` | writes | `prefect deploy --all` | writes | faster | server as released | faster |",
+        "| | steps | whole `pulumi up` | writes | `prefect deploy --all` | writes | faster | as released | faster |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for case, title in names.items():
