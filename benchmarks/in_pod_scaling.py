@@ -67,13 +67,14 @@ def until(workers: Callable[[], int], wanted: Callable[[int], bool]) -> float:
     return time.monotonic() - began
 
 
-def main(side: str) -> None:
+def main(side: str, delay: float) -> None:
     with opened(side) as cluster, _client(cluster) as client:
 
         def workers() -> int:
             return len(client.scheduler_info(n_workers=-1)["workers"])
 
         client.submit(sum, [1, 2]).result(timeout=60)
+        time.sleep(delay)
         first = client.map(_work, [FIRST] * 2, pure=False)
         two = until(workers, lambda count: count >= 2)
         began = time.monotonic()
@@ -104,4 +105,4 @@ def _work(seconds: float) -> bytes:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING)
-    main(sys.argv[1])
+    main(sys.argv[1], float(sys.argv[2]))
