@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pulumi
@@ -28,19 +28,25 @@ def check_secrets(chosen: settings.Settings) -> None:
         SettingsError: naming the key, and the two ways to give it.
 
     """
-    prefect, config = chosen.prefect, pulumi.Config()
-    missing = None
+    config = pulumi.Config()
+    for key, why, existing in _needed(chosen.prefect):
+        if config.get_secret(key) is None:
+            raise settings.SettingsError(
+                f"{naming.PROJECT}:{key} is not set, and {why}: run `pulumi config set --secret {key}` and paste it, or"
+                f" name an existing Secret of the namespace as {existing}"
+            )
+
+
+def _needed(prefect: settings.Prefect) -> Iterator[tuple[str, str, str]]:
+    """Give each secret that must be set: its key, why, and the key that names an existing Secret instead."""
     if isinstance(prefect, settings.CloudPrefect) and not prefect.key_secret:
-        missing = ("prefectApiKey", "Prefect Cloud asks for an API key", "prefect.keySecret")
-    database = prefect.database if isinstance(prefect, settings.EmbeddedPrefect) else None
-    if isinstance(database, settings.Postgresql) and not database.url_secret:
-        missing = ("prefectDatabaseUrl", "PostgreSQL needs an address", "prefect.database.urlSecret")
-    if missing is not None and config.get_secret(missing[0]) is None:
-        key, why, existing = missing
-        raise settings.SettingsError(
-            f"{naming.PROJECT}:{key} is not set, and {why}: run `pulumi config set --secret {key}` and paste it, or"
-            f" name an existing Secret of the namespace as {existing}"
-        )
+        yield "prefectApiKey", "Prefect Cloud asks for an API key", "prefect.keySecret"
+    if not isinstance(prefect, settings.EmbeddedPrefect):
+        return
+    if isinstance(prefect.database, settings.Postgresql) and not prefect.database.url_secret:
+        yield "prefectDatabaseUrl", "PostgreSQL needs an address", "prefect.database.urlSecret"
+    if prefect.redis is not None and not prefect.redis.url_secret:
+        yield "prefectRedisUrl", "Redis needs an address", "prefect.redis.urlSecret"
 
 
 def _plain() -> Mapping[str, Any]:

@@ -26,6 +26,7 @@ API_CREDENTIAL: Final = "prefect-api"
 RESULTS: Final = "results"
 """The claim of the volume with task results."""
 DATABASE: Final = "prefect-database"
+REDIS: Final = "prefect-redis"
 """The Secret that holds the address of an embedded server's PostgreSQL."""
 
 STACK: Final = f"{PROJECT}/stack"

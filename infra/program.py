@@ -277,6 +277,7 @@ def _prefect(chosen: settings.Settings, namespace: FlowNamespace, image: FlowIma
             settings=prefect,
             auth=credential.reference,
             database=_database(prefect, namespace),
+            redis=_redis(prefect, namespace),
             annotations=chosen.identities.server.annotations,
             pull_secrets=chosen.image.pull_secrets,
             protect=chosen.protect,
@@ -289,13 +290,23 @@ def _prefect(chosen: settings.Settings, namespace: FlowNamespace, image: FlowIma
 def _database(prefect: settings.EmbeddedPrefect, namespace: FlowNamespace) -> tuple[Input[str], str] | None:
     if not isinstance(prefect.database, settings.Postgresql):
         return None
-    address = StackSecret(
-        "prefect-database",
+    return _address("prefect-database", naming.DATABASE, prefect.database.url_secret, "prefectDatabaseUrl", namespace)
+
+
+def _redis(prefect: settings.EmbeddedPrefect, namespace: FlowNamespace) -> tuple[Input[str], str] | None:
+    if prefect.redis is None:
+        return None
+    return _address("prefect-redis", naming.REDIS, prefect.redis.url_secret, "prefectRedisUrl", namespace)
+
+
+def _address(
+    name: str, secret: str, existing: settings.SecretKey | None, key: str, namespace: FlowNamespace
+) -> tuple[Input[str], str] | None:
+    """Make the Secret with an address that has a password in it, unless there is one."""
+    made = StackSecret(
+        name,
         StackSecretArgs(
-            namespace=namespace.name,
-            secret=naming.DATABASE,
-            existing=prefect.database.url_secret,
-            value=pulumi.Config().get_secret("prefectDatabaseUrl"),
+            namespace=namespace.name, secret=secret, existing=existing, value=pulumi.Config().get_secret(key)
         ),
     )
-    return address.reference
+    return made.reference

@@ -40,6 +40,7 @@ class PrefectServerArgs:
         settings: what the stack says about it.
         auth: (Secret, key) of the basic-auth string that it asks for, or nothing.
         database: (Secret, key) of the PostgreSQL's address; used where the settings name one.
+        redis: (Secret, key) of the Redis' address; likewise.
         annotations: of its ServiceAccount.
         pull_secrets: Secrets that its pods pull images with.
         protect: whether a destroy refuses to take the database's volume.
@@ -51,6 +52,7 @@ class PrefectServerArgs:
     settings: EmbeddedPrefect
     auth: tuple[Input[str], str] | None = None
     database: tuple[Input[str], str] | None = None
+    redis: tuple[Input[str], str] | None = None
     annotations: Mapping[str, str] = field(default_factory=dict)
     pull_secrets: tuple[str, ...] = ()
     protect: bool = False
@@ -253,8 +255,9 @@ def _environment(args: PrefectServerArgs) -> dict[str, Any]:
     if args.auth is not None:
         values["PREFECT_SERVER_API_AUTH_STRING"] = args.auth
     if args.settings.redis is not None:
-        secret = args.settings.redis.url_secret
-        values |= THROUGH_REDIS | dict.fromkeys(_REDIS_URLS, (secret.name, secret.key))
+        if args.redis is None:
+            raise ValueError("servers that share a Redis need the Secret with its address")
+        values |= THROUGH_REDIS | dict.fromkeys(_REDIS_URLS, args.redis)
     return values | dict(args.settings.pod.env)
 
 

@@ -295,7 +295,7 @@ class Settings(Model):
         return self
 
 
-SECRETS = ("prefectApiKey", "prefectAuthString", "prefectDatabaseUrl")
+SECRETS = ("prefectApiKey", "prefectAuthString", "prefectDatabaseUrl", "prefectRedisUrl")
 """Keys that hold a secret: set with `pulumi config set --secret`, never part of `Settings`."""
 
 

@@ -40,8 +40,9 @@ Database = Annotated[Sqlite | Postgresql, Field(discriminator="kind")]
 class Redis(Model):
     """A Redis through which several server processes share events, leases and background tasks."""
 
-    url_secret: SecretKey
-    """Existing Secret with the address, `redis://user:password@host:port/0`."""
+    url_secret: SecretKey | None = None
+    """Existing Secret with the address, `redis://user:password@host:port/0`; otherwise the stack's secret
+    `prefectRedisUrl` is used, and must be set."""
 
 
 class Ingress(Model):

@@ -54,6 +54,7 @@ def server(**settings: Any) -> None:
         settings=EmbeddedPrefect(**settings),
         auth=("prefect-api", "value"),
         database=("prefect-database", "value"),
+        redis=("prefect-redis", "value"),
     )
     PrefectServer("server", args)
 
@@ -170,7 +171,7 @@ def test_the_page_calls_the_api_at_the_address_that_the_browser_sees(render: Ren
     assert environment(render(server))["PREFECT_UI_API_URL"] == "http://127.0.0.1:4200/api"
 
 
-POSTGRESQL: Any = {"database": Postgresql(kind="postgresql"), "redis": Redis(url_secret=SecretKey(name="r", key="u"))}
+POSTGRESQL: Any = {"database": Postgresql(kind="postgresql"), "redis": Redis()}
 
 
 def test_the_servers_address_of_postgresql_is_a_reference_and_its_schema_is_mended_before_it_starts(

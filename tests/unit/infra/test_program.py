@@ -123,6 +123,7 @@ def test_a_stack_on_an_existing_operator_installs_none(render: Render) -> None:
     [
         ({"prefect": CLOUD}, "prefectApiKey"),
         ({"prefect": {"mode": "embedded", "database": {"kind": "postgresql"}}}, "prefectDatabaseUrl"),
+        ({"prefect": {"mode": "embedded", "redis": {}}}, "prefectRedisUrl"),
     ],
 )
 def test_a_secret_that_is_nowhere_is_asked_for_before_the_first_resource(
@@ -130,6 +131,22 @@ def test_a_secret_that_is_nowhere_is_asked_for_before_the_first_resource(
 ) -> None:
     with pytest.raises(pulumi.RunError, match=f"pulumi config set --secret {key}"):
         render(program.deploy, {**CONFIG, **config})
+
+
+@pytest.mark.usefixtures("exported")
+def test_the_address_of_redis_is_in_a_secret_of_its_own_and_in_no_pod(render: Render) -> None:
+    database = {"kind": "postgresql", "urlSecret": {"name": "pg", "key": "url"}}
+    prefect = {"mode": "embedded", "database": database, "redis": {}, "replicas": 2, "backgroundServices": "apart"}
+    recorder = render(program.deploy, {**CONFIG, "prefect": prefect, "prefectRedisUrl": "redis://u:marked@r:6379/0"})
+    [made] = [each for each in recorder.of("v1:Secret") if each["metadata"]["name"] == "prefect-redis"]
+    assert "redis://u:marked@r:6379/0" in str(made)
+    for deployment in recorder.of("apps/v1:Deployment"):
+        assert "marked" not in str(deployment)
+        container = deployment["spec"]["template"]["spec"]["containers"][0]
+        if deployment["metadata"]["name"] in ("prefect-server", "prefect-services"):
+            assert {"secretKeyRef": {"name": "prefect-redis", "key": "value"}} in [
+                variable.get("valueFrom") for variable in container["env"]
+            ]
 
 
 @pytest.mark.usefixtures("exported")
