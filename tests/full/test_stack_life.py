@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.newcomer import ROOT, Newcomer
+from tests.e2e.newcomer import Newcomer
+from tests.full.clones import clone
 from tests.full.test_runs import attempts, ended, finished_tasks, logged, of
 from tools.cluster.wait import until
 
@@ -21,14 +20,7 @@ SMALL = ("--job-variable", "dask_maximum=1", "--job-variable", "dask_worker_cpu=
 @pytest.fixture(scope="module")
 def colleague(newcomer: Newcomer, tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
     """Somebody with the same state and cluster, and a clone of their own of the same files."""
-    clone = tmp_path_factory.mktemp("second") / "clone"
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, names.split("\0")):
-        if (ROOT / name).exists():
-            (clone / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, clone / name)  # with times of their own
-    return replace(newcomer, clone=clone)
+    return replace(newcomer, clone=clone(tmp_path_factory.mktemp("second") / "clone"))
 
 
 def test_a_second_clone_of_the_same_files_previews_no_change(colleague: Newcomer) -> None:
