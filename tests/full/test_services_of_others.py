@@ -29,7 +29,7 @@ UP = "pulumi up --yes --skip-preview --non-interactive"
 def dask_operators_team(newcomer: Newcomer) -> Iterator[None]:
     """dask-kubernetes' own operator with rights in the whole cluster, as its Helm chart installs it."""
     image = newcomer.shell("pulumi stack output platformImage").output.strip()
-    newcomer.kubectl("apply", "--filename", "-", given=json.dumps(operator_of_others(image)))
+    newcomer.kubectl("apply", "--filename", "-", given=json.dumps(operator_of_others(image)), namespace=OPERATORS)
     newcomer.kubectl("rollout", "status", "deployment/dask-operator", "--timeout=180s", namespace=OPERATORS)
     yield
     newcomer.kubectl("delete", f"namespace/{OPERATORS}", f"clusterrole/{OPERATORS}", f"clusterrolebinding/{OPERATORS}")
