@@ -125,7 +125,16 @@ def _stack(chosen: settings.Settings, placed: prefect_objects.Placed) -> StackOu
             ),
         )
         before.append(policies)
-    image = FlowImage("image", FlowImageArgs(builder=chosen.image, context=".", tag=pulumi.get_stack()), first)
+    image = FlowImage(
+        "image",
+        FlowImageArgs(
+            builder=chosen.image,
+            context=".",
+            tag=pulumi.get_stack(),
+            secrets=configuration.build_secrets(chosen),
+        ),
+        first,
+    )
     if isinstance(operator, settings.InstallOperator):
         installed = DaskOperator(
             "dask-operator",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -56,14 +56,20 @@ def rendering() -> Iterator[Render]:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
 
-    def run(build: Callable[[], Any], config: Mapping[str, Any] | None = None, *, stack: str = "dev") -> Recorder:
+    def run(
+        build: Callable[[], Any],
+        config: Mapping[str, Any] | None = None,
+        *,
+        stack: str = "dev",
+        secrets: Collection[str] = (),
+    ) -> Recorder:
         recorder = Recorder()
         pulumi.runtime.set_mocks(recorder, project="ephemeral-dask", stack=stack, preview=False)
         encoded = {
             f"ephemeral-dask:{key}": value if isinstance(value, str) else json.dumps(value)
             for key, value in (config or {}).items()
         }
-        pulumi.runtime.set_all_config(encoded)
+        pulumi.runtime.set_all_config(encoded, [f"ephemeral-dask:{key}" for key in secrets])
 
         def once() -> None:
             build()

@@ -38,6 +38,11 @@ class Marked:
     user: str
     password: str
     database: str
+    index_password: str
+
+    @property
+    def netrc(self) -> str:
+        return f"machine packages.example.com login builder password {self.index_password}"
 
     @property
     def auth(self) -> str:
@@ -72,7 +77,12 @@ def forget(someone: Newcomer) -> None:
 @pytest.fixture(scope="module")
 def marked(newcomer: Newcomer) -> Iterator[Marked]:
     with postgresql.running(newcomer.place) as server:
-        yield Marked(user="admin", password=secrets.token_urlsafe(16), database=server.database("prefect"))
+        yield Marked(
+            user="admin",
+            password=secrets.token_urlsafe(16),
+            database=server.database("prefect"),
+            index_password=secrets.token_urlsafe(16),
+        )
 
 
 @pytest.fixture(scope="module")
@@ -90,10 +100,12 @@ def prod(newcomer: Newcomer, marked: Marked, dev: Done) -> Done:
     script = f"""
         pulumi config set --secret prefectDatabaseUrl "$DATABASE"
         pulumi config set --secret prefectAuthString "$AUTH"
+        printf %s "$NETRC" | pulumi config set --secret netrc
+        pulumi config set --path 'image.buildSecrets[0]' netrc
         {UP}
     """
     # Values on standard input would be cleaner still; in the environment they are in no process list.
-    done = newcomer.shell(script, stack="prod", DATABASE=marked.database, AUTH=marked.auth)
+    done = newcomer.shell(script, stack="prod", DATABASE=marked.database, AUTH=marked.auth, NETRC=marked.netrc)
     assert done.status == 0, done.output + done.told
     return done
 
@@ -146,7 +158,7 @@ def test_a_marked_secret_is_seen_nowhere(newcomer: Newcomer, marked: Marked) -> 
     assert done.status == 0, done.told
     everything = done.output + done.told
     assert "flows-prod" in everything
-    for secret in (marked.password, marked.database_password):
+    for secret in (marked.password, marked.database_password, marked.index_password):
         assert secret not in everything, everything[max(0, everything.find(secret) - 300) :][:400]
 
 

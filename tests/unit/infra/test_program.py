@@ -176,3 +176,36 @@ def test_nothing_of_a_stack_names_the_folder_that_it_was_cloned_to(render: Rende
     recorder = render(program.deploy, {**CONFIG, "image": {"builder": builder, "registry": "localhost:5001"}})
     assert recorder.resources
     assert [each.name for each in recorder.resources if str(ROOT) in str(each.inputs)] == []
+
+
+NETRC = {**CONFIG, "image": {**CONFIG["image"], "buildSecrets": ["netrc"]}}
+
+
+@pytest.mark.usefixtures("exported")
+def test_a_build_secret_reaches_the_flow_images_as_a_secret_and_nothing_else_at_all(render: Render) -> None:
+    image = {**NETRC["image"], "flows": {"gpu": {}}}
+    recorder = render(program.deploy, {**NETRC, "image": image, "netrc": "marked"}, secrets=["netrc"])
+    given = {each.name: each.inputs.pop("secrets", {}) for each in recorder.resources if each.typ.endswith(":Image")}
+    # The mapping is how Pulumi marks a value as secret.
+    found = {name: secrets["value"] for name, secrets in given.items() if secrets}
+    assert found == {"image-flow": {"netrc": "marked"}, "image-flow-gpu": {"netrc": "marked"}}
+    assert [each.name for each in recorder.resources if "marked" in str(each.inputs)] == []
+
+
+@pytest.mark.parametrize(("values", "reason"), [({}, "is not set"), ({"netrc": "marked"}, "stands in clear")])
+def test_a_build_secret_that_is_missing_or_no_secret_is_refused_with_file_key_and_cure(
+    render: Render, values: dict[str, str], reason: str
+) -> None:
+    with pytest.raises(pulumi.RunError) as caught:
+        render(program.deploy, {**NETRC, **values})
+    text = str(caught.value)
+    assert f"Pulumi.dev.yaml: ephemeral-dask:netrc {reason}" in text
+    assert "pulumi config set --secret netrc < FILE" in text
+    assert "marked" not in text
+
+
+def test_a_secret_that_no_build_names_has_no_place(render: Render) -> None:
+    with pytest.raises(pulumi.RunError) as caught:
+        render(program.deploy, {**CONFIG, "netrc": "marked"}, secrets=["netrc"])
+    assert "ephemeral-dask:netrc" in str(caught.value)
+    assert "marked" not in str(caught.value)
