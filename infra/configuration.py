@@ -80,4 +80,4 @@ def _plain() -> Mapping[str, Any]:
 
 
 def _decoded(value: str) -> Any:
-    return json.loads(value) if value[:1] in "{[" or value in ("true", "false") else value
+    return json.loads(value) if value.startswith(("{", "[")) else value

@@ -13,7 +13,7 @@ from pydantic.alias_generators import to_camel
 from infra import capacity
 from infra.dask_profile import DashboardLink, DaskProfile, Report, Scaling, Toleration, WorkerMemory
 from infra.model import Bytes, Cpu, DnsLabel, Model
-from infra.settings.base import SecretKey
+from infra.settings.base import SecretKey, Switch
 from infra.settings.boundary import Identities, Identity, Network, Peer, Quota
 from infra.settings.errors import SettingsError, no_place_for_a_secret, sentence
 from infra.settings.image import Docker, DockerBuild, FlowBuild, Image, Prebuilt
@@ -246,7 +246,7 @@ class Settings(Model):
     """Empty is none: Pulumi has no other way to leave a typed key out."""
     identities: Identities = Identities()
     drain: Drain = Drain()
-    protect: bool = False
+    protect: Switch = False
     """Whether a destroy refuses while the database's volume or the namespace would go."""
     deployments: dict[str, DeploymentOverride] = Field(default_factory=dict)
     """Keyed `<flow>/<deployment>`, as Prefect names them."""

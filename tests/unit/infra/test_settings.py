@@ -164,6 +164,15 @@ def test_a_work_pool_that_names_an_image_nobody_builds_is_refused() -> None:
     assert "workPools.gpu.image is 'gpu', and image.flows has none" in text
 
 
+@pytest.mark.parametrize(("written", "meant"), [(True, True), ("true", True), ("false", False)])
+def test_a_switch_is_understood_as_a_person_writes_it_and_as_pulumi_writes_it_back(written: Any, meant: bool) -> None:
+    assert settings.parse({"image": IMAGE, "protect": written}, stack="dev").protect is meant
+
+
+def test_a_switch_that_is_neither_is_refused() -> None:
+    assert "ephemeral-dask:protect" in refusal(protect="yes")
+
+
 def test_build_secrets_with_a_builder_that_has_none_are_refused_with_the_one_that_has_them() -> None:
     text = refusal(image={"builder": "docker", "registry": "localhost:5001", "buildSecrets": ["netrc"]})
     assert "ephemeral-dask:image.buildSecrets: there is no such key with builder docker" in text
