@@ -193,6 +193,7 @@ def _stack(chosen: settings.Settings, placed: prefect_objects.Placed) -> StackOu
                 work_pool=pool.name,
                 settings=wanted.worker or chosen.worker,
                 credential=prefect.reference,
+                versions=prefect.versions,
             ),
         )
         lanes = prefect_objects.work_queues(prefect.reach, pool, name, chosen, placed[name])
@@ -249,6 +250,7 @@ class _Api:
     api_url: Input[str]
     plain: Mapping[str, tuple[str, str]]
     reference: Mapping[str, tuple[Input[str], str]]
+    versions: Mapping[str, Input[str]]
     made: tuple[pulumi.Resource, ...]
 
 
@@ -276,8 +278,10 @@ def _prefect(chosen: settings.Settings, namespace: FlowNamespace, image: FlowIma
             api_url=api_url,
             plain=plain,
             reference=reference,
+            versions=credential.version,
             made=(credential,),
         )
+    database = _database(prefect, namespace)
     server = PrefectServer(
         "prefect-server",
         PrefectServerArgs(
@@ -285,20 +289,28 @@ def _prefect(chosen: settings.Settings, namespace: FlowNamespace, image: FlowIma
             image=image.platform,
             settings=prefect,
             auth=credential.reference,
-            database=_database(prefect, namespace),
+            database=database.reference if database else None,
+            versions={**credential.version, **(database.version if database else {})},
             annotations=chosen.identities.server.annotations,
             pull_secrets=chosen.image.pull_secrets,
             protect=chosen.protect,
         ),
     )
     reach = PortForward(namespace=namespace.name, service=server.service, port=naming.SERVER_PORT, auth=auth)
-    return _Api(reach=reach, api_url=server.api_url, plain=plain, reference=reference, made=(credential, server))
+    return _Api(
+        reach=reach,
+        api_url=server.api_url,
+        plain=plain,
+        reference=reference,
+        versions=credential.version,
+        made=(credential, server),
+    )
 
 
-def _database(prefect: settings.EmbeddedPrefect, namespace: FlowNamespace) -> tuple[Input[str], str] | None:
+def _database(prefect: settings.EmbeddedPrefect, namespace: FlowNamespace) -> StackSecret | None:
     if not isinstance(prefect.database, settings.Postgresql):
         return None
-    address = StackSecret(
+    return StackSecret(
         "prefect-database",
         StackSecretArgs(
             namespace=namespace.name,
@@ -307,4 +319,3 @@ def _database(prefect: settings.EmbeddedPrefect, namespace: FlowNamespace) -> tu
             value=pulumi.Config().get_secret("prefectDatabaseUrl"),
         ),
     )
-    return address.reference

@@ -142,14 +142,17 @@ class PrefectProvider(ResourceProvider):
     def read(self, id_: str, props: Fields) -> ReadResult:
         """Report the world. With a silent server the state stays as it is, and a warning says so.
 
-        An error here would stop the very `up --refresh` that repairs the server.
+        An error here would stop the very `up --refresh` that repairs the server. So would one about a credential that
+        the server does not know yet: the same update brings it there.
         """
         fields = decode(props)
         try:
             live = self.glance(session.api(fields), fields, doing=self._doing("read", fields), deadline=GLANCE)
         except GoneError:
             live = None
-        except UnreachableError as error:
+        except RegistrationError as error:
+            if not isinstance(error, UnreachableError) and error.status != _UNAUTHORIZED:
+                raise
             say("warning", f"Prefect {self._title(fields)} was not compared with the server. {error}")
             return ReadResult(id_, dict(props))
         if live is None:
@@ -266,6 +269,8 @@ class PrefectProvider(ResourceProvider):
             say("info", f"Prefect {self._title(fields)} exists and will be adopted. {self.adoption_note}")
         return None
 
+
+_UNAUTHORIZED: Final = 401
 
 _LOOK: Final = 3.0
 """Seconds that a preview waits for a server that may not exist yet."""

@@ -323,6 +323,27 @@ def test_the_two_stacks_share_the_definitions_and_nothing_else(newcomer: Newcome
     assert {each for each in dev & prod if each.startswith(("flows/", f"{PROD}/"))} == set()
 
 
+@pytest.mark.usefixtures("run", "probes")
+def test_a_changed_secret_replaces_the_pods_that_read_it_and_the_preview_says_so(newcomer: Newcomer) -> None:
+    set_anew = """printf %s "$AUTH" | pulumi config set --secret prefectAuthString"""
+    shown = newcomer.shell(
+        f"{set_anew}\npulumi preview --json --non-interactive",
+        stack="prod",
+        AUTH=f"admin:{secrets.token_urlsafe(16)}",
+    )
+    assert shown.status == 0, shown.told
+    changed = {step["urn"].rpartition("::")[2] for step in json.loads(shown.output)["steps"] if step["op"] != "same"}
+    assert {"prefect-credential-secret", "prefect-server-deployment", "prefect-worker-dask-deployment"} <= changed
+    assert not any(name.startswith("dask-") for name in changed), changed
+    # With a refresh, which asks the server before it knows the new value.
+    done = newcomer.shell(f"{UP} --refresh", stack="prod")
+    assert done.status == 0, done.output + done.told
+    # Only a server that asks for the new value lets this shell in.
+    assert newcomer.shell(".venv/bin/prefect work-pool inspect dask", stack="prod").status == 0
+    again = newcomer.shell("pulumi preview --expect-no-changes --non-interactive", stack="prod")
+    assert again.status == 0, again.output + again.told
+
+
 @pytest.mark.usefixtures("prod")
 def test_a_destroy_of_protected_data_is_refused_and_says_how_to_lift_that(newcomer: Newcomer) -> None:
     done = newcomer.make("down", "STACK=prod")

@@ -9,7 +9,7 @@ import yaml
 from infra import program
 from tools.paths import ROOT
 
-from .conftest import Render
+from .conftest import Recorder, Render
 
 CONFIG = {
     key.removeprefix("ephemeral-dask:"): value
@@ -209,3 +209,41 @@ def test_a_secret_that_no_build_names_has_no_place(render: Render) -> None:
         render(program.deploy, {**CONFIG, "netrc": "marked"}, secrets=["netrc"])
     assert "ephemeral-dask:netrc" in str(caught.value)
     assert "marked" not in str(caught.value)
+
+
+POSTGRESQL = {"mode": "embedded", "database": {"kind": "postgresql"}, "backgroundServices": "together"}
+SECRETS = {"prefectAuthString": "admin:marked", "prefectDatabaseUrl": "postgresql+asyncpg://u:marked@h/d"}
+
+
+def annotated(recorder: Recorder) -> dict[str, dict[str, Any]]:
+    """Deployment -> those annotations of its pods that bring them down with a Secret."""
+    return {
+        each["metadata"]["name"]: found
+        for each in recorder.of("apps/v1:Deployment")
+        if (found := each["spec"]["template"]["metadata"].get("annotations"))
+    }
+
+
+@pytest.mark.usefixtures("exported")
+def test_pods_that_read_a_secret_of_the_stack_are_replaced_with_it_and_no_others_are(render: Render) -> None:
+    recorder = render(program.deploy, {**CONFIG, "prefect": POSTGRESQL, **SECRETS})
+    auth = {"ephemeral-dask/prefect-api": "prefect-credential-secret-uid"}
+    address = {"ephemeral-dask/prefect-database": "prefect-database-secret-uid"}
+    assert annotated(recorder) == {"prefect-server": {**auth, **address}, "prefect-worker-dask": auth}
+
+
+@pytest.mark.usefixtures("exported")
+def test_a_preview_of_a_new_secret_shows_the_pods_that_read_it_as_changed(render: Render) -> None:
+    recorder = render(program.deploy, {**CONFIG, "prefect": POSTGRESQL, **SECRETS}, preview=True)
+    shown = {name: set(map(str, found.values())) for name, found in annotated(recorder).items()}
+    assert set(shown) == {"prefect-server", "prefect-worker-dask"}
+    assert not any("uid" in value for values in shown.values() for value in values)
+
+
+@pytest.mark.usefixtures("exported")
+def test_a_secret_of_somebody_elses_is_not_watched(render: Render) -> None:
+    theirs = {"name": "mine", "key": "value"}
+    prefect = {"mode": "embedded", "authSecret": theirs, "database": {"kind": "postgresql", "urlSecret": theirs}}
+    recorder = render(program.deploy, {**CONFIG, "prefect": prefect})
+    assert not recorder.of(":Secret")
+    assert annotated(recorder) == {}

@@ -91,6 +91,22 @@ def test_a_silent_server_leaves_the_state_as_it_is_and_says_so(
     assert "warning: Prefect work pool 'pool' was not compared" in capsys.readouterr().err
 
 
+def test_a_credential_that_the_server_does_not_know_yet_does_not_stop_the_update_that_brings_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = RegistrationError("Could not", why="401 Unauthorized", cure="check the credentials", status=401)
+    props = _silent(refused, monkeypatch)
+    read = WorkPoolProvider().read("pool", props)
+    assert (read.id, read.outs, read.inputs) == ("pool", props, None)
+    assert "check the credentials" in capsys.readouterr().err
+
+
+def test_any_other_refusal_stops_a_refresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    props = _silent(RegistrationError("Could not", why="403 Forbidden", cure="ask", status=403), monkeypatch)
+    with pytest.raises(RegistrationError, match="403"):
+        WorkPoolProvider().read("pool", props)
+
+
 def test_a_server_that_is_gone_took_its_objects_with_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
