@@ -189,6 +189,7 @@ PROBES = {
     "stranger": {"app": "stranger"},
     "flow": {**policies.FLOW_RUN},
     "operator": dict(policies.OPERATOR),
+    "reaper": dict(policies.REAPER),
     "worker": dict(policies.WORKER),
     "scheduler": dict(policies.SCHEDULER),
     "dask-worker": dict(policies.DASK_WORKER),
@@ -255,6 +256,7 @@ SERVER = f"{naming.SERVER}.{PROD}.svc.cluster.local"
         ("worker", "kubernetes.default.svc.cluster.local", 443),
         ("flow", "kubernetes.default.svc.cluster.local", 443),
         ("operator", "kubernetes.default.svc.cluster.local", 443),
+        ("reaper", "kubernetes.default.svc.cluster.local", 443),
     ],
 )
 def test_what_the_platform_needs_is_open(probes: Probes, source: str, target: str, port: int) -> None:
@@ -275,6 +277,8 @@ def test_what_the_platform_needs_is_open(probes: Probes, source: str, target: st
         ("flow", "dask-worker", ports.WORKER_COMM),
         ("stranger", SERVER, naming.SERVER_PORT),
         ("operator", SERVER, naming.SERVER_PORT),
+        ("reaper", SERVER, naming.SERVER_PORT),
+        ("reaper", "scheduler", ports.SCHEDULER_HTTP),
         ("stranger", "kubernetes.default.svc.cluster.local", 443),
         ("dask-worker", "kubernetes.default.svc.cluster.local", 443),
         ("scheduler", "kubernetes.default.svc.cluster.local", 443),
