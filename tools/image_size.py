@@ -11,6 +11,9 @@ from tools import registry
 _NOT_AN_IMAGE: Final = "unknown"
 """Platform under which BuildKit files an image's attestations."""
 
+_FILLED_UP: Final = "buildkit.exporter.image.v0"
+"""Comment of what BuildKit adds at the end of the history for each layer of a base image that has none."""
+
 _COMMAND: Final = 60
 """Characters of a layer's command that are shown."""
 
@@ -67,7 +70,10 @@ def images(key: str, read: Read) -> list[Image]:
 def _image(manifest: Json, read: Read) -> Image:
     config = read("blobs", manifest["config"]["digest"])
     layers = manifest["layers"]
-    commands = [str(each.get("created_by", "")) for each in config.get("history", ()) if not each.get("empty_layer")]
+    history = [each for each in config.get("history", ()) if not each.get("empty_layer")]
+    named = [str(each.get("created_by", "")) for each in history if each.get("comment") != _FILLED_UP]
+    # The lowest layers are those of the base image.
+    commands = ["(base image)"] * (len(history) - len(named)) + named
     if len(commands) != len(layers):
         commands = [""] * len(layers)
     return Image(

@@ -53,6 +53,15 @@ def test_an_image_weighs_what_its_layers_weigh_and_each_names_its_line(digest: s
     assert [layer.made_by for layer in image.layers] == ["debootstrap", "COPY flows /app/flows # buildkit"]
 
 
+def test_layers_of_a_base_image_without_a_history_do_not_get_the_lines_of_those_above() -> None:
+    def without(kind: str, key: str) -> Mapping[str, Any]:
+        filled = {"created_by": "[flow 4/4] COPY flows /app/flows", "comment": "buildkit.exporter.image.v0"}
+        return {**CONFIG, "history": [*CONFIG["history"][1:], filled]} if kind == "blobs" else read(kind, key)
+
+    [image] = image_size.images("sha256:one", without)
+    assert [layer.made_by for layer in image.layers] == ["(base image)", "COPY flows /app/flows # buildkit"]
+
+
 def test_a_history_that_does_not_match_the_layers_names_none_rather_than_the_wrong_one() -> None:
     def other(kind: str, key: str) -> Mapping[str, Any]:
         return {**CONFIG, "history": CONFIG["history"][:1]} if kind == "blobs" else read(kind, key)
