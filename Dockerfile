@@ -24,8 +24,11 @@ FROM uv AS flow-packages
 ARG REQUIREMENTS=requirements/flows.txt
 ARG EXTRA_INDEX=
 COPY ${REQUIREMENTS} /build/flows.txt
+# Secret `netrc`: logins of package indexes, by host. Any other of the stack's `image.buildSecrets` is mounted like it.
 RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=ca,target=/run/ca.crt,required=false \
+    --mount=type=secret,id=netrc,target=/run/netrc,required=false \
     if [ -s /run/ca.crt ]; then export SSL_CERT_FILE=/run/ca.crt; fi; \
+    if [ -s /run/netrc ]; then export NETRC=/run/netrc; fi; \
     if [ -n "${EXTRA_INDEX}" ]; then export UV_EXTRA_INDEX_URL="${EXTRA_INDEX}"; fi; \
     python3 -m venv --without-pip /opt/venv && /build/uv/bin/uv pip install --quiet --python /opt/venv/bin/python \
         --require-hashes --compile-bytecode --link-mode copy --requirement /build/flows.txt

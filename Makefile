@@ -11,7 +11,7 @@ SELECT := --stack $(STACK) --cluster $(CLUSTER)
 
 .DEFAULT_GOAL := help
 .PHONY: help up down preview run ui dashboard unit engine e2e test lint format lock doctor unlock env cluster-up cluster-down venv
-.PHONY: summary e2e-full crash-sweep bench-registration bench-scaling bench-churn crd-remove settings-reference
+.PHONY: summary e2e-full crash-sweep bench-registration bench-scaling bench-churn crd-remove settings-reference image-size
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ ui: venv ## Open the Prefect UI's port until Ctrl-C
 
 dashboard: venv ## Open a run's live Dask dashboard until Ctrl-C (RUN=)
 	@$(TOOLS) dashboard $(SELECT) $(RUN)
+
+image-size: venv ## Print what a node pulls for the stack's images, layer by layer
+	@$(TOOLS) image-size $(SELECT)
 
 env: venv ## Print exports: eval "$(make -s env)" makes a shell for pulumi, kubectl and prefect
 	@$(TOOLS) env $(SELECT)

@@ -35,6 +35,17 @@ def check_secrets(chosen: settings.Settings) -> None:
                 f"{naming.PROJECT}:{key} is not set, and {why}: run `pulumi config set --secret {key}` and paste it, or"
                 f" name an existing Secret of the namespace as {existing}"
             )
+    for name in _named(chosen):
+        if config.get_secret(name) is None:
+            why = "is not set, and image.buildSecrets names it"
+        elif not pulumi.runtime.is_config_secret(f"{naming.PROJECT}:{name}"):
+            why = "stands in clear, and image.buildSecrets names it"
+        else:
+            continue
+        raise settings.SettingsError(
+            f"Pulumi.{pulumi.get_stack()}.yaml: {naming.PROJECT}:{name} {why}: put the value into a file and run"
+            f" `pulumi config set --secret {name} < FILE`"
+        )
 
 
 def _needed(prefect: settings.Prefect) -> Iterator[tuple[str, str, str]]:
@@ -49,6 +60,15 @@ def _needed(prefect: settings.Prefect) -> Iterator[tuple[str, str, str]]:
         yield "prefectRedisUrl", "Redis needs an address", "prefect.redis.urlSecret"
 
 
+def build_secrets(chosen: settings.Settings) -> dict[str, pulumi.Output[str]]:
+    """Return the values of the build secrets that the stack names, by id."""
+    return {name: pulumi.Config().require_secret(name) for name in _named(chosen)}
+
+
+def _named(chosen: settings.Settings) -> tuple[str, ...]:
+    return chosen.image.build_secrets if isinstance(chosen.image, settings.DockerBuild) else ()
+
+
 def _plain() -> Mapping[str, Any]:
     """Return the project's own configuration values, secrets left out.
 
@@ -56,11 +76,14 @@ def _plain() -> Mapping[str, Any]:
     """
     found = {**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
     prefix = f"{naming.PROJECT}:"
-    plain: dict[str, Any] = {}
-    for key, value in found.items():
-        name = key.removeprefix(prefix)
-        if key.startswith(prefix) and name not in settings.SECRETS:
-            if pulumi.runtime.is_config_secret(key):
-                raise settings.SettingsError(settings.no_place_for_a_secret(name))
-            plain[name] = json.loads(value) if value[:1] in "{[" or value in ("true", "false") else value
-    return plain
+    ours = {key.removeprefix(prefix): value for key, value in found.items() if key.startswith(prefix)}
+    hidden = {name for name in ours if pulumi.runtime.is_config_secret(f"{prefix}{name}")}
+    clear = {name: _decoded(value) for name, value in ours.items() if name not in hidden}
+    secret = settings.secret_keys(clear)
+    if misplaced := sorted(hidden - secret):
+        raise settings.SettingsError(settings.no_place_for_a_secret(misplaced[0]))
+    return {name: value for name, value in clear.items() if name not in secret}
+
+
+def _decoded(value: str) -> Any:
+    return json.loads(value) if value.startswith(("{", "[")) else value

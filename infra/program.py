@@ -125,7 +125,16 @@ def _stack(chosen: settings.Settings, placed: prefect_objects.Placed) -> StackOu
             ),
         )
         before.append(policies)
-    image = FlowImage("image", FlowImageArgs(builder=chosen.image, context=".", tag=pulumi.get_stack()), first)
+    image = FlowImage(
+        "image",
+        FlowImageArgs(
+            builder=chosen.image,
+            context=".",
+            tag=pulumi.get_stack(),
+            secrets=configuration.build_secrets(chosen),
+        ),
+        first,
+    )
     if isinstance(operator, settings.InstallOperator):
         installed = DaskOperator(
             "dask-operator",
@@ -184,6 +193,7 @@ def _stack(chosen: settings.Settings, placed: prefect_objects.Placed) -> StackOu
                 work_pool=pool.name,
                 settings=wanted.worker or chosen.worker,
                 credential=prefect.reference,
+                versions=prefect.versions,
             ),
         )
         lanes = prefect_objects.work_queues(prefect.reach, pool, name, chosen, placed[name])
@@ -240,6 +250,7 @@ class _Api:
     api_url: Input[str]
     plain: Mapping[str, tuple[str, str]]
     reference: Mapping[str, tuple[Input[str], str]]
+    versions: Mapping[str, Input[str]]
     made: tuple[pulumi.Resource, ...]
 
 
@@ -267,8 +278,10 @@ def _prefect(chosen: settings.Settings, namespace: FlowNamespace, image: FlowIma
             api_url=api_url,
             plain=plain,
             reference=reference,
+            versions=credential.version,
             made=(credential,),
         )
+    database, redis = _database(prefect, namespace), _redis(prefect, namespace)
     server = PrefectServer(
         "prefect-server",
         PrefectServerArgs(
@@ -276,24 +289,36 @@ def _prefect(chosen: settings.Settings, namespace: FlowNamespace, image: FlowIma
             image=image.platform,
             settings=prefect,
             auth=credential.reference,
-            database=_database(prefect, namespace),
-            redis=_redis(prefect, namespace),
+            database=database.reference if database else None,
+            redis=redis.reference if redis else None,
+            versions={
+                **credential.version,
+                **(database.version if database else {}),
+                **(redis.version if redis else {}),
+            },
             annotations=chosen.identities.server.annotations,
             pull_secrets=chosen.image.pull_secrets,
             protect=chosen.protect,
         ),
     )
     reach = PortForward(namespace=namespace.name, service=server.service, port=naming.SERVER_PORT, auth=auth)
-    return _Api(reach=reach, api_url=server.api_url, plain=plain, reference=reference, made=(credential, server))
+    return _Api(
+        reach=reach,
+        api_url=server.api_url,
+        plain=plain,
+        reference=reference,
+        versions=credential.version,
+        made=(credential, server),
+    )
 
 
-def _database(prefect: settings.EmbeddedPrefect, namespace: FlowNamespace) -> tuple[Input[str], str] | None:
+def _database(prefect: settings.EmbeddedPrefect, namespace: FlowNamespace) -> StackSecret | None:
     if not isinstance(prefect.database, settings.Postgresql):
         return None
     return _address("prefect-database", naming.DATABASE, prefect.database.url_secret, "prefectDatabaseUrl", namespace)
 
 
-def _redis(prefect: settings.EmbeddedPrefect, namespace: FlowNamespace) -> tuple[Input[str], str] | None:
+def _redis(prefect: settings.EmbeddedPrefect, namespace: FlowNamespace) -> StackSecret | None:
     if prefect.redis is None:
         return None
     return _address("prefect-redis", naming.REDIS, prefect.redis.url_secret, "prefectRedisUrl", namespace)
@@ -301,12 +326,11 @@ def _redis(prefect: settings.EmbeddedPrefect, namespace: FlowNamespace) -> tuple
 
 def _address(
     name: str, secret: str, existing: settings.SecretKey | None, key: str, namespace: FlowNamespace
-) -> tuple[Input[str], str] | None:
-    """Make the Secret with an address that has a password in it, unless there is one."""
-    made = StackSecret(
+) -> StackSecret:
+    """Return the Secret with an address that has a password in it, made unless there is one."""
+    return StackSecret(
         name,
         StackSecretArgs(
             namespace=namespace.name, secret=secret, existing=existing, value=pulumi.Config().get_secret(key)
         ),
     )
-    return made.reference

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,8 @@ import pulumi
 class Recorder(pulumi.runtime.Mocks):
     """Answers every registration with its own inputs and remembers it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, preview: bool = False) -> None:
+        self.preview = preview
         self.resources: list[pulumi.runtime.MockResourceArgs] = []
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
@@ -24,7 +25,10 @@ class Recorder(pulumi.runtime.Mocks):
             outputs["digest"] = "sha256:" + args.name.encode().hex().ljust(64, "0")[:64]
         if args.typ == "docker:index/image:Image":
             outputs["repoDigest"] = outputs["imageName"].rpartition(":")[0] + "@sha256:" + "d" * 64
-        return f"{args.name}-id", outputs
+        if args.typ == "kubernetes:core/v1:Secret":
+            outputs["metadata"] = {**outputs["metadata"], "uid": f"{args.name}-uid"}
+        # In a preview the engine knows no id of what is made.
+        return None if self.preview else f"{args.name}-id", outputs
 
     def call(self, _args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
         return {}
@@ -56,14 +60,21 @@ def rendering() -> Iterator[Render]:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
 
-    def run(build: Callable[[], Any], config: Mapping[str, Any] | None = None, *, stack: str = "dev") -> Recorder:
-        recorder = Recorder()
-        pulumi.runtime.set_mocks(recorder, project="ephemeral-dask", stack=stack, preview=False)
+    def run(
+        build: Callable[[], Any],
+        config: Mapping[str, Any] | None = None,
+        *,
+        stack: str = "dev",
+        secrets: Collection[str] = (),
+        preview: bool = False,
+    ) -> Recorder:
+        recorder = Recorder(preview=preview)
+        pulumi.runtime.set_mocks(recorder, project="ephemeral-dask", stack=stack, preview=preview)
         encoded = {
             f"ephemeral-dask:{key}": value if isinstance(value, str) else json.dumps(value)
             for key, value in (config or {}).items()
         }
-        pulumi.runtime.set_all_config(encoded)
+        pulumi.runtime.set_all_config(encoded, [f"ephemeral-dask:{key}" for key in secrets])
 
         def once() -> None:
             build()

@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("parameters", nargs="*", metavar="name=value")
     verb("ui", verbs.ui)
     verb("dashboard", verbs.dashboard).add_argument("run", nargs="?", default="", metavar="run")
+    verb("image-size", verbs.image_size)
     verb("env", verbs.env)
     verb("doctor", verbs.doctor)
     verb("unlock", verbs.unlock)

@@ -26,7 +26,8 @@ Every key of `Pulumi.<stack>.yaml`, below `config:`, with the prefix `{PROJECT}:
 has its default; an unknown key is refused with the one that was probably meant. Made from `infra/settings/` by
 `make settings-reference`.
 
-Secrets are set with `pulumi config set --secret <key>`: {", ".join(f"`{name}`" for name in SECRETS)}.
+Secrets are set with `pulumi config set --secret <key>`: {", ".join(f"`{name}`" for name in SECRETS)}, and each that
+`image.buildSecrets` names.
 """
 
 

@@ -70,7 +70,9 @@ def check(stack: str, content: Mapping[str, Any], overrides: Mapping[str, Any]) 
     """
     prefix = f"{PROJECT}:"
     values = {key.removeprefix(prefix): value for key, value in content["config"].items() if key.startswith(prefix)}
-    plain = {key: value for key, value in _merged(values, overrides).items() if key not in settings.SECRETS}
+    merged = _merged(values, overrides)
+    secret = settings.secret_keys(merged)
+    plain = {key: value for key, value in merged.items() if key not in secret}
     try:
         return settings.parse(plain, stack=stack)
     except settings.SettingsError as error:

@@ -15,6 +15,7 @@ from infra.job_template import JobTemplateArgs
 from infra.settings import EmbeddedPrefect, Settings
 from tools import definitions, locks, reference, runs, stackfile, target, tiers
 from tools import doctor as examination
+from tools import image_size as weight
 from tools import summary as reviewing
 from tools.cluster import LocalCluster
 from tools.dashboard import show as show_dashboard
@@ -133,6 +134,17 @@ def dashboard(chosen: argparse.Namespace) -> int:
     place = _target(chosen, start=False)
     settings = _settings(Stack(chosen.stack, place), place)
     show_dashboard(chosen.run, namespace=settings.namespace, environment=place.run_environment())
+    return 0
+
+
+def image_size(chosen: argparse.Namespace) -> int:
+    """Print what a node pulls for the stack's images, layer by layer."""
+    outputs = Stack(chosen.stack, _target(chosen, start=False)).outputs()
+    if "flowImage" not in outputs:
+        raise Problem(f"Stack {chosen.stack} has no images yet", cure=f"Bring it up: make up STACK={chosen.stack}")
+    for name, output in (("flow image", "flowImage"), ("platform image", "platformImage")):
+        reference = str(outputs[output])
+        print("\n".join(weight.lines(name, reference, weight.measure(reference))))
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pulumi
@@ -24,6 +24,8 @@ class FlowImageArgs:
     """Folder with the Dockerfile, from that of Pulumi.yaml: an absolute one differs from clone to clone."""
     tag: str
     """Tag beside the digest, for people who look into the registry."""
+    secrets: Mapping[str, Input[str]] = field(default_factory=dict)
+    """Id -> value of what a flow image's build may mount. Never a build argument: those stay in the image."""
 
 
 class FlowImage(ComponentResource):
@@ -82,7 +84,7 @@ class FlowImage(ComponentResource):
             dockerfile={"location": str(Path(self._args.context) / "Dockerfile")},
             target=target,
             build_args=arguments,
-            secrets=_ca_secret(builder.ca_bundle),
+            secrets=_secrets(builder.ca_bundle, self._args.secrets if target == "flow" else {}),
             builder=docker_build.BuilderConfigArgs(name=builder.buildx) if builder.buildx else None,
             platforms=[docker_build.Platform(each) for each in builder.platforms] or None,
             cache_from=[{"registry": {"ref": cache}}] if cache else None,
@@ -109,7 +111,8 @@ class FlowImage(ComponentResource):
         return Output.from_input(image.repo_digest)
 
 
-def _ca_secret(bundle: str | None) -> dict[str, Input[str]] | None:
-    if bundle is None:
-        return None
-    return {"ca": pulumi.Output.secret(Path(bundle).read_text(encoding="ascii", errors="ignore"))}
+def _secrets(bundle: str | None, further: Mapping[str, Input[str]]) -> dict[str, Input[str]] | None:
+    found = dict(further)
+    if bundle is not None:
+        found["ca"] = pulumi.Output.secret(Path(bundle).read_text(encoding="ascii", errors="ignore"))
+    return found or None

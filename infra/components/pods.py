@@ -23,11 +23,15 @@ def deployment(
     instance: str | None = None,
     replicas: int = 1,
     strategy: str = "RollingUpdate",
+    versions: Mapping[str, Input[str]] = {},
 ) -> Any:
-    """Return the spec of a Deployment whose pods carry the component's labels and the stack's wishes."""
+    """Return the spec of a Deployment whose pods carry the component's labels and the stack's wishes.
+
+    Of `versions` each is an annotation that changes with something that pods read only when they start.
+    """
     metadata: dict[str, Any] = {"labels": {**settings.labels, **naming.labels(component, instance)}}
-    if settings.annotations:
-        metadata["annotations"] = dict(settings.annotations)
+    if annotations := {**settings.annotations, **versions}:
+        metadata["annotations"] = annotations
     return {
         "replicas": replicas,
         "strategy": {"type": strategy},

@@ -41,6 +41,7 @@ class PrefectServerArgs:
         auth: (Secret, key) of the basic-auth string that it asks for, or nothing.
         database: (Secret, key) of the PostgreSQL's address; used where the settings name one.
         redis: (Secret, key) of the Redis' address; likewise.
+        versions: annotation -> what changes with the value of one of these Secrets.
         annotations: of its ServiceAccount.
         pull_secrets: Secrets that its pods pull images with.
         protect: whether a destroy refuses to take the database's volume.
@@ -53,6 +54,7 @@ class PrefectServerArgs:
     auth: tuple[Input[str], str] | None = None
     database: tuple[Input[str], str] | None = None
     redis: tuple[Input[str], str] | None = None
+    versions: Mapping[str, Input[str]] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     pull_secrets: tuple[str, ...] = ()
     protect: bool = False
@@ -143,7 +145,12 @@ class PrefectServer(ComponentResource):
             f"{self._name}{part}-deployment",
             metadata=naming.metadata(component, self._args.namespace),
             spec=pods.deployment(
-                component, pod, settings=self._args.settings.pod, replicas=replicas, strategy=strategy
+                component,
+                pod,
+                settings=self._args.settings.pod,
+                replicas=replicas,
+                strategy=strategy,
+                versions=self._args.versions,
             ),
             opts=self._child,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pulumi_kubernetes as k8s
@@ -47,6 +47,8 @@ class PrefectWorkerArgs:
     settings: Worker
     credential: Mapping[str, tuple[Input[str], str]]
     """Environment variable -> (Secret, key) of the Prefect credential, or nothing."""
+    versions: Mapping[str, Input[str]] = field(default_factory=dict)
+    """Annotation -> what changes with its value."""
 
 
 class PrefectWorker(ComponentResource):
@@ -65,7 +67,12 @@ class PrefectWorker(ComponentResource):
             f"{name}-deployment",
             metadata=metadata,
             spec=pods.deployment(
-                naming.WORKER, pod, settings=settings.pod, instance=args.pool, replicas=settings.replicas
+                naming.WORKER,
+                pod,
+                settings=settings.pod,
+                instance=args.pool,
+                replicas=settings.replicas,
+                versions=args.versions,
             ),
             opts=child,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,6 +10,7 @@ import pulumi_kubernetes as k8s
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
 from infra import naming
+from infra.components import pods
 from infra.naming import PROJECT
 from infra.settings import SecretKey
 
@@ -40,9 +42,12 @@ class StackSecret(ComponentResource):
     """(Secret, key); nothing where no secret was given."""
     reference: tuple[Input[str], str] | None
     """The same, known once the Secret is there."""
+    version: Mapping[str, Output[str]]
+    """Annotation -> what changes with the value, for pods that read it; nothing where the Secret is somebody else's."""
 
     def __init__(self, name: str, args: StackSecretArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__(f"{PROJECT}:index:StackSecret", name, {}, opts)
+        self.version = {}
         if args.existing is not None:
             self.plain = self.reference = (args.existing.name, args.existing.key)
         elif args.value is not None:
@@ -54,6 +59,11 @@ class StackSecret(ComponentResource):
             )
             self.plain = (args.secret, _KEY)
             self.reference = (made.metadata.name.apply(str), _KEY)
+            # The provider replaces a Secret whose data change, and so the uid changes with them and with nothing else:
+            # not when somebody labels it, and unlike a checksum it tells nothing about a value that can be guessed.
+            # A new Secret's id is unknown in a preview, which would otherwise show the uid of the one that goes.
+            uid = pods.named(made.metadata.uid, made.id)
+            self.version = {f"{PROJECT}/{args.secret}": uid}
         else:
             self.plain = self.reference = None
         self.register_outputs({})

@@ -25,6 +25,7 @@ from contract import labels
 from infra.registration import session
 from infra.registration.api import DEADLINE, GLANCE, PrefectApi
 from infra.registration.errors import GoneError, RegistrationError, UnreachableError, say
+from infra.registration.reach import PortForward, from_props
 from infra.registration.values import decode, encode, known
 
 Fields = dict[str, Any]
@@ -142,14 +143,18 @@ class PrefectProvider(ResourceProvider):
     def read(self, id_: str, props: Fields) -> ReadResult:
         """Report the world. With a silent server the state stays as it is, and a warning says so.
 
-        An error here would stop the very `up --refresh` that repairs the server.
+        An error here would stop the very `up --refresh` that repairs the server. So would one about a credential that
+        the stack's own server does not know yet: the same update brings it there.
         """
         fields = decode(props)
         try:
             live = self.glance(session.api(fields), fields, doing=self._doing("read", fields), deadline=GLANCE)
         except GoneError:
             live = None
-        except UnreachableError as error:
+        except RegistrationError as error:
+            brought = error.status == _UNAUTHORIZED and isinstance(from_props(fields[REACH]), PortForward)
+            if not (brought or isinstance(error, UnreachableError)):
+                raise
             say("warning", f"Prefect {self._title(fields)} was not compared with the server. {error}")
             return ReadResult(id_, dict(props))
         if live is None:
@@ -266,6 +271,8 @@ class PrefectProvider(ResourceProvider):
             say("info", f"Prefect {self._title(fields)} exists and will be adopted. {self.adoption_note}")
         return None
 
+
+_UNAUTHORIZED: Final = 401
 
 _LOOK: Final = 3.0
 """Seconds that a preview waits for a server that may not exist yet."""

@@ -8,11 +8,12 @@ from typing import Annotated, Any, Literal
 
 import pydantic
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic.alias_generators import to_camel
 
 from infra import capacity
 from infra.dask_profile import DashboardLink, DaskProfile, Report, Scaling, Toleration, WorkerMemory
 from infra.model import Bytes, Cpu, DnsLabel, Model
-from infra.settings.base import SecretKey
+from infra.settings.base import SecretKey, Switch
 from infra.settings.boundary import Identities, Identity, Network, Peer, Quota
 from infra.settings.errors import SettingsError, no_place_for_a_secret, sentence
 from infra.settings.image import Docker, DockerBuild, FlowBuild, Image, Prebuilt
@@ -38,8 +39,10 @@ from infra.settings.prefect import (
     Sqlite,
 )
 from infra.settings.results import BlockResults, NoResults, Results, VolumeResults
+from infra.settings.secrets import SECRETS, secret_keys
 
 __all__ = [
+    "SECRETS",
     "BlockResults",
     "CloudPrefect",
     "Dask",
@@ -76,6 +79,7 @@ __all__ = [
     "Worker",
     "no_place_for_a_secret",
     "parse",
+    "secret_keys",
 ]
 
 _POOL = re.compile(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?")
@@ -242,7 +246,7 @@ class Settings(Model):
     """Empty is none: Pulumi has no other way to leave a typed key out."""
     identities: Identities = Identities()
     drain: Drain = Drain()
-    protect: bool = False
+    protect: Switch = False
     """Whether a destroy refuses while the database's volume or the namespace would go."""
     deployments: dict[str, DeploymentOverride] = Field(default_factory=dict)
     """Keyed `<flow>/<deployment>`, as Prefect names them."""
@@ -280,6 +284,16 @@ class Settings(Model):
         return self
 
     @model_validator(mode="after")
+    def _build_secrets_are_keys_of_their_own(self) -> Settings:
+        named = self.image.build_secrets if isinstance(self.image, DockerBuild) else ()
+        taken = {*SECRETS, *(to_camel(name) for name in Settings.model_fields)}
+        for name in named:
+            if name in taken:
+                message = f"image.buildSecrets names '{name}', a key that means something else: choose another name"
+                raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
     def _report_has_a_place(self) -> Settings:
         asking = [name for name, profile in self.dask.profiles.items() if profile.report == "html"]
         if isinstance(self.results, NoResults) and (self.dask.report == "html" or asking):
@@ -293,10 +307,6 @@ class Settings(Model):
         if message := capacity.complaint(self):
             raise ValueError(message)
         return self
-
-
-SECRETS = ("prefectApiKey", "prefectAuthString", "prefectDatabaseUrl", "prefectRedisUrl")
-"""Keys that hold a secret: set with `pulumi config set --secret`, never part of `Settings`."""
 
 
 def parse(values: Mapping[str, Any], *, stack: str) -> Settings:

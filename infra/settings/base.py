@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from infra.model import DnsLabel, Model
 
@@ -25,8 +25,14 @@ def _cidr(value: str) -> str:
         raise ValueError(message) from None
 
 
+def _switch(value: object) -> object:
+    """Take a top-level `true` as Pulumi writes it back whenever it changes the file: as text."""
+    return value == "true" if value in ("true", "false") else value
+
+
 ImageReference = Annotated[str, AfterValidator(_image)]
 Cidr = Annotated[str, AfterValidator(_cidr)]
+Switch = Annotated[bool, BeforeValidator(_switch)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 

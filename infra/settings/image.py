@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from infra.model import DnsLabel, Model
 from infra.settings.base import ImageReference
 
 BASE = "python:3.11-slim-bookworm"
+
+_SECRET = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
+
+
+def _build_secret(value: str) -> str:
+    if not _SECRET.fullmatch(value):
+        message = f"'{value}' cannot name a build secret: use up to 63 letters, digits, dashes and underscores"
+        raise ValueError(message)
+    if value == "ca":
+        raise ValueError("'ca' is the build secret that caBundle makes: choose another name")
+    return value
+
+
+BuildSecret = Annotated[str, AfterValidator(_build_secret)]
+"""Id of a BuildKit secret, and key of the stack's secret that holds its value."""
 
 
 class FlowBuild(Model):
@@ -47,6 +63,8 @@ class DockerBuild(_Build):
     """File with the CA certificates that the build must trust; none on an ordinary network."""
     package_index: str | None = None
     """Address of a Python package index to ask beside the usual one, without credentials."""
+    build_secrets: tuple[BuildSecret, ...] = Field(default=(), strict=False)
+    """Secrets of the stack that a flow image's build may mount by these ids; the Dockerfile mounts `netrc`, for uv."""
     cache: str | None = None
     """Repository for BuildKit's cache, shared by machines: `registry.example.com/data/cache`."""
     platforms: tuple[str, ...] = Field(default=(), strict=False)

@@ -38,6 +38,11 @@ class Marked:
     user: str
     password: str
     database: str
+    index_password: str
+
+    @property
+    def netrc(self) -> str:
+        return f"machine packages.example.com login builder password {self.index_password}"
 
     @property
     def auth(self) -> str:
@@ -72,7 +77,12 @@ def forget(someone: Newcomer) -> None:
 @pytest.fixture(scope="module")
 def marked(newcomer: Newcomer) -> Iterator[Marked]:
     with postgresql.running(newcomer.place) as server:
-        yield Marked(user="admin", password=secrets.token_urlsafe(16), database=server.database("prefect"))
+        yield Marked(
+            user="admin",
+            password=secrets.token_urlsafe(16),
+            database=server.database("prefect"),
+            index_password=secrets.token_urlsafe(16),
+        )
 
 
 @pytest.fixture(scope="module")
@@ -90,10 +100,12 @@ def prod(newcomer: Newcomer, marked: Marked, dev: Done) -> Done:
     script = f"""
         pulumi config set --secret prefectDatabaseUrl "$DATABASE"
         pulumi config set --secret prefectAuthString "$AUTH"
+        printf %s "$NETRC" | pulumi config set --secret netrc
+        pulumi config set --path 'image.buildSecrets[0]' netrc
         {UP}
     """
     # Values on standard input would be cleaner still; in the environment they are in no process list.
-    done = newcomer.shell(script, stack="prod", DATABASE=marked.database, AUTH=marked.auth)
+    done = newcomer.shell(script, stack="prod", DATABASE=marked.database, AUTH=marked.auth, NETRC=marked.netrc)
     assert done.status == 0, done.output + done.told
     return done
 
@@ -146,7 +158,7 @@ def test_a_marked_secret_is_seen_nowhere(newcomer: Newcomer, marked: Marked) -> 
     assert done.status == 0, done.told
     everything = done.output + done.told
     assert "flows-prod" in everything
-    for secret in (marked.password, marked.database_password):
+    for secret in (marked.password, marked.database_password, marked.index_password):
         assert secret not in everything, everything[max(0, everything.find(secret) - 300) :][:400]
 
 
@@ -177,6 +189,7 @@ PROBES = {
     "stranger": {"app": "stranger"},
     "flow": {**policies.FLOW_RUN},
     "operator": dict(policies.OPERATOR),
+    "reaper": dict(policies.REAPER),
     "worker": dict(policies.WORKER),
     "scheduler": dict(policies.SCHEDULER),
     "dask-worker": dict(policies.DASK_WORKER),
@@ -243,6 +256,7 @@ SERVER = f"{naming.SERVER}.{PROD}.svc.cluster.local"
         ("worker", "kubernetes.default.svc.cluster.local", 443),
         ("flow", "kubernetes.default.svc.cluster.local", 443),
         ("operator", "kubernetes.default.svc.cluster.local", 443),
+        ("reaper", "kubernetes.default.svc.cluster.local", 443),
     ],
 )
 def test_what_the_platform_needs_is_open(probes: Probes, source: str, target: str, port: int) -> None:
@@ -263,6 +277,8 @@ def test_what_the_platform_needs_is_open(probes: Probes, source: str, target: st
         ("flow", "dask-worker", ports.WORKER_COMM),
         ("stranger", SERVER, naming.SERVER_PORT),
         ("operator", SERVER, naming.SERVER_PORT),
+        ("reaper", SERVER, naming.SERVER_PORT),
+        ("reaper", "scheduler", ports.SCHEDULER_HTTP),
         ("stranger", "kubernetes.default.svc.cluster.local", 443),
         ("dask-worker", "kubernetes.default.svc.cluster.local", 443),
         ("scheduler", "kubernetes.default.svc.cluster.local", 443),
@@ -309,6 +325,27 @@ def test_the_two_stacks_share_the_definitions_and_nothing_else(newcomer: Newcome
     dev = set(newcomer.shell(script.format("dev")).output.split())
     prod = set(newcomer.shell(script.format("prod"), stack="prod").output.split())
     assert {each for each in dev & prod if each.startswith(("flows/", f"{PROD}/"))} == set()
+
+
+@pytest.mark.usefixtures("run", "probes")
+def test_a_changed_secret_replaces_the_pods_that_read_it_and_the_preview_says_so(newcomer: Newcomer) -> None:
+    set_anew = """printf %s "$AUTH" | pulumi config set --secret prefectAuthString"""
+    shown = newcomer.shell(
+        f"{set_anew}\npulumi preview --json --non-interactive",
+        stack="prod",
+        AUTH=f"admin:{secrets.token_urlsafe(16)}",
+    )
+    assert shown.status == 0, shown.told
+    changed = {step["urn"].rpartition("::")[2] for step in json.loads(shown.output)["steps"] if step["op"] != "same"}
+    assert {"prefect-credential-secret", "prefect-server-deployment", "prefect-worker-dask-deployment"} <= changed
+    assert not any(name.startswith("dask-") for name in changed), changed
+    # With a refresh, which asks the server before it knows the new value.
+    done = newcomer.shell(f"{UP} --refresh", stack="prod")
+    assert done.status == 0, done.output + done.told
+    # Only a server that asks for the new value lets this shell in.
+    assert newcomer.shell(".venv/bin/prefect work-pool inspect dask", stack="prod").status == 0
+    again = newcomer.shell("pulumi preview --expect-no-changes --non-interactive", stack="prod")
+    assert again.status == 0, again.output + again.told
 
 
 @pytest.mark.usefixtures("prod")

@@ -98,6 +98,9 @@ def tenant(
         .replace("    mode: embedded\n", f"    mode: embedded\n{several}")
         .replace("  ephemeral-dask:dask:\n", f"  ephemeral-dask:dask:\n{existing}")
     )
+    # Makes the stack, and ends when it finds its secrets nowhere.
+    asked = someone.make("up", "STACK=prod")
+    assert "pulumi config set --secret prefectDatabaseUrl" in asked.output + asked.told
     with postgresql.running(newcomer.place) as database, redis.running(newcomer.place) as address:
         script = f"""
             pulumi config set --secret prefectDatabaseUrl "$DATABASE"

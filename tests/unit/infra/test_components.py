@@ -9,7 +9,7 @@ import pytest
 
 from contract import image as image_group
 from infra import naming
-from infra.components import prefect_server
+from infra.components import pods, prefect_server
 from infra.components.dask_operator import DaskOperator, DaskOperatorArgs, custom_resource_definitions
 from infra.components.dask_reaper import DaskReaper, DaskReaperArgs
 from infra.components.flow_image import FlowImage, FlowImageArgs
@@ -243,6 +243,11 @@ def test_what_the_stack_says_about_pods_reaches_them(render: Render) -> None:
     assert template["metadata"]["annotations"] == {"a": "b"}
     assert environment(recorder)["EXTRA"] == "1"
     assert container(recorder)["resources"]["limits"]["memory"] == "2Gi"
+
+
+def test_an_annotation_of_the_stack_never_displaces_the_one_that_follows_a_secret() -> None:
+    spec = pods.deployment("x", {}, settings=Pod(annotations={"v": "mine", "a": "b"}), versions={"v": "uid"})
+    assert spec["template"]["metadata"]["annotations"] == {"v": "uid", "a": "b"}
 
 
 def test_a_label_of_the_stack_never_displaces_one_that_selectors_need(render: Render) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from zoneinfo import reset_tzpath
 
 import pytest
@@ -30,3 +31,9 @@ def test_without_a_system_folder_the_timezones_are_those_of_the_tzdata_package()
         assert CronSchedule(cron="0 3 * * *", timezone="Europe/Berlin").timezone == "Europe/Berlin"
     finally:
         reset_tzpath()
+
+
+def test_every_secret_of_a_build_is_mounted_where_no_layer_keeps_it_and_may_be_missing() -> None:
+    mounts = re.findall(r"--mount=type=secret,(\S+)", (ROOT / "Dockerfile").read_text())
+    assert {re.sub(r"id=(\w+),.*", r"\1", each) for each in mounts} == {"ca", "netrc"}
+    assert all(",target=/run/" in each and each.endswith(",required=false") for each in mounts)

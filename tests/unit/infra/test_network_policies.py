@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -49,16 +49,16 @@ def allows(rule: Mapping[str, Any], side: str, other: str, port: int) -> bool:
     return matching and port in [each["port"] for each in rule["ports"]]
 
 
-def reaches(found: Mapping[str, Any], source: str, target: str, port: int) -> bool:
+def sides(found: Mapping[str, Any], source: str, target: str, port: int) -> tuple[bool, bool]:
+    """Whether the source may go out to the target, and whether the target lets it in."""
     out = any(allows(rule, "to", target, port) for rule in rules(found, source, "Egress"))
     into = any(allows(rule, "from", source, port) for rule in rules(found, target, "Ingress"))
-    return out and into
+    return out, into
 
 
 ALLOWED = {
     ("worker", "server", naming.SERVER_PORT),
     ("flow", "server", naming.SERVER_PORT),
-    ("reaper", "server", naming.SERVER_PORT),
     ("scheduler", "server", naming.SERVER_PORT),
     ("dask-worker", "server", naming.SERVER_PORT),
     ("flow", "scheduler", ports.SCHEDULER_COMM),
@@ -80,16 +80,18 @@ EVERY_PORT = {
 }
 
 
-def test_exactly_the_connections_that_the_platform_needs_are_open() -> None:
+@pytest.mark.parametrize("opened", [all, any])
+def test_exactly_the_connections_that_the_platform_needs_are_open_and_no_other_is_half_open(
+    opened: Callable[[Iterable[bool]], bool],
+) -> None:
     found = specs(args())
-    opened = {
+    assert {
         (source, target, port)
         for source in PODS
         for target in PODS
         for port in EVERY_PORT
-        if reaches(found, source, target, port)
-    }
-    assert opened == ALLOWED
+        if opened(sides(found, source, target, port))
+    } == ALLOWED
 
 
 def test_every_pod_is_closed_in_both_directions_by_default() -> None:
@@ -132,8 +134,11 @@ def test_without_a_setting_flows_reach_nothing_outside_but_the_api_server() -> N
 
 def test_an_external_prefect_is_reached_by_address_and_no_server_policy_is_left() -> None:
     found = specs(args(embedded=False, prefect=(Peer(cidr="192.0.2.7/32", ports=(443,)),)))
-    assert ("192.0.2.7/32", 443) in outside(found, "flow")
     assert "prefect-server" not in found
+    for pod in ("worker", "flow", "scheduler", "dask-worker"):
+        assert ("192.0.2.7/32", 443) in outside(found, pod)
+    for other in ("operator", "reaper", "stranger"):
+        assert ("192.0.2.7/32", 443) not in outside(found, other)
 
 
 def test_an_existing_operator_reaches_the_schedulers_from_its_own_namespace() -> None:

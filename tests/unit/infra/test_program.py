@@ -9,7 +9,7 @@ import yaml
 from infra import program
 from tools.paths import ROOT
 
-from .conftest import Render
+from .conftest import Recorder, Render
 
 CONFIG = {
     key.removeprefix("ephemeral-dask:"): value
@@ -193,3 +193,74 @@ def test_nothing_of_a_stack_names_the_folder_that_it_was_cloned_to(render: Rende
     recorder = render(program.deploy, {**CONFIG, "image": {"builder": builder, "registry": "localhost:5001"}})
     assert recorder.resources
     assert [each.name for each in recorder.resources if str(ROOT) in str(each.inputs)] == []
+
+
+NETRC = {**CONFIG, "image": {**CONFIG["image"], "buildSecrets": ["netrc"]}}
+
+
+@pytest.mark.usefixtures("exported")
+def test_a_build_secret_reaches_the_flow_images_as_a_secret_and_nothing_else_at_all(render: Render) -> None:
+    image = {**NETRC["image"], "flows": {"gpu": {}}}
+    recorder = render(program.deploy, {**NETRC, "image": image, "netrc": "marked"}, secrets=["netrc"])
+    given = {each.name: each.inputs.pop("secrets", {}) for each in recorder.resources if each.typ.endswith(":Image")}
+    # The mapping is how Pulumi marks a value as secret.
+    found = {name: secrets["value"] for name, secrets in given.items() if secrets}
+    assert found == {"image-flow": {"netrc": "marked"}, "image-flow-gpu": {"netrc": "marked"}}
+    assert [each.name for each in recorder.resources if "marked" in str(each.inputs)] == []
+
+
+@pytest.mark.parametrize(("values", "reason"), [({}, "is not set"), ({"netrc": "marked"}, "stands in clear")])
+def test_a_build_secret_that_is_missing_or_no_secret_is_refused_with_file_key_and_cure(
+    render: Render, values: dict[str, str], reason: str
+) -> None:
+    with pytest.raises(pulumi.RunError) as caught:
+        render(program.deploy, {**NETRC, **values})
+    text = str(caught.value)
+    assert f"Pulumi.dev.yaml: ephemeral-dask:netrc {reason}" in text
+    assert "pulumi config set --secret netrc < FILE" in text
+    assert "marked" not in text
+
+
+def test_a_secret_that_no_build_names_has_no_place(render: Render) -> None:
+    with pytest.raises(pulumi.RunError) as caught:
+        render(program.deploy, {**CONFIG, "netrc": "marked"}, secrets=["netrc"])
+    assert "ephemeral-dask:netrc" in str(caught.value)
+    assert "marked" not in str(caught.value)
+
+
+POSTGRESQL = {"mode": "embedded", "database": {"kind": "postgresql"}, "backgroundServices": "together"}
+SECRETS = {"prefectAuthString": "admin:marked", "prefectDatabaseUrl": "postgresql+asyncpg://u:marked@h/d"}
+
+
+def annotated(recorder: Recorder) -> dict[str, dict[str, Any]]:
+    """Deployment -> those annotations of its pods that bring them down with a Secret."""
+    return {
+        each["metadata"]["name"]: found
+        for each in recorder.of("apps/v1:Deployment")
+        if (found := each["spec"]["template"]["metadata"].get("annotations"))
+    }
+
+
+@pytest.mark.usefixtures("exported")
+def test_pods_that_read_a_secret_of_the_stack_are_replaced_with_it_and_no_others_are(render: Render) -> None:
+    recorder = render(program.deploy, {**CONFIG, "prefect": POSTGRESQL, **SECRETS})
+    auth = {"ephemeral-dask/prefect-api": "prefect-credential-secret-uid"}
+    address = {"ephemeral-dask/prefect-database": "prefect-database-secret-uid"}
+    assert annotated(recorder) == {"prefect-server": {**auth, **address}, "prefect-worker-dask": auth}
+
+
+@pytest.mark.usefixtures("exported")
+def test_a_preview_of_a_new_secret_shows_the_pods_that_read_it_as_changed(render: Render) -> None:
+    recorder = render(program.deploy, {**CONFIG, "prefect": POSTGRESQL, **SECRETS}, preview=True)
+    shown = {name: set(map(str, found.values())) for name, found in annotated(recorder).items()}
+    assert set(shown) == {"prefect-server", "prefect-worker-dask"}
+    assert not any("uid" in value for values in shown.values() for value in values)
+
+
+@pytest.mark.usefixtures("exported")
+def test_a_secret_of_somebody_elses_is_not_watched(render: Render) -> None:
+    theirs = {"name": "mine", "key": "value"}
+    prefect = {"mode": "embedded", "authSecret": theirs, "database": {"kind": "postgresql", "urlSecret": theirs}}
+    recorder = render(program.deploy, {**CONFIG, "prefect": prefect})
+    assert not recorder.of(":Secret")
+    assert annotated(recorder) == {}

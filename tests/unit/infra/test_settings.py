@@ -173,6 +173,46 @@ def test_a_work_pool_that_names_an_image_nobody_builds_is_refused() -> None:
     assert "workPools.gpu.image is 'gpu', and image.flows has none" in text
 
 
+@pytest.mark.parametrize(("written", "meant"), [(True, True), ("true", True), ("false", False)])
+def test_a_switch_is_understood_as_a_person_writes_it_and_as_pulumi_writes_it_back(written: Any, meant: bool) -> None:
+    assert settings.parse({"image": IMAGE, "protect": written}, stack="dev").protect is meant
+
+
+def test_a_switch_that_is_neither_is_refused() -> None:
+    assert "ephemeral-dask:protect" in refusal(protect="yes")
+
+
+def test_build_secrets_with_a_builder_that_has_none_are_refused_with_the_one_that_has_them() -> None:
+    text = refusal(image={"builder": "docker", "registry": "localhost:5001", "buildSecrets": ["netrc"]})
+    assert "ephemeral-dask:image.buildSecrets: there is no such key with builder docker" in text
+    assert "set builder to docker-build" in text
+
+
+def test_a_misspelt_key_of_a_section_that_comes_in_kinds_still_gets_the_one_that_was_meant() -> None:
+    text = refusal(image={"builder": "docker", "registry": "localhost:5001", "pulSecrets": []})
+    assert "did you mean 'pullSecrets'?" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("worker", "means something else"),
+        ("prefectApiKey", "means something else"),
+        ("ca", "caBundle"),
+        ("a b", "letters, digits"),
+    ],
+)
+def test_a_build_secret_needs_a_name_of_its_own(name: str, reason: str) -> None:
+    text = refusal(image={**IMAGE, "buildSecrets": [name]})
+    assert "image.buildSecrets" in text
+    assert f"'{name}'" in text
+    assert reason in text
+
+
+def test_one_value_where_a_list_belongs_is_refused_with_how_a_list_is_written() -> None:
+    assert "ephemeral-dask:image.buildSecrets: needs a list" in refusal(image={**IMAGE, "buildSecrets": "netrc"})
+
+
 def test_a_range_of_addresses_that_is_none_is_refused_with_an_example() -> None:
     text = refusal(network={"data": [{"cidr": "10.0.0.300/8", "ports": [443]}]})
     assert "ephemeral-dask:network.data.0.cidr" in text

@@ -52,6 +52,14 @@ def test_a_secret_in_the_file_is_no_setting_and_is_left_alone() -> None:
     assert stackfile.check("dev", content, LOCAL).namespace == "flows"
 
 
+def test_a_build_secret_in_the_file_is_no_setting_either() -> None:
+    image = {"registry": "r", "buildSecrets": ["netrc"]}
+    content = {"config": {"ephemeral-dask:image": image, "ephemeral-dask:netrc": {"secure": "v1:x"}}}
+    assert stackfile.check("dev", content, LOCAL).namespace == "flows"
+    with pytest.raises(Problem, match="netrc: there is no such key"):
+        stackfile.check("dev", {"config": {**content["config"], "ephemeral-dask:image": {"registry": "r"}}}, LOCAL)
+
+
 def test_the_copy_holds_the_local_overrides_and_the_tracked_file_stays_as_it_was(clone: Path) -> None:
     before = (clone / "Pulumi.dev.yaml").read_text()
     copy = yaml.safe_load(stackfile.write_copy("dev", TRACKED, LOCAL, "v1:salt").read_text())

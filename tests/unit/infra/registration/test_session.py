@@ -17,6 +17,7 @@ REACHES: list[Reach] = [
     PortForward(namespace="flows", service="prefect-server"),
     PortForward(namespace="flows", service="prefect-server", port=80, context="kind", auth="auth-string"),
 ]
+OWN_SERVER = REACHES[2]
 
 
 @pytest.fixture(autouse=True)
@@ -73,12 +74,12 @@ def test_the_same_reach_shares_one_api_and_another_does_not() -> None:
     assert session.api({"reach": to_props(REACHES[2])}) is not first
 
 
-def _silent(error: Exception, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def _silent(error: Exception, monkeypatch: pytest.MonkeyPatch, reach: Reach = REACHES[0]) -> dict[str, Any]:
     def find(*_: Any, **__: Any) -> None:
         raise error
 
     monkeypatch.setattr(WorkPoolProvider, "find", find)
-    args = WorkPoolArgs(reach=REACHES[0], name="pool", base_job_template={"job_configuration": {}})
+    args = WorkPoolArgs(reach=reach, name="pool", base_job_template={"job_configuration": {}})
     return inputs(args, "project/dev/pool")
 
 
@@ -89,6 +90,29 @@ def test_a_silent_server_leaves_the_state_as_it_is_and_says_so(
     read = WorkPoolProvider().read("pool", props)
     assert (read.id, read.outs, read.inputs) == ("pool", props, None)
     assert "warning: Prefect work pool 'pool' was not compared" in capsys.readouterr().err
+
+
+def test_a_credential_that_the_server_does_not_know_yet_does_not_stop_the_update_that_brings_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = RegistrationError("Could not", why="401 Unauthorized", cure="check the credentials", status=401)
+    props = _silent(refused, monkeypatch, OWN_SERVER)
+    read = WorkPoolProvider().read("pool", props)
+    assert (read.id, read.outs, read.inputs) == ("pool", props, None)
+    assert "check the credentials" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("reach", [REACHES[0], OWN_SERVER])
+def test_any_other_refusal_stops_a_refresh(monkeypatch: pytest.MonkeyPatch, reach: Reach) -> None:
+    props = _silent(RegistrationError("Could not", why="403 Forbidden", cure="ask", status=403), monkeypatch, reach)
+    with pytest.raises(RegistrationError, match="403"):
+        WorkPoolProvider().read("pool", props)
+
+
+def test_a_wrong_credential_of_a_server_that_is_not_the_stacks_stops_a_refresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = RegistrationError("Could not", why="401 Unauthorized", cure="check the credentials", status=401)
+    with pytest.raises(RegistrationError, match="check the credentials"):
+        WorkPoolProvider().read("pool", _silent(refused, monkeypatch))
 
 
 def test_a_server_that_is_gone_took_its_objects_with_it(

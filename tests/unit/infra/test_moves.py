@@ -1,0 +1,138 @@
+"""Who renames or moves a resource leaves its old name as an alias: stacks would delete and remake it otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pulumi
+import pytest
+
+from infra import program
+from infra.automation_spec import AutomationSpec
+from infra.deployments import DeploymentSpec
+from tools.paths import ROOT
+
+from .conftest import Render
+
+LIST: Final = ROOT / "tests" / "unit" / "infra" / "resources.txt"
+
+SMALL = {"image": {"builder": "docker", "registry": "localhost:5001"}, "results": {"store": "volume"}}
+LARGE = {
+    "image": {"builder": "docker-build", "registry": "registry.example.com", "flows": {"gpu": {}}},
+    "prefect": {
+        "mode": "embedded",
+        "database": {"kind": "postgresql"},
+        "redis": {},
+        "replicas": 2,
+        "backgroundServices": "apart",
+        "ingress": {"host": "prefect.example.com"},
+    },
+    "prefectAuthString": "user:password",
+    "prefectDatabaseUrl": "postgresql+asyncpg://user:password@host/prefect",
+    "prefectRedisUrl": "redis://:password@host:6379/0",
+    "worker": {"replicas": 2},
+    "workPools": {"dask": {"workQueues": {"fast": {}}}, "gpu": {"image": "gpu"}},
+    "quota": {"cpu": "200", "memory": "800Gi"},
+    "variables": {"answer": {"value": 42}},
+    "concurrencyLimits": {"database": {"limit": 5}},
+    "automations": {"mine": {"trigger": {"expect": ["a"]}, "actions": [{"type": "do-nothing"}]}},
+}
+TRIGGER = AutomationSpec(
+    name="then", trigger={"type": "event", "expect": ["b"]}, actions=({"type": "run-deployment", "parameters": {}},)
+)
+DEPLOYMENT = DeploymentSpec(flow_name="flow", name="one", entrypoint="flows.x.y", triggers=(TRIGGER,))
+
+
+@dataclass
+class Registered:
+    """What a program registers, by the part of a URN that the program decides: qualified type and name."""
+
+    seen: dict[int, pulumi.ResourceTransformationArgs] = field(default_factory=dict)
+
+    def __call__(self, args: pulumi.ResourceTransformationArgs) -> None:
+        self.seen[id(args.resource)] = args
+
+    def now(self) -> set[str]:
+        return {self._known_as(args, aliases=False).pop() for args in self.seen.values()}
+
+    def ever(self) -> set[str]:
+        """The same, and what each was called before, its own aliases and those that it has from its parents."""
+        return {name for args in self.seen.values() for name in self._known_as(args, aliases=True)}
+
+    def _known_as(self, args: pulumi.ResourceTransformationArgs, *, aliases: bool) -> set[str]:
+        given = [each for each in args.opts.aliases or () if isinstance(each, pulumi.Alias)] if aliases else []
+        return {
+            name
+            for alias in (pulumi.Alias(), *given)
+            for name in self._below(
+                args.opts.parent if alias.parent is ... else alias.parent,
+                args.type_ if alias.type_ is ... else str(alias.type_),
+                args.name if alias.name is ... else str(alias.name),
+                aliases=aliases,
+            )
+        }
+
+    def _below(self, parent: Any, kind: str, name: str, *, aliases: bool) -> set[str]:
+        above = self.seen.get(id(parent))
+        if above is None:
+            return {f"{kind}::{name}"}
+        found = set()
+        for each in self._known_as(above, aliases=aliases):
+            kinds, _, called = each.partition("::")
+            # As the engine does it: a child that is named after its parent follows the parent's alias.
+            own = called + name.removeprefix(above.name) if name.startswith(above.name) else name
+            found.add(f"{kinds}${kind}::{own}")
+        return found
+
+
+def registered(render: Render, build: Callable[[], Any], *configs: dict[str, Any]) -> Registered:
+    found = Registered()
+
+    def watched() -> None:
+        pulumi.runtime.register_stack_transformation(found)
+        build()
+
+    for config in configs:
+        render(watched, config)
+    return found
+
+
+@pytest.fixture
+def stacks(render: Render, monkeypatch: pytest.MonkeyPatch) -> Registered:
+    monkeypatch.setattr(pulumi, "export", lambda *_: None)
+    monkeypatch.setattr(program.deployments, "load", lambda *_, **__: (DEPLOYMENT,))
+    return registered(render, program.deploy, SMALL, LARGE)
+
+
+def test_no_resource_loses_the_name_under_which_a_stack_knows_it(stacks: Registered) -> None:
+    lost = set(LIST.read_text().splitlines()) - stacks.ever()
+    assert not lost, (
+        "a stack would delete these and make others: "
+        + ", ".join(sorted(lost))
+        + ". Where one was renamed or moved, add `aliases=[pulumi.Alias(...)]` with its old name, type or parent to the"
+        " ResourceOptions of what it is now; where it is given up for good, take its line out of " + LIST.name
+    )
+
+
+def test_every_resource_is_in_the_list_so_that_it_cannot_be_renamed_unseen(stacks: Registered) -> None:
+    new = stacks.now() - set(LIST.read_text().splitlines())
+    assert not new, f"add to {LIST.name}:\n" + "\n".join(sorted(new))
+
+
+class Component(pulumi.ComponentResource):
+    """A component with a child that is named after it."""
+
+    def __init__(self, name: str, *aliases: pulumi.Alias) -> None:
+        super().__init__("test:index:Component", name, {}, pulumi.ResourceOptions(aliases=list(aliases)))
+        pulumi.ComponentResource("test:index:Child", f"{name}-child", {}, pulumi.ResourceOptions(parent=self))
+
+
+OLD = {"test:index:Component::old", "test:index:Component$test:index:Child::old-child"}
+
+
+def test_a_renamed_component_is_known_by_its_old_name_with_an_alias_and_so_are_its_children(render: Render) -> None:
+    assert registered(render, lambda: Component("old"), {}).ever() == OLD
+    assert not registered(render, lambda: Component("new"), {}).ever() & OLD
+    assert registered(render, lambda: Component("new", pulumi.Alias(name="old")), {}).ever() >= OLD
