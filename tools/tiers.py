@@ -57,6 +57,8 @@ def _unit() -> bool:
 
 
 def _engine() -> bool:
+    """Run Pulumi for real: on a Prefect server, and on a Kubernetes control plane in which no container runs."""
+    toolchain.ensure(["kubernetes", "etcd"])
     return _pytest("engine", ensure_pulumi().environment)
 
 

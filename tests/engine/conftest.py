@@ -6,10 +6,7 @@ Nothing here is skipped when something is missing: a tier that did not run has n
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -20,13 +17,10 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.engine.commands import Commands, Result
 from tools import scratch_prefect
 
-ROOT = Path(__file__).parents[2]
 QUIET = {"PREFECT_LOGGING_LEVEL": "WARNING"}
-
-COMMAND = 180.0
-"""Seconds that one Pulumi command may take."""
 
 PROGRAM = '''
 """A program that registers what declared.json says."""
@@ -256,76 +250,14 @@ def make_prefect() -> Callable[[str], Prefect]:
     return Prefect
 
 
-@dataclass
-class Result:
-    """What a Pulumi command did.
-
-    Attributes:
-        code: its exit status.
-        text: all that it wrote.
-        events: the engine's events, for commands that were asked for them.
-
-    """
-
-    code: int
-    text: str
-    events: list[dict[str, Any]]
-
-    def steps(self) -> dict[str, str]:
-        """Return resource -> operation, without what stays the same."""
-        return {
-            _resource(step): step["op"]
-            for step in self._steps()
-            if step["op"] not in ("same", "read", "refresh") and not step["type"].startswith("pulumi:")
-        }
-
-    def fields(self, resource: str) -> list[str]:
-        """Return the inputs in which a resource is updated, compared as the engine's display does."""
-        found: set[str] = set()
-        for step in self._steps():
-            if _resource(step) == resource and step["op"] == "update":
-                old, new = step["old"]["inputs"], step["new"]["inputs"]
-                found |= {name for name in {*old, *new} if old.get(name) != new.get(name)}
-        return sorted(found)
-
-    def _steps(self) -> Iterator[dict[str, Any]]:
-        for event in self.events:
-            if "resourcePreEvent" in event:
-                yield event["resourcePreEvent"]["metadata"]
-
-    def messages(self) -> str:
-        """Return what was told to the person, debugging left out."""
-        told = (event["diagnosticEvent"] for event in self.events if "diagnosticEvent" in event)
-        return "\n".join(item["message"] for item in told if item["severity"] != "debug")
-
-
-def _resource(step: dict[str, Any]) -> str:
-    return str(step["urn"]).rpartition("::")[2]
-
-
-class Stack:
-    """A stack with a program of its own, on a backend of files."""
+class Stack(Commands):
+    """A stack with a program of its own."""
 
     def __init__(self, folder: Path, reach: dict[str, Any]) -> None:
-        self.folder = folder
+        super().__init__(folder, project=folder)
         self.declared: dict[str, Any] = {"reach": reach, "pools": {}, "deployments": {}, "objects": {}}
-        (folder / "state").mkdir()
-        (folder / "home").mkdir()
         (folder / "Pulumi.yaml").write_text("name: registration-test\nruntime: python\n")
         (folder / "__main__.py").write_text(PROGRAM)
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
-        self.environment = {
-            **inherited,
-            "PULUMI_HOME": str(folder / "home"),
-            "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
-            "PULUMI_CONFIG_PASSPHRASE": "test",
-            "PULUMI_SKIP_UPDATE_CHECK": "true",
-            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-            # The interpreter of this test runs program and provider, wherever the engine would look.
-            "PULUMI_PYTHON_CMD": sys.executable,
-            "PULUMI_RUNTIME_VIRTUALENV": sys.prefix,
-            "PYTHONPATH": str(ROOT),
-        }
         self.run("stack", "init", "test")
 
     def pool(self, resource: str = "pool", **fields: Any) -> None:
@@ -351,50 +283,10 @@ class Stack:
         """Declare an object of a class of `infra.registration`, with the resource's name."""
         self.declared["objects"].setdefault(kind, {})[resource] = {"name": resource, **fields}
 
-    def run(self, *command: str) -> Result:
-        """Run a Pulumi command that must succeed."""
-        result = self.attempt(*command)
-        if result.code != 0:
-            said = f"{result.messages()}\n{result.text[-2000:]}"
-            pytest.fail(f"pulumi {' '.join(command)} ended with {result.code}:\n{said}", pytrace=False)
-        return result
-
     def attempt(self, *command: str) -> Result:
-        """Run a Pulumi command."""
+        """Run a Pulumi command on what is declared now."""
         (self.folder / "declared.json").write_text(json.dumps(self.declared))
-        done = subprocess.run(
-            ["pulumi", *command, "--non-interactive"],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=COMMAND,
-        )
-        lines = done.stdout.splitlines() if "--json" in command else []
-        events = [json.loads(line) for line in lines if line.startswith("{")]
-        return Result(done.returncode, done.stdout + done.stderr, events)
-
-    def up(self, *options: str) -> Result:
-        """Bring the stack up."""
-        return self.run("up", "--yes", "--skip-preview", "--json", *options)
-
-    def try_up(self, *options: str) -> Result:
-        """Bring the stack up, which may fail."""
-        return self.attempt("up", "--yes", "--skip-preview", "--json", *options)
-
-    def preview(self, *options: str) -> str:
-        """Return what a preview shows a person."""
-        return self.run("preview", "--diff", *options).text
-
-    def destroy(self) -> Result:
-        """Destroy everything in the stack."""
-        return self.run("destroy", "--yes", "--skip-preview", "--json")
-
-    def export(self) -> dict[str, Any]:
-        """Return the state."""
-        state: dict[str, Any] = json.loads(self.run("stack", "export").text)
-        return state
+        return super().attempt(*command)
 
 
 @pytest.fixture

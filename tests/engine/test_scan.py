@@ -86,9 +86,9 @@ def manifests(stack: str) -> list[dict[str, Any]]:
     return [*found, _filled(job, values), *dask_pods()]
 
 
-def dask_pods() -> list[dict[str, Any]]:
-    """The pods of a run's Dask cluster, as the operator makes them."""
-    cluster = spec.dask_cluster(
+def dask_cluster() -> dict[str, Any]:
+    """A run's Dask cluster, as its flow pod makes it."""
+    return spec.dask_cluster(
         "run",
         run=RunIdentity(flow="flow", flow_run_id="0198f0c4-1111-7000-8000-000000000000", flow_run_name="red-fox"),
         place=Place(
@@ -102,6 +102,11 @@ def dask_pods() -> list[dict[str, Any]]:
         ),
         settings=DaskSettings.from_env({}, CodeSizes()),
     )
+
+
+def dask_pods() -> list[dict[str, Any]]:
+    """The pods of a run's Dask cluster, as the operator makes them."""
+    cluster = dask_cluster()
     return [
         {
             "apiVersion": "v1",

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tools.cluster.layout import API_PORT
+from tools.cluster.layout import API_PORT, Port
 from tools.errors import Problem
 
 TIMEOUT = 10.0
@@ -19,7 +19,8 @@ TIMEOUT = 10.0
 class Api:
     """The API server on this machine, as its administrator."""
 
-    def __init__(self, pki: Path) -> None:
+    def __init__(self, pki: Path, port: Port = API_PORT) -> None:
+        self._port = port.number
         self._context = ssl.create_default_context(cafile=str(pki / "ca.crt"))
         self._context.load_cert_chain(pki / "admin.crt", pki / "admin.key")
 
@@ -32,7 +33,7 @@ class Api:
             OSError: when there is no answer.
 
         """
-        connection = http.client.HTTPSConnection("127.0.0.1", API_PORT.number, context=self._context, timeout=timeout)
+        connection = http.client.HTTPSConnection("127.0.0.1", self._port, context=self._context, timeout=timeout)
         # A server-side apply: the object comes to be or becomes as it is written here.
         kind = "application/apply-patch+yaml" if method == "PATCH" else "application/json"
         try:

@@ -50,8 +50,8 @@ def cri_loaded(place: Layout) -> bool:
 
 
 def _infrastructure(place: Layout, network: Network) -> list[Component]:
-    etcd_url = f"http://127.0.0.1:{layout.ETCD_PORT.number}"
-    peer_url = f"http://127.0.0.1:{layout.ETCD_PEER_PORT.number}"
+    etcd_url = f"http://127.0.0.1:{place.ports.etcd.number}"
+    peer_url = f"http://127.0.0.1:{place.ports.etcd_peer.number}"
     return [
         Component(
             "registry",
@@ -75,7 +75,7 @@ def _infrastructure(place: Layout, network: Network) -> list[Component]:
                 f"--initial-cluster=default={peer_url}",
                 "--log-level=warn",
             ),
-            lambda: http_ok(layout.ETCD_PORT.number, "/health"),
+            lambda: http_ok(place.ports.etcd.number, "/health"),
         ),
         Component(
             "containerd",
@@ -95,10 +95,10 @@ def _control_plane(place: Layout) -> list[Component]:
             "kube-apiserver",
             (
                 "kube-apiserver",
-                f"--etcd-servers=http://127.0.0.1:{layout.ETCD_PORT.number}",
+                f"--etcd-servers=http://127.0.0.1:{place.ports.etcd.number}",
                 f"--advertise-address={NODE_IP}",
-                f"--secure-port={layout.API_PORT.number}",
-                f"--bind-address={layout.API_PORT.address}",
+                f"--secure-port={place.ports.api.number}",
+                f"--bind-address={place.ports.api.address}",
                 f"--tls-cert-file={pki / 'kube-apiserver.crt'}",
                 f"--tls-private-key-file={pki / 'kube-apiserver.key'}",
                 f"--client-ca-file={authority}",
@@ -120,7 +120,7 @@ def _control_plane(place: Layout) -> list[Component]:
                 "--audit-log-maxsize=50",
                 "--audit-log-maxbackup=3",
             ),
-            lambda: Api(pki).ready(),
+            lambda: Api(pki, place.ports.api).ready(),
             after=("etcd",),
         ),
         Component(
@@ -129,7 +129,7 @@ def _control_plane(place: Layout) -> list[Component]:
                 "kube-controller-manager",
                 f"--kubeconfig={place.component_kubeconfig('kube-controller-manager')}",
                 "--bind-address=127.0.0.1",
-                f"--secure-port={layout.CONTROLLER_PORT.number}",
+                f"--secure-port={place.ports.controllers.number}",
                 f"--tls-cert-file={pki / 'kube-controller-manager.crt'}",
                 f"--tls-private-key-file={pki / 'kube-controller-manager.key'}",
                 "--use-service-account-credentials",
@@ -146,7 +146,7 @@ def _control_plane(place: Layout) -> list[Component]:
                 # It would make the default one, outside our folder.
                 f"--flex-volume-plugin-dir={place.kubelet / 'volume-plugins'}",
             ),
-            lambda: http_ok(layout.CONTROLLER_PORT.number, "/healthz", authority=authority),
+            lambda: http_ok(place.ports.controllers.number, "/healthz", authority=authority),
             after=("kube-apiserver",),
         ),
         Component(
@@ -155,12 +155,12 @@ def _control_plane(place: Layout) -> list[Component]:
                 "kube-scheduler",
                 f"--kubeconfig={place.component_kubeconfig('kube-scheduler')}",
                 "--bind-address=127.0.0.1",
-                f"--secure-port={layout.SCHEDULER_PORT.number}",
+                f"--secure-port={place.ports.scheduler.number}",
                 f"--tls-cert-file={pki / 'kube-scheduler.crt'}",
                 f"--tls-private-key-file={pki / 'kube-scheduler.key'}",
                 "--leader-elect=false",
             ),
-            lambda: http_ok(layout.SCHEDULER_PORT.number, "/healthz", authority=authority),
+            lambda: http_ok(place.ports.scheduler.number, "/healthz", authority=authority),
             after=("kube-apiserver",),
         ),
     ]

@@ -24,7 +24,7 @@ def kubeconfig(place: Layout, user: str) -> str:
                 {
                     "name": "local",
                     "cluster": {
-                        "server": layout.API_URL,
+                        "server": f"https://127.0.0.1:{place.ports.api.number}",
                         "certificate-authority": str(place.pki / "ca.crt"),
                     },
                 }

@@ -61,7 +61,17 @@ PORTS = (
 
 REGISTRY = f"localhost:{REGISTRY_PORT.number}"
 """How images name our registry, on the machine and in the cluster alike."""
-API_URL = f"https://127.0.0.1:{API_PORT.number}"
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where a control plane listens; the local cluster's always here, for a machine has but one."""
+
+    api: Port = API_PORT
+    etcd: Port = ETCD_PORT
+    etcd_peer: Port = ETCD_PEER_PORT
+    controllers: Port = CONTROLLER_PORT
+    scheduler: Port = SCHEDULER_PORT
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,7 @@ class Layout:
 
     root: Path = field(default_factory=lambda: paths.state_dir() / "cluster")
     images: Path = field(default_factory=lambda: paths.cache_dir() / "images")
+    ports: Ports = Ports()
 
     @property
     def id(self) -> str:

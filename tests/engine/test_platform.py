@@ -1,0 +1,314 @@
+"""Both stacks of the repository on a real API server and etcd, on which no container ever runs.
+
+They stay as they are committed, with the Prefect server in their namespace, but for the images. The way to that server
+is a real port-forward; behind it the hollow node has a Prefect server that runs beside the tests.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+import yaml
+
+from infra import naming
+from infra.registration.preflight import DEFINITIONS
+from tests.engine import control_plane, test_scan
+from tests.engine.commands import Commands, Result
+from tests.engine.control_plane import Kubernetes
+from tools import scratch_prefect, stackfile
+from tools.paths import PROJECT, ROOT
+
+NAMESPACES: Final = {"dev": "flows", "prod": "flows-prod"}
+AUTH: Final = "admin:of-the-tests"
+"""What the Prefect server of `prod` asks for."""
+SECRETS: Final[Mapping[str, Mapping[str, str]]] = {
+    "dev": {},
+    "prod": {
+        "prefectAuthString": AUTH,
+        "prefectDatabaseUrl": "postgresql+asyncpg://prefect:of-the-tests@database.example.com/prefect",
+    },
+}
+IMAGE: Final = {
+    "builder": "prebuilt",
+    "flow": f"registry.example.com/flow@sha256:{'a' * 64}",
+    "platform": f"registry.example.com/platform@sha256:{'b' * 64}",
+}
+DASK_DEFINITIONS: Final = {f"CustomResourceDefinition {name}" for name in DEFINITIONS}
+
+every_stack = pytest.mark.parametrize("name", NAMESPACES)
+
+
+class Platform(Commands):
+    """A stack of the repository: its committed file, with images that somebody else has built."""
+
+    def __init__(self, folder: Path, name: str, kubernetes: Kubernetes) -> None:
+        super().__init__(folder, project=ROOT)
+        self.namespace = NAMESPACES[name]
+        plugins = Path(os.environ.get("PULUMI_HOME", Path.home() / ".pulumi")) / "plugins"
+        (folder / "home" / "plugins").symlink_to(plugins)
+        # Made away from the clone, into which Pulumi would write the salt.
+        made = folder / "made"
+        made.mkdir()
+        (made / "Pulumi.yaml").write_text((ROOT / "Pulumi.yaml").read_text())
+        self.run("stack", "init", name, "--no-select", "--cwd", str(made))
+        content = stackfile.read(name)
+        content["config"][f"{PROJECT}:image"] = IMAGE
+        self._file = folder / "settings.yaml"
+        self._file.write_text(yaml.safe_dump(content) + (made / f"Pulumi.{name}.yaml").read_text())
+        self.environment |= {
+            "KUBECONFIG": str(kubernetes.place.kubeconfig),
+            "PULUMI_STACK": name,
+            "PULUMI_OPTION_CONFIG_FILE": str(self._file),
+        }
+        for key, value in SECRETS[name].items():
+            self.run("config", "set", "--secret", key, value)
+
+    def plan(self, *options: str, **settings: Any) -> Result:
+        """Preview an update; with settings, of a stack in whose file these keys are changed."""
+        content = yaml.safe_load(self._file.read_text())
+        for key, value in settings.items():
+            before = content["config"].get(f"{PROJECT}:{key}")
+            content["config"][f"{PROJECT}:{key}"] = {**before, **value} if isinstance(before, dict) else value
+        changed = self.folder / "changed.yaml"
+        changed.write_text(yaml.safe_dump(content))
+        return self.attempt("preview", "--json", "--config-file", str(changed), *options)
+
+    def objects(self) -> set[str]:
+        """Name the Kubernetes objects in the state."""
+        return {
+            named({**each["outputs"], "kind": each["type"].rpartition(":")[2]})
+            for each in self.export()["deployment"]["resources"]
+            if each["type"].startswith("kubernetes:") and "metadata" in each.get("outputs", {})
+        }
+
+
+def named(manifest: Mapping[str, Any]) -> str:
+    metadata = manifest["metadata"]
+    return f"{manifest['kind']} {metadata.get('namespace', '')}/{metadata['name']}".replace(" /", " ")
+
+
+def ours(kubernetes: Kubernetes) -> dict[str, Any]:
+    """Return all objects with the project's label, but for those that Kubernetes derives from another one."""
+    kinds = kubernetes.kubectl("api-resources", "--verbs=list", "-o", "name").split()
+    asked = ",".join(sorted(set(kinds) - {"endpoints"}))
+    label = f"app.kubernetes.io/part-of={PROJECT}"
+    found = json.loads(kubernetes.kubectl("get", asked, "--all-namespaces", "-l", label, "-o", "json"))["items"]
+    return {named(each): each for each in found if "ownerReferences" not in each["metadata"]}
+
+
+@pytest.fixture(scope="module")
+def prefects(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, httpx.Client]]:
+    """Stack -> API of the Prefect server that stands for the one in its namespace."""
+    settings = {"PREFECT_LOGGING_LEVEL": "WARNING", "PREFECT_SERVER_API_AUTH_STRING": AUTH}
+    home = tmp_path_factory.mktemp("prefect-prod")
+    with scratch_prefect.running(home, "--no-services", settings=settings) as guarded:
+        yield {
+            "dev": httpx.Client(base_url=prefect_server, trust_env=False),
+            "prod": httpx.Client(base_url=guarded, trust_env=False, auth=tuple(AUTH.split(":"))),  # type: ignore[arg-type]
+        }
+
+
+@pytest.fixture(scope="module")
+def kubernetes(prefects: Mapping[str, httpx.Client], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]:
+    behind = {NAMESPACES[name]: client.base_url.port or 0 for name, client in prefects.items()}
+    with control_plane.running(tmp_path_factory.mktemp("kubernetes"), behind) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def stacks(
+    pulumi_cli: str,  # noqa: ARG001
+    kubernetes: Kubernetes,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Mapping[str, Platform]:
+    return {name: Platform(tmp_path_factory.mktemp(name), name, kubernetes) for name in NAMESPACES}
+
+
+@pytest.fixture(scope="module")
+def planned(stacks: Mapping[str, Platform]) -> Mapping[str, Result]:
+    """The first preview of each stack."""
+    return {name: stack.plan() for name, stack in stacks.items()}
+
+
+@pytest.fixture(scope="module")
+def after_planning(planned: Mapping[str, Result], kubernetes: Kubernetes) -> tuple[set[str], str]:
+    assert planned
+    return set(ours(kubernetes)), kubernetes.kubectl("get", "namespaces", "-o", "name")
+
+
+@pytest.fixture(scope="module")
+def made(stacks: Mapping[str, Platform], after_planning: object) -> Mapping[str, Result]:
+    """The first update of each stack."""
+    assert after_planning
+    return {name: stack.up() for name, stack in stacks.items()}
+
+
+@pytest.fixture
+def stack(name: str, stacks: Mapping[str, Platform], made: Mapping[str, Result]) -> Platform:
+    """A stack that is up, beside the other one."""
+    assert made[name].code == 0
+    return stacks[name]
+
+
+@every_stack
+def test_a_first_preview_plans_the_whole_stack(name: str, planned: Mapping[str, Result]) -> None:
+    assert planned[name].code == 0, planned[name].messages()
+    steps = planned[name].steps()
+    assert set(steps.values()) == {"create"}
+    assert {"flows-namespace", "prefect-server-deployment", "work-pool-dask", "digits-search", "drain"} <= set(steps)
+
+
+def test_a_first_preview_makes_nothing(after_planning: tuple[set[str], str]) -> None:
+    objects, namespaces = after_planning
+    assert objects == set()
+    assert not any(namespace in namespaces for namespace in NAMESPACES.values())
+
+
+@every_stack
+def test_an_update_makes_what_the_preview_named(
+    name: str, planned: Mapping[str, Result], made: Mapping[str, Result]
+) -> None:
+    assert made[name].steps() == planned[name].steps()
+
+
+def test_the_cluster_holds_what_the_states_say_and_no_more(
+    stacks: Mapping[str, Platform], made: Mapping[str, Result], kubernetes: Kubernetes
+) -> None:
+    assert made
+    assert set(ours(kubernetes)) == {each for stack in stacks.values() for each in stack.objects()}
+
+
+def test_two_stacks_in_a_cluster_share_the_definitions_and_nothing_else(
+    stacks: Mapping[str, Platform], made: Mapping[str, Result]
+) -> None:
+    assert made
+    assert stacks["dev"].objects() & stacks["prod"].objects() == DASK_DEFINITIONS
+
+
+@every_stack
+def test_every_deployment_is_registered_through_the_port_forward(
+    name: str, made: Mapping[str, Result], prefects: Mapping[str, httpx.Client]
+) -> None:
+    assert made
+    found = prefects[name].post("/deployments/filter", json={}).raise_for_status().json()
+    declared = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    assert sorted(each["entrypoint"] for each in found) == sorted(each["entrypoint"] for each in declared)
+
+
+@every_stack
+def test_a_second_preview_is_empty(stack: Platform) -> None:
+    again = stack.plan("--expect-no-changes")
+    assert (again.code, again.steps()) == (0, {})
+
+
+@every_stack
+def test_a_refresh_sees_no_drift_and_a_second_update_changes_nothing(stack: Platform) -> None:
+    stack.run("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+    stack.up("--expect-no-changes")
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "changed"),
+    [
+        ("dev", {"worker": {"pod": {"memoryRequest": "300Mi"}}}, {"prefect-worker-dask-deployment": "update"}),
+        ("dev", {"dask": {"maximum": 3}}, {"work-pool-dask": "update"}),
+        ("prod", {"quota": {"pods": 150}}, {"flows-quota": "update"}),
+    ],
+)
+def test_a_preview_names_just_what_a_changed_setting_changes(
+    stack: Platform, settings: Mapping[str, Any], changed: Mapping[str, str]
+) -> None:
+    assert stack.plan(**settings).steps() == changed
+
+
+@every_stack
+def test_the_namespace_admits_every_pod_and_cluster_of_a_run(
+    name: str, stack: Platform, kubernetes: Kubernetes
+) -> None:
+    rendered = [each for each in test_scan.manifests(name) if each["kind"] in ("Job", "Pod")]
+    [job] = [each for each in rendered if each["kind"] == "Job"]
+    for misplaced in ("parallelism", "completions"):
+        # The worker refuses a template that has them elsewhere; Kubernetes drops them.
+        del job["spec"]["template"]["spec"][misplaced]
+    # Pod Security looks at pods: a Job is admitted even when none of its pods would be.
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "run"}, "spec": job["spec"]["template"]["spec"]}
+    there = ["create", "--dry-run=server", "--validate=strict", "-f", "-"]
+    for each in [*rendered, pod, test_scan.dask_cluster()]:
+        metadata = {**each["metadata"], "namespace": stack.namespace}
+        kubernetes.kubectl(*there, given={**each, "metadata": metadata})
+    pod["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
+    refused = kubernetes.try_kubectl(*there, "--namespace", stack.namespace, given=pod)
+    assert 'violates PodSecurity "restricted' in refused.stderr
+
+
+@pytest.mark.parametrize("name", ["dev"])
+def test_an_edit_from_outside_is_seen_by_a_refresh_and_taken_back(stack: Platform, kubernetes: Kubernetes) -> None:
+    before = ours(kubernetes)
+    theirs = ["--namespace", stack.namespace, "--type=json", "--patch"]
+    everything = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
+    edits = {"role/prefect-worker": ("/rules/-", everything), "networkpolicy/prefect-server": ("/spec/ingress/-", {})}
+    for each, (path, value) in edits.items():
+        kubernetes.kubectl("patch", each, *theirs, json.dumps([{"op": "add", "path": path, "value": value}]))
+    kubernetes.kubectl("delete", "rolebinding", "dask-reaper", "--namespace", stack.namespace)
+    assert stack.plan("--refresh").steps() == {
+        "prefect-worker-identity-role": "update",
+        "network-prefect-server": "update",
+        "dask-reaper-identity-binding": "create",
+    }
+    stack.up("--refresh")
+    after = ours(kubernetes)
+    for each in (f"Role {stack.namespace}/prefect-worker", f"NetworkPolicy {stack.namespace}/prefect-server"):
+        assert {**after[each], "metadata": {}} == {**before[each], "metadata": {}}
+    assert set(after) == set(before)
+
+
+@pytest.mark.parametrize("name", ["dev"])
+def test_a_namespace_that_is_not_the_stacks_is_refused_by_the_preview(stack: Platform) -> None:
+    theirs = stack.plan(namespace=NAMESPACES["prod"])
+    assert theirs.code != 0
+    assert f"namespace 'flows-prod' belongs to stack organization/{PROJECT}/prod" in theirs.messages()
+    nobodys = stack.plan(namespace="default")
+    assert nobodys.code != 0
+    assert "namespace 'default' exists already and is no stack's" in nobodys.messages()
+
+
+@pytest.mark.parametrize("name", ["dev"])
+@pytest.mark.parametrize(("mark", "sentence"), [("=9999.1.0", "newer than"), ("-", "installed by somebody else")])
+def test_definitions_that_are_not_the_stacks_are_refused_by_the_preview(
+    mark: str, sentence: str, stack: Platform, kubernetes: Kubernetes
+) -> None:
+    definition = kubernetes.kubectl("get", "crd", DEFINITIONS[0], "-o", "json")
+    version = json.loads(definition)["metadata"]["annotations"][naming.DASK_VERSION]
+    annotate = ["annotate", "--overwrite", "crd", DEFINITIONS[0]]
+    kubernetes.kubectl(*annotate, f"{naming.DASK_VERSION}{mark}")
+    refused = stack.plan()
+    kubernetes.kubectl(*annotate, f"{naming.DASK_VERSION}={version}")
+    assert refused.code != 0
+    assert f"{DEFINITIONS[0]} is" in refused.messages()
+    assert sentence in refused.messages()
+
+
+@pytest.mark.parametrize("name", ["prod"])
+def test_a_protected_stack_is_not_destroyed_before_that_is_lifted(stack: Platform, kubernetes: Kubernetes) -> None:
+    before = ours(kubernetes)
+    refused = stack.attempt("destroy", "--yes", "--skip-preview")
+    assert refused.code != 0
+    assert "pulumi state unprotect" in refused.text
+    assert set(ours(kubernetes)) == set(before)
+    stack.run("state", "unprotect", "--all", "--yes")
+    stack.destroy()
+    assert {each for each in before if f" {stack.namespace}" in each}.isdisjoint(ours(kubernetes))
+
+
+@pytest.mark.parametrize("name", ["dev"])
+def test_what_the_last_destroy_leaves_is_the_definitions(stack: Platform, kubernetes: Kubernetes) -> None:
+    stack.run("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+    stack.destroy()
+    assert set(ours(kubernetes)) == DASK_DEFINITIONS
+    assert not any(each in kubernetes.kubectl("get", "namespaces", "-o", "name") for each in NAMESPACES.values())
