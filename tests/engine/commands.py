@@ -79,7 +79,9 @@ class Commands:
         self.folder, self.project = folder, project
         (folder / "state").mkdir()
         (folder / "home").mkdir()
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+        # Compiling what a stack imports of the Kubernetes package takes ten seconds: it is to be kept.
+        unwanted = ("PREFECT_", "PYTHONDONTWRITEBYTECODE")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
         self.environment = {
             **inherited,
             "PULUMI_HOME": str(folder / "home"),

@@ -154,9 +154,11 @@ def _forward(connection: ServerConnection, port: int) -> None:
 
         thread = threading.Thread(target=downward, name="hollow-forward")
         thread.start()
-        for message in connection:
-            assert isinstance(message, bytes)
-            behind.sendall(message[1:])
+        # Who is done with a port-forward lets the connection fall.
+        with contextlib.suppress(OSError, ConnectionClosed):
+            for message in connection:
+                assert isinstance(message, bytes)
+                behind.sendall(message[1:])
         with contextlib.suppress(OSError):
             behind.shutdown(socket.SHUT_RDWR)
         thread.join()
