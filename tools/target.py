@@ -24,6 +24,11 @@ _ANSWER: Final = 15
 """Seconds that an existing cluster may take to say that it is ready."""
 
 
+PREVIEW_LIKE_UPDATE: Final = {"PULUMI_K8S_ENABLE_PATCH_FORCE": "true"}
+"""An update takes back a field that somebody edited; its preview ends with the conflict of the two owners instead, unless
+this says so too: https://github.com/pulumi/pulumi-kubernetes/issues/2280."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Target:
     """A cluster and the Pulumi state that describes what is on it.
@@ -41,7 +46,7 @@ class Target:
 
     def run_environment(self) -> dict[str, str]:
         """Return the whole environment of a child process."""
-        return {**os.environ, **self.environment}
+        return {**os.environ, **PREVIEW_LIKE_UPDATE, **self.environment}
 
 
 def start_local_cluster() -> Access:

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
+from unittest import mock
 
 import httpx
 import pytest
@@ -23,6 +24,7 @@ from tests.engine.commands import Commands, Result
 from tests.engine.control_plane import Kubernetes
 from tools import scratch_prefect, stackfile
 from tools.paths import PROJECT, ROOT
+from tools.target import PREVIEW_LIKE_UPDATE
 
 NAMESPACES: Final = {"dev": "flows", "prod": "flows-prod"}
 AUTH: Final = "admin:of-the-tests"
@@ -248,7 +250,7 @@ def test_the_namespace_admits_every_pod_and_cluster_of_a_run(
 
 
 @pytest.mark.parametrize("name", ["dev"])
-def test_an_update_that_refreshes_takes_back_what_was_edited_outside(stack: Platform, kubernetes: Kubernetes) -> None:
+def test_what_was_edited_outside_is_previewed_and_taken_back(stack: Platform, kubernetes: Kubernetes) -> None:
     edited = {
         f"Role {stack.namespace}/prefect-worker": ("/rules/0/verbs", ["*"]),
         f"NetworkPolicy {stack.namespace}/prefect-server": ("/spec/ingress/0/from", []),
@@ -265,7 +267,9 @@ def test_an_update_that_refreshes_takes_back_what_was_edited_outside(stack: Plat
         "network-prefect-server": "update",
         "network-default-deny": "create",
     }
-    # A preview that refreshes ends with the conflict between the two owners of a field; an update takes it back.
+    assert "conflict" in stack.plan("--refresh").text, "the environment of the next preview is not needed any more"
+    with mock.patch.dict(stack.environment, PREVIEW_LIKE_UPDATE):
+        assert stack.plan("--refresh").steps() == steps
     assert stack.up("--refresh").steps() == steps
     after = ours(kubernetes)
     assert set(after) == set(before)
