@@ -25,8 +25,8 @@ _ANSWER: Final = 15
 
 
 PREVIEW_LIKE_UPDATE: Final = {"PULUMI_K8S_ENABLE_PATCH_FORCE": "true"}
-"""An update takes back a field that somebody edited, and its preview ends with the conflict of the two owners, unless it
-is told the same: https://github.com/pulumi/pulumi-kubernetes/issues/2280."""
+"""An update takes back a field that somebody edited, and its preview ends with the conflict of the two owners unless
+it is told the same: https://github.com/pulumi/pulumi-kubernetes/issues/2280."""
 
 
 @dataclass(frozen=True, kw_only=True)
