@@ -83,5 +83,6 @@ def rendering() -> Iterator[Render]:
         return recorder
 
     yield run
-    asyncio.set_event_loop(None)
+    # None would be remembered as a wish for no loop at all, and whoever makes an Output after this needs one.
+    asyncio.set_event_loop_policy(None)
     loop.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -17,6 +16,7 @@ from infra import crash_detection
 from infra.registration import automation
 from infra.registration.automation import AutomationArgs, AutomationProvider
 from infra.registration.reach import Url
+from tools.cluster.process import with_variable
 from tools.cluster.wait import until
 
 FLOW = """
@@ -40,7 +40,7 @@ PATIENCE = 120.0
 def runs(tmp_path: Path) -> Iterator[Callable[[str, str], subprocess.Popen[bytes]]]:
     """Execute flow runs as a flow pod does, and end what is left."""
     (tmp_path / "silent.py").write_text(FLOW)
-    started: list[subprocess.Popen[bytes]] = []
+    started: dict[str, subprocess.Popen[bytes]] = {}
 
     def execute(address: str, run: str) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
@@ -56,18 +56,20 @@ def runs(tmp_path: Path) -> Iterator[Callable[[str, str], subprocess.Popen[bytes
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        started.append(process)
+        started[run] = process
         return process
 
     yield execute
-    for process in started:
-        _kill(process)
+    for run, process in started.items():
+        _kill(run, process)
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+def _kill(run: str, process: subprocess.Popen[bytes]) -> None:
+    """Kill a run's process, and the one that it has started in a session apart."""
+    process.kill()
     process.wait()
+    for each in with_variable("PREFECT__FLOW_RUN_ID", run):
+        each.signal(signal.SIGKILL)
 
 
 def _wait(what: str, true: Callable[[], bool]) -> None:
@@ -109,13 +111,14 @@ def test_a_run_whose_process_is_gone_without_a_word_is_crashed_and_only_if_it_is
         return len({event["resource"]["prefect.resource.id"] for event in found})
 
     # Theirs first: were it watched, it would be taken for Crashed before ours.
-    processes = []
+    processes = {}
     for count, (_, run) in enumerate((theirs, ours), start=1):
-        processes.append(runs(whole_prefect_server, run))
+        processes[run] = runs(whole_prefect_server, run)
         _wait(f"heartbeat of run {count}", lambda: heartbeats() == count)  # noqa: B023  used within its turn
     assert (state(ours[1]), state(theirs[1])) == ("RUNNING", "RUNNING")
-    for process in processes:
-        _kill(process)
+    for run, process in processes.items():
+        _kill(run, process)
+    _wait("the processes' end", lambda: not any(with_variable("PREFECT__FLOW_RUN_ID", run) for run in processes))
     _wait("the run's crash", lambda: state(ours[1]) == "CRASHED")
     said = prefect.call("GET", f"/flow_runs/{ours[1]}")["state"]["message"]
     assert "No sign of life for 10 seconds" in said
