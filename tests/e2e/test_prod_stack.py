@@ -20,13 +20,10 @@ from infra.components import network_policies as policies
 from tests.e2e import postgresql
 from tests.e2e.newcomer import Done, Newcomer
 from tests.e2e.newcomer import newcomer as an_own_cluster
+from tests.e2e.prod import PROD, SMALL, UP
 from tools.cluster import LocalCluster, audit
 from tools.cluster.wait import until
 
-PROD = "flows-prod"
-SMALL = "--job-variable dask_worker_cpu=100m --job-variable dask_worker_memory=512Mi --job-variable dask_maximum=2"
-"""The stack's own workers are larger than a test machine."""
-UP = "pulumi up --yes --skip-preview --non-interactive"
 REFUSED = 4
 """Seconds without an answer after which a connection counts as refused: a policy drops, it does not reject."""
 

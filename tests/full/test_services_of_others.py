@@ -13,16 +13,13 @@ import pytest
 from infra.components import dask_operator
 from tests.e2e import postgresql
 from tests.e2e.newcomer import Done, Newcomer
+from tests.e2e.prod import PROD, SMALL, UP
 from tests.full import redis
 from tests.full.clones import clone
 from tools.cluster.wait import until
 
-PROD = "flows-prod"
 OPERATORS = "dask-operator"
 """Namespace and name of the operator that is not the stack's."""
-SMALL = "--job-variable dask_worker_cpu=100m --job-variable dask_worker_memory=512Mi --job-variable dask_maximum=2"
-"""The stack's own workers are larger than a test machine."""
-UP = "pulumi up --yes --skip-preview --non-interactive"
 
 
 @pytest.fixture(scope="module")
