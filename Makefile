@@ -6,6 +6,8 @@ STARTS ?= 200
 ifdef NETWORK
 export EPHEMERAL_DASK_NETWORK := $(NETWORK)
 endif
+# Pulumi's Kubernetes package is so large that compiling it anew takes longer than a preview.
+unexport PYTHONDONTWRITEBYTECODE
 TOOLS := .venv/bin/python -m tools
 SELECT := --stack $(STACK) --cluster $(CLUSTER)
 

@@ -12,12 +12,12 @@ import pulumi
 from pulumi import Input
 
 from infra import capacity, configuration, dask_profile, deployments, job_template, naming, prefect_objects, settings
-from infra.components import prefect_worker
+from infra.components import dask_operator, dask_reaper, identity, network_policies, prefect_worker
 from infra.components.dask_operator import DaskOperator, DaskOperatorArgs
 from infra.components.dask_reaper import DaskReaper, DaskReaperArgs
 from infra.components.flow_image import FlowImage, FlowImageArgs
 from infra.components.identity import Identity, IdentityArgs
-from infra.components.namespace import FlowNamespace, FlowNamespaceArgs
+from infra.components.namespace import FLOW_RUN_RULES, FlowNamespace, FlowNamespaceArgs
 from infra.components.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from infra.components.prefect_server import PrefectServer, PrefectServerArgs
 from infra.components.prefect_worker import PrefectWorker, PrefectWorkerArgs
@@ -27,6 +27,7 @@ from infra.job_template import JobTemplateArgs
 from infra.outputs import StackOutputs
 from infra.registration.deployment import Deployment, DeploymentArgs
 from infra.registration.drain import Drain, DrainArgs
+from infra.registration.exact_access import ExactAccess, ExactAccessArgs
 from infra.registration.preflight import Preflight, PreflightArgs
 from infra.registration.reach import Auth, PortForward, Reach, Url
 from infra.registration.session import CREDENTIALS
@@ -114,17 +115,14 @@ def _stack(chosen: settings.Settings, placed: prefect_objects.Placed) -> StackOu
     )
     embedded = isinstance(chosen.prefect, settings.EmbeddedPrefect)
     before: list[pulumi.Resource] = [namespace]
+    closed = NetworkPoliciesArgs(
+        namespace=namespace.name,
+        network=chosen.network,
+        embedded=embedded,
+        operator_namespace=None if isinstance(operator, settings.InstallOperator) else operator.namespace,
+    )
     if chosen.network.policies:
-        policies = NetworkPolicies(
-            "network",
-            NetworkPoliciesArgs(
-                namespace=namespace.name,
-                network=chosen.network,
-                embedded=embedded,
-                operator_namespace=None if isinstance(operator, settings.InstallOperator) else operator.namespace,
-            ),
-        )
-        before.append(policies)
+        before.append(NetworkPolicies("network", closed))
     image = FlowImage(
         "image",
         FlowImageArgs(
@@ -149,7 +147,8 @@ def _stack(chosen: settings.Settings, placed: prefect_objects.Placed) -> StackOu
         )
         before.append(installed)
     if isinstance(chosen.results, settings.VolumeResults) and not chosen.results.existing_claim:
-        before.append(ResultVolume("results", ResultVolumeArgs(namespace=namespace.name, settings=chosen.results)))
+        volume = ResultVolumeArgs(namespace=namespace.name, settings=chosen.results, protect=chosen.protect)
+        before.append(ResultVolume("results", volume))
     reaper = DaskReaper(
         "dask-reaper",
         DaskReaperArgs(
@@ -171,6 +170,13 @@ def _stack(chosen: settings.Settings, placed: prefect_objects.Placed) -> StackOu
             annotations=chosen.identities.worker.annotations,
             pull_secrets=pull_secrets,
         ),
+    )
+    before.append(
+        ExactAccess(
+            "access",
+            _allowed(chosen, closed),
+            pulumi.ResourceOptions(depends_on=[*before, reaper, account]),
+        )
     )
     pools: dict[str, WorkPool] = {}
     queues: dict[str, WorkQueue] = {}
@@ -239,6 +245,22 @@ def _stack(chosen: settings.Settings, placed: prefect_objects.Placed) -> StackOu
         flow_image=image.flow,
         platform_image=image.platform,
         deployments={key: each.deployment_id for key, each in registered.items()},
+    )
+
+
+def _allowed(chosen: settings.Settings, closed: NetworkPoliciesArgs) -> ExactAccessArgs:
+    """Return what the stack's Roles, bindings and NetworkPolicies allow, as the components declare it."""
+    acting = {
+        naming.FLOW_RUN: FLOW_RUN_RULES,
+        naming.WORKER: prefect_worker.RULES,
+        naming.REAPER: dask_reaper.RULES,
+        **({naming.OPERATOR: dask_operator.RULES} if chosen.dask.operator.mode == "install" else {}),
+    }
+    return ExactAccessArgs(
+        namespace=chosen.namespace,
+        roles={account: identity.granted(rules) for account, rules in acting.items()},
+        bindings={account: identity.bound(account, chosen.namespace) for account in acting},
+        policies=network_policies.specs(closed) if chosen.network.policies else {},
     )
 
 

@@ -61,7 +61,12 @@ class DaskOperator(ComponentResource):
                 metadata={
                     "name": definition["metadata"]["name"],
                     "labels": {"app.kubernetes.io/managed-by": "pulumi", "app.kubernetes.io/part-of": PROJECT},
-                    "annotations": {naming.DASK_VERSION: metadata.version("dask-kubernetes")},
+                    "annotations": {
+                        naming.DASK_VERSION: metadata.version("dask-kubernetes"),
+                        # Every stack of the cluster owns what all of them apply, and one is the first to be upgraded:
+                        # which way is up, the preflight has seen to.
+                        "pulumi.com/patchForce": "true",
+                    },
                 },
                 spec=definition["spec"],
                 # Other namespaces of the cluster may hold DaskClusters: they would go with their definition.

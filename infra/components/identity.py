@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pulumi_kubernetes as k8s
 from pulumi import ComponentResource, Input, Output, ResourceOptions
@@ -67,12 +68,7 @@ class Identity(ComponentResource):
             role = k8s.rbac.v1.Role(
                 f"{name}-role",
                 metadata=metadata,
-                rules=[
-                    k8s.rbac.v1.PolicyRuleArgs(
-                        api_groups=list(rule.groups), resources=list(rule.resources), verbs=list(rule.verbs)
-                    )
-                    for rule in args.rules
-                ],
+                rules=granted(args.rules),
                 opts=child,
             )
             binding = k8s.rbac.v1.RoleBinding(
@@ -81,8 +77,20 @@ class Identity(ComponentResource):
                 role_ref=k8s.rbac.v1.RoleRefArgs(
                     api_group="rbac.authorization.k8s.io", kind="Role", name=role.metadata.name.apply(str)
                 ),
-                subjects=[k8s.rbac.v1.SubjectArgs(kind="ServiceAccount", name=self.name, namespace=args.namespace)],
+                subjects=bound(self.name, args.namespace),
                 opts=child,
             )
             self.name = pods.named(self.name, binding.id)
         self.register_outputs({"name": self.name})
+
+
+def granted(rules: Sequence[Rule]) -> list[dict[str, Any]]:
+    """Return a Role's rules in the shape that Kubernetes takes. Pure."""
+    return [
+        {"apiGroups": list(rule.groups), "resources": list(rule.resources), "verbs": list(rule.verbs)} for rule in rules
+    ]
+
+
+def bound(account: Input[str], namespace: Input[str]) -> list[dict[str, Any]]:
+    """Return a RoleBinding's subjects in the shape that Kubernetes takes. Pure."""
+    return [{"kind": "ServiceAccount", "name": account, "namespace": namespace}]

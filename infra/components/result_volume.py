@@ -14,10 +14,18 @@ from infra.settings import VolumeResults
 
 @dataclass(frozen=True, kw_only=True)
 class ResultVolumeArgs:
-    """What the volume is."""
+    """What the volume is.
+
+    Attributes:
+        namespace: where the claim is made.
+        settings: its size, class and access.
+        protect: whether a destroy, or a stack that has another store, refuses to take it.
+
+    """
 
     namespace: Input[str]
     settings: VolumeResults
+    protect: bool = False
 
 
 class ResultVolume(ComponentResource):
@@ -37,7 +45,7 @@ class ResultVolume(ComponentResource):
                 "resources": {"requests": {"storage": args.settings.size}},
                 **({"storageClassName": args.settings.storage_class} if args.settings.storage_class else {}),
             },
-            opts=ResourceOptions(parent=self),
+            opts=ResourceOptions(parent=self, protect=args.protect),
         )
         self.name = claim.metadata.name.apply(str)
         self.register_outputs({"name": self.name})

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +20,13 @@ _KINDS: Final = ("daskclusters", "daskautoscalers", "daskworkergroups")
 
 FLOW_RUN: Final = "prefect.io/flow-run-id"
 """Label of the Jobs that Prefect's worker makes."""
+
+_ACCESS: Final = {
+    "Role": ("rbac.authorization.k8s.io/v1", "roles", "rules"),
+    "RoleBinding": ("rbac.authorization.k8s.io/v1", "rolebindings", "subjects"),
+    "NetworkPolicy": ("networking.k8s.io/v1", "networkpolicies", "spec"),
+}
+"""Kind -> version, plural, and the field that says what it allows."""
 
 _PATIENCE: Final = 30.0
 """Seconds for kubeconfig, login helpers and the questions themselves."""
@@ -105,6 +113,44 @@ class Cluster:
 
         self._do("let Dask objects go", work)
 
+    def access(self, names: Iterable[str]) -> dict[str, Any]:
+        """Return what objects allow, without those that do not exist.
+
+        Args:
+            names: `Role/<name>`, `RoleBinding/<name>` and `NetworkPolicy/<name>`.
+
+        """
+
+        async def work(api: Any) -> dict[str, Any]:
+            found = {}
+            for name in names:
+                version, url, field = _access(name)
+                if (live := await self._call(api, "GET", version, url)) is not None:
+                    found[name] = live.get(field) or []
+            return found
+
+        found: dict[str, Any] = self._do("look at Roles and NetworkPolicies", work)
+        return found
+
+    def set_access(self, wanted: Mapping[str, Any]) -> None:
+        """Write what objects allow, whole.
+
+        Args:
+            wanted: name, as in `access`, -> rules, subjects or spec.
+
+        """
+
+        async def work(api: Any) -> None:
+            for name, content in wanted.items():
+                version, url, field = _access(name)
+                # A merge would leave what somebody has added to a spec.
+                patch = [{"op": "add", "path": f"/{field}", "value": content}]
+                headers = {"Content-Type": "application/json-patch+json"}
+                await self._call(api, "PATCH", version, url, content=json.dumps(patch), headers=headers)
+
+        if wanted:
+            self._do("take back what was added to Roles and NetworkPolicies", work)
+
     def _do(self, doing: str, work: Callable[[Any], Awaitable[Any]]) -> Any:
         what = f"Could not {doing} in namespace '{self._namespace}'"
         return _ask(what, self._context, work)
@@ -118,6 +164,12 @@ class Cluster:
 
     async def _call(self, api: Any, method: str, version: str, url: str, **more: Any) -> Any:
         return await _call(api, method, version=version, namespace=self._namespace, url=url, **more)
+
+
+def _access(name: str) -> tuple[str, str, str]:
+    kind, _, own = name.partition("/")
+    version, plural, field = _ACCESS[kind]
+    return version, f"{plural}/{own}", field
 
 
 def look_around(namespace: str, context: str | None) -> Seen:
@@ -174,7 +226,10 @@ def _ask(what: str, context: str | None, work: Callable[[Any], Awaitable[Any]]) 
     try:
         return asyncio.run(run())
     except kr8s.ServerError as error:
-        cure = "use a kubeconfig that may read namespaces and definitions, and list and delete Jobs and Dask objects"
+        cure = (
+            "use a kubeconfig that may read namespaces and definitions, list and delete Jobs and Dask objects, and read"
+            " and write Roles, RoleBindings and NetworkPolicies"
+        )
         raise RegistrationError(what, why=str(error), cure=cure) from None
     except (kr8s.APITimeoutError, kr8s.ConnectionClosedError, httpx.HTTPError, OSError, ValueError) as error:
         raise UnreachableError(

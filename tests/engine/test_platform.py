@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from unittest import mock
@@ -19,6 +20,7 @@ import yaml
 
 from infra import naming
 from infra.registration.preflight import DEFINITIONS
+from tests import definitions
 from tests.engine import control_plane, test_scan
 from tests.engine.commands import Commands, Result
 from tests.engine.control_plane import Kubernetes
@@ -73,13 +75,20 @@ class Platform(Commands):
 
     def plan(self, *options: str, **settings: Any) -> Result:
         """Preview an update; with settings, of a stack in whose file these keys are changed."""
+        return self.attempt("preview", "--json", *self._changed(settings), *options)
+
+    def change(self, **settings: Any) -> Result:
+        """Bring the stack up as a file says in which these keys are changed."""
+        return self.up(*self._changed(settings))
+
+    def _changed(self, settings: Mapping[str, Any]) -> list[str]:
         content = yaml.safe_load(self._file.read_text())
         for key, value in settings.items():
             before = content["config"].get(f"{PROJECT}:{key}")
             content["config"][f"{PROJECT}:{key}"] = {**before, **value} if isinstance(before, dict) else value
         changed = self.folder / "changed.yaml"
         changed.write_text(yaml.safe_dump(content))
-        return self.attempt("preview", "--json", "--config-file", str(changed), *options)
+        return ["--config-file", str(changed)]
 
     def objects(self) -> set[str]:
         """Name the Kubernetes objects in the state."""
@@ -249,32 +258,91 @@ def test_the_namespace_admits_every_pod_and_cluster_of_a_run(
     assert 'violates PodSecurity "restricted' in refused.stderr
 
 
-@pytest.mark.parametrize("name", ["dev"])
-def test_what_was_edited_outside_is_previewed_and_taken_back(stack: Platform, kubernetes: Kubernetes) -> None:
-    edited = {
-        f"Role {stack.namespace}/prefect-worker": ("/rules/0/verbs", ["*"]),
-        f"NetworkPolicy {stack.namespace}/prefect-server": ("/spec/ingress/0/from", []),
-    }
+@dataclass(frozen=True, kw_only=True)
+class Drift:
+    """What became of what was done from outside to stack dev, all at once.
+
+    Attributes:
+        plain: a preview with a refresh, by plain Pulumi.
+        planned: the same in the environment of `make`.
+        update: the update after it.
+        before: objects before all that.
+        after: objects after it.
+
+    """
+
+    plain: Result
+    planned: Result
+    update: Result
+    before: Mapping[str, Any]
+    after: Mapping[str, Any]
+
+
+@pytest.fixture(scope="module")
+def drift(stacks: Mapping[str, Platform], made: Mapping[str, Result], kubernetes: Kubernetes) -> Drift:
+    assert made
+    stack = stacks["dev"]
+    everything = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
+    somebody = {"kind": "ServiceAccount", "name": "default", "namespace": stack.namespace}
+    done: list[tuple[str, str, str, Any]] = [
+        ("replace", "role/prefect-worker", "/rules/0/verbs", ["*"]),
+        ("replace", "networkpolicy/prefect-server", "/spec/ingress/0/from", []),
+        ("add", "role/flow-run", "/rules/-", everything),
+        ("add", "rolebinding/prefect-worker", "/subjects/-", somebody),
+        ("add", "networkpolicy/dask-scheduler", "/spec/ingress/-", {}),
+        ("add", "networkpolicy/dns", "/spec/ingress", [{}]),
+    ]
     before = ours(kubernetes)
     theirs = ["--namespace", stack.namespace]
-    for each, (path, value) in edited.items():
-        what = each.replace(f" {stack.namespace}", "")
-        patch = [{"op": "replace", "path": path, "value": value}]
+    for op, what, path, value in done:
+        patch = [{"op": op, "path": path, "value": value}]
         kubernetes.kubectl("patch", what, *theirs, "--type=json", "--patch", json.dumps(patch))
     kubernetes.kubectl("delete", "networkpolicy", "default-deny", *theirs)
-    steps = {
+    there = json.loads(kubernetes.kubectl("get", "crd", DEFINITIONS[0], "-o", "json"))
+    kubernetes.kubectl(*definitions.APPLY, given=definitions.older(there))
+    plain = stack.plan("--refresh")
+    with mock.patch.dict(stack.environment, PREVIEW_LIKE_UPDATE):
+        planned = stack.plan("--refresh")
+    update = stack.up("--refresh")
+    return Drift(plain=plain, planned=planned, update=update, before=before, after=ours(kubernetes))
+
+
+def test_what_was_edited_added_or_deleted_outside_is_previewed_and_taken_back(drift: Drift) -> None:
+    assert drift.planned.steps() == {
         "prefect-worker-identity-role": "update",
         "network-prefect-server": "update",
         "network-default-deny": "create",
+        "access": "update",
+        "dask-operator-daskautoscalers": "update",
     }
-    assert "conflict" in stack.plan("--refresh").text, "the environment of the next preview is not needed any more"
-    with mock.patch.dict(stack.environment, PREVIEW_LIKE_UPDATE):
-        assert stack.plan("--refresh").steps() == steps
-    assert stack.up("--refresh").steps() == steps
-    after = ours(kubernetes)
-    assert set(after) == set(before)
-    for each in edited:
-        assert {**after[each], "metadata": {}} == {**before[each], "metadata": {}}
+    assert drift.update.steps() == drift.planned.steps()
+    assert {name: {**each, "metadata": {}} for name, each in drift.after.items()} == {
+        name: {**each, "metadata": {}} for name, each in drift.before.items()
+    }
+
+
+def test_what_was_added_to_what_a_role_or_policy_allows_is_seen_by_one_resource_only(drift: Drift) -> None:
+    """Were the objects' own resources to say something, this project would not have to."""
+    assert drift.planned.fields("access") == [
+        "NetworkPolicy/dask-scheduler",
+        "NetworkPolicy/dns",
+        "NetworkPolicy/prefect-server",
+        "Role/flow-run",
+        "Role/prefect-worker",
+        "RoleBinding/prefect-worker",
+    ]
+    own = ("flows-flow-run-role", "prefect-worker-identity-binding", "network-dask-scheduler", "network-dns")
+    assert not set(own) & set(drift.planned.steps())
+
+
+def test_only_the_environment_of_make_keeps_a_preview_from_ending_with_a_conflict_of_owners(drift: Drift) -> None:
+    assert "conflict" in drift.plain.text, "the environment is not needed any more"
+
+
+def test_definitions_that_another_stack_applies_as_well_are_in_no_conflict(drift: Drift) -> None:
+    conflicts = [line for line in drift.plain.messages().splitlines() if "conflict" in line]
+    assert conflicts
+    assert not [line for line in conflicts if DEFINITIONS[0] in line or "daskautoscalers" in line]
 
 
 @pytest.mark.parametrize("name", ["dev"])
@@ -301,6 +369,43 @@ def test_definitions_that_are_not_the_stacks_are_refused_by_the_preview(
     assert refused.code != 0
     assert f"{DEFINITIONS[0]} is" in refused.messages()
     assert sentence in refused.messages()
+
+
+@pytest.mark.parametrize("name", ["prod"])
+def test_an_ingress_and_identities_of_a_cloud_come_as_set_and_go_when_unset(
+    stack: Platform, kubernetes: Kubernetes
+) -> None:
+    host, of_a_cloud = "prefect.example.com", {"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/flows"}
+    accounts = {
+        "dask": "dask",
+        "flowRun": "flow-run",
+        "operator": "dask-operator",
+        "reaper": "dask-reaper",
+        "server": "prefect-server",
+        "worker": "prefect-worker",
+    }
+    made = stack.change(
+        prefect={"ingress": {"host": host, "className": "nginx", "tlsSecret": "certificate"}},
+        identities={identity: {"annotations": of_a_cloud} for identity in accounts},
+    )
+    assert made.steps()["prefect-server-ingress"] == "create"
+    there = ["--namespace", stack.namespace, "-o", "json"]
+    ingress = json.loads(kubernetes.kubectl("get", "ingress", "prefect-server", *there))["spec"]
+    backend = {"service": {"name": "prefect-server", "port": {"name": "http"}}}
+    assert ingress == {
+        "ingressClassName": "nginx",
+        "tls": [{"hosts": [host], "secretName": "certificate"}],
+        "rules": [{"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}],
+    }
+    found = json.loads(kubernetes.kubectl("get", "serviceaccounts", *there))["items"]
+    given = {each["metadata"]["name"]: each["metadata"].get("annotations", {}) for each in found}
+    assert {name: {**given[name], **of_a_cloud} == given[name] for name in accounts.values()} == dict.fromkeys(
+        accounts.values(), True
+    )
+    again = stack.up()
+    assert again.steps()["prefect-server-ingress"] == "delete"
+    found = json.loads(kubernetes.kubectl("get", "serviceaccounts", *there))["items"]
+    assert "eks.amazonaws.com" not in str(found)
 
 
 @pytest.mark.parametrize("name", ["prod"])

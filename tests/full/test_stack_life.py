@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests import definitions
 from tests.e2e.newcomer import Newcomer
 from tests.full.clones import clone
 from tests.full.test_runs import attempts, ended, finished_tasks, logged, of
@@ -29,16 +32,21 @@ def test_a_second_clone_of_the_same_files_previews_no_change(colleague: Newcomer
     assert not re.search(r"\d+ to (create|update|delete|replace)", done.output), done.output
 
 
-def test_an_up_that_changes_worker_operator_template_and_image_leaves_a_live_run_alone(colleague: Newcomer) -> None:
+def test_an_up_that_changes_all_that_a_run_needs_leaves_a_live_run_alone(colleague: Newcomer) -> None:
+    """Worker, operator, the pool's template, Dask's definitions and the image."""
     run = colleague.start("digits/search", "--param", "folds=10", "--param", "trees=600", *SMALL)
     assert until(lambda: finished_tasks(colleague, run) >= 1, seconds=240, interval=2)
     cluster = of(colleague, run)
     assert len(cluster) == 1
     before = images(colleague)
     edit(colleague.clone)
+    there = definition(colleague)
+    colleague.kubectl(*definitions.APPLY, given=json.dumps(definitions.older(there)))
+    assert definition(colleague)["spec"] != there["spec"]
     done = colleague.make("up")
     assert done.status == 0, done.told
     assert images(colleague) != before
+    assert definition(colleague)["spec"] == there["spec"]
     assert of(colleague, run) == cluster, "the run ended before the update, or lost its cluster"
     assert ended(colleague, run, seconds=600) == "COMPLETED", logged(colleague, run)
     assert attempts(colleague, run) == 1
@@ -71,6 +79,11 @@ def edit(clone: Path) -> None:
     )
     with (clone / "flows" / "digits.py").open("a") as flow:
         flow.write("# edited\n")
+
+
+def definition(newcomer: Newcomer) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(newcomer.kubectl("get", "crd", "daskclusters.kubernetes.dask.org", "-o", "json"))
+    return found
 
 
 def images(newcomer: Newcomer) -> str:

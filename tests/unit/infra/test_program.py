@@ -112,8 +112,7 @@ def test_an_embedded_server_with_an_auth_string_gives_it_to_everyone_by_referenc
 
 @pytest.mark.usefixtures("exported")
 def test_a_stack_on_an_existing_operator_installs_none(render: Render) -> None:
-    dask = {**CONFIG["dask"], "operator": {"mode": "existing", "namespace": "dask-operator"}}
-    recorder = render(program.deploy, {**CONFIG, "dask": dask})
+    recorder = render(program.deploy, {**CONFIG, "dask": EXISTING})
     assert not recorder.of("v1:CustomResourceDefinition")
     assert "dask-operator" not in {each["metadata"]["name"] for each in recorder.of("apps/v1:Deployment")}
 
@@ -184,7 +183,35 @@ def test_in_a_protected_stack_a_destroy_ends_before_anything_is_gone(render: Ren
         "drain",
         "flows-namespace",
         "prefect-server-volume",
+        "results-claim",
     }
+
+
+EXISTING = {**CONFIG["dask"], "operator": {"mode": "existing", "namespace": "dask-operator"}}
+SEVERAL = {
+    "mode": "embedded",
+    "database": {"kind": "postgresql", "urlSecret": {"name": "pg", "key": "url"}},
+    "redis": {"urlSecret": {"name": "redis", "key": "url"}},
+    "replicas": 2,
+    "backgroundServices": "apart",
+}
+
+
+@pytest.mark.usefixtures("exported")
+@pytest.mark.parametrize(
+    "settings", [{}, {"dask": EXISTING}, {"prefect": SEVERAL}, {"network": {"policies": False}}], ids=str
+)
+def test_every_role_binding_and_policy_is_held_to_what_it_declares(render: Render, settings: dict[str, Any]) -> None:
+    recorder = render(program.deploy, {**CONFIG, **settings})
+    declared = {
+        f"{each['kind']}/{each['metadata']['name']}": each[field]
+        for each in recorder.manifests()
+        for kind, field in (("Role", "rules"), ("RoleBinding", "subjects"), ("NetworkPolicy", "spec"))
+        if each["kind"] == kind
+    }
+    [held] = recorder.of("kubernetes:ExactAccess")
+    assert {name: content for name, content in held.items() if "/" in name} == declared
+    assert len(declared) >= 6
 
 
 @pytest.mark.usefixtures("exported")
