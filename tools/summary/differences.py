@@ -41,6 +41,10 @@ def between(old: Any, new: Any, path: str = "") -> Iterator[Difference]:
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new) and _has_parts(old + new):
         for index, (before, after) in enumerate(zip(old, new, strict=True)):
             yield from between(before, after, f"{path}[{index}]")
+    elif isinstance(old, list) and isinstance(new, list) and _has_parts(old + new) and (kept := _kept(old, new)):
+        for index in range(kept, max(len(old), len(new))):
+            before, after = (values[index] if index < len(values) else ABSENT for values in (old, new))
+            yield Difference(path=f"{path}[{index}]", old=before, new=after)
     elif isinstance(new, Mapping) and new and old is ABSENT:
         for key, value in new.items():
             yield from between(ABSENT, value, _join(path, key))
@@ -74,6 +78,12 @@ def unknown(value: Any) -> bool:
 
 def _has_parts(values: list[Any]) -> bool:
     return any(isinstance(value, (Mapping, list)) for value in values)
+
+
+def _kept(old: list[Any], new: list[Any]) -> int:
+    """Return the length of the shorter list if the longer one begins with it, and 0 otherwise."""
+    shorter = min(len(old), len(new))
+    return shorter if old[:shorter] == new[:shorter] else 0
 
 
 def _join(path: str, key: Any) -> str:

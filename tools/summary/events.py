@@ -23,7 +23,8 @@ UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
 PREFECT: Final = "pulumi-python:dynamic/prefect:"
 KUBERNETES: Final = "kubernetes:"
-"""How the types of our own and of Kubernetes' resources begin."""
+GUARDS: Final = "pulumi-python:dynamic/kubernetes:"
+"""How the types of Prefect's and Kubernetes' resources begin, and of our own that look after Kubernetes."""
 
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 """Key of the dictionary that stands for a secret, an asset or the like; its value says which."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from tools.summary import capacity, completion, moments
 from tools.summary.differences import ABSENT, Difference, between, secrets
-from tools.summary.events import KUBERNETES, PREFECT, SECRET, UNKNOWN, Fields, Plan, Step
+from tools.summary.events import GUARDS, KUBERNETES, PREFECT, SECRET, UNKNOWN, Fields, Plan, Step
 
 _IMAGES: Final = ("docker-build:index:Image", "docker:index/image:Image")
 
@@ -158,7 +158,7 @@ def _group(kind: str) -> str:
         return "prefect"
     if kind in _IMAGES:
         return "images"
-    return "kubernetes" if kind.startswith(KUBERNETES) else "others"
+    return "kubernetes" if kind.startswith((KUBERNETES, GUARDS)) else "others"
 
 
 def _is(step: Step, noun: str) -> bool:

@@ -113,6 +113,19 @@ def test_the_values_of_a_kubernetes_secret_are_never_shown_even_unmarked() -> No
     assert "b2xk" not in text
 
 
+def test_a_rule_that_somebody_appended_to_a_role_is_told_alone_among_the_kubernetes_changes() -> None:
+    kind = "pulumi-python:dynamic/kubernetes:ExactAccess"
+    ours, theirs = ({"resources": [each], "verbs": [verb]} for each, verb in (("pods", "get"), ("secrets", "*")))
+    declared, live = {"Role/flow-run": [ours]}, {"Role/flow-run": [ours, theirs]}
+    text = shown(
+        event("refresh", kind, declared, live, stage="resOutputsEvent", name="access"),
+        event("update", kind, live, declared, name="access"),
+    )
+    assert "1 Kubernetes." in text
+    assert '`[Role/flow-run][1]`: `{"resources": ["secrets"], "verbs": ["*"]}` → - (edited outside)' in text
+    assert "pods" not in text
+
+
 def test_an_edit_from_outside_is_marked_at_its_field_alone() -> None:
     edited = deployment(description="Theirs.", tags=["a"])
     text = shown(
@@ -357,5 +370,10 @@ def test_differences_name_the_innermost_fields() -> None:
     assert list(found({"a": {"b.c": 1}}, {"a": {"b.c": 2}})) == [("a[b.c]", 1, 2)]
     assert list(found({"a": [{"x": 1}]}, {"a": [{"x": 2}]})) == [("a[0].x", 1, 2)]
     assert list(found({"a": [1]}, {"a": [1, 2]})) == [("a", [1], [1, 2])]
+    one, two = {"x": 1}, {"x": 2}
+    assert list(found({"a": [one]}, {"a": [one, two]})) == [("a[1]", ABSENT, two)]
+    assert list(found({"a": [one, two]}, {"a": [one]})) == [("a[1]", two, ABSENT)]
+    assert list(found({"a": [one]}, {"a": [two, one]})) == [("a", [one], [two, one])]
+    assert list(found({"a": []}, {"a": [one]})) == [("a", [], [one])]
     assert list(found({}, {"a": {"b": 1}})) == [("a.b", ABSENT, 1)]
     assert list(found({"a": 1}, {"a": 1})) == []
