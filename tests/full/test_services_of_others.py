@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from infra.components import dask_operator
+from infra.components import dask_operator, identity
 from tests.e2e import postgresql
 from tests.e2e.newcomer import Done, Newcomer
 from tests.e2e.prod import PROD, SMALL, UP
@@ -36,7 +36,7 @@ def operator_of_others(image: str) -> dict[str, Any]:
     metadata = {"name": OPERATORS, "namespace": OPERATORS}
     rbac = "rbac.authorization.k8s.io"
     rules = [
-        *({"apiGroups": [*one.groups], "resources": [*one.resources], "verbs": ["*"]} for one in dask_operator.RULES),
+        *({**rule, "verbs": ["*"]} for rule in identity.granted(dask_operator.RULES)),
         {"apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"], "verbs": ["list", "watch"]},
         {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list", "watch"]},
     ]
