@@ -70,9 +70,15 @@ def running(folder: Path, *, as_released: bool = False) -> Iterator[Server]:
 
     """
     folder.mkdir()
-    settings = _SERVER if as_released else _SERVER | _PLATFORM
+    settings = _SERVER | (_as_released(folder) if as_released else _PLATFORM)
     with scratch_prefect.running(folder, "--no-services", settings=settings) as url:
         yield Server(url=url, log=folder / "server.log")
+
+
+def _as_released(folder: Path) -> dict[str, str]:
+    """Return settings with which Python does not find uvloop, which the platform image adds to Prefect."""
+    (folder / "uvloop.py").write_text("raise ImportError\n")
+    return {"PYTHONPATH": str(folder)}
 
 
 def environment(home: Path) -> dict[str, str]:

@@ -171,8 +171,10 @@ class PrefectApi:
             try:
                 if self._client is None:
                     self._client = self._open()
+                # Made ready before its turn: the server rests between two turns.
+                request = self._client.build_request(method, path, json=body, timeout=min(30.0, left))
                 with self._turn(method):
-                    answer = self._client.request(method, path, json=body, timeout=min(30.0, left))
+                    answer = self._client.send(request)
             except GoneError:
                 raise
             except UnreachableError as error:

@@ -12,6 +12,7 @@ from pulumi.dynamic import Resource
 from infra.deployment_spec import DeploymentSpec
 from infra.registration import schedules
 from infra.registration.api import DEADLINE, PrefectApi, path
+from infra.registration.conformity import conforms
 from infra.registration.errors import RegistrationError
 from infra.registration.provider import OWNER, OWNER_MARK, REACH, Fields, PrefectProvider, owner, stack_of
 from infra.registration.reach import Reach, to_props
@@ -33,6 +34,8 @@ _SENT_AS: Final = {
     "pull_steps": "pull_steps",
 }
 """Field -> Prefect's name of it. Schedules and concurrency options are apart."""
+
+_ENFORCE: Final = "enforce_parameter_schema"
 
 _LEFT_ALONE: Final = ("version", "paused")
 """Fields that are nobody's business here as long as they are not declared."""
@@ -163,7 +166,9 @@ class DeploymentProvider(PrefectProvider):
     def make(self, api: PrefectApi, fields: Fields) -> Fields:
         """See base."""
         api.deployments.written(fields["flow_name"], fields["name"])
-        return self._post(api, fields, {})
+        judged = fields[_ENFORCE] and conforms(fields.get("parameters", {}), fields.get("parameter_schema", {}))
+        made = self._post(api, fields, {}, judged=judged)
+        return made if made[_ENFORCE] == fields[_ENFORCE] else self._post(api, fields, {})
 
     def amend(self, api: PrefectApi, live: Fields, fields: Fields) -> Fields:
         """See base.
@@ -201,7 +206,7 @@ class DeploymentProvider(PrefectProvider):
         api.deployments.written(fields["flow_name"], fields["name"])
         api.delete(path("deployments", live["id"]), doing=self._doing("delete", fields))
 
-    def _post(self, api: PrefectApi, fields: Fields, active: dict[str, bool]) -> Fields:
+    def _post(self, api: PrefectApi, fields: Fields, active: dict[str, bool], *, judged: bool = False) -> Fields:
         doing = self._doing("register", fields)
         wanted = {
             slug: {"active": active[slug], **schedule} if slug in active else schedule
@@ -219,6 +224,9 @@ class DeploymentProvider(PrefectProvider):
                 if field in fields or field not in _LEFT_ALONE
             },
         }
+        if judged:
+            # What a new deployment's server is not told it takes for true, without a judgement of its own.
+            del body[_ENFORCE]
         made: Fields = api.post("/deployments/", body, doing=doing)
         return made
 

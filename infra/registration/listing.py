@@ -59,9 +59,14 @@ class Listing:
         key = (flow, name)
         with self._lock:
             self._looks += 1
-            if self._looks <= FEW or self._too_many or key in self._written:
+            if self._too_many or key in self._written:
                 return None
+            if self._looks == 1 and self._count("deployments", doing, deadline) == 0:
+                # A first registration on a new server: there is nothing to look for.
+                self._taken = self._clock()
             if self._clock() - self._taken >= FRESH:
+                if self._looks <= FEW:
+                    return None
                 self._take(doing, deadline)
             return None if self._too_many else (self._found.get(key),)
 
@@ -77,8 +82,12 @@ class Listing:
 
     def _all(self, kind: str, doing: str, deadline: float) -> list[Fields] | None:
         """Return all objects of a kind; None when they are many, or changed while they were counted."""
-        count = self._api.post(f"/{kind}/count", {}, doing=doing, deadline=deadline)
+        count = self._count(kind, doing, deadline)
         if count >= MANY:
             return None
         found: list[Fields] = self._api.post(f"/{kind}/filter", {}, doing=doing, deadline=deadline)
         return found if len(found) == count else None
+
+    def _count(self, kind: str, doing: str, deadline: float) -> int:
+        count: int = self._api.post(f"/{kind}/count", {}, doing=doing, deadline=deadline)
+        return count

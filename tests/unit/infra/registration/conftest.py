@@ -25,8 +25,8 @@ class FakePrefect:
     """Prefect's REST API as far as it is used, with the habits of the real one that matter here.
 
     A POST of a deployment replaces its schedules, a PATCH of one throws its scheduled runs away, a PATCH of a
-    schedule without parameters empties them, a rule without start gets one, and a PATCH that names a missing pool
-    is answered with 500.
+    schedule without parameters empties them, a rule without start gets one, a PATCH that names a missing pool is
+    answered with 500, and a new deployment enforces its schema unless it says otherwise.
     """
 
     def __init__(self) -> None:
@@ -36,6 +36,7 @@ class FakePrefect:
         self.objects = FakeObjects()
         self.requests: list[tuple[str, str, Any]] = []
         self.runs_thrown_away = 0
+        self.enforces_by_itself = True
 
     @property
     def writes(self) -> list[tuple[str, str, Any]]:
@@ -126,6 +127,7 @@ class FakePrefect:
         made = {
             "paused": False,
             "version": None,
+            "enforce_parameter_schema": self.enforces_by_itself,
             **(found or {"id": str(uuid.uuid4())}),
             **body,
             "concurrency_limit": None,

@@ -121,6 +121,34 @@ def test_a_change_of_one_field_is_exactly_that_field_and_arrives_whole(
     assert deployment.diff(_props(after)) == []
 
 
+_SCHEMA = {"type": "object", "properties": {"top": {"type": "integer"}}}
+
+
+def _posted(prefect: Any) -> list[dict[str, Any]]:
+    return [body for method, where, body in prefect.writes if (method, where) == ("POST", "/deployments")]
+
+
+@pytest.mark.parametrize(("top", "told"), [(3, False), ("3", True)])
+def test_the_server_judges_only_parameters_that_do_not_fit(top: Any, told: bool, deployment: Any, prefect: Any) -> None:
+    deployment.up(_props(_spec(parameter_schema=_SCHEMA, parameters={"top": top})))
+    [body] = _posted(prefect)
+    assert body.get("enforce_parameter_schema") is (True if told else None)
+    assert prefect.deployment("flow", "one")["enforce_parameter_schema"] is True
+
+
+def test_a_schema_that_is_not_to_be_enforced_is_not(deployment: Any, prefect: Any) -> None:
+    deployment.up(_props(_spec(parameter_schema=_SCHEMA, enforce_parameter_schema=False)))
+    assert prefect.deployment("flow", "one")["enforce_parameter_schema"] is False
+
+
+def test_a_server_that_takes_silence_for_no_is_told(deployment: Any, prefect: Any) -> None:
+    prefect.enforces_by_itself = False
+    props = _props(_spec(parameter_schema=_SCHEMA))
+    deployment.up(props)
+    assert prefect.deployment("flow", "one")["enforce_parameter_schema"] is True
+    assert deployment.diff(props) == []
+
+
 def test_a_second_up_sends_nothing_at_all(deployment: Any, prefect: Any) -> None:
     props = _props(_spec(schedules=(Schedule(slug="a", cron="0 6 * * *"),)))
     deployment.up(props)

@@ -40,7 +40,8 @@ def listing(server: Server, clock: Clock | None = None) -> Listing:
     found = Listing(cast("PrefectApi", server), clock or Clock())
     for _ in range(FEW):
         assert look(found) is None
-    assert server.asked == []
+    assert server.asked == ["/deployments/count"]
+    server.asked.clear()
     return found
 
 
@@ -54,6 +55,22 @@ def test_after_a_few_looks_all_others_share_one_listing() -> None:
     assert look(found)[0]["name"] == "d0"
     assert look(found, "flow-1", "d1")[0]["name"] == "d1"
     assert len(server.asked) == 4
+
+
+def test_on_a_server_with_none_one_count_speaks_for_all_looks_as_long_as_it_is_fresh() -> None:
+    server, clock = Server(deployments=0), Clock()
+    found = Listing(cast("PrefectApi", server), clock)
+    assert [look(found) for _ in range(9)] == [(None,)] * 9
+    assert server.asked == ["/deployments/count"]
+    server.deployments, clock.now = 1, FRESH
+    assert look(found)[0]
+
+
+def test_what_this_process_has_written_to_a_server_with_none_is_asked_of_the_server() -> None:
+    found = Listing(cast("PrefectApi", Server(deployments=0)), Clock())
+    assert look(found) == (None,)
+    found.written("flow-0", "d0")
+    assert look(found) is None
 
 
 def test_of_the_same_name_the_flow_decides_and_what_is_not_there_is_known_not_to_be() -> None:
