@@ -1,8 +1,9 @@
 """Registration of 50 deployments: the Pulumi engine's time beside `prefect deploy --all` of the same prefect.yaml.
 
-Run it with `make bench-registration`. Each measurement has a fresh server, and the sides take turns. The peer is measured twice: with the server as the platform image runs it, which ours has, and with the server as
-Prefect releases it, which it has without this project. Ours is the engine's time from the first to the last step that
-registers something; the time of the whole command stands beside it.
+Run it with `make bench-registration`. Each measurement has a fresh server, and the sides take turns. The peer is
+measured twice: with the server as the platform image runs it, which ours has, and with the server as Prefect releases
+it, which it has without this project. Ours is the engine's time from the first to the last step that registers
+something; the time of the whole command stands beside it.
 
 Every deployment has a schedule, a limit, parameters, tags and job variables. The schedules are in UTC: for another
 timezone Prefect's server lists all timezones of the machine, which doubles what a deployment costs it, whoever asks;

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
 from typing import Any
 
 _judged: dict[str, bool] = {}
@@ -16,17 +18,19 @@ _lock = threading.Lock()
 
 
 def conforms(parameters: Mapping[str, Any], schema: Mapping[str, Any]) -> bool:
-    """Tell whether the server would find nothing to refuse; a doubt is a no.
+    """Tell whether the server would find nothing to refuse; a doubt is a no, and so is a validator not loaded yet.
 
     Args:
         parameters: given ones; required ones may be missing, a run can still bring them.
         schema: of all of the flow's parameters.
 
     """
-    import jsonschema  # noqa: PLC0415  a tenth of a second, and a no-op preview needs none of it
-    import referencing  # noqa: PLC0415  see above
-
+    if loading().is_alive():
+        return False
     try:
+        import jsonschema  # noqa: PLC0415  see `loading`
+        import referencing  # noqa: PLC0415  see `loading`
+
         # With a registry of its own it fetches nothing.
         partial = jsonschema.Draft202012Validator(_without_required(schema), registry=referencing.Registry())
         return _is_schema(schema) and partial.is_valid(parameters)
@@ -34,9 +38,17 @@ def conforms(parameters: Mapping[str, Any], schema: Mapping[str, Any]) -> bool:
         return False
 
 
+@cache
+def loading() -> threading.Thread:
+    """Return the thread that imports the validator: nobody waits for that tenth of a second."""
+    thread = threading.Thread(target=import_module, args=("jsonschema",), daemon=True)
+    thread.start()
+    return thread
+
+
 def _is_schema(schema: Mapping[str, Any]) -> bool:
     """Deployments of one flow share their schema, and judging it takes longer than judging parameters."""
-    import jsonschema  # noqa: PLC0415  see above
+    import jsonschema  # noqa: PLC0415  see `loading`
 
     text = json.dumps(schema, sort_keys=True)
     with _lock:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prefect.server.schemas.actions import DeploymentCreate
 
-from infra.registration.conformity import conforms
+from infra.registration.conformity import conforms, loading
 
 _FLOW = "00000000-0000-0000-0000-000000000000"
 _KINDS = st.sampled_from(["string", "integer", "boolean", "array", "null", "nothing known", 3])
@@ -21,6 +21,11 @@ _SCHEMAS = st.fixed_dictionaries(
     },
 )
 _VALUES = st.dictionaries(st.sampled_from("abcd"), st.sampled_from(["x", 1, 1.5, True, None, []]))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _loaded() -> None:
+    loading().join()
 
 
 def _refused(parameters: dict[str, Any], schema: dict[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pulumi.output import Unknown
 
 from infra.deployment_spec import DeploymentSpec, Schedule
+from infra.registration import conformity
 from infra.registration.deployment import DeploymentArgs, DeploymentProvider, inputs
 from infra.registration.errors import RegistrationError
 from infra.registration.reach import Url
@@ -142,6 +143,7 @@ def test_a_schema_that_is_not_to_be_enforced_is_not(deployment: Any, prefect: An
 
 
 def test_a_server_that_takes_silence_for_no_is_told(deployment: Any, prefect: Any) -> None:
+    conformity.loading().join()
     prefect.enforces_by_itself = False
     props = _props(_spec(parameter_schema=_SCHEMA))
     deployment.up(props)
