@@ -1,7 +1,7 @@
 """Whether parameters fit their schema, judged here so that Prefect's server need not.
 
-The server judges every deployment that it is told to enforce: a seventh of what registering one costs it, and it
-computes on one core. Told nothing it enforces as well, from the first run on, and takes the deployment unjudged.
+A server told to enforce the schema judges it and the parameters at every registration, on the one core on which it
+does everything else. Told nothing it enforces as well, from the first run on, and takes the deployment unjudged.
 """
 
 from __future__ import annotations

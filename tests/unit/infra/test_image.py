@@ -7,6 +7,7 @@ from zoneinfo import reset_tzpath
 
 import pytest
 from prefect.server.schemas.schedules import CronSchedule
+from uvicorn import Config
 
 from tools.paths import ROOT
 
@@ -31,6 +32,13 @@ def test_without_a_system_folder_the_timezones_are_those_of_the_tzdata_package()
         assert CronSchedule(cron="0 3 * * *", timezone="Europe/Berlin").timezone == "Europe/Berlin"
     finally:
         reset_tzpath()
+
+
+def test_the_server_runs_on_the_event_loop_that_the_platform_image_adds() -> None:
+    assert re.search(r"^uvloop==", (ROOT / "requirements" / "platform.txt").read_text(), re.MULTILINE)
+    factory = Config("prefect's own leaves the choice to uvicorn").get_loop_factory()
+    assert factory is not None
+    assert factory.__module__ == "uvloop"
 
 
 def test_every_secret_of_a_build_is_mounted_where_no_layer_keeps_it_and_may_be_missing() -> None:
