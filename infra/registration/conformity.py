@@ -13,9 +13,6 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
-_judged: dict[str, bool] = {}
-_lock = threading.Lock()
-
 
 def conforms(parameters: Mapping[str, Any], schema: Mapping[str, Any]) -> bool:
     """Tell whether the server would find nothing to refuse; a doubt is a no, and so is a validator not loaded yet.
@@ -31,31 +28,30 @@ def conforms(parameters: Mapping[str, Any], schema: Mapping[str, Any]) -> bool:
         import jsonschema  # noqa: PLC0415  see `loading`
         import referencing  # noqa: PLC0415  see `loading`
 
+        if "$schema" in schema or not _is_schema(json.dumps(schema, sort_keys=True)):
+            return False
         # With a registry of its own it fetches nothing.
         partial = jsonschema.Draft202012Validator(_without_required(schema), registry=referencing.Registry())
-        return _is_schema(schema) and partial.is_valid(parameters)
+        return bool(partial.is_valid(parameters))
     except Exception:  # noqa: BLE001  a reference that leads nowhere, say: the server has the words for it
         return False
 
 
 @cache
 def loading() -> threading.Thread:
-    """Return the thread that imports the validator: nobody waits for that tenth of a second."""
+    """Return the thread that imports the validator: nobody waits for it, the server judges until then."""
     thread = threading.Thread(target=import_module, args=("jsonschema",), daemon=True)
     thread.start()
     return thread
 
 
-def _is_schema(schema: Mapping[str, Any]) -> bool:
+@cache
+def _is_schema(text: str) -> bool:
     """Deployments of one flow share their schema, and judging it takes longer than judging parameters."""
     import jsonschema  # noqa: PLC0415  see `loading`
 
-    text = json.dumps(schema, sort_keys=True)
-    with _lock:
-        if text not in _judged:
-            validator = jsonschema.Draft202012Validator
-            _judged[text] = "$schema" not in schema and validator(validator.META_SCHEMA).is_valid(schema)
-        return _judged[text]
+    validator = jsonschema.Draft202012Validator
+    return bool(validator(validator.META_SCHEMA).is_valid(json.loads(text)))
 
 
 def _without_required(schema: Any) -> Any:

@@ -131,6 +131,7 @@ def _posted(prefect: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(("top", "told"), [(3, False), ("3", True)])
 def test_the_server_judges_only_parameters_that_do_not_fit(top: Any, told: bool, deployment: Any, prefect: Any) -> None:
+    conformity.loading().join()
     deployment.up(_props(_spec(parameter_schema=_SCHEMA, parameters={"top": top})))
     [body] = _posted(prefect)
     assert body.get("enforce_parameter_schema") is (True if told else None)
