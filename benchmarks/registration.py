@@ -24,9 +24,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
-
 from benchmarks.server import Server, environment, running
+from tools import scratch_prefect
 from tools.errors import Problem
 from tools.paths import ROOT
 from tools.toolchain.pulumi import ensure_pulumi
@@ -164,7 +163,8 @@ def _declare(project: Path, timezone: str, *, changed: bool = False) -> None:
 
 def _theirs(project: Path, server: Server, side: str, results: Results) -> None:
     _declare(project, results.timezone)
-    httpx.post(f"{server.url}/work_pools/", json=_POOL, trust_env=False, timeout=60).raise_for_status()
+    with scratch_prefect.client(server.url) as client:
+        client.post("/work_pools/", json=_POOL).raise_for_status()
     for case, changed in (("first", False), ("again", False), ("one changed", True)):
         _declare(project, results.timezone, changed=changed)
         mark, started = server.mark(), time.perf_counter()

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +20,9 @@ from tools.errors import Problem
 
 START: Final = 180.0
 """Seconds for the first start, the making of its database included, on a busy machine."""
+
+PATIENCE: Final = 30.0
+"""Seconds for a write to get its turn at the server's database."""
 
 
 @contextmanager
@@ -64,6 +68,28 @@ def running(home: Path, *options: str, settings: Mapping[str, str]) -> Iterator[
             with suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=20)
                 break
+
+
+class Patient(httpx.HTTPTransport):
+    """Send a request again for as long as the server has no turn at its database for it, as every client of Prefect's.
+
+    A server whose services write as well answers 503 to a writer that SQLite locks out, and has kept nothing of it.
+    """
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Return the first answer that is not 503, or the last one within `PATIENCE`."""
+        end = time.monotonic() + PATIENCE
+        while (answer := super().handle_request(request)).status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            if time.monotonic() >= end:
+                break
+            answer.close()
+            time.sleep(0.2)
+        return answer
+
+
+def client(url: str) -> httpx.Client:
+    """Return a client of a server here that is as patient as Prefect's own."""
+    return httpx.Client(base_url=url, transport=Patient(), trust_env=False, timeout=60)
 
 
 def environment(home: Path) -> dict[str, str]:

@@ -187,7 +187,7 @@ class Prefect:
     """The server as a person with the UI or the command line has it: past the proxy."""
 
     def __init__(self, url: str) -> None:
-        self._client = httpx.Client(base_url=url, trust_env=False, timeout=60)
+        self._client = scratch_prefect.client(url)
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """Send a request; None for 404 and for an empty answer."""
