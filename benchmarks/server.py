@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from tools import scratch_prefect
+from tools.cluster.process import with_variable
 
 _QUIET: Final = {"PREFECT_LOGGING_LEVEL": "ERROR"}
 
@@ -55,6 +57,13 @@ class Server:
     def mark(self) -> int:
         """Return where the access log ends now."""
         return self.log.stat().st_size
+
+    def processor(self) -> float:
+        """Return the seconds of processor time that it has used since its start."""
+        processes = with_variable("PREFECT_HOME", str(self.log.parent))
+        stats = [Path(f"/proc/{each.pid}/stat").read_text().rpartition(")")[2].split() for each in processes]
+        # utime and stime, fields 14 and 15 of proc_pid_stat(5), in clock ticks.
+        return sum(int(stat[11]) + int(stat[12]) for stat in stats) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
