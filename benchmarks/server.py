@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,10 +59,7 @@ class Server:
 
     def processor(self) -> float:
         """Return the seconds of processor time that it has used since its start."""
-        processes = with_variable("PREFECT_HOME", str(self.log.parent))
-        stats = [Path(f"/proc/{each.pid}/stat").read_text().rpartition(")")[2].split() for each in processes]
-        # utime and stime, fields 14 and 15 of proc_pid_stat(5), in clock ticks.
-        return sum(int(stat[11]) + int(stat[12]) for stat in stats) / os.sysconf("SC_CLK_TCK")
+        return sum(each.processor() for each in with_variable("PREFECT_HOME", str(self.log.parent)))
 
 
 @contextmanager

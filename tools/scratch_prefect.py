@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -78,13 +77,17 @@ class Patient(httpx.HTTPTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Return the first answer that is not 503, or the last one within `PATIENCE`."""
-        end = time.monotonic() + PATIENCE
-        while (answer := super().handle_request(request)).status_code == httpx.codes.SERVICE_UNAVAILABLE:
-            if time.monotonic() >= end:
-                break
-            answer.close()
-            time.sleep(0.2)
-        return answer
+        send = super().handle_request
+        answers: list[httpx.Response] = []
+
+        def served() -> bool:
+            if answers:
+                answers.pop().close()
+            answers.append(send(request))
+            return answers[0].status_code != httpx.codes.SERVICE_UNAVAILABLE
+
+        until(served, seconds=PATIENCE, interval=0.2)
+        return answers[0]
 
 
 def client(url: str) -> httpx.Client:

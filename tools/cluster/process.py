@@ -67,6 +67,11 @@ class Identity:
         finally:
             os.close(handle)
 
+    def processor(self) -> float:
+        """Return the seconds of processor time that it has used (fields 14 and 15 of /proc/PID/stat in proc(5))."""
+        fields = _fields_from_third(Path(f"/proc/{self.pid}/stat").read_text())
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def wait(self, seconds: float) -> bool:
         """Wait for the end of this process; whether it came in time."""
         try:
@@ -84,8 +89,12 @@ def parse_stat(text: str) -> tuple[str, int, int]:
 
     The second field may hold blanks and parentheses.
     """
-    fields = text[text.rindex(")") + 2 :].split()
+    fields = _fields_from_third(text)
     return fields[0], int(fields[17]), int(fields[19])
+
+
+def _fields_from_third(stat: str) -> list[str]:
+    return stat[stat.rindex(")") + 2 :].split()
 
 
 def boot_id() -> str:

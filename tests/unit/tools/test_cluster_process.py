@@ -195,3 +195,10 @@ def test_the_status_tells_what_was_never_started_what_ended_and_what_does_not_an
     process.stop(supervise.running(place).values(), grace=10)
     ended = supervise.status(place, one)
     assert (ended.alive, ended.detail) == (False, "ended; its last words: goodbye")
+
+
+def test_the_processor_time_of_a_process_is_what_it_says_itself() -> None:
+    own = Identity.of(os.getpid())
+    assert own is not None
+    before = time.process_time()
+    assert before - 0.1 <= own.processor() <= time.process_time() + 0.1
