@@ -55,7 +55,8 @@ FROM runtime AS platform
 ENV PREFECT_UI_STATIC_DIRECTORY=/tmp/prefect-ui \
     PYTHONTZPATH=
 COPY --link --from=platform-packages /opt/venv /opt/venv
-COPY --link contract /app/contract
+COPY --link ephemeral_dask/__init__.py /app/ephemeral_dask/__init__.py
+COPY --link ephemeral_dask/contract /app/ephemeral_dask/contract
 COPY --link ops /app/ops
 
 
@@ -68,5 +69,5 @@ RUN if [ -n "${APT_PACKAGES}" ]; then \
     fi
 USER 10001:10001
 COPY --link --from=flow-packages /opt/venv /opt/venv
-COPY --link contract /app/contract
+COPY --link ephemeral_dask /app/ephemeral_dask
 COPY --link flows /app/flows

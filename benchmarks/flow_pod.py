@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from contract import environment as env
-from contract import labels
-from contract.dask import GROUP
+from ephemeral_dask.contract import environment as env
+from ephemeral_dask.contract import labels
+from ephemeral_dask.contract.dask import GROUP
 from infra import naming
 from infra.components import pods
 

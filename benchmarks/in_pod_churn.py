@@ -15,10 +15,10 @@ from typing import Any
 
 from distributed import Client
 
-from flows.runtime.cluster import RunCluster
-from flows.runtime.identity import RunIdentity
-from flows.runtime.place import Place
-from flows.runtime.settings import CodeSizes, DaskSettings
+from ephemeral_dask.cluster import RunCluster
+from ephemeral_dask.identity import RunIdentity
+from ephemeral_dask.pod_context import Place
+from ephemeral_dask.settings import CodeSizes, DaskSettings
 
 _client: Callable[..., Any] = partial(Client, set_as_default=False)
 _log = logging.getLogger("benchmark")

@@ -16,12 +16,12 @@ from typing import Any, Final
 
 from distributed import Client
 
-from contract.dask import API_VERSION
-from flows.runtime.cluster import RunCluster
-from flows.runtime.identity import RunIdentity
-from flows.runtime.kube import Kind, Kube
-from flows.runtime.place import Place
-from flows.runtime.settings import CodeSizes, DaskSettings
+from ephemeral_dask.cluster import RunCluster
+from ephemeral_dask.contract.dask import API_VERSION
+from ephemeral_dask.identity import RunIdentity
+from ephemeral_dask.kube import Kind, Kube
+from ephemeral_dask.pod_context import Place
+from ephemeral_dask.settings import CodeSizes, DaskSettings
 
 MINIMUM: Final = 1
 MAXIMUM: Final = 6

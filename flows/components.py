@@ -14,7 +14,7 @@ from prefect_dask.utils import get_dask_client
 from pydantic import Field
 from sklearn.datasets import load_digits
 
-from flows.runtime import ephemeral_dask
+from ephemeral_dask import ephemeral_dask
 
 PIXELS = 64
 

@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedKFold
 
-from flows.runtime import ephemeral_dask
+from ephemeral_dask import ephemeral_dask
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from prefect.runtime import flow_run
 from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
-from flows.runtime import ephemeral_dask
+from ephemeral_dask import ephemeral_dask
 
 PARTS = 6
 

@@ -18,7 +18,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 
-from flows.runtime import ephemeral_dask
+from ephemeral_dask import ephemeral_dask
 
 Model = Literal["bayes", "neighbours"]
 MODELS: dict[Model, ClassifierMixin] = {"bayes": GaussianNB(), "neighbours": KNeighborsClassifier()}

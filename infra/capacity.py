@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from contract import quantities, scheduler
+from ephemeral_dask.contract import quantities, scheduler
 
 if TYPE_CHECKING:
     from infra.dask_profile import DaskProfile

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from contract import environment as env
-from contract import profiles, quantities
-from infra.deployment_spec import DeploymentSpec
+from ephemeral_dask.contract import environment as env
+from ephemeral_dask.contract import profiles, quantities
 from infra.model import Bytes, Cpu, Model, Url
+from infra.specs.deployment import DeploymentSpec
 
 
 def _worker_memory(value: str) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from contract import environment as env
-from contract import image, labels, profiles
+from ephemeral_dask.contract import environment as env
+from ephemeral_dask.contract import image, labels, profiles
 from infra import naming
 from infra.settings import BlockResults, Dask, FlowRun, NoResults, Results, Settings, VolumeResults
 

@@ -9,7 +9,7 @@ import pydantic
 from pydantic import AfterValidator, BeforeValidator
 from pydantic.alias_generators import to_camel
 
-from contract import quantities
+from ephemeral_dask.contract import quantities
 
 _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 

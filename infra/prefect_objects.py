@@ -9,19 +9,19 @@ from typing import Any
 from pulumi import Input, Output, Resource, ResourceOptions
 
 from infra import crash_detection
-from infra.automation_spec import AutomationSpec
-from infra.automation_yaml import NAMES
-from infra.deployment_spec import DeploymentSpec
-from infra.prefect_yaml import nearest
+from infra.prefect_yaml.automation import NAMES
+from infra.prefect_yaml.document import nearest
 from infra.registration.automation import Automation, AutomationArgs
 from infra.registration.concurrency_limit import GlobalConcurrencyLimit, GlobalConcurrencyLimitArgs
 from infra.registration.deployment import Deployment
-from infra.registration.reach import Reach
+from infra.registration.endpoint import Reach
 from infra.registration.variable import Variable, VariableArgs
 from infra.registration.work_pool import WorkPool
 from infra.registration.work_queue import WorkQueue, WorkQueueArgs
 from infra.settings import Settings, SettingsError
 from infra.settings.objects import WorkQueue as WorkQueueSettings
+from infra.specs.automation import AutomationSpec
+from infra.specs.deployment import DeploymentSpec
 
 DEFAULT_QUEUE = "default"
 """The queue that every work pool has."""

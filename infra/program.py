@@ -11,7 +11,8 @@ from typing import Any
 import pulumi
 from pulumi import Input
 
-from infra import capacity, configuration, dask_profile, deployments, job_template, naming, prefect_objects, settings
+from infra import capacity, dask_profile, job_template, naming, prefect_objects, settings
+from infra import config as configuration
 from infra.components import dask_operator, dask_reaper, identity, network_policies, prefect_worker
 from infra.components.dask_operator import DaskOperator, DaskOperatorArgs
 from infra.components.dask_reaper import DaskReaper, DaskReaperArgs
@@ -25,11 +26,12 @@ from infra.components.result_volume import ResultVolume, ResultVolumeArgs
 from infra.components.stack_secret import StackSecret, StackSecretArgs
 from infra.job_template import JobTemplateArgs
 from infra.outputs import StackOutputs
+from infra.prefect_yaml import load as deployments
 from infra.registration.deployment import Deployment, DeploymentArgs
 from infra.registration.drain import Drain, DrainArgs
+from infra.registration.endpoint import Auth, PortForward, Reach, Url
 from infra.registration.exact_access import ExactAccess, ExactAccessArgs
 from infra.registration.preflight import Preflight, PreflightArgs
-from infra.registration.reach import Auth, PortForward, Reach, Url
 from infra.registration.session import CREDENTIALS
 from infra.registration.work_pool import WorkPool, WorkPoolArgs
 from infra.registration.work_queue import WorkQueue

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import httpx
 
-from contract.dask import API_VERSION
+from ephemeral_dask.contract.dask import API_VERSION
 
 _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _TIMEOUT: Final = 10.0

@@ -20,7 +20,7 @@ import kopf
 import kr8s
 import kr8s.asyncio
 
-from contract.dask import API_VERSION
+from ephemeral_dask.contract.dask import API_VERSION
 
 KINDS: Final = frozenset({"DaskCluster", "DaskWorkerGroup", "DaskJob", "DaskAutoscaler"})
 

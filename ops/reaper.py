@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import httpx
 
-from contract import labels, ports
+from ephemeral_dask.contract import labels, ports
 from ops.kubernetes import Kubernetes
 
 EVERY: Final = 5.0

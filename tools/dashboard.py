@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from contract import labels, ports
+from ephemeral_dask.contract import labels, ports
 from tools.errors import Problem
 from tools.forward import port_forward
 from tools.progress import say

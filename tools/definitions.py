@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
-from contract.dask import GROUP
+from ephemeral_dask.contract.dask import GROUP
 from infra.naming import DASK_VERSION
 from tools.errors import Problem
 from tools.progress import say

@@ -27,7 +27,7 @@ from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_KEY, PREFECT_API_URL, temporary_settings
 from prefect.states import Scheduled
 
-from contract import labels
+from ephemeral_dask.contract import labels
 from tools.errors import Problem
 from tools.progress import duration, say
 

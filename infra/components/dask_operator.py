@@ -11,8 +11,8 @@ import pulumi_kubernetes as k8s
 import yaml
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
-from contract import ports
-from contract.dask import GROUP
+from ephemeral_dask.contract import ports
+from ephemeral_dask.contract.dask import GROUP
 from infra import naming
 from infra.components import pods
 from infra.components.identity import Identity, IdentityArgs, Rule

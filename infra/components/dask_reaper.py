@@ -9,8 +9,8 @@ from typing import Any, Final
 import pulumi_kubernetes as k8s
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
-from contract import ports
-from contract.dask import GROUP
+from ephemeral_dask.contract import ports
+from ephemeral_dask.contract.dask import GROUP
 from infra import naming
 from infra.components import pods
 from infra.components.identity import Identity, IdentityArgs, Rule

@@ -9,7 +9,7 @@ from typing import Final
 import pulumi_kubernetes as k8s
 from pulumi import ComponentResource, Output, ResourceOptions
 
-from contract.dask import GROUP
+from ephemeral_dask.contract.dask import GROUP
 from infra import naming
 from infra.components import pods
 from infra.components.identity import Identity, IdentityArgs, Rule

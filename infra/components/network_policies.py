@@ -9,7 +9,7 @@ from typing import Any, Final
 import pulumi_kubernetes as k8s
 from pulumi import ComponentResource, Input, ResourceOptions
 
-from contract import labels, ports
+from ephemeral_dask.contract import labels, ports
 from infra import naming
 from infra.naming import PROJECT
 from infra.settings import Network, Peer

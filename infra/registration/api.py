@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
+from infra.registration.deployment_cache import Listing
 from infra.registration.errors import GoneError, RegistrationError, UnreachableError
-from infra.registration.listing import Listing
 
 if TYPE_CHECKING:
     import httpx

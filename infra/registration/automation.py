@@ -10,14 +10,14 @@ import pulumi
 from pulumi import Input, Output
 from pulumi.dynamic import Resource, UpdateResult
 
-from infra.automation_spec import full_trigger, normal_action, normal_trigger
 from infra.registration import session
 from infra.registration.api import DEADLINE, PrefectApi, path
+from infra.registration.encoding import decode, encode, known
+from infra.registration.endpoint import Reach, to_props
 from infra.registration.errors import RegistrationError
-from infra.registration.marks import described, undescribed
+from infra.registration.ownership import described, undescribed
 from infra.registration.provider import OWNER, REACH, Fields, PrefectProvider, owner, stack_of
-from infra.registration.reach import Reach, to_props
-from infra.registration.values import decode, encode, known
+from infra.specs.automation import full_trigger, normal_action, normal_trigger
 
 _ACTIONS: Final = ("actions", "actions_on_trigger", "actions_on_resolve")
 _COMPARED: Final = ("name", "description", "enabled", "tags", "trigger", *_ACTIONS)

@@ -10,8 +10,8 @@ from pulumi import Output
 from pulumi.dynamic import Resource
 
 from infra.registration.api import DEADLINE, PrefectApi, path
+from infra.registration.endpoint import Reach, to_props
 from infra.registration.provider import OWNER, REACH, Fields, PrefectProvider, owner
-from infra.registration.reach import Reach, to_props
 
 _WRITABLE: Final = ("limit", "slot_decay_per_second", "active")
 

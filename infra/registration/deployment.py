@@ -9,14 +9,14 @@ import pulumi
 from pulumi import Input, Output
 from pulumi.dynamic import Resource
 
-from infra.deployment_spec import DeploymentSpec
 from infra.registration import schedules
 from infra.registration.api import DEADLINE, PrefectApi, path
-from infra.registration.conformity import conforms
+from infra.registration.encoding import encode
+from infra.registration.endpoint import Reach, to_props
 from infra.registration.errors import RegistrationError
+from infra.registration.parameter_validation import conforms
 from infra.registration.provider import OWNER, OWNER_MARK, REACH, Fields, PrefectProvider, owner, stack_of
-from infra.registration.reach import Reach, to_props
-from infra.registration.values import encode
+from infra.specs.deployment import DeploymentSpec
 
 _SENT_AS: Final = {
     "description": "description",
@@ -47,7 +47,7 @@ class DeploymentArgs:
 
     Attributes:
         reach: where the Prefect API is.
-        spec: what it is; see `infra.deployments.load`.
+        spec: what it is; see `infra.prefect_yaml.load.load`.
         work_pool_name: the stack's own pool, for a spec that names none. As an output of the `WorkPool` it puts
             the pool first, and a deployment on another pool waits for it as well.
         work_queue_name: the spec's queue as an output of its `WorkQueue`, which puts the queue first.

@@ -16,14 +16,14 @@ from pulumi.dynamic import ConfigureRequest, CreateResult, Resource
 
 from infra.registration import session
 from infra.registration.api import GLANCE, PrefectApi, path
+from infra.registration.encoding import decode
+from infra.registration.endpoint import Reach, to_props
 from infra.registration.errors import RegistrationError, UnreachableError, say
 from infra.registration.provider import REACH
-from infra.registration.reach import Reach, to_props
-from infra.registration.remembered import RememberingProvider
-from infra.registration.values import decode
+from infra.registration.stateless import RememberingProvider
 
 if TYPE_CHECKING:
-    from infra.registration.cluster import Found
+    from infra.registration.kubernetes import Found
 
 Runs = Literal["wait", "cancel", "refuse"]
 
@@ -89,7 +89,7 @@ class DrainProvider(RememberingProvider):
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Drain."""
-        from infra.registration.cluster import Cluster  # noqa: PLC0415  a second to import
+        from infra.registration.kubernetes import Cluster  # noqa: PLC0415  a second to import
 
         fields = decode(_props)
         cluster = Cluster(fields["namespace"], fields[REACH].get("context"))

@@ -14,9 +14,9 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
+from infra.registration.encoding import decode, encode
 from infra.registration.errors import RegistrationError, say, speak_plainly
-from infra.registration.remembered import RememberingProvider
-from infra.registration.values import decode, encode
+from infra.registration.stateless import RememberingProvider
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,13 +80,13 @@ class ExactAccessProvider(RememberingProvider):
 
 
 def _live(props: Mapping[str, Any]) -> dict[str, Any]:
-    from infra.registration.cluster import Cluster  # noqa: PLC0415  a second to import
+    from infra.registration.kubernetes import Cluster  # noqa: PLC0415  a second to import
 
     return Cluster(props["namespace"], props.get("context")).access(list(_held(props)))
 
 
 def _restore(props: Mapping[str, Any]) -> None:
-    from infra.registration.cluster import Cluster  # noqa: PLC0415  a second to import
+    from infra.registration.kubernetes import Cluster  # noqa: PLC0415  a second to import
 
     speak_plainly()
     held = decode(_held(props))

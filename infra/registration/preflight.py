@@ -14,9 +14,9 @@ from typing import Any, Final, Literal
 import pulumi
 from pulumi.dynamic import CheckFailure, CheckResult, Resource
 
-from contract.dask import GROUP
+from ephemeral_dask.contract.dask import GROUP
 from infra.registration.errors import UnreachableError, say, speak_plainly
-from infra.registration.remembered import RememberingProvider
+from infra.registration.stateless import RememberingProvider
 
 OPERATOR_IMAGE: Final = "dask-kubernetes-operator"
 """Part of the image's name of the operator that its own Helm chart installs."""
@@ -81,7 +81,7 @@ class PreflightProvider(RememberingProvider):
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Look, and refuse. A cluster that does not answer is passed over: the rest of the preview says so."""
-        from infra.registration.cluster import look_around  # noqa: PLC0415  a second to import
+        from infra.registration.kubernetes import look_around  # noqa: PLC0415  a second to import
 
         speak_plainly()
         args = PreflightArgs(

@@ -21,12 +21,12 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
-from contract import labels
+from ephemeral_dask.contract import labels
 from infra.registration import session
 from infra.registration.api import DEADLINE, GLANCE, PrefectApi
+from infra.registration.encoding import decode, encode, known
+from infra.registration.endpoint import PortForward, from_props
 from infra.registration.errors import GoneError, RegistrationError, UnreachableError, say
-from infra.registration.reach import PortForward, from_props
-from infra.registration.values import decode, encode, known
 
 Fields = dict[str, Any]
 

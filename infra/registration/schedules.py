@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from infra.deployment_spec import Schedule
+from infra.specs.deployment import Schedule
 
 Fields = dict[str, Any]
 

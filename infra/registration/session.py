@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from infra.registration.api import PrefectApi
+from infra.registration.endpoint import Auth, PortForward, Reach, Url, from_props, key
 from infra.registration.errors import RegistrationError, speak_plainly
-from infra.registration.reach import Auth, PortForward, Reach, Url, from_props, key
 
 if TYPE_CHECKING:
     import httpx
@@ -97,7 +97,7 @@ def _connect(reach: Reach) -> PrefectApi:
         headers = _headers(reach.auth)
         if isinstance(reach, Url):
             return httpx.Client(base_url=str(reach.url), headers=headers, verify=_trust())
-        from infra.registration.tunnel import Tunnel  # noqa: PLC0415  a second to import
+        from infra.registration.port_forward import Tunnel  # noqa: PLC0415  a second to import
 
         tunnel = Tunnel(reach)
         complaint.append(tunnel.complaint)

@@ -12,10 +12,10 @@ from pulumi import Input, Output
 from pulumi.dynamic import Resource
 
 from infra.registration.api import DEADLINE, PrefectApi, path
+from infra.registration.encoding import encode
+from infra.registration.endpoint import Reach, to_props
 from infra.registration.errors import RegistrationError
 from infra.registration.provider import OWNER, OWNER_MARK, REACH, Fields, PrefectProvider, owner, stack_of
-from infra.registration.reach import Reach, to_props
-from infra.registration.values import encode
 
 _WRITABLE: Final = ("description", "base_job_template", "concurrency_limit")
 

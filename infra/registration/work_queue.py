@@ -11,9 +11,9 @@ from pulumi import Input, Output
 from pulumi.dynamic import Resource
 
 from infra.registration.api import DEADLINE, PrefectApi, path
-from infra.registration.marks import described, undescribed
+from infra.registration.endpoint import Reach, to_props
+from infra.registration.ownership import described, undescribed
 from infra.registration.provider import OWNER, REACH, Fields, PrefectProvider, owner, stack_of
-from infra.registration.reach import Reach, to_props
 
 _LEFT_ALONE: Final = ("priority", "is_paused")
 """Fields that are nobody's business here as long as they are not declared."""

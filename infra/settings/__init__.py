@@ -14,9 +14,9 @@ from infra import capacity
 from infra.dask_profile import DashboardLink, DaskProfile, Report, Scaling, Toleration, WorkerMemory
 from infra.model import Bytes, Cpu, DnsLabel, Model
 from infra.settings.base import SecretKey, Switch
-from infra.settings.boundary import Identities, Identity, Network, Peer, Quota
 from infra.settings.errors import SettingsError, no_place_for_a_secret, sentence
 from infra.settings.image import Docker, DockerBuild, FlowBuild, Image, Prebuilt
+from infra.settings.isolation import Identities, Identity, Network, Peer, Quota
 from infra.settings.objects import (
     Automation,
     ConcurrencyLimit,

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
-from infra import automation_yaml
-from infra.automation_spec import AutomationSpec
-from infra.automation_yaml import AutomationError
 from infra.model import Model
+from infra.prefect_yaml import automation as automation_yaml
+from infra.prefect_yaml.automation import AutomationError
+from infra.specs.automation import AutomationSpec
 
 _LONGEST_VALUE = 5000
 """Characters of a variable's JSON, Prefect's own bound."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from contract import labels, ports
+from ephemeral_dask.contract import labels, ports
 from infra import naming
 from infra.components import network_policies as policies
 from tests.e2e import postgresql

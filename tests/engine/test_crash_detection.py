@@ -15,7 +15,7 @@ import pytest
 from infra import crash_detection
 from infra.registration import automation
 from infra.registration.automation import AutomationArgs, AutomationProvider
-from infra.registration.reach import Url
+from infra.registration.endpoint import Url
 from tools.cluster.process import with_variable
 from tools.cluster.wait import until
 

@@ -12,9 +12,9 @@ import pytest
 from infra.registration import automation, concurrency_limit, session, variable, work_queue
 from infra.registration.automation import AutomationArgs, AutomationProvider
 from infra.registration.concurrency_limit import GlobalConcurrencyLimitArgs, GlobalConcurrencyLimitProvider
+from infra.registration.encoding import decode
+from infra.registration.endpoint import Url
 from infra.registration.provider import PrefectProvider
-from infra.registration.reach import Url
-from infra.registration.values import decode
 from infra.registration.variable import VariableArgs, VariableProvider
 from infra.registration.work_queue import WorkQueueArgs, WorkQueueProvider
 from tests.marshal import marshalled

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from infra import deployments
-from infra.automation_spec import AutomationSpec
-from infra.deployment_spec import DeploymentSpec
+from infra.prefect_yaml import load as deployments
 from infra.registration import automation
 from infra.registration.automation import AutomationArgs, AutomationProvider
 from infra.registration.deployment import DeploymentArgs, DeploymentProvider, inputs
-from infra.registration.marks import undescribed
-from infra.registration.reach import Url
+from infra.registration.endpoint import Url
+from infra.registration.ownership import undescribed
+from infra.specs.automation import AutomationSpec
+from infra.specs.deployment import DeploymentSpec
 
 FLOWS = '''
 import datetime

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from infra.deployment_spec import DeploymentSpec, Schedule
 from infra.registration import deployment, work_pool
 from infra.registration.deployment import DeploymentArgs, DeploymentProvider
-from infra.registration.reach import Url
+from infra.registration.endpoint import Url
 from infra.registration.work_pool import WorkPoolArgs, WorkPoolProvider
+from infra.specs.deployment import DeploymentSpec, Schedule
 from tests.marshal import marshalled
 
 TEMPLATE = {

@@ -15,10 +15,10 @@ import pulumi
 import pytest
 import yaml
 
-from flows.runtime import spec
-from flows.runtime.identity import RunIdentity
-from flows.runtime.place import Owner, Place, SecretReference
-from flows.runtime.settings import CodeSizes, DaskSettings
+from ephemeral_dask import spec
+from ephemeral_dask.identity import RunIdentity
+from ephemeral_dask.pod_context import Owner, Place, SecretReference
+from ephemeral_dask.settings import CodeSizes, DaskSettings
 from infra import program
 from tests.mocks import rendering
 from tools import paths, stackfile

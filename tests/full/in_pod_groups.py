@@ -15,12 +15,12 @@ from typing import Any
 from dask.base import annotate
 from distributed import Client, get_worker
 
-from contract.profiles import LargeWorkers, Profile
-from flows.runtime.cluster import RunCluster
-from flows.runtime.groups import LARGE
-from flows.runtime.identity import RunIdentity
-from flows.runtime.place import Place
-from flows.runtime.settings import CodeSizes, DaskSettings
+from ephemeral_dask.cluster import RunCluster
+from ephemeral_dask.contract.profiles import LargeWorkers, Profile
+from ephemeral_dask.groups import LARGE
+from ephemeral_dask.identity import RunIdentity
+from ephemeral_dask.pod_context import Place
+from ephemeral_dask.settings import CodeSizes, DaskSettings
 
 PATIENCE = 120.0
 """Seconds until the operator has made, or taken away, what was asked for."""

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from contract.profiles import Profile
-from flows.runtime.cluster import RunCluster
-from flows.runtime.diagnosis import ClusterStartError
-from flows.runtime.identity import RunIdentity
-from flows.runtime.place import Place, SecretReference
-from flows.runtime.settings import CodeSizes, DaskSettings
+from ephemeral_dask.cluster import RunCluster
+from ephemeral_dask.contract.profiles import Profile
+from ephemeral_dask.diagnosis import ClusterStartError
+from ephemeral_dask.identity import RunIdentity
+from ephemeral_dask.pod_context import Place, SecretReference
+from ephemeral_dask.settings import CodeSizes, DaskSettings
 
 
 class Witness(logging.Handler):

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from benchmarks import flow_pod
-from contract.causes import Cause
-from contract.quantities import cores
+from ephemeral_dask.contract.causes import Cause
+from ephemeral_dask.contract.quantities import cores
 from tests.e2e.newcomer import Newcomer
 from tools.cluster.wait import until
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from contract import environment as env
-from contract import profiles, quantities, scheduler
+from ephemeral_dask.contract import environment as env
+from ephemeral_dask.contract import profiles, quantities, scheduler
 from tools.summary.differences import unknown
 from tools.summary.events import SECRET
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from contract import environment as env
+from ephemeral_dask.contract import environment as env
 from tools.summary.events import KUBERNETES, PREFECT, UNKNOWN, Fields, Step
 
 _CREDENTIAL: Final = (env.API_SECRET_VARIABLE, env.API_SECRET_NAME, env.API_SECRET_KEY)

@@ -41,7 +41,7 @@ _OPERATIONS: Final = {
 """Engine's step -> what happens to the resource. The parts of a replacement are left out: its own step tells it."""
 
 _NULL: Final = "␀"
-"""A null inside a dictionary of a Prefect resource, see `infra.registration.values`."""
+"""A null inside a dictionary of a Prefect resource, see `infra.registration.encoding`."""
 
 _COLOUR: Final = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
 

@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from contract import image as image_group
+from ephemeral_dask.contract import image as image_group
 from infra import naming
 from infra.components import pods, prefect_server
 from infra.components.dask_operator import DaskOperator, DaskOperatorArgs, custom_resource_definitions

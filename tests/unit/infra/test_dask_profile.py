@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from contract import profiles
+from ephemeral_dask.contract import profiles
 from infra.dask_profile import DaskProfile, complaints
-from infra.deployment_spec import DeploymentSpec
+from infra.specs.deployment import DeploymentSpec
 
 KNOWN = {"large": DaskProfile(maximum=8), "small": DaskProfile()}
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
 
-from contract import environment as env
-from contract import image, profiles
+from ephemeral_dask.contract import environment as env
+from ephemeral_dask.contract import image, profiles
 from infra import job_template, naming
 from infra.dask_profile import DaskProfile, LargeWorkers, Toleration
 from infra.settings import BlockResults, Dask, FlowRun, NoResults, Results, VolumeResults

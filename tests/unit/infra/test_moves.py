@@ -10,8 +10,8 @@ import pulumi
 import pytest
 
 from infra import program
-from infra.automation_spec import AutomationSpec
-from infra.deployments import DeploymentSpec
+from infra.prefect_yaml.load import DeploymentSpec
+from infra.specs.automation import AutomationSpec
 from tools.paths import ROOT
 
 from .conftest import Render

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contract import ports
+from ephemeral_dask.contract import ports
 from infra import naming
 from infra.components import network_policies as policies
 from infra.components.network_policies import NetworkPolicies, NetworkPoliciesArgs, specs

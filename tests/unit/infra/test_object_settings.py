@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from infra import automation_yaml, settings
+from infra import settings
+from infra.prefect_yaml import automation as automation_yaml
 from tools.paths import ROOT
 
 IMAGE = {"registry": "localhost:5001", "builder": "docker-build"}

@@ -11,7 +11,7 @@ import yaml
 from prefect.events.schemas.automations import EventTrigger
 
 from infra import crash_detection, prefect_objects, program
-from infra.deployments import DeploymentSpec
+from infra.prefect_yaml.load import DeploymentSpec
 from tools.paths import ROOT
 
 from .conftest import Recorder, Render

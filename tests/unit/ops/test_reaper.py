@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from contract import labels
+from ephemeral_dask.contract import labels
 from ops import reaper
 from ops.kubernetes import Kubernetes
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from contract import labels
+from ephemeral_dask.contract import labels
 from tools.dashboard import choose
 from tools.errors import Problem
 

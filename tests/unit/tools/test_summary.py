@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from contract import environment as env
-from contract import profiles
+from ephemeral_dask.contract import environment as env
+from ephemeral_dask.contract import profiles
 from tools import summary
 from tools.summary import capacity, moments
 from tools.summary.differences import ABSENT, between

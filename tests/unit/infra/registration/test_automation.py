@@ -10,8 +10,8 @@ from pulumi.output import Unknown
 
 from infra.registration import session
 from infra.registration.automation import AutomationArgs, AutomationProvider, inputs
+from infra.registration.endpoint import Url
 from infra.registration.errors import RegistrationError
-from infra.registration.reach import Url
 
 UNKNOWN = Unknown()  # type: ignore[no-untyped-call]  # Pulumi leaves it untyped
 OWNED = {"deployment": "flow/one", "deployment_id": "d-1"}

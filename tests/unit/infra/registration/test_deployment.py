@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from pulumi.output import Unknown
 
-from infra.deployment_spec import DeploymentSpec, Schedule
-from infra.registration import conformity
+from infra.registration import parameter_validation
 from infra.registration.deployment import DeploymentArgs, DeploymentProvider, inputs
+from infra.registration.endpoint import Url
 from infra.registration.errors import RegistrationError
-from infra.registration.reach import Url
+from infra.specs.deployment import DeploymentSpec, Schedule
 
 UNKNOWN = Unknown()  # type: ignore[no-untyped-call]  # Pulumi leaves it untyped
 REACH = Url(url="http://prefect.test/api")
@@ -131,7 +131,7 @@ def _posted(prefect: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(("top", "told"), [(3, False), ("3", True)])
 def test_the_server_judges_only_parameters_that_do_not_fit(top: Any, told: bool, deployment: Any, prefect: Any) -> None:
-    conformity.loading().join()
+    parameter_validation.loading().join()
     deployment.up(_props(_spec(parameter_schema=_SCHEMA, parameters={"top": top})))
     [body] = _posted(prefect)
     assert body.get("enforce_parameter_schema") is (True if told else None)
@@ -144,7 +144,7 @@ def test_a_schema_that_is_not_to_be_enforced_is_not(deployment: Any, prefect: An
 
 
 def test_a_server_that_takes_silence_for_no_is_told(deployment: Any, prefect: Any) -> None:
-    conformity.loading().join()
+    parameter_validation.loading().join()
     prefect.enforces_by_itself = False
     props = _props(_spec(parameter_schema=_SCHEMA))
     deployment.up(props)

@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from infra.registration.api import PrefectApi
-from infra.registration.cluster import Found
 from infra.registration.drain import DrainProvider, drain
 from infra.registration.errors import RegistrationError
+from infra.registration.kubernetes import Found
 
 FIELDS = {"namespace": "flows", "pools": ["dask"], "runs": "cancel", "deadline": 300}
 

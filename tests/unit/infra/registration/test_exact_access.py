@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from infra.registration import cluster
+from infra.registration import kubernetes
 from infra.registration.errors import RegistrationError, UnreachableError
 from infra.registration.exact_access import ExactAccessProvider
 
@@ -39,7 +39,7 @@ class FakeCluster:
 def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeCluster]:
     FakeCluster.live = {"Role/worker": [READ], "NetworkPolicy/default-deny": CLOSED}
     FakeCluster.written, FakeCluster.silent = [], None
-    monkeypatch.setattr(cluster, "Cluster", FakeCluster)
+    monkeypatch.setattr(kubernetes, "Cluster", FakeCluster)
     return FakeCluster
 
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from infra.registration import automation, concurrency_limit, variable, work_queue
 from infra.registration.automation import AutomationArgs, AutomationProvider
 from infra.registration.concurrency_limit import GlobalConcurrencyLimitArgs, GlobalConcurrencyLimitProvider
+from infra.registration.endpoint import Url
 from infra.registration.errors import RegistrationError
 from infra.registration.provider import PrefectProvider
-from infra.registration.reach import Url
 from infra.registration.variable import VariableArgs, VariableProvider
 from infra.registration.work_queue import WorkQueueArgs, WorkQueueProvider
 

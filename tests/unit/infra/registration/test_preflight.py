@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from infra.registration import cluster
+from infra.registration import kubernetes
 from infra.registration.errors import UnreachableError
 from infra.registration.preflight import DEFINITIONS, PreflightArgs, PreflightProvider, Seen, complaints
 
@@ -86,7 +86,7 @@ def props() -> dict[str, Any]:
 
 
 def test_what_is_in_the_way_fails_the_check_and_so_the_preview(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "look_around", lambda _namespace, _context: Seen(namespace={}))
+    monkeypatch.setattr(kubernetes, "look_around", lambda _namespace, _context: Seen(namespace={}))
     [failure] = PreflightProvider().check({}, props()).failures
     assert "exists already" in failure.reason
 
@@ -97,7 +97,7 @@ def test_a_cluster_that_does_not_answer_fails_no_preview(
     def silent(_namespace: str, _context: str | None) -> Seen:
         raise UnreachableError("Could not look", why="nobody answers", cure="start it")
 
-    monkeypatch.setattr(cluster, "look_around", silent)
+    monkeypatch.setattr(kubernetes, "look_around", silent)
     assert PreflightProvider().check({}, props()).failures == []
     assert "Not compared with the live cluster" in capsys.readouterr().err
 

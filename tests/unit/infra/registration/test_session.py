@@ -7,8 +7,8 @@ import pytest
 from pulumi.dynamic import Config, ConfigureRequest
 
 from infra.registration import session
+from infra.registration.endpoint import PortForward, Reach, Url, from_props, to_props
 from infra.registration.errors import GoneError, RegistrationError, UnreachableError
-from infra.registration.reach import PortForward, Reach, Url, from_props, to_props
 from infra.registration.work_pool import WorkPoolArgs, WorkPoolProvider, inputs
 
 REACHES: list[Reach] = [

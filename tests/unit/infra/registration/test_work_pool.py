@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from infra.registration.endpoint import Url
 from infra.registration.errors import RegistrationError
-from infra.registration.reach import Url
 from infra.registration.work_pool import WorkPoolArgs, WorkPoolProvider, inputs
 
 TEMPLATE = {

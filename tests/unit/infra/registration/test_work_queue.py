@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.registration.reach import Url
+from infra.registration.endpoint import Url
 from infra.registration.work_queue import WorkQueueArgs, WorkQueueProvider, inputs
 
 

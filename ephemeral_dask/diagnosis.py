@@ -1,0 +1,270 @@
+"""Why a Dask cluster is not up yet: pure functions over what Kubernetes says about its objects.
+
+The texts that are looked for are those of Kubernetes 1.28 to 1.35 (kubelet's waiting reasons, the admission
+plugins' messages). What is not recognised is passed on in Kubernetes' own words and never hidden.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ephemeral_dask import upstream
+from ephemeral_dask.contract.causes import Cause
+from ephemeral_dask.contract.quantities import cores, memory_bytes
+
+_PULLING: Final = {"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError"}
+_NEVER_PULLED: Final = {"InvalidImageName", "ErrImageNeverPull"}
+_CONTAINER: Final = {
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "RunContainerError",
+    "PostStartHookError",
+}
+_SETUP_EVENTS: Final = {
+    "FailedCreatePodSandBox",
+    "FailedMount",
+    "FailedAttachVolume",
+    "FailedPodSandBoxStatus",
+}
+_RESTARTS_OF_A_LOOP: Final = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """What Kubernetes says about a Dask cluster at one moment; None or empty where there is nothing."""
+
+    cluster: Mapping[str, Any] | None = None
+    service: Mapping[str, Any] | None = None
+    worker_group: Mapping[str, Any] | None = None
+    pods: Sequence[Mapping[str, Any]] = field(default=())
+    events: Sequence[Mapping[str, Any]] = field(default=())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """A cause with what is known about it.
+
+    Attributes:
+        cause: the word of the vocabulary.
+        detail: which object, and Kubernetes' own words.
+        hopeless: waiting cannot help; only a change of the settings, the image or the namespace can.
+        pod: the pod whose log says more, with its container.
+
+    """
+
+    cause: Cause
+    detail: str
+    hopeless: bool = False
+    pod: tuple[str, str] | None = None
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.cause.value}: {self.detail}"
+
+
+class ClusterStartError(RuntimeError):
+    """The run's Dask cluster did not start. The message names the cause; nothing of the cluster is left."""
+
+    def __init__(self, found: Diagnosis, seconds: float, log: str = "") -> None:
+        text = f"The run's Dask cluster did not start ({seconds:.0f} s): {found.sentence}"
+        super().__init__(f"{text}\nIts last log lines:\n{log}" if log else text)
+        self.diagnosis = found
+
+
+def diagnose(seen: Observation) -> Diagnosis | None:
+    """Return the most telling cause of a cluster's not being up, or None when all may still be well.
+
+    A hopeless cause goes before one that time may cure.
+    """
+    found = [*_from_pods(seen.pods), *_from_events(seen)]
+    for one in found:
+        if one.hopeless:
+            return one
+    if found:
+        return found[0]
+    if not upstream.operator_has_acted(seen.cluster, seen.service):
+        return Diagnosis(
+            cause=Cause.OPERATOR,
+            detail="it made nothing for the DaskCluster. Does its pod run, and watch this namespace?",
+        )
+    if seen.service is not None and seen.worker_group is None:
+        return Diagnosis(cause=Cause.OPERATOR, detail="it made the scheduler and no default worker group")
+    return None
+
+
+def still_missing(seen: Observation, *, connected: bool, trouble: str) -> Diagnosis:
+    """Say what has not come yet, when nothing names a cause.
+
+    Args:
+        seen: the last observation.
+        connected: whether the scheduler has answered this process.
+        trouble: why the last attempt to connect failed, or empty.
+
+    """
+    phases = ", ".join(f"{pod['metadata']['name']} {_phase(pod)}" for pod in seen.pods) or "none"
+    if connected:
+        return Diagnosis(cause=Cause.NO_WORKER, detail=f"its pods: {phases}")
+    if any(not _is_worker(pod) and _ready(pod) for pod in seen.pods):
+        return Diagnosis(
+            cause=Cause.UNREACHABLE,
+            detail=f"{trouble or 'no answer'}. Does a network policy close the way, or is DNS down?",
+        )
+    return Diagnosis(cause=Cause.UNKNOWN, detail=f"the scheduler is not ready; the cluster's pods: {phases}")
+
+
+def refused(status: int | None, message: str) -> Diagnosis:
+    """Explain the API's refusal to create the DaskCluster itself."""
+    if status == 404:
+        return Diagnosis(cause=Cause.CRDS, detail="this Kubernetes serves no kind DaskCluster", hopeless=True)
+    if quota := _quota(message):
+        return quota
+    if status in (401, 403):
+        return Diagnosis(cause=Cause.RBAC, detail=message, hopeless=True)
+    if status is None:
+        return Diagnosis(cause=Cause.UNKNOWN, detail=f"the Kubernetes API does not answer ({message})")
+    return Diagnosis(cause=Cause.REFUSED, detail=message, hopeless=400 <= status < 500 and status != 429)
+
+
+def pruned(asked: Any, stored: Any, path: str = "spec") -> list[str]:
+    """Return the fields that we wrote and the API dropped: its definition of the kind does not know them."""
+    if isinstance(asked, Mapping):
+        if not isinstance(stored, Mapping):
+            return [path]
+        return [
+            missing
+            for key, value in asked.items()
+            for missing in (
+                pruned(value, stored[key], f"{path}.{key}")
+                if key in stored
+                # The API drops an empty dictionary or list without meaning anything by it.
+                else ([f"{path}.{key}"] if value not in ({}, [], None) else [])
+            )
+        ]
+    if isinstance(asked, list) and isinstance(stored, list):
+        return [
+            missing
+            for number, (one, other) in enumerate(zip(asked, stored, strict=False))
+            for missing in pruned(one, other, f"{path}[{number}]")
+        ]
+    return []
+
+
+def definitions_too_old(fields: Sequence[str]) -> Diagnosis:
+    """Explain fields that the API dropped."""
+    return Diagnosis(
+        cause=Cause.CRDS,
+        detail=f"they lack {', '.join(fields[:5])}; apply those of the dask-kubernetes release in this image",
+        hopeless=True,
+    )
+
+
+def _from_pods(pods: Sequence[Mapping[str, Any]]) -> Iterator[Diagnosis]:
+    # The scheduler first: without it a worker's trouble is only a consequence.
+    for pod in sorted(pods, key=_is_worker):
+        name = pod["metadata"]["name"]
+        status = pod.get("status", {})
+        for container in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
+            if one := _from_container(name, container):
+                yield one
+        for condition in status.get("conditions", ()):
+            if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
+                yield Diagnosis(cause=Cause.UNSCHEDULABLE, detail=f"pod {name}: {condition.get('message', '')}")
+
+
+def _is_worker(pod: Mapping[str, Any]) -> bool:
+    return bool(pod["metadata"].get("labels", {}).get("dask.org/component") == "worker")
+
+
+def _ready(pod: Mapping[str, Any]) -> bool:
+    conditions = pod.get("status", {}).get("conditions", ())
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
+def _phase(pod: Mapping[str, Any]) -> str:
+    phase = pod.get("status", {}).get("phase", "Unknown")
+    return phase if phase != "Running" or _ready(pod) else "Running, not ready"
+
+
+def _from_container(pod: str, container: Mapping[str, Any]) -> Diagnosis | None:
+    where = f"pod {pod}, container {container['name']}"
+    waiting = container.get("state", {}).get("waiting", {})
+    reason, message = waiting.get("reason", ""), waiting.get("message", "")
+    if reason in _PULLING | _NEVER_PULLED:
+        return Diagnosis(
+            cause=Cause.IMAGE_PULL,
+            detail=f"{where}, image {container.get('image', '?')}: {message or reason}",
+            hopeless=reason in _NEVER_PULLED,
+        )
+    if reason in _CONTAINER:
+        return Diagnosis(cause=Cause.CONTAINER, detail=f"{where}: {message or reason}", hopeless=True)
+    ended = container.get("lastState", {}).get("terminated") or container.get("state", {}).get("terminated") or {}
+    restarts = container.get("restartCount", 0)
+    looping = reason == "CrashLoopBackOff" or restarts >= _RESTARTS_OF_A_LOOP
+    if looping and not container.get("ready", False):
+        why = ended.get("reason", "Error")
+        detail = f"{where} was restarted {restarts}x, last after {why} with exit code {ended.get('exitCode', '?')}"
+        if why == "OOMKilled":
+            detail += "; it needs more memory than its limit"
+        return Diagnosis(cause=Cause.CRASH_LOOP, detail=detail, hopeless=True, pod=(pod, container["name"]))
+    return None
+
+
+def _from_events(seen: Observation) -> Iterator[Diagnosis]:
+    # An event outlives its trouble: one about a pod that has come since, or that runs by now, says nothing.
+    created = {owner["name"] for pod in seen.pods for owner in pod["metadata"].get("ownerReferences", ())}
+    running = {pod["metadata"]["name"] for pod in seen.pods if pod.get("status", {}).get("phase") == "Running"}
+    for event in seen.events:
+        reason, message = event.get("reason", ""), event.get("message", "")
+        involved = event.get("involvedObject", {})
+        name, kind = involved.get("name", "?"), involved.get("kind", "object")
+        if reason == "FailedCreate" and name not in created:
+            yield _from_failed_create(f"{kind} {name}", message)
+        elif reason in _SETUP_EVENTS and name not in running:
+            yield Diagnosis(cause=Cause.POD_SETUP, detail=f"{kind} {name}: {message}")
+        elif kind == "DaskCluster" and seen.worker_group is None and "forbidden" in message.lower():
+            yield Diagnosis(cause=Cause.RBAC, detail=f"the operator, at {kind} {name}: {message}", hopeless=True)
+
+
+def _from_failed_create(where: str, message: str) -> Diagnosis:
+    detail = f"{where}: {message}"
+    if "violates PodSecurity" in message:
+        return Diagnosis(cause=Cause.POD_SECURITY, detail=detail, hopeless=True)
+    if quota := _quota(message):
+        return Diagnosis(cause=Cause.QUOTA, detail=detail, hopeless=quota.hopeless)
+    if "error looking up service account" in message:
+        return Diagnosis(cause=Cause.RBAC, detail=detail, hopeless=True)
+    return Diagnosis(cause=Cause.REFUSED, detail=detail)
+
+
+def _quota(message: str) -> Diagnosis | None:
+    """Recognise ResourceQuota and LimitRange; hopeless when one pod alone asks for more than there is."""
+    if "exceeded quota" in message:
+        return Diagnosis(cause=Cause.QUOTA, detail=message, hopeless=_never_fits(message))
+    # A LimitRange speaks of a bound per container or pod, a quota of a value that must be given: neither
+    # passes.
+    if re.search(r"(maximum|minimum) \S+ usage per (Container|Pod)|failed quota|must specify", message):
+        return Diagnosis(cause=Cause.QUOTA, detail=message, hopeless=True)
+    return None
+
+
+def _never_fits(message: str) -> bool:
+    """Tell whether more is asked than limited: `requested: pods=1, used: pods=9, limited: pods=9`."""
+    match = re.search(r"requested: (?P<requested>.*?), used: .*?, limited: (?P<limited>.*)", message)
+    if match is None:
+        return False
+    requested, limited = _amounts(match["requested"]), _amounts(match["limited"])
+    return any(amount > limited[name] for name, amount in requested.items() if name in limited)
+
+
+def _amounts(text: str) -> dict[str, float]:
+    amounts = {}
+    for part in text.split(","):
+        name, _, value = part.strip().partition("=")
+        try:
+            amounts[name] = float(memory_bytes(value)) if "memory" in name else cores(value)
+        except ValueError:
+            continue  # zero, or a unit of a kind that no Dask pod asks for
+    return amounts

@@ -1,0 +1,146 @@
+"""The few requests to the Kubernetes API that a run makes about its own Dask cluster.
+
+By name means the verb `get` here. kr8s's own get-by-name is a list, which would need a wider right.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+import kr8s
+import kr8s.asyncio
+
+from ephemeral_dask.contract.dask import API_VERSION
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A namespaced kind of object, as the API's addresses spell it."""
+
+    version: str
+    plural: str
+
+
+DASK_CLUSTERS: Final = Kind(API_VERSION, "daskclusters")
+DASK_WORKER_GROUPS: Final = Kind(API_VERSION, "daskworkergroups")
+PODS: Final = Kind("v1", "pods")
+SERVICES: Final = Kind("v1", "services")
+EVENTS: Final = Kind("v1", "events")
+
+
+_POLL: Final = 0.25
+"""Seconds between two looks at an object that is going away."""
+
+
+class KubeError(Exception):
+    """A request that the Kubernetes API refused or did not answer.
+
+    Attributes:
+        status: the HTTP status, or None when there was no answer.
+        message: what the API said.
+
+    """
+
+    def __init__(self, status: int | None, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same request may well succeed in a moment."""
+        return self.status is None or self.status == httpx.codes.TOO_MANY_REQUESTS or self.status >= 500
+
+
+class Kube:
+    """Requests about one namespace. Belongs to the event loop that first uses it."""
+
+    def __init__(self, namespace: str) -> None:
+        self._namespace = namespace
+        self._api: Any = None
+
+    async def create(self, kind: Kind, manifest: dict[str, Any]) -> dict[str, Any]:
+        """Create an object and return it as the API stored it."""
+        return json_object(await self._request("POST", kind, kind.plural, content=json.dumps(manifest)))
+
+    async def get(self, kind: Kind, name: str) -> dict[str, Any] | None:
+        """Return an object by name, or None when there is none."""
+        try:
+            return json_object(await self._request("GET", kind, f"{kind.plural}/{name}"))
+        except KubeError as error:
+            if error.status == httpx.codes.NOT_FOUND:
+                return None
+            raise
+
+    async def list(self, kind: Kind, *, labels: str = "", fields: str = "") -> list[dict[str, Any]]:
+        """Return the objects that the label and field selectors choose."""
+        selectors = {"labelSelector": labels, "fieldSelector": fields}
+        answer = await self._request(
+            "GET", kind, kind.plural, params={name: value for name, value in selectors.items() if value}
+        )
+        items: list[dict[str, Any]] = answer.json()["items"]
+        return items
+
+    async def patch(self, kind: Kind, name: str, change: dict[str, Any]) -> None:
+        """Change what a JSON merge patch says of an object, and nothing else."""
+        headers = {"Content-Type": "application/merge-patch+json"}
+        await self._request("PATCH", kind, f"{kind.plural}/{name}", content=json.dumps(change), headers=headers)
+
+    async def delete(self, kind: Kind, name: str) -> bool:
+        """Ask for an object's end; False when there is none."""
+        try:
+            await self._request("DELETE", kind, f"{kind.plural}/{name}")
+        except KubeError as error:
+            if error.status == httpx.codes.NOT_FOUND:
+                return False
+            raise
+        return True
+
+    async def remove(self, kind: Kind, name: str, *, within: float) -> str:
+        """Delete an object and wait until it is gone. Return why it is still there after `within` seconds, or ""."""
+        deadline = time.monotonic() + within
+        asked, why = False, ""
+        while True:
+            try:
+                there = await self.delete(kind, name) if not asked else await self.get(kind, name) is not None
+                if not there:
+                    return ""
+                asked, why = True, "something holds it back, perhaps an operator that does not react"
+            except KubeError as error:
+                why = error.message
+                if not error.transient:
+                    return why
+            if time.monotonic() >= deadline:
+                return why
+            await asyncio.sleep(_POLL)
+
+    async def log(self, pod: str, container: str, *, lines: int, previous: bool) -> str:
+        """Return the last lines that a container wrote; `previous` is the one before its last restart."""
+        params = {"container": container, "tailLines": str(lines), "previous": str(previous).lower()}
+        return (await self._request("GET", PODS, f"pods/{pod}/log", params=params)).text
+
+    async def _request(self, method: str, kind: Kind, path: str, **kwargs: Any) -> httpx.Response:
+        try:
+            if self._api is None:  # kept: kr8s forgets it otherwise, and asks for the server's version each time
+                self._api = await kr8s.asyncio.api()
+            async with self._api.call_api(
+                method, version=kind.version, url=path, namespace=self._namespace, **kwargs
+            ) as response:
+                answer: httpx.Response = response
+                return answer
+        except kr8s.ServerError as error:
+            status = error.response.status_code if error.response is not None else None
+            raise KubeError(status, str(error)) from error
+        except (kr8s.APITimeoutError, kr8s.ConnectionClosedError, httpx.TransportError) as error:
+            raise KubeError(None, str(error) or type(error).__name__) from error
+
+
+def json_object(response: httpx.Response) -> dict[str, Any]:
+    """Return the response's body, which the API promises to be one object."""
+    body: dict[str, Any] = response.json()
+    return body

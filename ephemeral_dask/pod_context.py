@@ -1,0 +1,131 @@
+"""Where a run's Dask cluster goes: what the platform tells the flow pod in its environment."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ephemeral_dask.contract import environment as env
+from ephemeral_dask.contract import ports
+from ephemeral_dask.settings import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PASSED_ON: Final = (
+    "PREFECT_API_URL",
+    "PREFECT_LOGGING_LEVEL",
+    "PREFECT_LOGGING_EXTRA_LOGGERS",
+    "PREFECT_RESULTS_PERSIST_BY_DEFAULT",
+    "PREFECT_LOCAL_STORAGE_PATH",
+    "PREFECT_DEFAULT_RESULT_STORAGE_BLOCK",
+)
+"""Variables that Dask pods get as the flow pod has them. Nothing here may hold a secret: it stands in the
+DaskCluster for everyone who may read that."""
+
+_CURE: Final = "It is set by the work pool's base job template: run the deployment through that pool, unchanged."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    """The flow run's own Kubernetes Job. When it goes, Kubernetes removes the Dask cluster."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretReference:
+    """A credential by name: `variable` in the Dask pods comes from `key` of the Secret `name`."""
+
+    name: str
+    key: str
+    variable: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultVolume:
+    """The volume with task results: Dask workers mount `claim` at `path`, as the flow pod does."""
+
+    claim: str
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Everything about the surroundings that the Dask cluster's manifest needs.
+
+    Attributes:
+        namespace: namespace of the Dask cluster.
+        image: image of scheduler and workers, that of the flow pod.
+        service_account: ServiceAccount of scheduler and workers; None is the namespace's default.
+        owner: the run's Job, or None when the pod was not started by one.
+        credential: Prefect credential by reference, or None when the API asks for none.
+        deployment: Prefect deployment's name as a label value, or None.
+        results: volume with task results, or None when they are kept elsewhere or nowhere.
+        dashboard: address of a dashboard for people's browsers, {cluster} and {namespace} to be filled in; by
+            default that of `make dashboard`.
+        user: UID of the flow pod, which the Dask pods run as too, so that a shared volume has one owner; None leaves it
+            to the image.
+        passed_on: environment variables that Dask pods get unchanged.
+
+    """
+
+    namespace: str
+    image: str
+    service_account: str | None = None
+    owner: Owner | None = None
+    credential: SecretReference | None = None
+    deployment: str | None = None
+    results: ResultVolume | None = None
+    dashboard: str = f"http://127.0.0.1:{ports.DASHBOARD_FORWARD}/status"
+    user: int | None = None
+    passed_on: Mapping[str, str]
+
+    def dashboard_of(self, cluster: str) -> str:
+        """Return where a person's browser finds the dashboard of a cluster."""
+        return self.dashboard.replace("{cluster}", cluster).replace("{namespace}", self.namespace)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Place | None:
+        """Read the flow pod's environment; None outside Kubernetes.
+
+        Raises:
+            SettingsError: half of a pair is missing, or there is a namespace and no image.
+
+        """
+        namespace = environ.get(env.NAMESPACE)
+        if not namespace:
+            return None
+        image = environ.get(env.IMAGE)
+        if not image:
+            raise SettingsError(
+                f"{env.IMAGE} is not set, so nothing says which image the Dask pods should run. {_CURE}"
+            )
+        job = _all_or_none(environ, env.JOB_NAME, env.JOB_UID)
+        secret = _all_or_none(environ, env.API_SECRET_NAME, env.API_SECRET_KEY, env.API_SECRET_VARIABLE)
+        volume = _all_or_none(environ, env.RESULTS_CLAIM, env.RESULTS_PATH)
+        return cls(
+            namespace=namespace,
+            image=image,
+            service_account=environ.get(env.SERVICE_ACCOUNT) or None,
+            owner=Owner(name=job[0], uid=job[1]) if job else None,
+            credential=SecretReference(name=secret[0], key=secret[1], variable=secret[2]) if secret else None,
+            deployment=environ.get(env.DEPLOYMENT) or None,
+            results=ResultVolume(claim=volume[0], path=volume[1]) if volume else None,
+            **({"dashboard": environ[env.DASHBOARD]} if environ.get(env.DASHBOARD) else {}),
+            user=os.getuid() or None,  # root is refused to Dask pods, whoever runs the flow
+            passed_on={name: environ[name] for name in _PASSED_ON if environ.get(name)},
+        )
+
+
+def _all_or_none(environ: Mapping[str, str], *names: str) -> list[str]:
+    values = [environ.get(name, "") for name in names]
+    if not any(values):
+        return []
+    missing = [name for name, value in zip(names, values, strict=True) if not value]
+    if missing:
+        present = next(name for name in names if name not in missing)
+        raise SettingsError(f"{missing[0]} is not set, but {present} is, and they go together. {_CURE}")
+    return values

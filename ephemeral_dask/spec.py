@@ -1,0 +1,268 @@
+"""The DaskCluster manifest of one run. Pure: everything comes in, a dictionary goes out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from ephemeral_dask import upstream
+from ephemeral_dask.contract import image, labels, ports, scheduler
+from ephemeral_dask.contract.dask import API_VERSION
+from ephemeral_dask.groups import LARGE
+from ephemeral_dask.scaling import PRESETS
+
+if TYPE_CHECKING:
+    from ephemeral_dask.identity import RunIdentity
+    from ephemeral_dask.pod_context import Place
+    from ephemeral_dask.settings import DaskSettings, Worker
+
+_SCRATCH: Final = "/tmp"  # noqa: S108 - the pod's own emptyDir; the root file system is read-only
+_GRACE: Final = 15
+"""Seconds from SIGTERM to SIGKILL. Dask's processes end within 2 s; a task that does not is given up."""
+
+_SCHEDULER_RESOURCES: Final = {
+    "requests": {"cpu": scheduler.CPU_REQUEST, "memory": scheduler.MEMORY_REQUEST},
+    "limits": {"memory": scheduler.MEMORY_LIMIT},  # no CPU limit: throttling a scheduler slows every worker
+}
+
+_NANNY_SHARE: Final = 96 * 2**20
+"""Bytes of the pod's memory that Dask must leave to the nanny. Were its limit the container's, the kernel
+would kill the pod before the nanny could restart the worker, and the run would see no reason."""
+
+
+def dask_cluster(name: str, *, run: RunIdentity, place: Place, settings: DaskSettings) -> dict[str, Any]:
+    """Return the manifest of the run's Dask cluster: a scheduler and the minimum of workers at once."""
+    metadata: dict[str, Any] = {
+        "name": name,
+        "namespace": place.namespace,
+        "labels": _labels(run, place),
+        "annotations": {labels.START_TIMEOUT: str(settings.start_timeout)},
+    }
+    if place.owner is not None:
+        metadata["ownerReferences"] = [
+            {
+                "apiVersion": "batch/v1",
+                "kind": "Job",
+                "name": place.owner.name,
+                "uid": place.owner.uid,
+                "controller": False,
+                # True needs a right on jobs/finalizers and would hold the Job back until Dask is gone.
+                "blockOwnerDeletion": False,
+            }
+        ]
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "DaskCluster",
+        "metadata": metadata,
+        "spec": {
+            "idleTimeout": settings.idle_timeout,
+            "scheduler": {
+                "spec": _pod(place, _scheduler(place, settings)),
+                "service": _service(name),
+            },
+            "worker": {
+                "replicas": settings.first_workers,
+                "spec": _worker_pod(name, place, settings.worker),
+            },
+        },
+    }
+
+
+def large_worker_group(cluster: str, uid: str, worker: Worker, *, run: RunIdentity, place: Place) -> dict[str, Any]:
+    """Return the manifest of the cluster's second worker group, without any worker yet.
+
+    Args:
+        cluster: name of the run's Dask cluster.
+        uid: of the DaskCluster, which Kubernetes takes the group away with.
+        worker: one worker of the group.
+        run: whose cluster it is.
+        place: where it goes.
+
+    """
+    owner = {"apiVersion": API_VERSION, "kind": "DaskCluster", "name": cluster, "uid": uid}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "DaskWorkerGroup",
+        "metadata": {
+            "name": upstream.large_worker_group(cluster),
+            "namespace": place.namespace,
+            "labels": _labels(run, place),
+            "ownerReferences": [owner | {"controller": False, "blockOwnerDeletion": False}],
+        },
+        "spec": {"cluster": cluster, "worker": {"replicas": 0, "spec": _worker_pod(cluster, place, worker)}},
+    }
+
+
+def _labels(run: RunIdentity, place: Place) -> dict[str, str]:
+    """Return the labels that the operator copies to every object of the cluster, pods included."""
+    return {
+        labels.COMPONENT: labels.DASK_POD,
+        labels.FLOW: run.flow_label,
+        labels.FLOW_RUN: run.flow_run_id,
+        **({labels.FLOW_RUN_NAME: run.name_label} if run.name_label else {}),
+        **({labels.DEPLOYMENT: place.deployment} if place.deployment else {}),
+    }
+
+
+def _service(name: str) -> dict[str, Any]:
+    return {
+        "type": "ClusterIP",
+        "selector": {"dask.org/cluster-name": name, "dask.org/component": "scheduler"},
+        # Clients and workers connect as soon as the process listens, up to a second before the probe says
+        # Ready.
+        "publishNotReadyAddresses": True,
+        # The operator looks for these two port names.
+        "ports": [
+            {"name": "tcp-comm", "protocol": "TCP", "port": ports.SCHEDULER_COMM, "targetPort": "tcp-comm"},
+            {
+                "name": "http-dashboard",
+                "protocol": "TCP",
+                "port": ports.SCHEDULER_HTTP,
+                "targetPort": "http-dashboard",
+            },
+        ],
+    }
+
+
+def _pod(place: Place, container: dict[str, Any]) -> dict[str, Any]:
+    """Return a pod that the `restricted` Pod Security Standard admits, without a Kubernetes credential."""
+    pod: dict[str, Any] = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": _GRACE,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+        "volumes": [{"name": "scratch", "emptyDir": {}}],
+    }
+    if place.user is not None:
+        pod["securityContext"]["runAsUser"] = place.user
+    if place.service_account:
+        pod["serviceAccountName"] = place.service_account
+    return pod
+
+
+def _worker_pod(cluster: str, place: Place, worker: Worker) -> dict[str, Any]:
+    pod = _pod(place, _worker(cluster, place, worker))
+    if place.results is not None:
+        pod["volumes"].append({"name": "results", "persistentVolumeClaim": {"claimName": place.results.claim}})
+        pod["containers"][0]["volumeMounts"].append({"name": "results", "mountPath": place.results.path})
+        pod["securityContext"] |= {"fsGroup": image.GROUP, "fsGroupChangePolicy": "OnRootMismatch"}
+    if worker.node_selector:
+        pod["nodeSelector"] = dict(worker.node_selector)
+    if worker.tolerations:
+        pod["tolerations"] = [dict(one) for one in worker.tolerations]
+    return pod
+
+
+def _container(place: Place, name: str, args: list[str], env: dict[str, str]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "image": place.image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": args,
+        "env": _environment(place, env),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+        "volumeMounts": [{"name": "scratch", "mountPath": _SCRATCH}],
+    }
+
+
+def _environment(place: Place, env: dict[str, str]) -> list[dict[str, Any]]:
+    plain = {
+        "HOME": _SCRATCH,
+        "USER": "dask",  # a UID without a passwd entry has no name, and getpass.getuser() asks for one
+        "PREFECT_HOME": f"{_SCRATCH}/prefect",
+        "DASK_TEMPORARY_DIRECTORY": _SCRATCH,
+        **place.passed_on,
+        **env,
+    }
+    variables: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in sorted(plain.items())]
+    if place.credential is not None:
+        variables.append(
+            {
+                "name": place.credential.variable,
+                "valueFrom": {"secretKeyRef": {"name": place.credential.name, "key": place.credential.key}},
+            }
+        )
+    return variables
+
+
+def _scheduler(place: Place, settings: DaskSettings) -> dict[str, Any]:
+    args = [
+        *upstream.SCHEDULER_COMMAND,
+        "--host",
+        "0.0.0.0",  # noqa: S104 - a pod is reached from outside itself
+        "--port",
+        str(ports.SCHEDULER_COMM),
+        "--dashboard-address",
+        f":{ports.SCHEDULER_HTTP}",
+    ]
+    preset = PRESETS[settings.scaling]
+    env = {
+        upstream.HTTP_ROUTES_VARIABLE: upstream.http_routes_value(),
+        "DASK_DISTRIBUTED__ADAPTIVE__TARGET_DURATION": preset.target_duration,
+        "DASK_DISTRIBUTED__SCHEDULER__UNKNOWN_TASK_DURATION": preset.unknown_task_duration,
+    }
+    health = {"httpGet": {"port": "http-dashboard", "path": "/health"}}
+    return _container(place, "scheduler", args, env) | {
+        "ports": [
+            {"name": "tcp-comm", "containerPort": ports.SCHEDULER_COMM, "protocol": "TCP"},
+            {"name": "http-dashboard", "containerPort": ports.SCHEDULER_HTTP, "protocol": "TCP"},
+        ],
+        "resources": _SCHEDULER_RESOURCES,
+        "readinessProbe": health | {"periodSeconds": 1, "timeoutSeconds": 5},
+        # A scheduler that takes in a large graph answers late, and a restart would lose the whole run: 5
+        # minutes.
+        "livenessProbe": health | {"periodSeconds": 20, "timeoutSeconds": 10, "failureThreshold": 15},
+    }
+
+
+def _worker(cluster: str, place: Place, worker: Worker) -> dict[str, Any]:
+    args = [
+        *upstream.WORKER_COMMAND,
+        "--name",
+        "$(DASK_WORKER_NAME)",  # set by the operator to the worker's Deployment: how it finds what to delete
+        "--nworkers",
+        "1",  # the operator retires a worker by deleting its pod: two in one would go together
+        "--nthreads",
+        str(worker.threads),
+        "--memory-limit",
+        str(worker.memory_bytes - _NANNY_SHARE),
+        "--worker-port",
+        str(ports.WORKER_COMM),
+        *(("--nanny-port", str(ports.NANNY_COMM)) if worker.nanny else ("--no-nanny",)),
+        *(("--resources", f"{LARGE}={worker.threads}") if worker.takes_large else ()),
+        "--dashboard-address",
+        f":{ports.WORKER_HTTP}",
+        "--local-directory",
+        _SCRATCH,
+    ]
+    host = upstream.scheduler_host(cluster, place.namespace)
+    env = {
+        # Dask already runs one task per thread: more threads below it fight over the same cores.
+        "MKL_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        **worker.env,
+        "DASK_SCHEDULER_ADDRESS": f"tcp://{host}:{ports.SCHEDULER_COMM}",
+    }
+    return _container(place, "worker", args, env) | {
+        "ports": [
+            {"name": "http-dashboard", "containerPort": ports.WORKER_HTTP, "protocol": "TCP"},
+            {"name": "tcp-nanny", "containerPort": ports.NANNY_COMM, "protocol": "TCP"},
+            {"name": "tcp-comm", "containerPort": ports.WORKER_COMM, "protocol": "TCP"},
+        ],
+        "resources": {
+            "requests": {"cpu": worker.cpu, "memory": worker.memory},
+            "limits": {"memory": worker.memory},
+        },
+        # No liveness probe: a task that holds the GIL for a minute would get its worker killed. The nanny
+        # watches it.
+        "readinessProbe": {
+            "httpGet": {"port": "http-dashboard", "path": "/health"},
+            "periodSeconds": 5,
+            "timeoutSeconds": 5,
+        },
+    }

@@ -1,0 +1,1 @@
+"""What a flow takes: its parameter schema, read from the source without importing the flow."""

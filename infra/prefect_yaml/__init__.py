@@ -1,0 +1,1 @@
+"""prefect.yaml, from the file to deployment specs: `load` is the entry point."""

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from ephemeral_dask.contract import environment as env
+from ephemeral_dask.contract.quantities import cores, memory_bytes
+
+
+def test_the_contract_needs_nothing_but_the_standard_library() -> None:
+    script = (
+        "import sys, pkgutil, importlib, contract\n"
+        "for module in pkgutil.iter_modules(contract.__path__): importlib.import_module('contract.' + module.name)\n"
+        "roots = {name.partition('.')[0] for name in sys.modules}\n"
+        "print(sorted(roots - set(sys.stdlib_module_names) - {'contract', '__main__', 'sitecustomize'}))"
+    )
+    # -I keeps the site's own start-up hooks out; the path is given by hand.
+    ran = subprocess.run([sys.executable, "-S", "-c", script], check=True, capture_output=True, text=True, cwd=".")
+    assert ran.stdout.strip() == "[]"
+
+
+def test_each_job_variable_has_its_own_two_environment_variables() -> None:
+    names = [name for one in env.JOB_VARIABLES for name in (one.variable, one.default_variable)]
+    assert len(set(names)) == len(names)
+    assert all(name.startswith(env.PREFIX) for name in names)
+
+
+def test_no_job_variable_collides_with_what_the_platform_says_about_the_place() -> None:
+    place = {value for value in vars(env).values() if isinstance(value, str) and value.startswith(env.PREFIX)}
+    assert place.isdisjoint({one.variable for one in env.JOB_VARIABLES})
+
+
+@pytest.mark.parametrize(("text", "value"), [("500m", 0.5), ("2", 2.0), ("1.5", 1.5), ("1k", 1000.0)])
+def test_a_cpu_quantity_is_read_in_cores(text: str, value: float) -> None:
+    assert cores(text) == value
+
+
+@pytest.mark.parametrize(("text", "value"), [("1Ki", 1024), ("512Mi", 512 * 2**20), ("1G", 10**9), ("7", 7)])
+def test_a_memory_quantity_is_read_in_bytes(text: str, value: int) -> None:
+    assert memory_bytes(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "1 Gi", "1GB", "lots", "1e3", "0m"])
+def test_what_is_no_quantity_above_zero_is_refused_with_the_text(text: str) -> None:
+    for read in (cores, memory_bytes):
+        with pytest.raises(ValueError, match=repr(text)):
+            read(text)
+
+
+def test_a_fraction_of_a_byte_is_refused() -> None:
+    with pytest.raises(ValueError, match="whole number of bytes"):
+        memory_bytes("500m")

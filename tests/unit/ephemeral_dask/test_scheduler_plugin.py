@@ -1,0 +1,54 @@
+"""What goes to the scheduler goes there by value, and works on a real one."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from typing import Any
+
+import cloudpickle
+from distributed import Client, LocalCluster
+from distributed.core import rpc
+
+from ephemeral_dask import scheduler_plugin as scheduler_side
+
+
+def test_the_scheduler_never_imports_this_package() -> None:
+    script = (
+        "import sys, pickle\n"
+        "class Scheduler: idle_since, plugins = 5, {}\n"
+        "pickle.loads(sys.stdin.buffer.read())(Scheduler)\n"
+        "print(Scheduler.idle_since, 'flows' in sys.modules)"
+    )
+    sent = cloudpickle.dumps(scheduler_side.attend)
+    ran = subprocess.run([sys.executable, "-I", "-c", script], input=sent, capture_output=True, check=True)
+    assert ran.stdout.split() == [b"None", b"False"]
+
+
+def test_the_ledger_counts_workers_over_time_tasks_and_tasks_whose_result_was_lost() -> None:
+    async def live() -> list[dict[str, float]]:
+        local: Any = LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=False, asynchronous=True, dashboard_address=":0"
+        )
+        seen = []
+        async with local, Client(local, asynchronous=True) as client, rpc(local.scheduler_address) as comm:
+            await scheduler_side.install(comm)
+            await scheduler_side.install(comm)
+            began = time.monotonic()
+            futures = client.map(str, range(10), pure=False)
+            await client.gather(futures)
+            seen.append(await scheduler_side.call(comm, scheduler_side.attend))
+            lost = len((await client.has_what())[local.workers[0].address])
+            await local.workers[0].close()  # without retiring: what it held is gone
+            await client.gather(futures)
+            seen.append(await scheduler_side.call(comm, scheduler_side.attend))
+            lived = time.monotonic() - began
+        return [*seen, {"lost": lost, "lived": lived}]
+
+    first, second, truth = asyncio.run(live())
+    assert (first["peak"], first["tasks"], first["again"]) == (2, 10, 0)
+    assert truth["lost"] > 0
+    assert (second["peak"], second["again"], second["tasks"]) == (2, truth["lost"], 10 + truth["lost"])
+    assert truth["lived"] * 0.5 < second["worker_seconds"] < truth["lived"] * 2

@@ -1,0 +1,137 @@
+"""Triggers and actions in Prefect's schema: what is refused, and that Prefect itself agrees with what is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from prefect.events.actions import ActionTypes
+from prefect.events.schemas.automations import TriggerTypes
+from prefect.server.events.schemas.automations import ServerTriggerTypes
+from pydantic import TypeAdapter
+
+from infra.prefect_yaml import automation as automation_yaml
+from infra.prefect_yaml.automation import AutomationError
+from infra.specs.automation import ACTIONS, TRIGGERS, full_trigger, normal_action, normal_trigger
+
+ID = "00000000-0000-0000-0000-000000000001"
+_PREFECTS_TRIGGER: TypeAdapter[Any] = TypeAdapter(TriggerTypes)
+_PREFECTS_ACTION: TypeAdapter[Any] = TypeAdapter(ActionTypes)
+
+GOOD_TRIGGERS: list[dict[str, Any]] = [
+    {"expect": ["a"]},
+    {"type": "event", "match": {"a": "b", "c": ["d", "!e"]}, "match_related": [{"a": "b"}, {"c": ["d"]}]},
+    {"posture": "Proactive", "after": ["a"], "expect": ["b"], "for_each": ["c"], "threshold": 2, "within": 10},
+    {"posture": "Proactive"},
+    {"type": "compound", "require": 1, "triggers": [{"expect": ["a"]}], "within": 5},
+    {"require": "any", "triggers": [{"expect": ["a"]}, {"type": "sequence", "triggers": [{"expect": ["b"]}]}]},
+    {"triggers": [{"expect": ["a"]}, {"expect": ["b"]}]},
+    {"posture": "Metric", "metric": {"name": "lateness", "operator": ">", "threshold": 5, "range": 600}},
+]
+GOOD_ACTIONS: list[dict[str, Any]] = [
+    {"type": "do-nothing"},
+    {"type": "run-deployment", "deployment_id": ID, "parameters": {"a": 1}, "job_variables": {}, "schedule_after": 5},
+    {"type": "run-deployment", "source": "inferred"},
+    {"type": "change-flow-run-state", "state": "CRASHED", "name": "Gone", "message": "m", "force": True},
+    {"type": "send-notification", "block_document_id": ID, "body": "b", "subject": "s"},
+    {"type": "call-webhook", "block_document_id": ID, "payload": "p"},
+    {"type": "pause-work-pool", "work_pool_id": ID},
+    {"type": "resume-work-queue", "source": "inferred"},
+    {"type": "pause-automation", "automation_id": ID},
+    {"type": "declare-incident"},
+]
+
+
+@pytest.mark.parametrize("raw", GOOD_TRIGGERS, ids=str)
+def test_prefect_reads_a_trigger_in_its_normal_form_as_it_reads_the_original(raw: dict[str, Any]) -> None:
+    normal = normal_trigger(automation_yaml.trigger(raw))
+    assert _PREFECTS_TRIGGER.validate_python(normal) == _PREFECTS_TRIGGER.validate_python(raw)
+
+
+@pytest.mark.parametrize("raw", [raw for raw in GOOD_TRIGGERS if "metric" not in raw], ids=str)
+def test_prefects_server_takes_what_is_sent_and_makes_the_same_of_it(raw: dict[str, Any]) -> None:
+    normal = normal_trigger(raw)
+    taken = TypeAdapter[Any](ServerTriggerTypes).validate_python(full_trigger(normal))
+    assert normal_trigger(taken.model_dump(mode="json")) == normal
+
+
+@pytest.mark.parametrize("raw", GOOD_ACTIONS, ids=str)
+def test_prefect_reads_an_action_in_its_normal_form_as_it_reads_the_original(raw: dict[str, Any]) -> None:
+    normal = normal_action(automation_yaml.action(raw))
+    assert _PREFECTS_ACTION.validate_python(normal) == _PREFECTS_ACTION.validate_python(raw)
+
+
+@pytest.mark.parametrize("raw", GOOD_TRIGGERS, ids=str)
+def test_what_prefect_makes_of_a_trigger_has_the_same_normal_form(raw: dict[str, Any]) -> None:
+    filled = _PREFECTS_TRIGGER.validate_python(raw).model_dump(mode="json")
+    assert normal_trigger(filled) == normal_trigger(raw)
+
+
+def test_the_table_of_triggers_and_actions_is_prefects_own() -> None:
+    models = {arm.model_fields["type"].default: arm for arm in ActionTypes.__args__}
+    assert {kind: set(arm.model_fields) - {"type", "id"} for kind, arm in models.items()} == {
+        kind: set(fields) for kind, fields in ACTIONS.items()
+    }
+    arms = [arm.__args__[0] for arm in TriggerTypes.__args__[0].__args__]
+    assert {arm.model_fields["type"].default: set(arm.model_fields) - {"type", "id"} for arm in arms} == {
+        kind: set(fields) for kind, fields in TRIGGERS.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("raw", "place", "sentence"),
+    [
+        ([], (), "this is no mapping"),
+        ({"type": "evnt"}, ("type",), "there is no trigger of type 'evnt'; did you mean 'event'?"),
+        ({"expects": ["a"]}, ("expects",), "has no key 'expects'; did you mean 'expect'?"),
+        ({"expect": "a"}, ("expect",), "expect is no list of names"),
+        ({"match": ["a"]}, ("match",), "match is no mapping of labels"),
+        ({"match_related": [{"a": 1}]}, ("match_related",), "match_related is no mapping of labels"),
+        ({"posture": "proactive"}, ("posture",), "posture is 'proactive'; write Reactive or Proactive"),
+        ({"threshold": 0}, ("threshold",), "threshold is '0'; write a whole number"),
+        ({"within": "soon"}, ("within",), "within 'soon' is no length of time; write seconds, PT1H or 01:00:00"),
+        ({"within": -1}, ("within",), "no length of time"),
+        ({"posture": "Proactive", "within": 9}, ("within",), "waits at least 10 seconds"),
+        ({"type": "compound", "triggers": []}, ("triggers",), "triggers is no list with triggers in it"),
+        ({"require": 3, "triggers": [{}]}, ("require",), "require is 3, and there are 1 triggers"),
+        ({"require": "most", "triggers": [{}]}, ("require",), "write any, all or a whole number"),
+        ({"triggers": [{}, {"within": "x"}]}, ("triggers", 1, "within"), "no length of time"),
+        ({"posture": "Metric"}, ("metric",), "metric is no mapping"),
+        (
+            {"posture": "Metric", "metric": {"name": "lateness", "operator": ">", "threshold": 5, "range": 60}},
+            ("metric", "range"),
+            "range is shorter than 300 seconds",
+        ),
+    ],
+)
+def test_a_wrong_trigger_is_one_sentence_and_a_place(raw: Any, place: tuple[Any, ...], sentence: str) -> None:
+    with pytest.raises(AutomationError) as caught:
+        automation_yaml.trigger(raw)
+    assert sentence in str(caught.value)
+    assert caught.value.place == place
+
+
+@pytest.mark.parametrize(
+    ("raw", "place", "sentence"),
+    [
+        ("x", (), "this is no mapping"),
+        ({"type": "cancel-flow-runs"}, ("type",), "did you mean 'cancel-flow-run'?"),
+        ({}, ("type",), "there is no action of type 'None'"),
+        ({"type": "cancel-flow-run", "state": "FAILED"}, ("state",), "has no key 'state'"),
+        ({"type": "run-deployment"}, (), "needs one of deployment or deployment_id, or `source: inferred`"),
+        ({"type": "run-deployment", "deployment": "a/b", "deployment_id": ID}, (), "needs one of"),
+        ({"type": "run-deployment", "deployment_id": "a/b"}, ("deployment_id",), "an id of Prefect's"),
+        ({"type": "run-deployment", "source": "inferred", "deployment": "a/b"}, ("deployment",), "means nothing"),
+        ({"type": "run-deployment", "deployment": "a/b", "parameters": []}, ("parameters",), "is no mapping"),
+        ({"type": "change-flow-run-state"}, (), "needs state; write it"),
+        ({"type": "change-flow-run-state", "state": "DEAD"}, ("state",), "state is 'DEAD'; write SCHEDULED or"),
+        ({"type": "send-notification", "body": "b"}, (), "needs block_document_id"),
+        ({"type": "send-notification", "block_document_id": ID}, (), "needs body; write it"),
+        ({"type": "pause-automation"}, (), "needs one of automation_id"),
+    ],
+)
+def test_a_wrong_action_is_one_sentence_and_a_place(raw: Any, place: tuple[Any, ...], sentence: str) -> None:
+    with pytest.raises(AutomationError) as caught:
+        automation_yaml.action(raw)
+    assert sentence in str(caught.value)
+    assert caught.value.place == place

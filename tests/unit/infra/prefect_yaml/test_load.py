@@ -1,0 +1,566 @@
+"""prefect.yaml, read and refused."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.prefect_yaml import load as deployments
+from infra.prefect_yaml.load import DeploymentError, DeploymentSpec
+from infra.specs.automation import AutomationSpec
+
+ROOT = Path(__file__).parents[4]
+
+FLOWS = '''
+from prefect import flow
+import prefect as p
+
+
+@flow
+def plain_one(a: int = 1, b: str = "b"):
+    """What it does.
+
+    More of it.
+    """
+
+
+@flow(name="Named", description="Described.")
+def named(a: int): ...
+
+
+@p.flow(log_prints=True)
+async def through_module(**anything): ...
+
+
+def no_flow(): ...
+
+
+assigned = plain_one.with_options(name="x")
+unnamed = "y"
+
+
+@flow(name=unnamed)
+def computed(): ...
+
+
+class Holder:
+    @staticmethod
+    @flow
+    def inside(a: int = 1): ...
+'''
+
+
+@dataclass(kw_only=True)
+class Override:
+    paused: bool | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    job_variables: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Project:
+    folder: Path
+    warnings: list[str] = field(default_factory=list)
+
+    def load(self, text: str, **options: Any) -> tuple[DeploymentSpec, ...]:
+        path = self.folder / "prefect.yaml"
+        path.write_text(textwrap.dedent(text))
+        options = {"environment": {}, "warn": self.warnings.append, **options}
+        return deployments.load(path, **options)
+
+    def one(self, text: str, **options: Any) -> DeploymentSpec:
+        """Load one deployment of the plain flow with more lines."""
+        [spec] = self.load(_deployment(text), **options)
+        return spec
+
+    def refusal(self, text: str, **options: Any) -> str:
+        with pytest.raises(DeploymentError) as caught:
+            self.load(text, **options)
+        return str(caught.value)
+
+    def refusal_of(self, text: str, **options: Any) -> str:
+        """Load one deployment with more lines that must be refused, for one reason in one line."""
+        head, *problems = self.refusal(_deployment(text), **options).splitlines()
+        assert head == "prefect.yaml is not valid, so nothing was changed:"
+        assert len(problems) == 1
+        return problems[0].strip()
+
+
+def _deployment(text: str) -> str:
+    first = "deployments:\n  - name: one\n    entrypoint: flows.jobs.plain_one\n"
+    return first + textwrap.indent(textwrap.dedent(text), "    ")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "__init__.py").write_text("from flows.jobs import named as reexported\n")
+    (tmp_path / "flows" / "jobs.py").write_text(FLOWS)
+    return Project(tmp_path)
+
+
+def test_the_sample_file_is_valid() -> None:
+    specs = {spec.key: spec for spec in deployments.load(ROOT / "prefect.yaml", environment={})}
+    assert set(specs) == {"digits/search", "components/default", "leaderboard/default", "drift/nightly"}
+    assert specs["digits/search"].parameter_schema["properties"]["folds"]["maximum"] == 10
+    assert [schedule.slug for schedule in specs["drift/nightly"].schedules] == ["nightly"]
+
+
+def test_every_field_arrives(project: Project) -> None:
+    spec = project.one(
+        """
+        version: 1.2
+        tags: [a, 3]
+        description: Ours.
+        parameters: {a: 2}
+        enforce_parameter_schema: false
+        paused: true
+        concurrency_limit: {limit: 3, collision_strategy: CANCEL_NEW, grace_period_seconds: 90}
+        schedules:
+          - cron: "0 6 * * *"
+            slug: morning
+            timezone: Europe/Berlin
+            day_or: false
+            active: false
+            parameters: {a: 5}
+        work_pool:
+          name: lake
+          work_queue_name: fast
+          job_variables: {dask_maximum: 5, empty: null}
+        pull:
+          - prefect.deployments.steps.git_clone: {repository: "{{ repository }}"}
+        """
+    )
+    assert (spec.key, spec.version, spec.tags, spec.description) == ("plain-one/one", "1.2", ("a", "3"), "Ours.")
+    assert (spec.parameters, spec.enforce_parameter_schema, spec.paused) == ({"a": 2}, False, True)
+    assert (spec.concurrency_limit, spec.collision_strategy, spec.grace_period_seconds) == (3, "CANCEL_NEW", 90)
+    [schedule] = spec.schedules
+    assert (schedule.slug, schedule.cron, schedule.timezone) == ("morning", "0 6 * * *", "Europe/Berlin")
+    assert (schedule.day_or, schedule.active, schedule.parameters) == (False, False, {"a": 5})
+    assert (spec.work_pool_name, spec.work_queue_name) == ("lake", "fast")
+    assert spec.job_variables == {"dask_maximum": 5, "empty": None}
+    assert spec.pull_steps == ({"prefect.deployments.steps.git_clone": {"repository": "{{ repository }}"}},)
+
+
+def test_what_is_left_out_has_the_defaults_of_prefect(project: Project) -> None:
+    spec = project.one("")
+    assert spec.description == "What it does.\n\nMore of it."
+    assert (spec.version, spec.tags, spec.schedules, spec.paused) == (None, (), (), None)
+    assert (spec.enforce_parameter_schema, spec.concurrency_limit) == (True, None)
+    assert (spec.work_pool_name, spec.work_queue_name) == (None, "default")
+    assert spec.pull_steps == ()
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "flow"),
+    [
+        ("flows.jobs.plain_one", "plain-one"),
+        ("flows/jobs.py:plain_one", "plain-one"),
+        ("flows.jobs.named", "Named"),
+        ("flows.jobs.through_module", "through-module"),
+        ("flows.reexported", "Named"),
+        ("flows/jobs.py:Holder.inside", "inside"),
+    ],
+)
+def test_every_form_of_entrypoint_is_found(entrypoint: str, flow: str, project: Project) -> None:
+    [spec] = project.load(f"deployments: [{{name: one, entrypoint: '{entrypoint}'}}]")
+    assert (spec.flow_name, spec.entrypoint) == (flow, entrypoint)
+
+
+def test_the_flows_own_description_is_used(project: Project) -> None:
+    [spec] = project.load("deployments: [{name: one, entrypoint: flows.jobs.named}]")
+    assert spec.description == "Described."
+
+
+def test_anchors_and_merge_keys_mean_what_yaml_says(project: Project) -> None:
+    one, two = project.load(
+        """
+        definitions:
+          common: &common
+            entrypoint: flows.jobs.plain_one
+            tags: &tags [x]
+          schedule: &daily {cron: "0 0 * * *"}
+        deployments:
+          - <<: *common
+            name: one
+            schedules: [{<<: *daily, slug: d}]
+          - {<<: *common, name: two, tags: []}
+        """
+    )
+    assert (one.tags, two.tags) == (("x",), ())
+    assert [(s.slug, s.cron) for s in one.schedules] == [("d", "0 0 * * *")]
+
+
+def test_schedules_without_a_slug_get_one_by_their_place(project: Project) -> None:
+    spec = project.one('schedules: [{cron: "0 0 * * *"}, {interval: 60, slug: mine}, {rrule: FREQ=DAILY}]')
+    assert [schedule.slug for schedule in spec.schedules] == ["schedule-1", "mine", "schedule-3"]
+
+
+def test_the_old_single_schedule_is_one_schedule(project: Project) -> None:
+    assert [s.interval for s in project.one("schedule: {interval: 60}").schedules] == [60]
+    assert project.one("schedule: null").schedules == ()
+
+
+@pytest.mark.parametrize(
+    ("interval", "seconds"), [("3600", 3600), ("0.5", 0.5), ("PT1H30M", 5400), ('"01:00:00"', 3600), ("'P1D'", 86400)]
+)
+def test_an_interval_may_be_written_in_each_of_prefects_ways(interval: str, seconds: float, project: Project) -> None:
+    [schedule] = project.one(f"schedules: [{{interval: {interval}}}]").schedules
+    assert schedule.interval == seconds
+
+
+@pytest.mark.parametrize(
+    ("anchor", "instant"),
+    [
+        ("2026-01-01T06:00:00+02:00", "2026-01-01T04:00:00Z"),
+        ("'2026-01-01T06:00:00'", "2026-01-01T06:00:00Z"),
+        ("2026-01-01", "2026-01-01T00:00:00Z"),
+    ],
+)
+def test_an_anchor_is_an_instant_in_utc(anchor: str, instant: str, project: Project) -> None:
+    [schedule] = project.one(f"schedules: [{{interval: 60, anchor_date: {anchor}}}]").schedules
+    assert schedule.anchor_date == instant
+
+
+def test_dates_of_yaml_arrive_as_the_text_that_json_has(project: Project) -> None:
+    text = "parameters: {b: 2026-01-02, x: {1: 2026-01-02T03:04:05Z}}"
+    [spec] = project.load(_deployment(text).replace("plain_one", "through_module"))
+    assert spec.parameters == {"b": "2026-01-02", "x": {"1": "2026-01-02T03:04:05Z"}}
+
+
+def test_a_rule_may_be_the_whole_schedule_as_json(project: Project) -> None:
+    rule = '{"rrule": "FREQ=DAILY", "timezone": "Europe/Berlin"}'
+    [schedule] = project.one(f"schedules: [{{rrule: '{rule}'}}]").schedules
+    assert (schedule.rrule, schedule.timezone) == ("FREQ=DAILY", "Europe/Berlin")
+
+
+def test_the_files_pull_steps_are_those_of_every_deployment_without_its_own(project: Project) -> None:
+    text = """
+        pull: [{a: {b: 1}}]
+        deployments:
+          - {name: inherits, entrypoint: flows.jobs.plain_one}
+          - {name: has-none, entrypoint: flows.jobs.plain_one, pull: []}
+          - {name: has-one, entrypoint: flows.jobs.plain_one, pull: {c: {}}}
+        """
+    assert [spec.pull_steps for spec in project.load(text)] == [({"a": {"b": 1}},), (), ({"c": {}},)]
+
+
+def test_build_and_push_steps_are_passed_over_with_a_warning_that_names_the_line(project: Project) -> None:
+    project.load(
+        """
+        build: [{step: {}}]
+        deployments:
+          - name: one
+            entrypoint: flows.jobs.plain_one
+            push: [{step: {}}]
+            build: null
+        """
+    )
+    assert project.warnings == [
+        "prefect.yaml:2: build steps are passed over: the image is a Pulumi resource.",
+        "prefect.yaml:6: deployment 'one': push steps are passed over: the image is a Pulumi resource.",
+    ]
+
+
+def test_the_image_of_a_build_step_is_the_stacks_own(project: Project) -> None:
+    spec = project.one('work_pool: {job_variables: {image: "{{ build-image.image }}", dask_maximum: 2}}')
+    assert spec.job_variables == {"dask_maximum": 2}
+
+
+def test_references_to_blocks_and_variables_stay_for_the_worker(project: Project) -> None:
+    variables = {"env": {"A": "{{ prefect.blocks.secret.a }}", "B": "x-{{ prefect.variables.b }}"}}
+    assert project.one(f"work_pool: {{job_variables: {variables}}}").job_variables == variables
+
+
+def test_values_from_the_environment_are_filled_in_and_are_secrets(project: Project) -> None:
+    spec = project.one(
+        """
+        tags: [plain]
+        parameters: {b: "x-{{ $TOKEN }}"}
+        work_pool: {name: "{{ $POOL }}", job_variables: {env: {T: "{{$TOKEN}}"}}}
+        """,
+        environment={"TOKEN": "t", "POOL": "p"},
+    )
+    assert (spec.parameters, spec.job_variables) == ({"b": "x-t"}, {"env": {"T": "t"}})
+    assert spec.work_pool_name == "p"
+    assert spec.secret_fields == {"parameters", "job_variables"}
+
+
+def test_a_trigger_is_an_automation_that_runs_the_deployment(project: Project) -> None:
+    spec = project.one(
+        """
+        version_type: prefect:simple
+        triggers:
+          - expect: [order.complete, order.cancelled]
+            match: {prefect.resource.id: "shop.*"}
+            parameters: {b: "{{ event.resource.id }}", a: "{{ event.payload.n | int }}"}
+            job_variables: {env: {WHO: "{{ prefect.variables.who }}"}}
+            schedule_after: PT2H
+          - name: nothing-came
+            description: Silence.
+            enabled: false
+            posture: Proactive
+            within: 00:01:00
+            parameters: {a: {__prefect_kind: jinja, template: "{{ 1 }}"}, b: "{{ $TOKEN }}"}
+          - type: compound
+            require: all
+            within: 3600
+            triggers: [{expect: [a]}, {type: sequence, triggers: [{expect: [b]}, {expect: [c]}]}]
+        """,
+        environment={"TOKEN": "t"},
+    )
+    first, second, third = spec.triggers
+    assert (first.name, first.enabled, first.secret) == ("one__automation_1", None, False)
+    assert first.trigger["match"] == {"prefect.resource.id": "shop.*"}
+    [action] = first.actions
+    assert action["parameters"] == {"b": "{{ event.resource.id }}", "a": "{{ event.payload.n | int }}"}
+    assert (action["type"], action["schedule_after"]) == ("run-deployment", 7200)
+    assert (second.name, second.description, second.enabled, second.secret) == ("nothing-came", "Silence.", False, True)
+    assert (second.trigger["within"], second.actions[0]["parameters"]["b"]) == (60, "t")
+    assert [child["type"] for child in third.trigger["triggers"]] == ["event", "sequence"]
+    assert spec.secret_fields == frozenset()
+
+
+def test_a_stack_changes_single_values_and_keeps_the_rest(project: Project) -> None:
+    text = _deployment("parameters: {a: 1, b: x}\nwork_pool: {job_variables: {n: 1, m: 2}}\npaused: false")
+    override = Override(paused=True, parameters={"a": 5}, job_variables={"n": 7})
+    [spec] = project.load(text, overrides={"plain-one/one": override})
+    assert (spec.paused, spec.parameters, spec.job_variables) == (True, {"a": 5, "b": "x"}, {"n": 7, "m": 2})
+    [unchanged] = project.load(text, overrides={"plain-one/one": Override()})
+    assert unchanged.paused is False
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "parametres: {}",
+            "prefect.yaml:4: deployment 'one': there is no key 'parametres'; did you mean 'parameters'?",
+        ),
+        ("triggers: {expect: [a]}", "triggers is no list; write `- expect: [...]` below it"),
+        (
+            "triggers:\n  - expect: [a]\n  - expcet: [b]",
+            "prefect.yaml:6: deployment 'one': triggers.1.expcet: a trigger of type event has no key 'expcet'; did you",
+        ),
+        (
+            "triggers: [{expect: [a], name: x}, {expect: [b], name: x}]",
+            "two triggers have the name 'x'; rename one",
+        ),
+        (
+            "triggers: [{expect: [a], parameters: {c: '{{ event.id }}'}}]",
+            "triggers.0.parameters: the flow has no parameter 'c'; known here: a, b",
+        ),
+        ("triggers: [{expect: [a], parameters: {a: x}}]", "triggers.0.parameters: 'a' is no integer; correct it"),
+        (
+            'triggers: [{expect: ["{{ event.name }}"]}]',
+            "triggers.0.expect.0: '{{ event.name }}' is replaced in a trigger's parameters only; write the value",
+        ),
+        (
+            'triggers: [{name: "{{ prefect.variables.on }}"}]',
+            "'{{ prefect.variables.on }}' is replaced in job_variables only",
+        ),
+        (
+            "schedules:\n  - interval: 5\n  - {interval: 6, parameters: {c: 1}}",
+            "prefect.yaml:6: deployment 'one': schedules.1.parameters: the flow has no parameter 'c'; known here: a, b",
+        ),
+        ("schedules: [{interval: 6, parameters: {a: x}}]", "schedules.0.parameters: 'a' is no integer; correct it"),
+        ("version_type: vcs:git", "version_type is 'vcs:git', which makes every commit a version"),
+        ("sla: [{}]", "service levels exist in Prefect Cloud only"),
+        ("paused: maybe", "paused is 'maybe'; write true or false"),
+        ("tags: a", "tags is no list"),
+        ("parameters: [a]", "parameters is no mapping"),
+        ("parameters: {c: 1}", "parameters: the flow has no parameter 'c'; known here: a, b"),
+        ("parameters: {a: x}", "parameters: 'a' is no integer; correct it"),
+        ("work_pool: {queue: a}", "work_pool has no key 'queue'; did you mean 'work_queue_name'?"),
+        ("work_pool: lake", "work_pool is no mapping"),
+        ("concurrency_limit: 0", "concurrency_limit is '0'; write a whole number of at least 1"),
+        ("concurrency_limit: {limit: 1, collision_strategy: DROP}", "collision_strategy is 'DROP'; write ENQUEUE or"),
+        ("concurrency_limit: {limit: 1, grace_period_seconds: 5}", "grace_period_seconds is '5'; write 60 to 86400"),
+        ("flow_name: other", "flow_name is 'other', but the flow calls itself 'plain-one'; remove it"),
+        ("pull: text", "pull is no list of steps"),
+        ("schedule: {interval: 1}\nschedules: []", "both schedule and schedules are given; keep schedules"),
+        ("schedules: {cron: x}", "schedules is no list of mappings"),
+        ('schedules: [{cron: "61 * * * *"}]', "cron '61 * * * *' is not valid (out of range"),
+        ('schedules: [{cron: "R * * * *"}]', "random or hashed"),
+        ("schedules: [{cron: 5}]", "cron is no text"),
+        ("schedules: [{interval: -5}]", "interval '-5' is no positive time"),
+        ("schedules: [{interval: soon}]", "interval 'soon' is no positive time"),
+        ("schedules: [{rrule: NEVER}]", "rrule 'NEVER' is not valid"),
+        ("schedules: [{}]", "a schedule has none of them; give one of cron, interval, rrule"),
+        ("schedules: [{interval: 5, rrule: FREQ=DAILY}]", "a schedule has interval and rrule; give one"),
+        (
+            "schedules: [{interval: 5, timezone: Europe/Berlim}]",
+            "no timezone 'Europe/Berlim'; did you mean 'Europe/Berlin'",
+        ),
+        ("schedules: [{interval: 5, timezon: UTC}]", "a schedule has no key 'timezon'; did you mean 'timezone'?"),
+        ("schedules: [{interval: 5, anchor_date: soon}]", "anchor_date 'soon' is no date"),
+        ('schedules: [{cron: "0 0 * * *", anchor_date: 2026-01-01}]', "anchor_date belongs to an interval"),
+        ("schedules: [{interval: 5, slug: a}, {interval: 6, slug: a}]", "two schedules have the slug 'a'; rename one"),
+        ('parameters: {b: "{{ prefect.variables.b }}"}', "is replaced in job_variables only"),
+        ('version: "{{ get-hash.stdout }}"', "is the output of a build or push step"),
+        ('work_pool: {job_variables: {command: "{{ build.command }}"}}', "work_pool.job_variables.command: '{{ build"),
+        ('parameters: {b: "{{ $MISSING }}"}', "parameters.b: the environment variable MISSING is not set"),
+    ],
+)
+def test_a_mistake_is_one_sentence_with_file_line_deployment_and_cure(
+    text: str, sentence: str, project: Project
+) -> None:
+    refusal = project.refusal_of(text)
+    assert sentence in refusal
+    assert refusal.startswith("prefect.yaml:")
+    assert "deployment 'one': " in refusal
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "sentence"),
+    [
+        ("flows.nowhere.x", "there is no module 'flows.nowhere' below the folder of prefect.yaml"),
+        ("flows/nowhere.py:x", "there is no file flows/nowhere.py"),
+        ("flows.jobs.nobody", "there is no 'nobody' in flows/jobs.py"),
+        ("flows.jobs.no_flow", "'no_flow' in flows/jobs.py is no flow; decorate it with @flow"),
+        ("flows.jobs.assigned", "makes 'assigned' by an assignment"),
+        ("flows.jobs.computed", "the name of @flow on 'computed' is no plain text"),
+        ("flows/jobs.py:Nobody.inside", "there is no 'Nobody'"),
+        ("lonely", "there is no module 'lonely'"),
+    ],
+)
+def test_an_entrypoint_that_leads_nowhere_is_refused(entrypoint: str, sentence: str, project: Project) -> None:
+    text = f"deployments:\n  - name: one\n    entrypoint: {entrypoint}\n"
+    refusal = project.refusal(text)
+    assert "prefect.yaml:3: deployment 'one': entrypoint: " in refusal
+    assert sentence in refusal
+
+
+def test_a_file_that_is_no_python_is_named_with_its_line(project: Project) -> None:
+    (project.folder / "flows" / "broken.py").write_text("\n\ndef (:\n")
+    refusal = project.refusal("deployments: [{name: one, entrypoint: flows.broken.x}]")
+    assert "broken.py line 3 is no Python" in refusal
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("deployments: [", "this is no YAML"),
+        ("- a", "prefect.yaml is no mapping"),
+        ("deployments: {a: b}", "deployments is no list"),
+        ("deployments: [text]", "deployment 1: is no mapping"),
+        ("deployment: []", "prefect.yaml:1: 'deployment' means nothing at the top of the file; did you mean"),
+        ("deployments: [{name: one}]", "deployment 'one': entrypoint is missing"),
+        ("deployments: [{entrypoint: flows.jobs.named}]", "deployment 1: name is missing"),
+        ("name: a\nname: b", "prefect.yaml:2: 'name' is written twice"),
+        ("definitions:\n  a: 9007199254740993", "prefect.yaml:2: 9007199254740993 is too large for Pulumi"),
+        (
+            "deployments:\n- {name: a, entrypoint: flows.jobs.named}\n- {name: a, entrypoint: flows.jobs.named}",
+            "prefect.yaml:3: deployment 'Named/a' is declared twice",
+        ),
+        (
+            "deployments: [{name: a/b, entrypoint: flows.jobs.named}]",
+            "name 'a/b' has one of % & / < >; write it without",
+        ),
+    ],
+)
+def test_a_malformed_file_is_refused(text: str, sentence: str, project: Project) -> None:
+    assert sentence in project.refusal(text)
+
+
+def test_all_mistakes_are_told_at_once(project: Project) -> None:
+    refusal = project.refusal(_deployment("tags: a\npaused: maybe\nparameters: {c: 1}"))
+    assert len(refusal.splitlines()) == 4
+
+
+def test_a_missing_file_is_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(DeploymentError, match=r"prefect\.yaml does not exist"):
+        deployments.load(tmp_path / "prefect.yaml")
+
+
+def test_no_deployments_are_no_mistake(project: Project) -> None:
+    assert project.load("deployments: []") == ()
+    assert project.load("") == ()
+
+
+@pytest.mark.parametrize(
+    ("key", "override", "sentence"),
+    [
+        ("plain-one/two", Override(), "'plain-one/two': there is no such deployment in prefect.yaml; did you mean"),
+        ("plain-one/one", Override(parameters={"z": 1}), "'plain-one/one': parameters: the flow has no parameter 'z'"),
+        ("plain-one/one", Override(parameters={"a": "x"}), "'plain-one/one': parameters: 'a' is no integer"),
+    ],
+)
+def test_a_wrong_override_is_told_to_be_the_stacks(
+    key: str, override: Override, sentence: str, project: Project
+) -> None:
+    assert f"the stack's deployments: {sentence}" in project.refusal(_deployment(""), overrides={key: override})
+
+
+def test_a_flow_that_takes_anything_takes_any_parameter(project: Project) -> None:
+    text = "deployments: [{name: one, entrypoint: flows.jobs.through_module, parameters: {x: 1}}]"
+    assert project.load(text)[0].parameters == {"x": 1}
+
+
+def test_a_secret_value_is_not_repeated_in_a_refusal(project: Project) -> None:
+    refusal = project.refusal_of('parameters: {a: "{{ $TOKEN }}"}', environment={"TOKEN": "canary"})
+    assert "'a' is no integer" in refusal
+    assert "canary" not in refusal
+
+
+TEMPLATE = {
+    "job_configuration": {},
+    "variables": {
+        "properties": {
+            "dask_maximum": {"type": "integer", "minimum": 1, "maximum": 16},
+            "image": {"type": "string"},
+            "kind": {"$ref": "#/definitions/Kind"},
+        },
+        "definitions": {"Kind": {"enum": ["a", "b"]}},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"dask_maximun": 3}, "'dask_maximun' is not in the work pool's template; did you mean 'dask_maximum'?"),
+        ({"dask_maximum": "3"}, "'dask_maximum' is no integer; correct it"),
+        ({"dask_maximum": 17}, "'dask_maximum' is above 16; correct it"),
+        ({"kind": "c"}, "'kind' is none of a, b; correct it"),
+    ],
+)
+def test_job_variables_are_compared_with_the_pools_template(variables: dict[str, Any], sentence: str) -> None:
+    spec = DeploymentSpec(flow_name="f", name="d", entrypoint="x.y", job_variables=variables)
+    with pytest.raises(DeploymentError) as caught:
+        deployments.check_job_variables([spec], TEMPLATE)
+    assert str(caught.value) == f"deployment 'f/d': job variable {sentence}"
+
+
+def test_job_variables_of_a_trigger_are_compared_with_the_pools_template() -> None:
+    trigger = AutomationSpec(
+        name="t", trigger={"type": "event"}, actions=({"type": "run-deployment", "job_variables": {"imag": "a:1"}},)
+    )
+    spec = DeploymentSpec(flow_name="f", name="d", entrypoint="x.y", triggers=(trigger,))
+    with pytest.raises(DeploymentError, match=r"trigger 't': job variable 'imag' is not in .*'image'"):
+        deployments.check_job_variables([spec], TEMPLATE)
+
+
+def test_job_variables_that_fit_or_are_still_references_pass() -> None:
+    variables = {"dask_maximum": "{{ prefect.variables.size }}", "image": "a:1", "kind": "a"}
+    spec = DeploymentSpec(flow_name="f", name="d", entrypoint="x.y", job_variables=variables)
+    deployments.check_job_variables([spec], TEMPLATE)
+
+
+def test_reading_deployments_imports_neither_pulumi_nor_prefect_nor_the_flow() -> None:
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom infra import deployments\n"
+        "deployments.load(Path('prefect.yaml'), environment={})\n"
+        "heavy = ('pulumi', 'prefect', 'httpx', 'jsonschema', 'griffe', 'flows', 'sklearn')\n"
+        "print([name for name in heavy if name in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
