@@ -55,7 +55,7 @@ _PROGRAM: Final = """
 import json
 from pathlib import Path
 
-from infra import deployments
+from infra.prefect_yaml import load as deployments
 from infra.registration import Deployment, DeploymentArgs, Url, WorkPool, WorkPoolArgs
 
 given = json.loads(Path("given.json").read_text())

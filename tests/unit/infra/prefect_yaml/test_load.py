@@ -555,7 +555,7 @@ def test_job_variables_that_fit_or_are_still_references_pass() -> None:
 
 def test_reading_deployments_imports_neither_pulumi_nor_prefect_nor_the_flow() -> None:
     program = (
-        "import sys\nfrom pathlib import Path\nfrom infra import deployments\n"
+        "import sys\nfrom pathlib import Path\nfrom infra.prefect_yaml import load as deployments\n"
         "deployments.load(Path('prefect.yaml'), environment={})\n"
         "heavy = ('pulumi', 'prefect', 'httpx', 'jsonschema', 'griffe', 'flows', 'sklearn')\n"
         "print([name for name in heavy if name in sys.modules])\n"
