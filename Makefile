@@ -49,7 +49,7 @@ image-size: venv ## Print what a node pulls for the stack's images, layer by lay
 env: venv ## Print exports: eval "$(make -s env)" makes a shell for pulumi, kubectl and prefect
 	@$(TOOLS) env $(SELECT)
 
-doctor: venv ## Name every missing precondition and its cure
+doctor: venv ## Name every missing precondition and its remedy
 	@$(TOOLS) doctor $(SELECT)
 
 unlock: venv ## Clear a backend lock whose process is gone

@@ -77,7 +77,7 @@ class ClusterStartError(RuntimeError):
 def diagnose(seen: Observation) -> Diagnosis | None:
     """Return the most telling cause of a cluster's not being up, or None when all may still be well.
 
-    A hopeless cause goes before one that time may cure.
+    A hopeless cause goes before one that time may remedy.
     """
     found = [*_from_pods(seen.pods), *_from_events(seen)]
     for one in found:

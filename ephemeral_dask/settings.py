@@ -179,7 +179,7 @@ class DaskSettings:
         """Resolve every size from the flow pod's environment and the arguments in code.
 
         Raises:
-            SettingsError: naming the variable, its value and the cure.
+            SettingsError: naming the variable, its value and the remedy.
 
         """
         named = _named_profile(environ, code)

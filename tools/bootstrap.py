@@ -91,8 +91,8 @@ def own_uv() -> str | None:
     return str(binary)
 
 
-def fail(what: str, cure: str, detail: str = "") -> int:
-    print(f"error: {what} {cure}", file=sys.stderr)
+def fail(what: str, remedy: str, detail: str = "") -> int:
+    print(f"error: {what} {remedy}", file=sys.stderr)
     if detail.strip():
         print("\n".join(detail.strip().splitlines()[-5:]), file=sys.stderr)
     return 1

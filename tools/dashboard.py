@@ -30,7 +30,7 @@ def show(run: str, *, namespace: str, environment: Mapping[str, str]) -> None:
     if done.returncode != 0:
         raise Problem(
             "The Dask clusters could not be listed",
-            cure="`make doctor` tells what is down",
+            remedy="`make doctor` tells what is down",
             detail=done.stderr,
         )
     cluster = choose(run, json.loads(done.stdout)["items"])
@@ -64,10 +64,10 @@ def choose(run: str, clusters: Sequence[Mapping[str, Any]]) -> str:
     there = "; ".join(described.values()) or "none at the moment: a run has one from its first task to its end"
     if not fitting:
         what = f"no Dask cluster of a run '{run}'" if run else "no Dask cluster"
-        raise Problem(f"There is {what}", cure=f"Give RUN=<flow run id or name>; there are {there}")
+        raise Problem(f"There is {what}", remedy=f"Give RUN=<flow run id or name>; there are {there}")
     raise Problem(
         f"There are {len(fitting)} Dask clusters that could be meant",
-        cure=f"Give RUN=<flow run id or name, or the cluster's name>; there are {there}",
+        remedy=f"Give RUN=<flow run id or name, or the cluster's name>; there are {there}",
     )
 
 

@@ -31,7 +31,7 @@ def remove(environment: Mapping[str, str]) -> None:
     if listed.returncode != 0:
         raise Problem(
             "Dask's definitions could not be listed",
-            cure="Use a kubeconfig that may list and delete customresourcedefinitions",
+            remedy="Use a kubeconfig that may list and delete customresourcedefinitions",
             detail=listed.stderr,
         )
     found = [each for each in json.loads(listed.stdout)["items"] if each["spec"]["group"] == GROUP]
@@ -42,17 +42,17 @@ def remove(environment: Mapping[str, str]) -> None:
     if foreign := [each["metadata"]["name"] for each in found if not _ours(each)]:
         raise Problem(
             f"{', '.join(foreign)} were installed by somebody else",
-            cure="Remove them where they came from, for example with helm uninstall",
+            remedy="Remove them where they came from, for example with helm uninstall",
         )
     live = kubectl("get", f"daskclusters.{GROUP}", "--all-namespaces", "--output", "name").stdout.split()
     if live:
         raise Problem(
             f"{len(live)} Dask clusters exist, and would go with their definition: {', '.join(live[:5])}",
-            cure="Let their runs end, then run it again",
+            remedy="Let their runs end, then run it again",
         )
     done = kubectl("delete", "customresourcedefinitions", *names)
     if done.returncode != 0:
-        raise Problem("Dask's definitions could not be removed", cure="Mend what it says below", detail=done.stderr)
+        raise Problem("Dask's definitions could not be removed", remedy="Mend what it says below", detail=done.stderr)
     say(f"    removed {', '.join(names)}")
 
 

@@ -90,9 +90,9 @@ def _existing_cluster() -> list[Problem]:
 def _local_processes() -> list[Problem]:
     states = LocalCluster().status()
     if not any(state.alive for state in states):
-        return [Problem("The local cluster is not running", cure="Start it: make cluster-up (make up does, too)")]
+        return [Problem("The local cluster is not running", remedy="Start it: make cluster-up (make up does, too)")]
     return [
-        Problem(f"{state.name} of the local cluster is dead: {state.detail}", cure="make cluster-down cluster-up")
+        Problem(f"{state.name} of the local cluster is dead: {state.detail}", remedy="make cluster-down cluster-up")
         for state in states
         if not state.alive
     ]

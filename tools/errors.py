@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 
-class Problem(Exception):  # noqa: N818  a problem has a cure; an error is what the machine had
-    """Something that the person at the keyboard can cure.
+class Problem(Exception):  # noqa: N818  a problem has a remedy; an error is what the machine had
+    """Something that the person at the keyboard can remedy.
 
     Args:
         what: what is wrong and where, as a sentence without its full stop.
-        cure: what to do about it, as a sentence without its full stop.
+        remedy: what to do about it, as a sentence without its full stop.
         detail: last log lines or the like, printed below the sentence.
 
     """
 
-    def __init__(self, what: str, *, cure: str, detail: str = "") -> None:
+    def __init__(self, what: str, *, remedy: str, detail: str = "") -> None:
         super().__init__(what)
         self.what = what
-        self.cure = cure
+        self.remedy = remedy
         self.detail = detail
 
     def __str__(self) -> str:
-        text = f"{self.what}. {self.cure}."
+        text = f"{self.what}. {self.remedy}."
         return f"{text}\n{self.detail.rstrip()}" if self.detail.strip() else text

@@ -88,6 +88,6 @@ def _opened(process: subprocess.Popen[str], target: str) -> str:
             return found.group(1)
     raise Problem(
         f"The port to {target} could not be opened",
-        cure="Look whether its pod runs (`kubectl get pods`) and whether the port is free; `make doctor` tells more",
+        remedy="Look whether its pod runs (`kubectl get pods`) and whether the port is free; `make doctor` tells more",
         detail=process.stderr.read(),
     )

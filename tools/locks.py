@@ -56,6 +56,6 @@ def _compile(arguments: list[str], result: Path) -> None:
     if done.returncode != 0:
         raise Problem(
             f"{result.name} could not be resolved",
-            cure="Mend pyproject.toml, or check that the package index is reachable",
+            remedy="Mend pyproject.toml, or check that the package index is reachable",
             detail=done.stderr,
         )

@@ -52,7 +52,7 @@ def complaints(registry: str) -> list[Problem]:
         return [
             Problem(
                 f"The registry {host} does not answer ({reason}), so no image could be pushed",
-                cure="Correct `image.registry` in the stack's file, or connect to the network that it is in",
+                remedy="Correct `image.registry` in the stack's file, or connect to the network that it is in",
             )
         ]
 
@@ -73,7 +73,7 @@ def read(repository: str, kind: str, key: str) -> Mapping[str, Any]:
     if not _names_host(host):
         raise Problem(
             f"The image {repository} names no registry, so it is not known where to ask for it",
-            cure=f"Ask the builder: `docker buildx imagetools inspect --raw {repository}`",
+            remedy=f"Ask the builder: `docker buildx imagetools inspect --raw {repository}`",
         )
     request = urllib.request.Request(  # noqa: S310  the scheme is one of two
         f"{_address(host)}/v2/{path}/{kind}/{key}", headers={"Accept": _MANIFESTS if kind == "manifests" else "*/*"}
@@ -83,16 +83,18 @@ def read(repository: str, kind: str, key: str) -> Mapping[str, Any]:
             found: Mapping[str, Any] = json.load(answer)
             return found
     except urllib.error.HTTPError as error:
-        cure = "See that the stack is up: `make up`"
+        remedy = "See that the stack is up: `make up`"
         if error.code in (401, 403):
             image = f"{repository}{'@' if ':' in key else ':'}{key}"
-            cure = f"Log in and ask the builder: `docker buildx imagetools inspect --raw {image}`"
-        raise Problem(f"The registry {host} answers HTTP {error.code} for {path}, {kind} {key}", cure=cure) from None
+            remedy = f"Log in and ask the builder: `docker buildx imagetools inspect --raw {image}`"
+        raise Problem(
+            f"The registry {host} answers HTTP {error.code} for {path}, {kind} {key}", remedy=remedy
+        ) from None
     except (urllib.error.URLError, OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise Problem(
             f"The registry {host} does not answer ({reason})",
-            cure="Connect to the network that it is in; the local cluster's starts with `make cluster-up`",
+            remedy="Connect to the network that it is in; the local cluster's starts with `make cluster-up`",
         ) from None
 
 

@@ -52,7 +52,7 @@ def parameters(pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         name, separator, value = pair.partition("=")
         if not (name and separator):
-            raise Problem(f"'{pair}' is no parameter", cure="Write PARAMS as name=value, separated by spaces")
+            raise Problem(f"'{pair}' is no parameter", remedy="Write PARAMS as name=value, separated by spaces")
         try:
             found[name] = json.loads(value)
         except json.JSONDecodeError:
@@ -93,13 +93,13 @@ def run(
         except httpx.TransportError as error:
             raise Problem(
                 f"The Prefect API at {api_url} stopped answering ({error})",
-                cure="A run that has started goes on without us: follow it in the Prefect UI (`make ui`), and see"
+                remedy="A run that has started goes on without us: follow it in the Prefect UI (`make ui`), and see"
                 " `make doctor` for what is down",
             ) from None
         except PrefectHTTPStatusError as error:
             raise Problem(
                 f"Prefect refused to run {deployment}",
-                cure="Mend what it says below",
+                remedy="Mend what it says below",
                 detail=error.response.text,
             ) from None
 
@@ -141,7 +141,7 @@ async def _create(client: PrefectClient, deployment: str, given: Mapping[str, An
         )
         raise Problem(
             f"There is no deployment '{deployment}'",
-            cure=f"Use FLOW=<flow>/<deployment>; registered are {', '.join(known) or 'none: run `make up` first'}",
+            remedy=f"Use FLOW=<flow>/<deployment>; registered are {', '.join(known) or 'none: run `make up` first'}",
         ) from None
     return await client.create_flow_run_from_deployment(found.id, parameters=dict(given), state=Scheduled())
 
@@ -209,7 +209,7 @@ class _DaskWatch:
             if time.monotonic() > deadline:
                 raise Problem(
                     f"The Dask cluster of run {flow_run} is still there {duration(_GONE)} after its end",
-                    cure=f"See `kubectl --namespace {self._namespace} describe daskclusters` for what holds it",
+                    remedy=f"See `kubectl --namespace {self._namespace} describe daskclusters` for what holds it",
                 )
             time.sleep(_POLL)
 

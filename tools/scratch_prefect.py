@@ -55,7 +55,7 @@ def running(home: Path, *options: str, settings: Mapping[str, str]) -> Iterator[
             how = f"ended with {process.returncode}" if process.poll() is not None else f"was silent for {START:.0f} s"
             raise Problem(
                 f"The Prefect server {how}",
-                cure="Mend what it says below",
+                remedy="Mend what it says below",
                 detail=log.read_text()[-2000:],
             )
         yield url

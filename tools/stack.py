@@ -92,7 +92,7 @@ class Stack:
         if "passphrase" in done.stderr:
             raise Problem(
                 f"The passphrase is not the one that stack '{self.name}' was made with",
-                cure="Set PULUMI_CONFIG_PASSPHRASE (or PULUMI_CONFIG_PASSPHRASE_FILE) to that one; for the local"
+                remedy="Set PULUMI_CONFIG_PASSPHRASE (or PULUMI_CONFIG_PASSPHRASE_FILE) to that one; for the local"
                 " cluster unset both, its own passphrase is kept beside its state",
             )
         raise _failed(command, done)
@@ -164,7 +164,7 @@ class Stack:
                 raise Problem(
                     f"Stack '{self.name}' is being changed by process {lock['pid']} on {lock['hostname']}"
                     f" since {lock['timestamp']}",
-                    cure="Wait for it to end, or end it and run `make unlock`",
+                    remedy="Wait for it to end, or end it and run `make unlock`",
                 )
             dead.append(path)
         return dead
@@ -208,7 +208,7 @@ class Stack:
         if done.returncode != 0:
             raise Problem(
                 f"`pulumi {arguments[0]}` of stack '{self.name}' did not succeed",
-                cure="Its last lines above say why; what was done is kept, so run the same command again after"
+                remedy="Its last lines above say why; what was done is kept, so run the same command again after"
                 " mending that",
             )
 
@@ -227,7 +227,7 @@ class Stack:
 def _failed(arguments: Sequence[str], done: subprocess.CompletedProcess[str]) -> Problem:
     return Problem(
         f"`pulumi {' '.join(arguments[:2])}` did not succeed",
-        cure="Mend what Pulumi says below",
+        remedy="Mend what Pulumi says below",
         detail=done.stderr.strip() or done.stdout.strip(),
     )
 

@@ -42,7 +42,7 @@ def read(stack: str) -> dict[str, Any]:
     if not path.exists():
         raise Problem(
             f"There is no stack '{stack}': {path.name} does not exist",
-            cure=f"Use one of {', '.join(stacks())}, or copy one of their files to {path.name} and edit it",
+            remedy=f"Use one of {', '.join(stacks())}, or copy one of their files to {path.name} and edit it",
         )
     try:
         content = yaml.safe_load(path.read_text())
@@ -51,12 +51,12 @@ def read(stack: str) -> dict[str, Any]:
         line = f" in line {where.line + 1}" if where else ""
         raise Problem(
             f"{path.name} is not valid YAML{line}: {getattr(error, 'problem', error)}",
-            cure="Mend that line; nothing was changed",
+            remedy="Mend that line; nothing was changed",
         ) from None
     if not isinstance(content, dict) or not isinstance(content.get("config"), dict):
         raise Problem(
             f"{path.name} has no `config:` with the stack's settings in it",
-            cure=f"Write them as `config:` and below it keys like `{PROJECT}:image`",
+            remedy=f"Write them as `config:` and below it keys like `{PROJECT}:image`",
         )
     return content
 
@@ -76,7 +76,7 @@ def check(stack: str, content: Mapping[str, Any], overrides: Mapping[str, Any]) 
     try:
         return settings.parse(plain, stack=stack)
     except settings.SettingsError as error:
-        raise Problem(str(error), cure=f"Mend Pulumi.{stack}.yaml") from None
+        raise Problem(str(error), remedy=f"Mend Pulumi.{stack}.yaml") from None
 
 
 def write_copy(stack: str, content: Mapping[str, Any], overrides: Mapping[str, Any], salt: str | None) -> Path:

@@ -136,7 +136,7 @@ def check_answers(environment: Mapping[str, str]) -> None:
         reason = answer.stderr.strip().splitlines()[-1:] or ["no answer"]
         raise Problem(
             f"The cluster of KUBECONFIG={config} does not answer ({reason[0]})",
-            cure="Point KUBECONFIG at a running cluster (`kubectl get nodes` must work), or leave CLUSTER=existing"
+            remedy="Point KUBECONFIG at a running cluster (`kubectl get nodes` must work), or leave CLUSTER=existing"
             " out to use the local one",
         )
 

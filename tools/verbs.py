@@ -106,7 +106,7 @@ def summary(chosen: argparse.Namespace) -> int:
 def run(chosen: argparse.Namespace) -> int:
     """Run a deployment, follow its logs, end with its state."""
     if not chosen.flow:
-        raise Problem("FLOW is not given", cure=f"Write: make run FLOW={SAMPLE} PARAMS='folds=3'")
+        raise Problem("FLOW is not given", remedy=f"Write: make run FLOW={SAMPLE} PARAMS='folds=3'")
     given = runs.parameters(chosen.parameters)
     place = _target(chosen, start=False)
     stack = Stack(chosen.stack, place)
@@ -141,7 +141,7 @@ def image_size(chosen: argparse.Namespace) -> int:
     """Print what a node pulls for the stack's images, layer by layer."""
     outputs = Stack(chosen.stack, _target(chosen, start=False)).outputs()
     if "flowImage" not in outputs:
-        raise Problem(f"Stack {chosen.stack} has no images yet", cure=f"Bring it up: make up STACK={chosen.stack}")
+        raise Problem(f"Stack {chosen.stack} has no images yet", remedy=f"Bring it up: make up STACK={chosen.stack}")
     for name, output in (("flow image", "flowImage"), ("platform image", "platformImage")):
         reference = str(outputs[output])
         print("\n".join(weight.lines(name, reference, weight.measure(reference))))
@@ -163,7 +163,7 @@ def env(chosen: argparse.Namespace) -> int:
 
 
 def doctor(chosen: argparse.Namespace) -> int:
-    """Name every missing precondition and its cure."""
+    """Name every missing precondition and its remedy."""
     return examination.examine(chosen.stack, local=chosen.cluster == LOCAL)
 
 
@@ -232,7 +232,7 @@ def _require_stack(stack: Stack, place: Target) -> None:
     if not place.local and not stack.exists():
         raise Problem(
             f"Stack '{stack.name}' does not exist in the Pulumi backend, so there is nothing to compare with",
-            cure=f"Make it with `pulumi stack init {stack.name}` and commit its Pulumi.{stack.name}.yaml",
+            remedy=f"Make it with `pulumi stack init {stack.name}` and commit its Pulumi.{stack.name}.yaml",
         )
 
 

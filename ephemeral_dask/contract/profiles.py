@@ -87,5 +87,5 @@ def _tupled(values: Mapping[str, Any]) -> dict[str, Any]:
 def unknown(name: str, known: Iterable[str], where: str) -> str:
     """Say that a profile does not exist; the same sentence in a preview and in a run."""
     names = ", ".join(sorted(known))
-    cure = f"choose one of {names}" if names else "this stack has none"
-    return f"Dask profile '{name}' from {where} does not exist: {cure} (dask.profiles in Pulumi.<stack>.yaml)."
+    remedy = f"choose one of {names}" if names else "this stack has none"
+    return f"Dask profile '{name}' from {where} does not exist: {remedy} (dask.profiles in Pulumi.<stack>.yaml)."

@@ -15,7 +15,7 @@ _DEEPEST = 8
 
 
 class SourceError(Exception):
-    """An entrypoint leads nowhere: a sentence with its cure."""
+    """An entrypoint leads nowhere: a sentence with its remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,7 +46,7 @@ class AutomationError(Exception):
     """
 
     def __init__(self, place: Place, text: str) -> None:
-        """Take the place, and a sentence with its cure."""
+        """Take the place, and a sentence with its remedy."""
         super().__init__(text)
         self.place = place
 

@@ -61,7 +61,7 @@ class Document:
         return f"{self.path.name}:{self._lines.get(place, 1)}"
 
     def complain(self, place: Place, text: str) -> None:
-        """Add a mistake: a sentence with its cure."""
+        """Add a mistake: a sentence with its remedy."""
         self.problems.append(f"{self.at(place)}: {text}")
 
     def _walk(self, node: Any, place: Place) -> None:

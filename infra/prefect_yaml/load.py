@@ -62,7 +62,7 @@ def load(
         warn: takes a sentence about something that is passed over.
 
     Raises:
-        DeploymentError: naming every mistake by file, line, deployment and key, with its cure.
+        DeploymentError: naming every mistake by file, line, deployment and key, with its remedy.
 
     """
     try:

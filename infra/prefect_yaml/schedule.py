@@ -41,7 +41,7 @@ class ScheduleError(Exception):
     """
 
     def __init__(self, key: str, text: str) -> None:
-        """Take the key, and a sentence with its cure."""
+        """Take the key, and a sentence with its remedy."""
         super().__init__(text)
         self.key = key
 

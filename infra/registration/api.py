@@ -195,7 +195,7 @@ class PrefectApi:
                 raise failure or UnreachableError(
                     f"Could not {doing} at {self.address}",
                     why=why,
-                    cure="see that the server runs and answers this machine, then run it again",
+                    remedy="see that the server runs and answers this machine, then run it again",
                 )
             self._pause(wait)
             pause = min(pause * 2, _LONGEST_PAUSE)
@@ -214,7 +214,7 @@ class PrefectApi:
         raise RegistrationError(
             f"Could not {doing} at {self.address}",
             why=f"the server answered {answer.status_code} {_sentence(answer, body)}",
-            cure=self._cure(answer.status_code),
+            remedy=self._cure(answer.status_code),
             status=answer.status_code,
         )
 
@@ -234,7 +234,7 @@ class PrefectApi:
             raise RegistrationError(
                 f"The Prefect server at {self.address} cannot be used",
                 why=f"its version is {text}, and {'.'.join(map(str, OLDEST_SERVER))} or later of 3.x is needed",
-                cure="upgrade the server",
+                remedy="upgrade the server",
             )
 
 

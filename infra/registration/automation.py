@@ -199,7 +199,7 @@ class AutomationProvider(PrefectProvider):
             raise RegistrationError(
                 f"Prefect {self._title(fields)} cannot be adopted",
                 why=f"there are {len(nobodys)} of that name, and nothing says which is meant",
-                cure="delete all but one, or choose another name",
+                remedy="delete all but one, or choose another name",
             )
         return next(iter(ours or nobodys or found), None)
 

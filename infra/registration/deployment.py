@@ -237,7 +237,7 @@ class DeploymentProvider(PrefectProvider):
             raise RegistrationError(
                 f"Could not {self._doing('update', fields)} at {api.address}",
                 why=f"there is no work pool '{pool}'",
-                cure="name one that exists in work_pool.name",
+                remedy="name one that exists in work_pool.name",
             )
 
 

@@ -146,7 +146,7 @@ def drain(
         raise RegistrationError(
             f"The stack is not destroyed: {len(names)} flow run(s) are live",
             why=f"{_listed(names)}, and the stack's drain.runs is 'refuse'",
-            cure="let them end, or cancel them, or set drain.runs to 'cancel' or 'wait' and run `pulumi up` first",
+            remedy="let them end, or cancel them, or set drain.runs to 'cancel' or 'wait' and run `pulumi up` first",
         )
     if reachable:
         if names and policy == "wait":

@@ -13,13 +13,13 @@ class RegistrationError(Exception):
     Args:
         what: what failed, naming the object and the address, without full stop.
         why: the server's own words or the machine's, without full stop.
-        cure: what to do about it, without full stop.
+        remedy: what to do about it, without full stop.
         status: of the server's answer, if there was one.
 
     """
 
-    def __init__(self, what: str, *, why: str, cure: str, status: int = 0) -> None:
-        super().__init__(f"{what}: {_clause(why)}; {_clause(cure)}.")
+    def __init__(self, what: str, *, why: str, remedy: str, status: int = 0) -> None:
+        super().__init__(f"{what}: {_clause(why)}; {_clause(remedy)}.")
         self.what = what
         self.why = why
         self.status = status

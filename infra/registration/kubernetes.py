@@ -226,16 +226,16 @@ def _ask(what: str, context: str | None, work: Callable[[Any], Awaitable[Any]]) 
     try:
         return asyncio.run(run())
     except kr8s.ServerError as error:
-        cure = (
+        remedy = (
             "use a kubeconfig that may read namespaces and definitions, list and delete Jobs and Dask objects, and read"
             " and write Roles, RoleBindings and NetworkPolicies"
         )
-        raise RegistrationError(what, why=str(error), cure=cure) from None
+        raise RegistrationError(what, why=str(error), remedy=remedy) from None
     except (kr8s.APITimeoutError, kr8s.ConnectionClosedError, httpx.HTTPError, OSError, ValueError) as error:
         raise UnreachableError(
             what,
             why=f"the Kubernetes API did not answer ({error or type(error).__name__})",
-            cure="see that the cluster runs and that KUBECONFIG names it",
+            remedy="see that the cluster runs and that KUBECONFIG names it",
         ) from None
 
 

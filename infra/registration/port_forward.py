@@ -55,7 +55,7 @@ class Tunnel:
             raise RegistrationError(
                 f"Could not reach {self._where}",
                 why=str(error) or "no kubeconfig was found",
-                cure="let KUBECONFIG name the cluster, and the reach a Service with pods",
+                remedy="let KUBECONFIG name the cluster, and the reach a Service with pods",
             ) from None
 
     def complaint(self) -> str:
@@ -148,13 +148,13 @@ class Tunnel:
             return GoneError(
                 f"Could not reach {self._where}",
                 why="Kubernetes says that it does not exist",
-                cure="deploy the server first",
+                remedy="deploy the server first",
             )
         if status in (401, 403):
             return RegistrationError(
                 f"Could not reach {self._where}",
                 why=str(error),
-                cure="use a kubeconfig that may get services and pods and create pods/portforward there",
+                remedy="use a kubeconfig that may get services and pods and create pods/portforward there",
             )
         return self._unreachable(f"{error or type(error).__name__}")
 
@@ -162,7 +162,7 @@ class Tunnel:
         return UnreachableError(
             f"Could not reach {self._where}",
             why=f"the Kubernetes API did not help ({why})",
-            cure="see that the cluster runs and that KUBECONFIG names it",
+            remedy="see that the cluster runs and that KUBECONFIG names it",
         )
 
 

@@ -180,8 +180,8 @@ class PrefectProvider(ResourceProvider):
             say("warning", f"Prefect {self._title(fields)} went with its server. {error}")
             return
         except UnreachableError as error:
-            cure = "start the server, or give up what is on it with `pulumi state delete`"
-            raise UnreachableError(error.what, why=error.why, cure=cure) from None
+            remedy = "start the server, or give up what is on it with `pulumi state delete`"
+            raise UnreachableError(error.what, why=error.why, remedy=remedy) from None
         if live is None:
             return
         if self.owner_of(live) not in ("", stack_of(fields[OWNER])):
@@ -252,7 +252,7 @@ class PrefectProvider(ResourceProvider):
             raise RegistrationError(
                 f"Prefect {self._title(fields)} belongs to another stack",
                 why=f"{theirs} has registered it, and this is {ours}",
-                cure="give it another name here, or destroy it there first",
+                remedy="give it another name here, or destroy it there first",
             )
 
     def _look_ahead(self, fields: Fields) -> str | None:

@@ -127,7 +127,7 @@ def _headers(auth: Auth) -> dict[str, str]:
         raise RegistrationError(
             "The Prefect API asks for a credential",
             why=f"neither {variable} in the environment nor {setting} in the stack's configuration is set",
-            cure=f"run `pulumi config set --secret {setting}`",
+            remedy=f"run `pulumi config set --secret {setting}`",
         )
     if auth == "api-key":
         return {"Authorization": f"Bearer {value}"}

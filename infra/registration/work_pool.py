@@ -116,7 +116,7 @@ class WorkPoolProvider(PrefectProvider):
             raise RegistrationError(
                 f"Prefect {self._title(fields)} cannot become one of type '{fields['type']}'",
                 why=f"it is of type '{live['type']}', which Prefect never changes",
-                cure="choose another name, or delete that pool first",
+                remedy="choose another name, or delete that pool first",
             )
         changed = self.differing(live, fields, _WRITABLE, mark="base_job_template")
         if not changed:

@@ -14,7 +14,7 @@ from infra.naming import PROJECT
 
 
 class SettingsError(Exception):
-    """The stack file is wrong. Its text names the file, every wrong key, the reason and the cure."""
+    """The stack file is wrong. Its text names the file, every wrong key, the reason and the remedy."""
 
 
 def no_place_for_a_secret(key: str) -> str:

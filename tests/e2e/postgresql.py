@@ -36,7 +36,7 @@ def programs() -> Path:
     """The folder of the newest installed release; Debian keeps them apart."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     if not found:
-        raise Problem("PostgreSQL is not installed", cure="Run `apt-get install postgresql`")
+        raise Problem("PostgreSQL is not installed", remedy="Run `apt-get install postgresql`")
     return found[-1].parent
 
 

@@ -117,7 +117,7 @@ def _started(part: Component, log: Path) -> Iterator[None]:
         until(lambda: running.poll() is not None or part.ready(), seconds=supervise.DEADLINE, interval=0.1)
         if running.poll() is not None or not part.ready():
             how = "was silent" if running.poll() is None else f"ended with {running.returncode}"
-            raise Problem(f"{part.name} {how}", cure="Mend what it says below", detail=process.tail(log))
+            raise Problem(f"{part.name} {how}", remedy="Mend what it says below", detail=process.tail(log))
         yield
     finally:
         running.terminate()

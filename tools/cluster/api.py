@@ -72,7 +72,7 @@ class Api:
         if status not in (200, 201):
             raise Problem(
                 f"The API server refuses {manifest['kind']} {manifest['metadata']['name']} (HTTP {status})",
-                cure="`python -m tools.cluster purge` makes the next start an empty one",
+                remedy="`python -m tools.cluster purge` makes the next start an empty one",
                 detail=body,
             )
 

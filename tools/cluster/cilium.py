@@ -138,7 +138,7 @@ def prepare(place: Layout, binaries: Mapping[str, Path], api: Api) -> None:
     if result.returncode != 0:
         raise Problem(
             f"The kernel's file system for BPF programs cannot be mounted at {place.bpf}",
-            cure="See below what `mount` says, or leave EPHEMERAL_DASK_NETWORK unset to do without Cilium",
+            remedy="See below what `mount` says, or leave EPHEMERAL_DASK_NETWORK unset to do without Cilium",
             detail=result.stderr,
         )
     # That of an operator which was killed would be waited for.
@@ -165,17 +165,17 @@ def problems(*, ours: bool) -> Iterator[Problem]:
         ours: whether interfaces of Cilium that exist are those of a cluster of ours.
 
     """
-    cure = "Use another machine, or leave EPHEMERAL_DASK_NETWORK unset to do without Cilium"
+    remedy = "Use another machine, or leave EPHEMERAL_DASK_NETWORK unset to do without Cilium"
     release = platform.release()
     if (found := re.match(r"(\d+)\.(\d+)", release)) and (int(found[1]), int(found[2])) < KERNEL:
         needed = ".".join(map(str, KERNEL))
-        yield Problem(f"This machine runs Linux {release}, and Cilium needs {needed} or newer", cure=cure)
+        yield Problem(f"This machine runs Linux {release}, and Cilium needs {needed} or newer", remedy=remedy)
     if not Path("/sys/fs/bpf").is_dir():
-        yield Problem("This kernel runs no BPF programs, of which Cilium consists", cure=cure)
+        yield Problem("This kernel runs no BPF programs, of which Cilium consists", remedy=remedy)
     if not ours and (foreign := [name for name in HOST_LINKS if name in machine.links()]):
         yield Problem(
             f"The interface {foreign[0]} of another Cilium is on this machine, which ours would take over",
-            cure=f"If nobody uses it any more: ip link delete {foreign[0]}",
+            remedy=f"If nobody uses it any more: ip link delete {foreign[0]}",
         )
 
 

@@ -106,12 +106,12 @@ class LocalCluster:
         """
         found = self.status()
         if not any(one.alive for one in found):
-            raise Problem("The local cluster is not running", cure="Start it with `make cluster-up`")
+            raise Problem("The local cluster is not running", remedy="Start it with `make cluster-up`")
         for one in found:
             if not one.alive:
                 raise Problem(
                     f"The local cluster's {one.name} is not running: {one.detail}",
-                    cure="Run `make cluster-down cluster-up`",
+                    remedy="Run `make cluster-down cluster-up`",
                 )
         base = images.catalogue()["debian-python"]
         return access(self.place, Built(base.name, self.place.images / base.folder))
@@ -287,4 +287,4 @@ def _located(component: Component, binaries: Mapping[str, Path]) -> Component:
 
 def _together(found: list[Problem]) -> Problem:
     first, *others = found
-    return Problem(first.what, cure=first.cure, detail="\n".join(map(str, others)))
+    return Problem(first.what, remedy=first.remedy, detail="\n".join(map(str, others)))

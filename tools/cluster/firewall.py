@@ -150,7 +150,7 @@ def restore(family: str, script: str) -> None:
     if result.returncode != 0:
         raise Problem(
             f"{family}-restore refuses the rules of the local cluster",
-            cure="See below what it says; a kernel without the modules of netfilter cannot run pods",
+            remedy="See below what it says; a kernel without the modules of netfilter cannot run pods",
             detail=result.stderr,
         )
 

@@ -102,7 +102,7 @@ def busybox() -> Path:
     if found is None or b"/ld-" in Path(found).read_bytes()[:4096]:
         raise Problem(
             "There is no statically linked busybox on this machine",
-            cure="Run `apt-get install busybox-static`",
+            remedy="Run `apt-get install busybox-static`",
         )
     return Path(found)
 
@@ -134,7 +134,7 @@ def fill_debian(root: Path) -> None:
         raise Problem(
             f"debootstrap cannot make the base image (Debian {DEBIAN}) from "
             f"{mirror or 'its default mirror'}, which may be out of reach",
-            cure=f"Check the network, or name a mirror of Debian in {MIRROR}",
+            remedy=f"Check the network, or name a mirror of Debian in {MIRROR}",
             detail="\n".join(log.read_text(errors="replace").splitlines()[-8:]),
         )
     for name in UNWANTED:

@@ -92,7 +92,7 @@ def prepare() -> None:
     if result.returncode != 0:
         raise Problem(
             f"The node's address {NODE_IP} cannot be put on the interface lo",
-            cure="See below what `ip` says; inside a container, give it the capability NET_ADMIN",
+            remedy="See below what `ip` says; inside a container, give it the capability NET_ADMIN",
             detail=result.stderr,
         )
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")

@@ -37,7 +37,7 @@ def _all_ended(left: Iterable[Identity]) -> None:
         command = " ".join(process.command_line(one.pid)[:2])
         raise Problem(
             f"Process {one.pid} ({command}) of the local cluster does not end, even when killed",
-            cure="It waits for the kernel, often for a disk; if it stays, restart the machine",
+            remedy="It waits for the kernel, often for a disk; if it stays, restart the machine",
         )
 
 

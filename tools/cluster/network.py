@@ -40,7 +40,7 @@ def chosen() -> Network | None:
     except ValueError as error:
         raise Problem(
             f"{VARIABLE}={name} names no network of the local cluster",
-            cure=f"Choose {' or '.join(Network)}",
+            remedy=f"Choose {' or '.join(Network)}",
         ) from error
 
 

@@ -82,6 +82,6 @@ def install(packages: list[str]) -> None:
             if result.returncode != 0 and arguments[0] == "install":
                 raise Problem(
                     f"apt-get cannot install {', '.join(packages)}",
-                    cure="See below what it says; check the network and `apt-get update`",
+                    remedy="See below what it says; check the network and `apt-get update`",
                     detail="\n".join((result.stdout + result.stderr).splitlines()[-8:]),
                 )

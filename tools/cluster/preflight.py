@@ -29,7 +29,7 @@ def port_problem(port: Port, holder: str) -> Problem:
     kind = "UDP port" if port.udp else "Port"
     return Problem(
         f"{kind} {port.number} is needed by the local cluster's {port.owner} and is taken by {holder}",
-        cure="End that program, or wait for it to end, and try again",
+        remedy="End that program, or wait for it to end, and try again",
     )
 
 
@@ -60,11 +60,13 @@ def ports_taken(
 
 def _system() -> Iterator[Problem]:
     if os.geteuid() != 0:
-        yield Problem("The local cluster runs containers and needs root", cure="Run it as root, for example with sudo")
+        yield Problem(
+            "The local cluster runs containers and needs root", remedy="Run it as root, for example with sudo"
+        )
     if not {"cgroup", "cgroup2"} & {line.split()[-1] for line in _lines("/proc/filesystems")}:
         yield Problem(
             "This kernel has no control groups, so it cannot run pods",
-            cure="Use another machine or a virtual machine",
+            remedy="Use another machine or a virtual machine",
         )
         return
     found = cgroups.in_use(cgroups.machine())
@@ -73,7 +75,7 @@ def _system() -> Iterator[Problem]:
     if lacking := cgroups.missing_controllers(found, offered):
         yield Problem(
             f"Control groups without {', '.join(lacking)} are mounted on this machine, and kubelet needs those",
-            cure="Use a machine that offers them; inside a container, run that one with its host's control groups",
+            remedy="Use a machine that offers them; inside a container, run that one with its host's control groups",
         )
 
 
@@ -89,7 +91,7 @@ def _packages(network: Network) -> Iterator[Problem]:
     if lacking and which("apt-get") is None:
         yield Problem(
             f"The packages {', '.join(lacking)} are missing, and this machine has no apt-get to install them with",
-            cure="Install their programs by hand, or use Debian or Ubuntu",
+            remedy="Install their programs by hand, or use Debian or Ubuntu",
         )
 
 
@@ -101,22 +103,22 @@ def _room(place: Layout) -> Iterator[Problem]:
         if (free := machine.free_disk(folder)) < needed:
             yield Problem(
                 f"{folder} has {free / GIB:.1f} GiB of free disk, and the local cluster needs {needed / GIB:.0f} GiB",
-                cure=f"Make room, or choose another folder with {variable}",
+                remedy=f"Make room, or choose another folder with {variable}",
             )
     if (free := machine.available_memory()) < MEMORY:
         yield Problem(
             f"This machine has {free / GIB:.1f} GiB of memory left, and the local cluster needs {MEMORY / GIB:.0f} GiB",
-            cure="End other programs, or use a larger machine",
+            remedy="End other programs, or use a larger machine",
         )
     if machine.file_system(place.root) == "overlay":
         yield Problem(
             f"{place.root} is on an overlay file system, where containerd cannot put another one",
-            cure="Choose a folder on a disk or a volume with EPHEMERAL_DASK_STATE",
+            remedy="Choose a folder on a disk or a volume with EPHEMERAL_DASK_STATE",
         )
     if len(str(place.containerd_socket)) > LONGEST_SOCKET:
         yield Problem(
             f"{place.root} is too long for the sockets in it",
-            cure="Choose a folder with a shorter path with EPHEMERAL_DASK_STATE",
+            remedy="Choose a folder with a shorter path with EPHEMERAL_DASK_STATE",
         )
 
 
@@ -126,12 +128,12 @@ def _others(place: Layout, ours: set[int]) -> Iterator[Problem]:
     for root in sorted(theirs):
         yield Problem(
             f"Another local cluster of this project runs from {root}",
-            cure=f"Take it down first: EPHEMERAL_DASK_STATE={Path(root).parent} python -m tools.cluster down",
+            remedy=f"Take it down first: EPHEMERAL_DASK_STATE={Path(root).parent} python -m tools.cluster down",
         )
     for pid, name in [] if theirs else machine.node_programs(ours):
         yield Problem(
             f"A {name} that is not ours runs here (process {pid}), and two nodes would fight over one network",
-            cure="Stop that cluster first",
+            remedy="Stop that cluster first",
         )
 
 
@@ -164,7 +166,7 @@ def _networks(place: Layout) -> Iterator[Problem]:
             continue
         yield Problem(
             f"The local cluster's network {ours} overlaps {theirs}, which this machine reaches through {interface}",
-            cure="Disconnect that network (often a VPN) while the cluster runs",
+            remedy="Disconnect that network (often a VPN) while the cluster runs",
         )
 
 
@@ -181,7 +183,7 @@ def problems(place: Layout, ours: Iterable[int], network: Network = Network.PTP)
         return [
             Problem(
                 "The local cluster runs on Linux only",
-                cure="Use a Linux machine, or any other Kubernetes cluster",
+                remedy="Use a Linux machine, or any other Kubernetes cluster",
             )
         ]
     pids = set(ours)

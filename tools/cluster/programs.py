@@ -58,7 +58,7 @@ def find(folders: Iterable[Path], names: Iterable[str] = BUILT) -> dict[str, Pat
     if missing := [name for name in wanted if name not in found]:
         raise Problem(
             f"None of the folders {', '.join(map(str, places)) or '(none)'} has {', '.join(missing)}",
-            cure=f"Name the folders that have it in {FOLDERS}, or leave that variable unset to have it built",
+            remedy=f"Name the folders that have it in {FOLDERS}, or leave that variable unset to have it built",
         )
     return found
 

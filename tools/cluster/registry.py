@@ -70,5 +70,5 @@ def _expect(wanted: int, status: int, what: str) -> None:
     if status != wanted:
         raise Problem(
             f"The local registry answers HTTP {status} instead of {wanted} while {what} is being stored",
-            cure="See the log of the component `registry`; `python -m tools.cluster purge` starts from an empty one",
+            remedy="See the log of the component `registry`; `python -m tools.cluster purge` starts from an empty one",
         )

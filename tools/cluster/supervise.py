@@ -81,7 +81,7 @@ def start(place: Layout, component: Component) -> None:
     except OSError as error:
         raise Problem(
             f"{component.argv[0]} of the local cluster cannot be started: {error.strerror}",
-            cure="Have it built anew, or check what is in its place",
+            remedy="Have it built anew, or check what is in its place",
         ) from error
 
 
@@ -144,7 +144,7 @@ def failure(place: Layout, name: str, how: str) -> Problem:
     log = place.log(name)
     return Problem(
         f"The local cluster's {name} {how}",
-        cure=f"Its last words are below, all of them in {log}; if they are about damaged data, "
+        remedy=f"Its last words are below, all of them in {log}; if they are about damaged data, "
         "`python -m tools.cluster purge` makes the next start an empty one",
         detail=process.tail(log),
     )

@@ -1,4 +1,4 @@
-"""From the last lines of a failed build to a sentence with a cure."""
+"""From the last lines of a failed build to a sentence with a remedy."""
 
 from __future__ import annotations
 
@@ -74,9 +74,9 @@ def problem(group: Group, log: Path) -> Problem:
     """Why the build of `group` failed, as far as its log tells."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     text = "\n".join(lines[-200:])
-    why, cure = next(
-        ((f": {meaning}", cure) for pattern, meaning, cure in REASONS if re.search(pattern, text)),
+    why, remedy = next(
+        ((f": {meaning}", remedy) for pattern, meaning, remedy in REASONS if re.search(pattern, text)),
         ("", "Read the log; if files under tools/gomod were changed, put them back"),
     )
     detail = "\n".join([*lines[-SHOWN:], f"The whole log: {log}"])
-    return Problem(f"{group} could not be built{why}", cure=cure, detail=detail)
+    return Problem(f"{group} could not be built{why}", remedy=remedy, detail=detail)

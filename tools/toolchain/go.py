@@ -64,7 +64,7 @@ def find() -> Go | None:
     if run.returncode != 0 or found is None:
         raise Problem(
             f"{executable} does not answer `go version`",
-            cure="Repair the installation of Go, or take it off PATH",
+            remedy="Repair the installation of Go, or take it off PATH",
             detail=run.stdout + run.stderr,
         )
     return Go(executable=executable, version=found[1])
@@ -82,7 +82,7 @@ def target() -> tuple[str, str]:
     except KeyError as error:
         raise Problem(
             f"The tools do not build on {platform.system()} {platform.machine()}",
-            cure="Use Linux or macOS on x86-64 or arm64",
+            remedy="Use Linux or macOS on x86-64 or arm64",
         ) from error
 
 

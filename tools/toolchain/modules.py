@@ -19,7 +19,7 @@ def select(names: Iterable[str], groups: Mapping[str, Group]) -> list[Group]:
     """
     wanted = set(names)
     if unknown := sorted(wanted - set(groups)):
-        raise Problem(f"There is no tool called {unknown[0]!r}", cure=f"Choose from {', '.join(groups)}")
+        raise Problem(f"There is no tool called {unknown[0]!r}", remedy=f"Choose from {', '.join(groups)}")
     return [group for name, group in groups.items() if name in wanted]
 
 

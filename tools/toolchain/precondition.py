@@ -29,11 +29,11 @@ def wants_go(missing: list[Group], compiler: Go | None) -> Problem:
     if compiler is None:
         return Problem(
             f"Go is not installed, and it is needed to build {names}",
-            cure=f"Install Go {version} or newer and put its bin folder on PATH",
+            remedy=f"Install Go {version} or newer and put its bin folder on PATH",
         )
     return Problem(
         f"Building {names} needs Go {version} or newer, and {compiler.executable} is {compiler.version}",
-        cure=f"Install Go {version} or newer and put its bin folder first on PATH",
+        remedy=f"Install Go {version} or newer and put its bin folder first on PATH",
     )
 
 
@@ -52,7 +52,7 @@ def _disk(missing: list[Group], compiler: Go, store: Store) -> list[Problem]:
         Problem(
             f"Building {', '.join(group.name for group in missing)} takes about {_gib(mib)} below {path}, "
             f"and {_gib(free)} are free",
-            cure="Free some space there, or move caches by EPHEMERAL_DASK_CACHE, GOCACHE and GOMODCACHE",
+            remedy="Free some space there, or move caches by EPHEMERAL_DASK_CACHE, GOCACHE and GOMODCACHE",
         )
         for path, mib in needs.values()
         if (free := shutil.disk_usage(path).free // 2**20) < mib

@@ -154,7 +154,7 @@ def _install(pulumi: Pulumi, name: str, group: Group, folder: Path) -> None:
     if version != group.version:
         raise Problem(
             f"The Python package pulumi-{name} is {version}, and its plugin can be built as {group.version}",
-            cure="Install the packages of requirements/dev.txt, or that plugin by `pulumi plugin install`",
+            remedy="Install the packages of requirements/dev.txt, or that plugin by `pulumi plugin install`",
         )
     file = folder / f"pulumi-resource-{name}"
     with step(f"installing Pulumi's {name} plugin {version}"):
@@ -185,7 +185,7 @@ def _run(pulumi: Pulumi, arguments: list[str], timeout: float | None = None) -> 
     if run.returncode != 0:
         raise Problem(
             f"`pulumi {' '.join(arguments[:2])}` failed",
-            cure="Read what it says below; `pulumi about` tells which Pulumi it is",
+            remedy="Read what it says below; `pulumi about` tells which Pulumi it is",
             detail="\n".join((run.stdout + run.stderr).splitlines()[-20:]),
         )
     return run.stdout

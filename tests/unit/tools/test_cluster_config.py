@@ -232,7 +232,7 @@ def test_an_image_is_named_after_its_content() -> None:
 def test_an_image_that_cannot_be_made_leaves_nothing_and_is_tried_again(tmp_path: Path) -> None:
     def fail(root: Path) -> None:
         (root / "half").write_text("half")
-        raise Problem("The mirror is out of reach", cure="Try again")
+        raise Problem("The mirror is out of reach", remedy="Try again")
 
     with pytest.raises(Problem, match="out of reach"):
         images.ensure(Image("tool", ("1",), fail, {}), tmp_path)

@@ -53,7 +53,7 @@ def test_a_taken_port_is_one_sentence_with_owner_and_holder_and_our_own_is_none(
     assert [problem.what for problem in found] == [
         "Port 5001 is needed by the local cluster's registry and is taken by process 7 (squid)"
     ]
-    assert found[0].cure
+    assert found[0].remedy
 
 
 def test_no_two_components_want_the_same_port() -> None:

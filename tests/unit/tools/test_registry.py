@@ -39,7 +39,7 @@ def test_a_registry_that_nobody_runs_is_refused_with_its_host_and_the_setting() 
         host = f"127.0.0.1:{free.getsockname()[1]}"
     [problem] = registry.complaints(f"{host}/team")
     assert host in problem.what
-    assert "image.registry" in problem.cure
+    assert "image.registry" in problem.remedy
 
 
 def test_a_name_without_a_host_is_the_builders_own_registry_and_is_not_asked() -> None:

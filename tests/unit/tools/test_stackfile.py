@@ -25,7 +25,7 @@ def test_an_unknown_stack_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(Problem) as caught:
         stackfile.read("staging")
     assert "There is no stack 'staging'" in str(caught.value)
-    assert "dev" in caught.value.cure
+    assert "dev" in caught.value.remedy
 
 
 def test_a_file_that_is_no_yaml_is_refused_with_its_line(clone: Path) -> None:

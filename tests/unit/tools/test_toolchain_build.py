@@ -238,7 +238,7 @@ def test_a_failed_build_leaves_nothing_but_its_log(plain: Group, fake: Path, tmp
     log = tmp_path / "cache" / "tools" / "logs" / "hello.log"
     assert log.read_text().endswith("main.go:1: nonsense\n")
     assert "hello 1.0.0" in caught.value.what
-    assert caught.value.cure
+    assert caught.value.remedy
     assert "main.go:1: nonsense" in caught.value.detail
     assert str(log) in caught.value.detail
 

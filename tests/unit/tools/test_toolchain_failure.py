@@ -88,7 +88,7 @@ def test_an_unreachable_module_proxy_is_named_as_the_cause(
     monkeypatch.setenv("GOPROXY", "http://127.0.0.1:1")
     found = failure(group, tmp_path)
     assert "proxy cannot be reached" in found.what
-    assert "GOPROXY" in found.cure
+    assert "GOPROXY" in found.remedy
     assert "connection refused" in found.detail
 
 
@@ -132,7 +132,7 @@ def test_a_module_without_its_sum_in_go_sum_is_not_compiled(
     (group.modules[0].folder / "go.sum").unlink()
     found = failure(group, tmp_path)
     assert "do not fit together" in found.what
-    assert "go mod tidy" in found.cure
+    assert "go mod tidy" in found.remedy
 
 
 @needs_go
@@ -186,7 +186,7 @@ def test_an_unknown_failure_still_names_the_group_the_log_and_a_cure(group: Grou
     log.write_text("".join(f"line {number}\n" for number in range(100)))
     found = problem(group, log)
     assert found.what == "hello 1.0.0 could not be built"
-    assert found.cure
+    assert found.remedy
     assert found.detail.splitlines() == [
         *(f"line {number}" for number in range(100 - SHOWN, 100)),
         f"The whole log: {log}",

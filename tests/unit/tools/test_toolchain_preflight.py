@@ -111,7 +111,7 @@ def test_too_little_disk_is_told_with_how_much_is_needed_and_where(group: Group,
     del fake
     (problem,) = check(huge(group), tmp_path)
     assert "hello takes about 1073741824.0 GiB below" in problem.what
-    assert "GOCACHE" in problem.cure
+    assert "GOCACHE" in problem.remedy
 
 
 def test_what_was_compiled_before_needs_no_disk_for_compiling(group: Group, fake: Path, tmp_path: Path) -> None:

@@ -277,14 +277,14 @@ def test_a_way_that_opens_late_is_waited_for_and_one_that_is_gone_is_not(clock: 
     def late() -> httpx.Client:
         tries.append(1)
         if len(tries) < 3:
-            raise UnreachableError("No", why="starting", cure="wait")
+            raise UnreachableError("No", why="starting", remedy="wait")
         transport = httpx.MockTransport(lambda _: httpx.Response(200, json="3.8.8"))
         return httpx.Client(base_url="http://prefect.test/api", transport=transport)
 
     assert PrefectApi(late, "x", clock=clock.time, pause=clock.wait).get("/x", doing="look") == "3.8.8"
 
     def gone() -> httpx.Client:
-        raise GoneError("No", why="gone", cure="none")
+        raise GoneError("No", why="gone", remedy="none")
 
     waited = clock.now
     with pytest.raises(GoneError):

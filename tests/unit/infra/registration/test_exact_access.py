@@ -75,6 +75,6 @@ def test_what_is_missing_is_left_to_the_resource_that_makes_it(fake: type[FakeCl
 def test_who_may_not_look_is_told_and_refreshes_the_rest(
     kind: type[RegistrationError], fake: type[FakeCluster], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fake.silent = kind("Could not look", why="roles is forbidden", cure="ask for it")
+    fake.silent = kind("Could not look", why="roles is forbidden", remedy="ask for it")
     assert ExactAccessProvider().read("flows", dict(DECLARED)).outs == DECLARED
     assert "were not compared with the live ones. Could not look: roles is forbidden" in capsys.readouterr().err

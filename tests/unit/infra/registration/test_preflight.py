@@ -95,7 +95,7 @@ def test_a_cluster_that_does_not_answer_fails_no_preview(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def silent(_namespace: str, _context: str | None) -> Seen:
-        raise UnreachableError("Could not look", why="nobody answers", cure="start it")
+        raise UnreachableError("Could not look", why="nobody answers", remedy="start it")
 
     monkeypatch.setattr(kubernetes, "look_around", silent)
     assert PreflightProvider().check({}, props()).failures == []

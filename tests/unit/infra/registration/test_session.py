@@ -86,7 +86,7 @@ def _silent(error: Exception, monkeypatch: pytest.MonkeyPatch, reach: Reach = RE
 def test_a_silent_server_leaves_the_state_as_it_is_and_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    props = _silent(UnreachableError("Could not", why="silence", cure="wait"), monkeypatch)
+    props = _silent(UnreachableError("Could not", why="silence", remedy="wait"), monkeypatch)
     read = WorkPoolProvider().read("pool", props)
     assert (read.id, read.outs, read.inputs) == ("pool", props, None)
     assert "warning: Prefect work pool 'pool' was not compared" in capsys.readouterr().err
@@ -95,7 +95,7 @@ def test_a_silent_server_leaves_the_state_as_it_is_and_says_so(
 def test_a_credential_that_the_server_does_not_know_yet_does_not_stop_the_update_that_brings_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    refused = RegistrationError("Could not", why="401 Unauthorized", cure="check the credentials", status=401)
+    refused = RegistrationError("Could not", why="401 Unauthorized", remedy="check the credentials", status=401)
     props = _silent(refused, monkeypatch, OWN_SERVER)
     read = WorkPoolProvider().read("pool", props)
     assert (read.id, read.outs, read.inputs) == ("pool", props, None)
@@ -104,13 +104,13 @@ def test_a_credential_that_the_server_does_not_know_yet_does_not_stop_the_update
 
 @pytest.mark.parametrize("reach", [REACHES[0], OWN_SERVER])
 def test_any_other_refusal_stops_a_refresh(monkeypatch: pytest.MonkeyPatch, reach: Reach) -> None:
-    props = _silent(RegistrationError("Could not", why="403 Forbidden", cure="ask", status=403), monkeypatch, reach)
+    props = _silent(RegistrationError("Could not", why="403 Forbidden", remedy="ask", status=403), monkeypatch, reach)
     with pytest.raises(RegistrationError, match="403"):
         WorkPoolProvider().read("pool", props)
 
 
 def test_a_wrong_credential_of_a_server_that_is_not_the_stacks_stops_a_refresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    refused = RegistrationError("Could not", why="401 Unauthorized", cure="check the credentials", status=401)
+    refused = RegistrationError("Could not", why="401 Unauthorized", remedy="check the credentials", status=401)
     with pytest.raises(RegistrationError, match="check the credentials"):
         WorkPoolProvider().read("pool", _silent(refused, monkeypatch))
 
@@ -118,20 +118,20 @@ def test_a_wrong_credential_of_a_server_that_is_not_the_stacks_stops_a_refresh(m
 def test_a_server_that_is_gone_took_its_objects_with_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    props = _silent(GoneError("Could not", why="gone", cure="none"), monkeypatch)
+    props = _silent(GoneError("Could not", why="gone", remedy="none"), monkeypatch)
     assert WorkPoolProvider().read("pool", props).id is None
     WorkPoolProvider().delete("pool", props)
     assert "warning: Prefect work pool 'pool' went with its server" in capsys.readouterr().err
 
 
 def test_a_preview_goes_on_without_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    props = _silent(UnreachableError("Could not", why="silence", cure="wait"), monkeypatch)
+    props = _silent(UnreachableError("Could not", why="silence", remedy="wait"), monkeypatch)
     assert WorkPoolProvider().check({}, props).failures == []
 
 
 def test_deleting_at_a_silent_server_is_an_error_with_the_way_to_forget(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    props = _silent(UnreachableError("Could not", why="silence", cure="wait"), monkeypatch)
+    props = _silent(UnreachableError("Could not", why="silence", remedy="wait"), monkeypatch)
     with pytest.raises(UnreachableError, match="pulumi state delete"):
         WorkPoolProvider().delete("pool", props)
