@@ -10,6 +10,7 @@ from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract import image, labels, profiles
 from infra import naming
 from infra.settings import BlockResults, Dask, FlowRun, NoResults, Results, Settings, VolumeResults
+from infra.specs.credential import SecretRef
 
 _RESULTS = "/results"
 
@@ -24,7 +25,7 @@ class JobTemplateArgs:
         flow_run: defaults of the flow pod.
         dask: defaults and ceiling of the Dask cluster.
         results: where task results are kept.
-        credential: environment variable -> (Secret, key) of the Prefect credential, or nothing.
+        credential: environment variable -> reference of the Prefect credential; empty where the API requires none.
 
     """
 
@@ -33,12 +34,10 @@ class JobTemplateArgs:
     flow_run: FlowRun
     dask: Dask
     results: Results = field(default_factory=NoResults)
-    credential: Mapping[str, tuple[str, str]]
+    credential: Mapping[str, SecretRef]
 
     @classmethod
-    def of(
-        cls, settings: Settings, pool: str, *, image: str, credential: Mapping[str, tuple[str, str]]
-    ) -> JobTemplateArgs:
+    def of(cls, settings: Settings, pool: str, *, image: str, credential: Mapping[str, SecretRef]) -> JobTemplateArgs:
         """Return what the stack's settings say for one of its work pools."""
         return cls(
             namespace=settings.namespace,
@@ -57,7 +56,14 @@ def build(args: JobTemplateArgs) -> dict[str, Any]:
     Scalars travel through `job_configuration.env`, because Prefect turns that dictionary's values into strings
     and drops what is unset, while Kubernetes refuses a number in a container's own `env` list.
     """
-    return {"job_configuration": _job_configuration(args), "variables": _variables(args)}
+    variables = _variables(args.flow_run, args.dask)
+    variables["properties"]["image"]["default"] = args.image
+    return {"job_configuration": _job_configuration(args), "variables": variables}
+
+
+def variables_schema(settings: Settings, pool: str) -> dict[str, Any]:
+    """Return the JSON schema of a pool's job variables, without the image's default: only a build knows that."""
+    return _variables(settings.work_pools[pool].flow_run or settings.flow_run, settings.dask)
 
 
 def _job_configuration(args: JobTemplateArgs) -> dict[str, Any]:
@@ -125,10 +131,10 @@ def _environment(args: JobTemplateArgs) -> dict[str, str]:
         values[variable.variable] = f"{{{{ {variable.name} }}}}"
         values[variable.default_variable] = str(default)
     values.update(_results(args.results))
-    for name, (secret, key) in args.credential.items():
-        values[env.API_SECRET_VARIABLE] = name
-        values[env.API_SECRET_NAME] = secret
-        values[env.API_SECRET_KEY] = key
+    for variable, reference in args.credential.items():
+        values[env.API_SECRET_VARIABLE] = variable
+        values[env.API_SECRET_NAME] = str(reference.name)
+        values[env.API_SECRET_KEY] = reference.key
     return values
 
 
@@ -204,8 +210,7 @@ def _from_label(name: str, label: str) -> dict[str, Any]:
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{label}']"}}}
 
 
-def _variables(args: JobTemplateArgs) -> dict[str, Any]:
-    flow_run = args.flow_run
+def _variables(flow_run: FlowRun, dask: Dask) -> dict[str, Any]:
     text = {"type": "string"}
     strings = {"type": "object", "additionalProperties": {"type": "string"}}
     properties: dict[str, Any] = {
@@ -214,7 +219,7 @@ def _variables(args: JobTemplateArgs) -> dict[str, Any]:
         "labels": _variable("Labels", "Put on the Job and its pod.", strings),
         "annotations": _variable("Annotations", "Put on the Job and its pod.", strings),
         "command": _variable("Command", "Leave it empty: Prefect knows it.", text),
-        "image": _variable("Image", "Flow pod, Dask scheduler and Dask workers all run it.", text, default=args.image),
+        "image": _variable("Image", "Flow pod, Dask scheduler and Dask workers all run it.", text),
         "image_pull_policy": _variable(
             "Image Pull Policy",
             "Images are named by digest, so a copy on the node is the right one.",
@@ -243,11 +248,11 @@ def _variables(args: JobTemplateArgs) -> dict[str, Any]:
         if variable.minimum is not None:
             schema["minimum"] = variable.minimum
         if variable in (env.DASK_MINIMUM, env.DASK_MAXIMUM):
-            schema["maximum"] = args.dask.ceiling
+            schema["maximum"] = dask.ceiling
         if variable.choices:
             schema["enum"] = list(variable.choices)
-        if variable is env.DASK_PROFILE and args.dask.profiles:
-            schema["enum"] = sorted(args.dask.profiles)
+        if variable is env.DASK_PROFILE and dask.profiles:
+            schema["enum"] = sorted(dask.profiles)
         properties[variable.name] = _variable(variable.title, variable.description, schema)
     return {"type": "object", "properties": properties}
 

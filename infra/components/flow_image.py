@@ -17,7 +17,7 @@ from infra.settings import Docker, DockerBuild, FlowBuild, Prebuilt
 
 @dataclass(frozen=True, kw_only=True)
 class FlowImageArgs:
-    """How the images come to be."""
+    """How the images are built."""
 
     builder: DockerBuild | Docker | Prebuilt
     context: str
@@ -112,7 +112,7 @@ class FlowImage(ComponentResource):
 
 
 def _secrets(bundle: str | None, further: Mapping[str, Input[str]]) -> dict[str, Input[str]] | None:
-    found = dict(further)
+    secrets = dict(further)
     if bundle is not None:
-        found["ca"] = pulumi.Output.secret(Path(bundle).read_text(encoding="ascii", errors="ignore"))
-    return found or None
+        secrets["ca"] = pulumi.Output.secret(Path(bundle).read_text(encoding="ascii", errors="ignore"))
+    return secrets or None

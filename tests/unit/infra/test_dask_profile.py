@@ -3,9 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from infra.dask_profile import DaskProfile, complaints
 
 from ephemeral_dask.contract import profiles
-from infra.dask_profile import DaskProfile, complaints
 from infra.specs.deployment import DeploymentSpec
 
 KNOWN = {"large": DaskProfile(maximum=8), "small": DaskProfile()}

@@ -1,19 +1,19 @@
-"""Named sizes of Dask clusters in a stack's settings, and their comparison with what deployments ask for."""
+"""The Dask operator, and the sizes of Dask clusters: the stack's defaults, its bounds and its named profiles."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract import profiles, quantities
-from infra.model import Bytes, Cpu, Model, Url
-from infra.specs.deployment import DeploymentSpec
+from infra.settings.pod import Pod, Toleration
+from infra.settings.types import Bytes, Cpu, DnsLabel, Model, Url
 
 
-def _worker_memory(value: str) -> str:
+def worker_memory(value: str) -> str:
     if quantities.memory_bytes(value) < quantities.SMALLEST_WORKER_MEMORY:
         least = quantities.SMALLEST_WORKER_MEMORY // 2**20
         raise ValueError(f"'{value}' is too little for a Dask worker to start: write {least}Mi or more")
@@ -26,7 +26,7 @@ def _with_cluster(value: str) -> str:
     return value
 
 
-WorkerMemory = Annotated[Bytes, AfterValidator(_worker_memory)]
+WorkerMemory = Annotated[Bytes, AfterValidator(worker_memory)]
 """Memory of one Dask worker as a Kubernetes quantity."""
 DashboardLink = Annotated[Url, AfterValidator(_with_cluster)]
 """Address of a proxy in front of dashboards, such as `https://dask.example.com/{namespace}/{cluster}/status`."""
@@ -36,20 +36,6 @@ Scaling = Literal["fast", "cheap"]
 """How eagerly workers are added."""
 
 _CREDENTIALS = ("PREFECT_API_KEY", "PREFECT_API_AUTH_STRING")
-
-
-class Toleration(Model):
-    """A taint that worker pods put up with, in the words of Kubernetes."""
-
-    key: str | None = None
-    operator: Literal["Exists", "Equal"] = "Equal"
-    value: str | None = None
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    toleration_seconds: int | None = Field(default=None, ge=0)
-
-    def manifest(self) -> dict[str, Any]:
-        """Return it as Kubernetes writes it."""
-        return self.model_dump(by_alias=True, exclude_none=True)
 
 
 class LargeWorkers(Model):
@@ -137,27 +123,61 @@ def _refuse_credentials(env: Mapping[str, str]) -> None:
             raise ValueError(message)
 
 
-def complaints(specs: Iterable[DeploymentSpec], known: Mapping[str, DaskProfile]) -> list[str]:
-    """Return a sentence for every Dask size that a deployment asks for and no run could have.
+class InstallOperator(Model):
+    """An operator of the stack's own, acting in its namespace only."""
 
-    The work pool's schema knows types and bounds only; this knows what they mean.
-    """
-    return [problem for spec in specs for problem in _of(spec, known)]
+    mode: Literal["install"] = "install"
+    pod: Pod = Pod()
 
 
-def _of(spec: DeploymentSpec, known: Mapping[str, DaskProfile]) -> Iterable[str]:
-    asked: Mapping[str, Any] = spec.job_variables
-    where = f"deployment '{spec.key}'"
-    name = asked.get(env.DASK_PROFILE.name)
-    if isinstance(name, str) and name not in known and "{{" not in name:
-        yield profiles.unknown(name, known, where)
-    low, high = asked.get(env.DASK_MINIMUM.name), asked.get(env.DASK_MAXIMUM.name)
-    if isinstance(low, int) and isinstance(high, int) and high < low:
-        yield f"{where}: dask_maximum is {high} and dask_minimum {low}: raise the maximum or lower the minimum."
-    for variable, check in ((env.DASK_WORKER_CPU, quantities.cores), (env.DASK_WORKER_MEMORY, _worker_memory)):
-        value = asked.get(variable.name)
-        if isinstance(value, str) and "{{" not in value:
-            try:
-                check(value)
-            except ValueError as error:
-                yield f"{where}: {variable.name}: {error}."
+class ExistingOperator(Model):
+    """An operator that acts on the stack's namespace already, with its definitions (CRDs)."""
+
+    mode: Literal["existing"]
+    namespace: DnsLabel
+    """Where the operator runs: the NetworkPolicies let it reach the schedulers."""
+
+
+class Dask(Model):
+    """The stack's defaults and bounds for each run's Dask cluster."""
+
+    operator: InstallOperator | ExistingOperator = Field(default=InstallOperator(), discriminator="mode")
+    minimum: int = Field(default=1, ge=0)
+    """Workers that a Dask cluster keeps while it has no work. With 0 it keeps none, after one that it starts with."""
+    maximum: int = Field(default=4, ge=1)
+    ceiling: int = Field(default=16, ge=1)
+    """No run gets more workers, whatever its deployment or trigger asks."""
+    worker_cpu: Cpu = "500m"
+    worker_memory: WorkerMemory = "1Gi"
+    worker_threads: int = Field(default=1, ge=1)
+    idle_timeout: int = Field(default=600, ge=60)
+    """Seconds without a task after which a Dask cluster ends itself."""
+    start_timeout: int = Field(default=600, ge=10)
+    """Seconds that a Dask cluster may take to start."""
+    maximum_lifetime: int = Field(default=7 * 24 * 3600, ge=600)
+    """Seconds after which a Dask cluster is ended whatever its run is doing."""
+    dashboard: DashboardLink | None = None
+    """A run's dashboard as browsers see it, {cluster} and {namespace} filled in; unset, that of `make dashboard`."""
+    scaling: Scaling = "fast"
+    """How eagerly workers are added: for nearly every waiting task, or for a minute's work each."""
+    report: Report = "none"
+    """Whether runs write Dask's performance report into the result storage."""
+    profiles: dict[DnsLabel, DaskProfile] = Field(default_factory=dict)
+    """Named sizes, chosen by `dask_profile` per run or deployment, or in code."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Dask:
+        if self.maximum < self.minimum:
+            message = f"maximum is {self.maximum} and minimum {self.minimum}: maximum must be at least minimum"
+            raise ValueError(message)
+        if self.ceiling < self.maximum:
+            message = f"ceiling is {self.ceiling} and maximum {self.maximum}: ceiling must be at least maximum"
+            raise ValueError(message)
+        for name, profile in self.profiles.items():
+            if profile.workers > self.ceiling:
+                message = (
+                    f"ceiling is {self.ceiling} and profile '{name}' asks for {profile.workers} workers: raise the "
+                    "ceiling or lower the profile"
+                )
+                raise ValueError(message)
+        return self
