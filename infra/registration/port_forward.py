@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import errno
 import threading
 from typing import Any, Final
 
@@ -31,15 +32,23 @@ _DATA, _ERROR = 0, 1
 class Tunnel:
     """A port-forward; `port` is open on the loopback interface from the start to the end of the process.
 
+    Args:
+        reach: the Service.
+        port: local port; a free one by default.
+        kubeconfig: path of the file to use; what KUBECONFIG names when unset.
+
     Raises:
         GoneError: the Service does not exist.
         UnreachableError: the Kubernetes API does not answer.
         RegistrationError: it refuses.
+        OSError: the local port is taken.
 
     """
 
-    def __init__(self, reach: PortForward) -> None:
+    def __init__(self, reach: PortForward, *, port: int = 0, kubeconfig: str | None = None) -> None:
         self._reach = reach
+        self._local_port = port
+        self._kubeconfig = kubeconfig
         self._where = f"service '{reach.service}' in namespace '{reach.namespace}'"
         self._loop = asyncio.new_event_loop()
         self._complaint = ""
@@ -49,7 +58,11 @@ class Tunnel:
             self.port = started.result(_START)
         except concurrent.futures.TimeoutError:
             raise self._unreachable(f"no answer within {_START:.0f} s") from None
-        except (kr8s.ServerError, kr8s.APITimeoutError, httpx.HTTPError, OSError) as error:
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise
+            raise self._translated(error) from None
+        except (kr8s.ServerError, kr8s.APITimeoutError, httpx.HTTPError) as error:
             raise self._translated(error) from None
         except ValueError as error:
             raise RegistrationError(
@@ -63,9 +76,9 @@ class Tunnel:
         return self._complaint
 
     async def _start(self) -> int:
-        self._api = await kr8s.asyncio.api(context=self._reach.context)
+        self._api = await kr8s.asyncio.api(context=self._reach.context, kubeconfig=self._kubeconfig)
         await self._pod()
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._serve, "127.0.0.1", self._local_port)
         port: int = server.sockets[0].getsockname()[1]
         return port
 
