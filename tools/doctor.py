@@ -65,8 +65,8 @@ def _print_all(checks: Iterable[tuple[str, Check]]) -> bool:
 def _print(title: str, check: Check) -> bool:
     try:
         problems = check()
-    except Problem as problem:
-        problems = [problem]
+    except Problem as error:
+        problems = [error]
     print(f"{'no' if problems else 'ok':>4}  {title}")
     for problem in problems:
         print(f"      {problem}")

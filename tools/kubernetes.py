@@ -41,7 +41,8 @@ class Kubernetes:
             namespace: where it is; None for an object of the whole cluster.
 
         """
-        return self._call("GET", url, version=version, namespace=namespace)
+        item: Object | None = self._call("GET", url, version=version, namespace=namespace)
+        return item
 
     def list(
         self, plural: str, *, version: str = "v1", namespace: str | None = None, selector: str | None = None

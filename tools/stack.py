@@ -54,6 +54,20 @@ class Preview:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Update:
+    """What an update did.
+
+    Attributes:
+        events: of the engine, in order.
+        outputs: of the stack, without secrets.
+
+    """
+
+    events: tuple[EngineEvent, ...]
+    outputs: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
 class State:
     """What Pulumi knows about a stack's resources.
 
@@ -110,7 +124,7 @@ class Stack:
 
     @cached_property
     def _stack(self) -> automation.Stack:
-        return automation.Stack(self.name, self._workspace, automation.StackInitMode.SELECT)
+        return automation.Stack.select(self.name, self._workspace)
 
     def prepare(self) -> None:
         """Create the stack in its backend if it does not exist, and the local cluster's copy of its configuration.
@@ -168,10 +182,8 @@ class Stack:
                     " cluster unset both, its own passphrase is kept beside its state",
                 ) from None
 
-    def up(
-        self, on_event: OnEvent = _ignore, on_output: Callable[[str], None] | None = None
-    ) -> tuple[EngineEvent, ...]:
-        """Update the stack and return the engine's events.
+    def up(self, on_event: OnEvent = _ignore, on_output: Callable[[str], None] | None = None) -> Update:
+        """Update the stack and return what that did.
 
         Args:
             on_event: takes each of the engine's events, on a thread of its own.
@@ -188,10 +200,10 @@ class Stack:
             on_event(event)
 
         try:
-            finish(lambda: self._stack.up(refresh=True, on_event=take, on_output=on_output, show_secrets=False))
+            done = finish(lambda: self._stack.up(refresh=True, on_event=take, on_output=on_output, show_secrets=False))
         except CommandError as error:
             raise self._stopped("update", events, error) from None
-        return tuple(events)
+        return Update(events=tuple(events), outputs=_plain(done.outputs))
 
     def preview(self) -> Preview:
         """Return what an update would change. The refresh is that of `up`: edits from outside Pulumi count."""
@@ -257,7 +269,7 @@ class Stack:
 
         """
         try:
-            return {name: each.value for name, each in self._stack.outputs().items() if not each.secret}
+            return _plain(self._stack.outputs())
         except StackNotFoundError:
             return {}
         except CommandError as error:
@@ -327,6 +339,10 @@ class Stack:
         except CommandError as error:
             raise _failed(f"run `pulumi {' '.join(arguments[:2])}`", error) from None
         return str(done.stdout)
+
+
+def _plain(outputs: automation.OutputMap) -> dict[str, Any]:
+    return {name: each.value for name, each in outputs.items() if not each.secret}
 
 
 def _parsed(exported: str) -> State:

@@ -56,7 +56,7 @@ def failures(events: Iterable[EngineEvent]) -> tuple[Failure, ...]:
         text = message(event)
         urn = event.urn or ""
         if event.severity != "error":
-            if is_image(urn):
+            if is_image(urn) and event.severity != "debug":
                 output[urn] += [line for line in text.splitlines() if line.strip()]
             continue
         if text and not text.startswith(_FRAME):

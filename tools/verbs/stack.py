@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,8 +38,8 @@ def up(arguments: argparse.Namespace) -> int:
     _say_pending(state.pending)
     milestones = Milestones(lambda line: say(f"    {line}"))
     with status(milestones.describe):
-        events = stack.up(milestones.take, say if is_set("VERBOSE") else None)
-    for warning in diagnostics.warnings(events):
+        done = stack.up(milestones.take, say if is_set("VERBOSE") else None)
+    for warning in diagnostics.warnings(done.events):
         say(f"    {warning}")
     if line := milestones.deployments():
         say(f"    {line}")
@@ -47,7 +48,7 @@ def up(arguments: argparse.Namespace) -> int:
     outcome = 0
     if sample and not state.is_up:
         outcome = demo.follow(selection, sample)
-    _say_addresses(stack.outputs(), selection.settings)
+    _say_addresses(done.outputs, selection.settings)
     _say_next_steps(arguments, plan)
     return outcome
 
@@ -176,7 +177,7 @@ def _say_pending(pending: tuple[str, ...]) -> None:
         say(f"    a killed update had begun this, and it is looked at again: {operation}")
 
 
-def _say_addresses(outputs: dict[str, Any], settings: Settings) -> None:
+def _say_addresses(outputs: Mapping[str, Any], settings: Settings) -> None:
     hint = "  (open it with: make ui)" if isinstance(settings.prefect, EmbeddedPrefect) else ""
     say(f"    Prefect UI   {outputs['prefectUiUrl']}{hint}")
     say(f"    Prefect API  {outputs['prefectApiUrl']}  (inside the cluster)")

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from tools import image_size, verbs
+from tools import image_size
 from tools.errors import Problem
+from tools.verbs import stack as verbs
 
 MIB = 2**20
 MANIFEST = {
@@ -124,12 +125,12 @@ def test_both_images_of_a_stack_are_printed_and_a_stack_without_any_is_refused(
     serving: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outputs = dict.fromkeys(("flowImage", "platformImage"), f"{serving}/team/flow@sha256:one")
-    monkeypatch.setattr(verbs, "_target", lambda *_, **__: None)
+    monkeypatch.setattr(verbs, "connect", lambda _: None)
     monkeypatch.setattr(verbs.Stack, "outputs", lambda _: outputs)
-    assert verbs.image_size(argparse.Namespace(stack="dev")) == 0
+    assert verbs.sizes(argparse.Namespace(stack="dev")) == 0
     printed = capsys.readouterr().out
     assert "flow image: " in printed
     assert "platform image: " in printed
     outputs.clear()
     with pytest.raises(Problem, match="make up STACK=dev"):
-        verbs.image_size(argparse.Namespace(stack="dev"))
+        verbs.sizes(argparse.Namespace(stack="dev"))

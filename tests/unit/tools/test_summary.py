@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from pulumi.automation.events import EngineEvent
 
 from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract import profiles
@@ -44,21 +45,23 @@ def pool(**fields: Any) -> dict[str, Any]:
     return {"name": "dask", "base_job_template": template(), **fields}
 
 
-def event(operation: str, kind: str, old: Any, new: Any, *, stage: str = "resourcePreEvent", name: str = "r") -> str:
+def event(
+    operation: str, kind: str, old: Any, new: Any, *, stage: str = "resourcePreEvent", name: str = "r"
+) -> EngineEvent:
     def state(inputs: Any) -> Any:
         return None if inputs is None else {"custom": True, "inputs": inputs}
 
     identity = (new or old or {}).get("name", name)
     metadata = {"op": operation, "type": kind, "urn": f"urn:pulumi:s::p::{kind}::{identity}"}
-    return json.dumps({stage: {"metadata": {**metadata, "old": state(old), "new": state(new)}}})
+    return EngineEvent.from_json({stage: {"metadata": {**metadata, "old": state(old), "new": state(new)}}})
 
 
-def told(severity: str, message: str) -> str:
-    return json.dumps({"diagnosticEvent": {"severity": severity, "message": message}})
+def diagnostic(severity: str, message: str) -> EngineEvent:
+    return EngineEvent.from_json({"diagnosticEvent": {"severity": severity, "message": message}})
 
 
-def shown(*events: str, made: dict[str, Any] | None = None, platform: tuple[float, int] = (0, 0)) -> str:
-    templates = {"dask": made} if made else {}
+def shown(*events: EngineEvent, settings: dict[str, Any] | None = None, platform: tuple[float, int] = (0, 0)) -> str:
+    templates = {"dask": settings} if settings else {}
     return summary.render("dev", summary.build(summary.parse(events), templates=templates, now=NOW, platform=platform))
 
 
@@ -95,7 +98,7 @@ def test_a_deployment_is_told_field_by_field_with_old_and_new_value() -> None:
 
 def test_no_secret_is_shown_and_one_that_may_have_changed_is_named() -> None:
     text = shown(event("update", DEPLOYMENT, deployment(parameters=SECRET), deployment(parameters=SECRET)))
-    assert "Only a secret can be what changes: `parameters`" in text
+    assert "Only a secret can have changed: `parameters`" in text
     text = shown(event("update", DEPLOYMENT, deployment(parameters={"a": 1}), deployment(parameters=SECRET)))
     assert '| `parameters` | `{"a": 1}` | secret |' in text
     assert "ciphertext" not in text
@@ -141,7 +144,7 @@ def test_what_was_deleted_outside_is_said_to_be_made_again() -> None:
         event("refresh", DEPLOYMENT, deployment(), None, stage="resOutputsEvent"),
         event("create", DEPLOYMENT, None, deployment()),
     )
-    assert "`digits/search` is made again (deleted outside)" in text
+    assert "`digits/search` is created again (deleted outside)" in text
 
 
 def test_next_run_times_stand_in_the_schedules_own_timezone_across_daylight_saving() -> None:
@@ -182,10 +185,17 @@ def test_the_worst_case_of_capacity_is_workers_by_runs_by_size_before_and_after(
     assert "ceiling of 16" in text
 
 
-def test_a_deployment_without_any_limit_of_runs_has_no_worst_case_and_is_named() -> None:
-    text = shown(event("same", POOL, pool(), pool()), event("create", DEPLOYMENT, None, deployment()))
-    assert "| - → **4 x ∞** |" in text
-    assert "Nothing limits the runs of `digits/search`" in text
+def test_where_nothing_limits_the_runs_the_largest_single_run_is_named() -> None:
+    large = deployment("large", job_variables={"dask_maximum": 10})
+    text = shown(
+        event("same", POOL, pool(), pool()),
+        event("create", DEPLOYMENT, None, deployment()),
+        event("create", DEPLOYMENT, None, large),
+    )
+    assert "| `digits/search` | - → **4 per run** |" in text
+    assert "∞" not in text
+    assert "Nothing limits the runs of `digits/search`, `digits/large`" in text
+    assert "The largest single run is one of `digits/large`: 10 workers" in text
 
 
 def test_the_pools_own_limit_bounds_each_deployment_and_the_total() -> None:
@@ -279,7 +289,7 @@ def test_a_pool_whose_image_is_yet_to_be_built_is_compared_with_what_the_setting
     made["variables"]["properties"]["image"]["default"] = summary.UNKNOWN
     new = pool(base_job_template=summary.UNKNOWN)
     limited = deployment(concurrency_limit=1)
-    text = shown(event("update", POOL, pool(), new), event("same", DEPLOYMENT, limited, limited), made=made)
+    text = shown(event("update", POOL, pool(), new), event("same", DEPLOYMENT, limited, limited), settings=made)
     assert f"env.{env.DASK_MAXIMUM.default_variable}` | `4` | `8` |" in text
     assert "image.default` | `r@sha256:1` | known after the update |" in text
     assert env.API_SECRET_NAME not in text
@@ -321,7 +331,7 @@ def test_what_goes_into_a_namespace_that_is_yet_to_be_made_is_not_said_to_go_int
 
 def test_a_failed_preview_says_the_errors_sentences_and_nothing_else() -> None:
     plan = summary.parse(
-        [told("error", "prefect.yaml is not valid: <{%reset%}>line 3\n"), told("error", "preview failed")]
+        [diagnostic("error", "prefect.yaml is not valid: <{%reset%}>line 3\n"), diagnostic("error", "preview failed")]
     )
     text = summary.failure("dev", plan, "error: update failed")
     assert "the preview failed" in text
@@ -331,7 +341,10 @@ def test_a_failed_preview_says_the_errors_sentences_and_nothing_else() -> None:
 
 
 def test_what_the_provider_warns_of_is_repeated_and_other_output_is_not() -> None:
-    lines = [told("info#err", "warning: Prefect work pool 'p' was not compared."), told("info#err", "a stray print")]
+    lines = [
+        diagnostic("info#err", "warning: Prefect work pool 'p' was not compared."),
+        diagnostic("info#err", "a stray print"),
+    ]
     text = shown(*lines, event("same", POOL, pool(), pool()))
     assert "> `warning: Prefect work pool 'p' was not compared.`" in text
     assert "stray" not in text
@@ -358,11 +371,6 @@ def test_a_cut_inside_an_error_closes_its_fence() -> None:
     assert text.count("```") % 2 == 0
 
 
-def test_a_log_that_was_cut_off_is_read_as_far_as_it_goes() -> None:
-    whole = event("create", DEPLOYMENT, None, deployment())
-    assert len(summary.parse([whole, whole[:50]]).steps) == 1
-
-
 def test_differences_name_the_innermost_fields() -> None:
     def found(old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
         return ((item.path, item.old, item.new) for item in between(old, new))
@@ -377,3 +385,63 @@ def test_differences_name_the_innermost_fields() -> None:
     assert list(found({"a": []}, {"a": [one]})) == [("a", [], [one])]
     assert list(found({}, {"a": {"b": 1}})) == [("a.b", ABSENT, 1)]
     assert list(found({"a": 1}, {"a": 1})) == []
+
+
+def with_profiles(**profiles_by_name: profiles.Profile) -> dict[str, Any]:
+    declared = pool()
+    declared["base_job_template"]["job_configuration"]["env"][env.PROFILES] = profiles.encode(profiles_by_name)
+    return declared
+
+
+def test_a_changed_profile_is_shown_by_its_field() -> None:
+    spot = {"env": {"GDAL_CACHEMAX": "256"}, "node_selector": {"pool": "spot"}}
+    old = with_profiles(spot=profiles.Profile(sizes={"maximum": 12}, **spot))
+    new = with_profiles(spot=profiles.Profile(sizes={"maximum": 13}, **spot))
+    text = shown(event("update", POOL, old, new))
+    assert "| `profiles.spot.maximum` | `12` | `13` |" in text
+    assert "GDAL_CACHEMAX" not in text
+
+
+def test_a_changed_ceiling_is_shown_as_the_pools_own_field() -> None:
+    text = shown(event("update", POOL, pool(), pool(base_job_template=template(ceiling=18))))
+    assert "| `ceiling` | `16` | `18` |" in text
+    assert env.CEILING not in text
+
+
+def test_a_new_pool_lists_its_ceiling_and_its_profiles() -> None:
+    text = shown(event("create", POOL, None, pool()))
+    assert "| `ceiling` | `16` |" in text
+    assert "| `profiles.large.maximum` | `12` |" in text
+    assert "job_configuration" not in text
+
+
+def test_long_values_are_cut_around_their_first_difference() -> None:
+    text = shown(
+        event(
+            "update", DEPLOYMENT, deployment(description="x" * 300 + "old"), deployment(description="x" * 300 + "new")
+        )
+    )
+    assert "old` |" in text
+    assert "new` |" in text
+    assert "`…" in text
+
+
+def test_an_update_without_a_field_says_how_it_signs_in() -> None:
+    def one(name: str, auth: str) -> dict[str, Any]:
+        return deployment(name, reach={"url": "u", "auth": auth})
+
+    text = shown(*(event("update", DEPLOYMENT, one(name, "none"), one(name, "auth-string")) for name in ("a", "b")))
+    assert "- how Pulumi signs in to Prefect changes (none → auth-string): deployment `digits/a`, deployment" in text
+    assert "is updated" not in text
+
+
+def test_the_programs_own_helpers_are_left_out() -> None:
+    kinds = ("prefect:Drain", "kubernetes:Preflight", "kubernetes:ExactAccess")
+    text = shown(*(event("update", f"pulumi-python:dynamic/{kind}", {"a": 1}, {"a": 2}) for kind in kinds))
+    assert "nothing changes in 0 resources" in text
+
+
+def test_capacity_that_does_not_change_is_left_out() -> None:
+    limited = deployment(concurrency_limit=1)
+    text = shown(event("same", POOL, pool(), pool()), event("update", DEPLOYMENT, limited, {**limited, "tags": ["a"]}))
+    assert "Dask capacity" not in text
