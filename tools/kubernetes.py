@@ -61,7 +61,7 @@ class Kubernetes:
         return [] if answer is None else list(answer["items"])
 
     def delete(self, url: str, *, version: str = "v1", namespace: str | None = None) -> None:
-        """Delete one object; that it does not exist is no error."""
+        """Delete one object; one that does not exist is left at that."""
         self._call("DELETE", url, version=version, namespace=namespace)
 
     def _call(self, method: str, url: str, **more: Any) -> Any:

@@ -50,12 +50,12 @@ def workspace(folder: Path, environment: Mapping[str, str], *, secrets_provider:
 
 
 def _command(environment: Mapping[str, str]) -> automation.PulumiCommand:
-    found = shutil.which("pulumi", path=environment.get("PATH"))
-    if found is None:
+    program = shutil.which("pulumi", path=environment.get("PATH"))
+    if program is None:
         raise Problem("There is no `pulumi` on PATH", remedy="Run `make doctor`, which says how to get it")
     # The API looks in the PATH of this process. A root is needed for a Pulumi that is not there.
-    own = found == shutil.which("pulumi", path=os.environ.get("PATH"))
-    return automation.PulumiCommand(root=None if own else str(Path(found).parent.parent))
+    own = program == shutil.which("pulumi", path=os.environ.get("PATH"))
+    return automation.PulumiCommand(root=None if own else str(Path(program).parent.parent))
 
 
 def finish(call: Callable[[], T]) -> T:

@@ -33,7 +33,7 @@ def confirm(stack: str, state: State, *, yes: bool, ask: Callable[[str], str] = 
         ask: prints a question and returns the answer.
 
     Raises:
-        Problem: the answer is no, or there is no terminal to ask on.
+        Problem: the person does not agree, or there is no terminal to ask on.
 
     """
     deleted = volumes(state)

@@ -43,8 +43,8 @@ CONTENT: Mapping[str, Any] = {
 
 
 def read(kind: str, key: str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = CONTENT[f"{kind}/{key}"]
-    return found
+    content: Mapping[str, Any] = CONTENT[f"{kind}/{key}"]
+    return content
 
 
 @pytest.mark.parametrize("digest", ["sha256:one", "sha256:index"])
@@ -73,8 +73,8 @@ def test_a_history_that_does_not_match_the_layers_names_none_rather_than_the_wro
 
 def test_a_report_has_the_whole_first_and_fits_a_terminal() -> None:
     layers = (image_size.Layer(digest="sha256:" + "a" * 64, size=3 * MIB, made_by="RUN " + "x" * 500),)
-    found = image_size.Image(platform="linux/arm64", layers=layers)
-    title, total, layer = image_size.lines("flow image", "r/flow@sha256:1", [found])
+    image = image_size.Image(platform="linux/arm64", layers=layers)
+    title, total, layer = image_size.lines("flow image", "r/flow@sha256:1", [image])
     assert title == "flow image: r/flow@sha256:1"
     assert total.split() == ["3.00", "MiB", "linux/arm64,", "1", "layers,", "compressed"]
     assert layer.split()[:3] == ["3.00", "MiB", "a" * 12]

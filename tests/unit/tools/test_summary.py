@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -86,7 +85,7 @@ def test_the_headline_counts_every_operation_once() -> None:
     assert "3 Prefect; 1 unchanged." in text
 
 
-def test_a_deployment_is_told_field_by_field_with_old_and_new_value() -> None:
+def test_a_deployment_is_shown_field_by_field_with_old_and_new_value() -> None:
     old = deployment(job_variables={"dask_maximum": 4}, tags=["a"], schedules={"nightly": NIGHTLY})
     new = deployment(job_variables={"dask_maximum": 8}, tags=["a", "b"], schedules={})
     text = shown(event("update", DEPLOYMENT, old, new))
@@ -116,7 +115,7 @@ def test_the_values_of_a_kubernetes_secret_are_never_shown_even_unmarked() -> No
     assert "b2xk" not in text
 
 
-def test_a_rule_that_somebody_appended_to_a_role_is_told_alone_among_the_kubernetes_changes() -> None:
+def test_a_rule_that_was_added_to_a_role_outside_is_shown_alone_among_the_kubernetes_changes() -> None:
     kind = "pulumi-python:dynamic/kubernetes:ExactAccess"
     ours, theirs = ({"resources": [each], "verbs": [verb]} for each, verb in (("pods", "get"), ("secrets", "*")))
     declared, live = {"Role/flow-run": [ours]}, {"Role/flow-run": [ours, theirs]}
@@ -169,7 +168,7 @@ def test_a_paused_schedule_says_so_before_its_run_times() -> None:
         ({"rrule": "FREQ=WEEKLY;BYDAY=MO;BYHOUR=6", "timezone": "Asia/Tokyo"}, "Mon 2026-10-26 06:00, Mon 2026-11-02"),
         ({"rrule": "FREQ=DAILY;COUNT=2", "timezone": "UTC"}, "never"),
         ({"cron": summary.UNKNOWN, "timezone": "UTC"}, "known after the update"),
-        ({"cron": "no cron", "timezone": "UTC"}, "no run time can be told"),
+        ({"cron": "no cron", "timezone": "UTC"}, "the next run times are not known"),
     ],
 )
 def test_every_kind_of_schedule_says_when_it_runs(schedule: dict[str, Any], expected: str) -> None:
@@ -210,20 +209,20 @@ def test_the_pools_own_limit_bounds_each_deployment_and_the_total() -> None:
 
 
 def test_no_run_counts_for_more_workers_than_the_ceiling() -> None:
-    given = capacity.pool(pool(concurrency_limit=1))
-    assert given
-    found = capacity.demand(deployment(job_variables={"dask_maximum": 50}), given)
-    assert found
-    assert found.workers == 16
+    limits = capacity.pool(pool(concurrency_limit=1))
+    assert limits
+    demand = capacity.demand(deployment(job_variables={"dask_maximum": 50}), limits)
+    assert demand
+    assert demand.workers == 16
 
 
 def test_a_profile_gives_the_size_and_a_job_variable_goes_before_it() -> None:
-    given = capacity.pool(pool())
-    assert given
-    large = capacity.demand(deployment(job_variables={"dask_profile": "large"}), given)
+    limits = capacity.pool(pool())
+    assert limits
+    large = capacity.demand(deployment(job_variables={"dask_profile": "large"}), limits)
     assert large
     assert large.groups == (capacity.Group(workers=12, cpu=0.5, memory=4 * 2**30),)
-    small = capacity.demand(deployment(job_variables={"dask_profile": "large", "dask_maximum": 2}), given)
+    small = capacity.demand(deployment(job_variables={"dask_profile": "large", "dask_maximum": 2}), limits)
     assert small
     assert small.groups == (capacity.Group(workers=2, cpu=0.5, memory=4 * 2**30),)
 
@@ -252,7 +251,7 @@ def test_each_pool_limits_its_own_deployments_alone() -> None:
     assert "| **all deployments (3)** | - → **12 workers** |" in text
 
 
-def test_a_deployment_whose_size_cannot_be_told_is_named_and_not_counted() -> None:
+def test_a_deployment_of_unknown_size_is_named_and_not_counted() -> None:
     text = shown(
         event("same", POOL, pool(), pool()),
         event("create", DEPLOYMENT, None, deployment("a", concurrency_limit=1)),
@@ -372,19 +371,19 @@ def test_a_cut_inside_an_error_closes_its_fence() -> None:
 
 
 def test_differences_name_the_innermost_fields() -> None:
-    def found(old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
+    def differences(old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
         return ((item.path, item.old, item.new) for item in between(old, new))
 
-    assert list(found({"a": {"b.c": 1}}, {"a": {"b.c": 2}})) == [("a[b.c]", 1, 2)]
-    assert list(found({"a": [{"x": 1}]}, {"a": [{"x": 2}]})) == [("a[0].x", 1, 2)]
-    assert list(found({"a": [1]}, {"a": [1, 2]})) == [("a", [1], [1, 2])]
+    assert list(differences({"a": {"b.c": 1}}, {"a": {"b.c": 2}})) == [("a[b.c]", 1, 2)]
+    assert list(differences({"a": [{"x": 1}]}, {"a": [{"x": 2}]})) == [("a[0].x", 1, 2)]
+    assert list(differences({"a": [1]}, {"a": [1, 2]})) == [("a", [1], [1, 2])]
     one, two = {"x": 1}, {"x": 2}
-    assert list(found({"a": [one]}, {"a": [one, two]})) == [("a[1]", ABSENT, two)]
-    assert list(found({"a": [one, two]}, {"a": [one]})) == [("a[1]", two, ABSENT)]
-    assert list(found({"a": [one]}, {"a": [two, one]})) == [("a", [one], [two, one])]
-    assert list(found({"a": []}, {"a": [one]})) == [("a", [], [one])]
-    assert list(found({}, {"a": {"b": 1}})) == [("a.b", ABSENT, 1)]
-    assert list(found({"a": 1}, {"a": 1})) == []
+    assert list(differences({"a": [one]}, {"a": [one, two]})) == [("a[1]", ABSENT, two)]
+    assert list(differences({"a": [one, two]}, {"a": [one]})) == [("a[1]", two, ABSENT)]
+    assert list(differences({"a": [one]}, {"a": [two, one]})) == [("a", [one], [two, one])]
+    assert list(differences({"a": []}, {"a": [one]})) == [("a", [], [one])]
+    assert list(differences({}, {"a": {"b": 1}})) == [("a.b", ABSENT, 1)]
+    assert list(differences({"a": 1}, {"a": 1})) == []
 
 
 def with_profiles(**profiles_by_name: profiles.Profile) -> dict[str, Any]:

@@ -75,7 +75,7 @@ def test_what_people_wait_for_is_a_line(update: Update, kind: str, name: str, pa
     assert update.lines == [line]
 
 
-def test_what_stays_the_same_and_what_nobody_waits_for_is_no_line(update: Update) -> None:
+def test_what_stays_the_same_or_is_of_little_interest_prints_no_line(update: Update) -> None:
     update.do("refresh", WORKLOAD, "prefect-server-deployment", "PrefectServer")
     update.do("same", WORKLOAD, "prefect-server-deployment", "PrefectServer")
     update.do("create", "kubernetes:core/v1:Service", "prefect-server-service", "PrefectServer")

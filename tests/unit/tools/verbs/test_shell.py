@@ -53,7 +53,7 @@ def test_pulumi_of_a_project_below_this_one_is_left_alone(clone: Path, interpret
 
 
 @pytest.mark.parametrize("option", ["-C examples/consumer", "--cwd examples/consumer", "--cwd=examples/consumer"])
-def test_the_folder_that_pulumi_is_told_counts(clone: Path, option: str) -> None:
+def test_pulumis_own_option_for_the_folder_counts(clone: Path, option: str) -> None:
     assert typed(f"pulumi {option} up", clone).startswith("stack= file= ")
 
 
