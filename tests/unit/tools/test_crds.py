@@ -40,7 +40,7 @@ def test_unused_crds_of_this_project_are_removed() -> None:
 
 def test_crds_stay_while_a_dask_cluster_exists_anywhere() -> None:
     cluster = Cluster([crd(**{VERSION: "2026.3.0"})], live=[{"metadata": {"name": "a", "namespace": "theirs"}}])
-    with pytest.raises(Problem, match="1 Dask clusters exist .* theirs/a"):
+    with pytest.raises(Problem, match=r"1 Dask clusters exist .* theirs/a"):
         crds.remove(cluster)
     assert cluster.deleted == []
 
