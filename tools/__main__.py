@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from tools import tiers, verbs
 from tools.errors import Problem
+from tools.runs import verbs as run_verbs
 from tools.target import EXISTING, LOCAL
 
 
@@ -21,7 +22,8 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: {problem}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command picks up where it was", file=sys.stderr)
+        how = "; the same command picks up where it was" if chosen.resumes else ""
+        print(f"\ninterrupted{how}", file=sys.stderr)
         return 130
 
 
@@ -29,29 +31,31 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tools", description="The verbs behind `make`.")
     commands = parser.add_subparsers(required=True, metavar="verb")
 
-    def verb(name: str, call: Callable[[argparse.Namespace], int], *, stack: bool = True) -> argparse.ArgumentParser:
+    def verb(
+        name: str, call: Callable[[argparse.Namespace], int], *, stack: bool = True, resumes: bool = False
+    ) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=call.__doc__)
-        command.set_defaults(call=call)
+        command.set_defaults(call=call, resumes=resumes)
         if stack:
             command.add_argument("--stack", default="dev")
             command.add_argument("--cluster", default=LOCAL, choices=[LOCAL, EXISTING])
         return command
 
-    verb("up", verbs.up)
-    verb("down", verbs.down)
+    verb("up", verbs.up, resumes=True)
+    verb("down", verbs.down, resumes=True)
     verb("preview", verbs.preview)
     verb("summary", verbs.summary)
-    run = verb("run", verbs.run)
-    run.add_argument("flow", nargs="?", default="", metavar="flow/deployment")
-    run.add_argument("parameters", nargs="*", metavar="name=value")
+    verb("run", run_verbs.run)
+    verb("logs", run_verbs.logs)
+    verb("cancel", run_verbs.cancel)
     verb("ui", verbs.ui)
-    verb("dashboard", verbs.dashboard).add_argument("run", nargs="?", default="", metavar="run")
+    verb("dashboard", verbs.dashboard)
     verb("image-size", verbs.image_size)
     verb("env", verbs.env)
     verb("doctor", verbs.doctor)
     verb("unlock", verbs.unlock)
-    verb("cluster-up", verbs.cluster_up, stack=False)
-    verb("cluster-down", verbs.cluster_down, stack=False)
+    verb("cluster-up", verbs.cluster_up, stack=False, resumes=True)
+    verb("cluster-down", verbs.cluster_down, stack=False, resumes=True)
     verb("crd-remove", verbs.crd_remove)
     verb("settings-reference", verbs.settings_reference, stack=False)
     verb("lock", verbs.lock, stack=False)

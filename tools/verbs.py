@@ -47,7 +47,7 @@ def up(chosen: argparse.Namespace) -> int:
     if set(changes) <= {"same"}:
         say(f"    nothing changed in {changes.get('same', 0)} resources; run a flow with: make run FLOW={SAMPLE}")
     elif SAMPLE in outputs["deployments"]:
-        worked = _run(stack, place, settings, SAMPLE, {})
+        worked = runs.start_and_follow(stack, place, settings, SAMPLE) == 0
     _print_addresses(outputs, settings)
     say(f"    stack {stack.name} is up after {duration(time.monotonic() - started)}")
     return 0 if worked else 1
@@ -103,16 +103,6 @@ def summary(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def run(chosen: argparse.Namespace) -> int:
-    """Run a deployment, follow its logs, end with its state."""
-    if not chosen.flow:
-        raise Problem("FLOW is not given", remedy=f"Write: make run FLOW={SAMPLE} PARAMS='folds=3'")
-    given = runs.parameters(chosen.parameters)
-    place = _target(chosen, start=False)
-    stack = Stack(chosen.stack, place)
-    return 0 if _run(stack, place, _settings(stack, place), chosen.flow, given) else 1
-
-
 def ui(chosen: argparse.Namespace) -> int:
     """Open the Prefect UI's port until Ctrl-C."""
     place = _target(chosen, start=False)
@@ -133,7 +123,7 @@ def dashboard(chosen: argparse.Namespace) -> int:
     """Open a run's live Dask dashboard until Ctrl-C."""
     place = _target(chosen, start=False)
     settings = _settings(Stack(chosen.stack, place), place)
-    show_dashboard(chosen.run, namespace=settings.namespace, environment=place.run_environment())
+    show_dashboard(runs.text("RUN"), namespace=settings.namespace, environment=place.run_environment())
     return 0
 
 
@@ -242,15 +232,6 @@ def _templates(settings: Settings) -> dict[str, dict[str, Any]]:
         name: job_template.build(JobTemplateArgs.of(settings, name, image=reviewing.UNKNOWN, credential={}))
         for name in settings.work_pools
     }
-
-
-def _run(stack: Stack, place: Target, settings: Settings, flow: str, given: Mapping[str, object]) -> bool:
-    environment = place.run_environment()
-    credential = stack.credential(settings.prefect)
-    with prefect_api(settings, environment) as url:
-        return runs.run(
-            flow, given, api_url=url, credential=credential, namespace=settings.namespace, environment=environment
-        )
 
 
 def _print_addresses(outputs: Mapping[str, Any], settings: Settings) -> None:
