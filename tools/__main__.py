@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 
 from tools import tiers
 from tools.errors import Problem
+from tools.runs import verbs as runs
 from tools.target import EXISTING, LOCAL
-from tools.verbs import demo, machine, project, run, shell, stack, views
+from tools.verbs import demo, machine, project, shell, stack, views
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -46,16 +47,16 @@ def _parser() -> argparse.ArgumentParser:
     verb("preview", stack.preview)
     verb("summary", stack.summarize)
     verb("demo", demo.demo)
-    command = verb("run", run.run)
-    command.add_argument("flow", nargs="?", default="", metavar="flow/deployment")
-    command.add_argument("parameters", nargs="*", metavar="name=value")
+    verb("run", runs.run)
+    verb("logs", runs.logs)
+    verb("cancel", runs.cancel)
     verb("ui", views.ui)
-    verb("dashboard", views.dashboard).add_argument("run", nargs="?", default="", metavar="run")
+    verb("dashboard", views.dashboard)
     verb("image-size", stack.sizes)
     verb("env", shell.env)
     verb("doctor", machine.examine)
     verb("unlock", stack.unlock)
-    verb("stack", stack.create).add_argument("name", nargs="?", default="")
+    verb("stack", stack.create)
     verb("cluster-up", machine.cluster_up, on_stack=False, resumes=True)
     verb("cluster-down", machine.cluster_down, on_stack=False, resumes=True)
     verb("crd-remove", machine.crd_remove)

@@ -18,6 +18,7 @@ from tools.engine import diagnostics
 from tools.engine.milestones import Milestones
 from tools.errors import Problem
 from tools.progress import duration, say, status
+from tools.runs.session import text
 from tools.stack import Stack
 from tools.verbs import data, demo
 from tools.verbs.common import Selection, connect, is_set, select
@@ -86,11 +87,11 @@ def preview(arguments: argparse.Namespace) -> int:
         selection.stack.diff()
         return 0
     with status(lambda: f"preview of stack {selection.stack.name}"):
-        text, failed = _page(selection)
+        page, failed = _page(selection)
     if sys.stdout.isatty():
-        summary.show(text)
+        summary.show(page)
     else:
-        print(text, end="")
+        print(page, end="")
     return int(failed)
 
 
@@ -104,8 +105,8 @@ def summarize(arguments: argparse.Namespace) -> int:
     except Problem as problem:
         print(summary.failure(arguments.stack, summary.Plan(), str(problem)), end="")
         raise
-    text, failed = _page(selection)
-    print(text, end="")
+    page, failed = _page(selection)
+    print(page, end="")
     return int(failed)
 
 
@@ -119,11 +120,12 @@ def unlock(arguments: argparse.Namespace) -> int:
 
 def create(arguments: argparse.Namespace) -> int:
     """Create the file of a new stack from another one's, with a namespace of its own (NAME=)."""
-    if not arguments.name:
+    name = text("NAME")
+    if not name:
         raise Problem("NAME is not set", remedy="Write: make stack NAME=staging")
-    path = stackfile.create(arguments.name, source=arguments.stack)
+    path = stackfile.create(name, source=arguments.stack)
     say(f"    wrote {path.name}, a copy of Pulumi.{arguments.stack}.yaml with a namespace of its own: edit it, then")
-    say(f"    make up STACK={arguments.name}")
+    say(f"    make up STACK={name}")
     return 0
 
 
