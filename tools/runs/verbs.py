@@ -17,11 +17,12 @@ from prefect.states import Cancelling, Scheduled
 
 from infra.settings import Settings
 from tools.errors import Problem
+from tools.make import text
 from tools.runs import artifacts, checks, deployments, lookup
 from tools.runs.arguments import Value, parse, parse_tags
 from tools.runs.follow import Follower, exit_status
 from tools.runs.screen import Screen
-from tools.runs.session import Session, answer, connect, text
+from tools.runs.session import Session, answer, connect
 from tools.stack import Stack
 from tools.target import Target
 from tools.verbs.common import require_up, select

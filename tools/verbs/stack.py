@@ -17,11 +17,11 @@ from tools import doctor, image_size, stackfile, summary
 from tools.engine import diagnostics
 from tools.engine.milestones import Milestones
 from tools.errors import Problem
+from tools.make import is_set, text
 from tools.progress import duration, say, status
-from tools.runs.session import text
 from tools.stack import Stack
 from tools.verbs import data, demo
-from tools.verbs.common import Selection, connect, is_set, select
+from tools.verbs.common import Selection, connect, select
 
 
 def up(arguments: argparse.Namespace) -> int:
