@@ -125,8 +125,8 @@ def test_both_images_of_a_stack_are_printed_and_a_stack_without_any_is_refused(
     serving: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outputs = dict.fromkeys(("flowImage", "platformImage"), f"{serving}/team/flow@sha256:one")
-    monkeypatch.setattr(verbs, "connect", lambda _: None)
-    monkeypatch.setattr(verbs.Stack, "outputs", lambda _: outputs)
+    monkeypatch.setattr("tools.verbs.stack.connect", lambda _: None)
+    monkeypatch.setattr("tools.stack.Stack.outputs", lambda _: outputs)
     assert verbs.sizes(argparse.Namespace(stack="dev")) == 0
     printed = capsys.readouterr().out
     assert "flow image: " in printed

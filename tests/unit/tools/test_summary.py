@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -393,9 +394,9 @@ def with_profiles(**profiles_by_name: profiles.Profile) -> dict[str, Any]:
 
 
 def test_a_changed_profile_is_shown_by_its_field() -> None:
-    spot = {"env": {"GDAL_CACHEMAX": "256"}, "node_selector": {"pool": "spot"}}
-    old = with_profiles(spot=profiles.Profile(sizes={"maximum": 12}, **spot))
-    new = with_profiles(spot=profiles.Profile(sizes={"maximum": 13}, **spot))
+    spot = profiles.Profile(sizes={"maximum": 12}, env={"GDAL_CACHEMAX": "256"}, node_selector={"pool": "spot"})
+    old = with_profiles(spot=spot)
+    new = with_profiles(spot=replace(spot, sizes={"maximum": 13}))
     text = shown(event("update", POOL, old, new))
     assert "| `profiles.spot.maximum` | `12` | `13` |" in text
     assert "GDAL_CACHEMAX" not in text

@@ -27,7 +27,12 @@ def never(_: str) -> str:
 def test_the_question_names_every_volume_and_what_is_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     questions: list[str] = []
-    data.confirm("dev", STATE, yes=False, ask=lambda question: questions.append(question) or "y")
+
+    def agree(question: str) -> str:
+        questions.append(question)
+        return "y"
+
+    data.confirm("dev", STATE, yes=False, ask=agree)
     assert "history of all runs (volume flows/prefect-server, 1Gi)" in questions[0]
     assert "task results (volume flows/results, 1Gi)" in questions[0]
 

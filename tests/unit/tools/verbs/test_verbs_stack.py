@@ -59,7 +59,7 @@ def prepared(monkeypatch: pytest.MonkeyPatch) -> Prepared:
     stack = Prepared()
     place = Target(local=True, environment={}, overrides={})
     selection = Selection(stack=stack, target=place, settings=SETTINGS)  # type: ignore[arg-type]
-    monkeypatch.setattr(verbs.doctor, "refuse_bad_start", lambda *_, **__: None)
+    monkeypatch.setattr("tools.doctor.refuse_bad_start", lambda *_, **__: None)
     monkeypatch.setattr(verbs, "select", lambda *_, **__: selection)
     declare(monkeypatch, DeploymentSpec(name="b", flow_name="a", entrypoint="flows.a.a", tags=("example",)))
     return stack
@@ -67,14 +67,19 @@ def prepared(monkeypatch: pytest.MonkeyPatch) -> Prepared:
 
 def declare(monkeypatch: pytest.MonkeyPatch, *specs: DeploymentSpec) -> None:
     plan = Plan(settings=SETTINGS, deployments={"dask": specs})
-    monkeypatch.setattr(verbs.stackfile, "load_plan", lambda *_: plan)
+    monkeypatch.setattr("tools.stackfile.load_plan", lambda *_: plan)
 
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Sample runs, which all fail."""
     runs: list[str] = []
-    monkeypatch.setattr(verbs.demo, "follow", lambda _, deployment: runs.append(deployment) or 1)
+
+    def follow(_: Selection, deployment: str) -> int:
+        runs.append(deployment)
+        return 1
+
+    monkeypatch.setattr("tools.verbs.demo.follow", follow)
     return runs
 
 
