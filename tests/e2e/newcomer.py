@@ -91,7 +91,7 @@ def newcomer(**more: str) -> Iterator[Newcomer]:
     someone = Newcomer(environment)
     found = _changes()
     yield someone
-    someone.make("down")
+    someone.make("down", "YES=1")
     done = someone.make("cluster-down")
     assert done.status == 0, done.told
     assert _changes() == found, "the commands changed the clone"

@@ -216,7 +216,7 @@ def test_the_control_plane_stays_small(newcomer: Newcomer) -> None:
 
 @pytest.mark.usefixtures("first")
 def test_down_destroys_the_stack_and_leaves_the_cluster(newcomer: Newcomer) -> None:
-    done = newcomer.make("down")
+    done = newcomer.make("down", "YES=1")
     assert done.status == 0, done.told
     left = newcomer.shell(f"kubectl get namespace {NAMESPACE} --ignore-not-found -o name; kubectl get nodes")
     assert f"namespace/{NAMESPACE}" not in left.output

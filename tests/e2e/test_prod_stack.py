@@ -347,7 +347,7 @@ def test_a_changed_secret_replaces_the_pods_that_read_it_and_the_preview_says_so
 
 @pytest.mark.usefixtures("prod")
 def test_a_destroy_of_protected_data_is_refused_and_says_how_to_lift_that(newcomer: Newcomer) -> None:
-    done = newcomer.make("down", "STACK=prod")
+    done = newcomer.make("down", "STACK=prod", "YES=1")
     assert done.status != 0
     assert "pulumi state unprotect" in done.output + done.told
     # Not only the data: all of it works on.
@@ -366,7 +366,7 @@ def test_a_destroy_with_a_live_run_is_refused_and_the_run_goes_on(newcomer: Newc
     assert until(lambda: bool(jobs()), seconds=120, interval=1)
     lifted = newcomer.shell("pulumi state unprotect --all --yes --non-interactive", stack="prod")
     assert lifted.status == 0, lifted.told
-    done = newcomer.make("down", "STACK=prod")
+    done = newcomer.make("down", "STACK=prod", "YES=1")
     assert done.status != 0
     assert "is not destroyed: 1 flow run(s) are live" in done.output + done.told
     assert jobs()
@@ -383,7 +383,7 @@ def test_a_drained_stack_leaves_nothing_and_the_other_one_alone(newcomer: Newcom
     assert until(
         lambda: "digits" not in newcomer.shell(live, stack="prod", COLUMNS="200").output, seconds=120, interval=3
     )
-    done = newcomer.make("down", "STACK=prod")
+    done = newcomer.make("down", "STACK=prod", "YES=1")
     assert done.status == 0, done.output + done.told
     namespaces = newcomer.kubectl("get", "namespaces", "-o", "name")
     assert f"namespace/{PROD}" not in namespaces
