@@ -29,7 +29,7 @@ from pathlib import Path
 
 import pulumi
 
-from infra.deployment_spec import DeploymentSpec, Schedule
+from infra.specs.deployment import DeploymentSpec, Schedule
 from infra import registration
 from infra.registration import Deployment, DeploymentArgs, Url, WorkPool, WorkPoolArgs
 
