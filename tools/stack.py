@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from infra.specs.credential import CREDENTIALS
 from tools import stackfile
 from tools.engine import backend_lock, diagnostics
 from tools.engine.automation import Workspace, finish, output, workspace
+from tools.engine.results import Preview, State, Update, parse_state
 from tools.errors import Problem
 from tools.paths import PROJECT, ROOT
 from tools.target import Target
@@ -39,55 +38,12 @@ def _ignore(_: EngineEvent) -> None:
     pass
 
 
-@dataclass(frozen=True, kw_only=True)
-class Preview:
-    """What a preview found.
+def _both(first: OnEvent, second: OnEvent) -> OnEvent:
+    def take(event: EngineEvent) -> None:
+        first(event)
+        second(event)
 
-    Attributes:
-        events: of the engine, in order.
-        error: why it failed; empty when it did not.
-
-    """
-
-    events: tuple[EngineEvent, ...]
-    error: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Update:
-    """What an update did.
-
-    Attributes:
-        events: of the engine, in order.
-        outputs: of the stack, without secrets.
-
-    """
-
-    events: tuple[EngineEvent, ...]
-    outputs: Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class State:
-    """What Pulumi knows about a stack's resources.
-
-    Attributes:
-        resources: as they stand in the state.
-        pending: what an update that was killed had begun, as `creating <resource>`.
-
-    """
-
-    resources: tuple[Mapping[str, Any], ...]
-    pending: tuple[str, ...] = ()
-
-    @property
-    def is_up(self) -> bool:
-        """Whether an update has succeeded since the stack was created or destroyed: only then are there outputs."""
-        return any(each["type"] == "pulumi:pulumi:Stack" and each.get("outputs") for each in self.resources)
-
-    def of_type(self, kind: str) -> list[Mapping[str, Any]]:
-        """Return the resources of one type."""
-        return [each for each in self.resources if each["type"] == kind]
+    return take
 
 
 class Stack:
@@ -194,11 +150,7 @@ class Stack:
 
         """
         events: list[EngineEvent] = []
-
-        def take(event: EngineEvent) -> None:
-            events.append(event)
-            on_event(event)
-
+        take = _both(events.append, on_event)
         try:
             done = finish(lambda: self._stack.up(refresh=True, on_event=take, on_output=on_output, show_secrets=False))
         except CommandError as error:
@@ -243,11 +195,7 @@ class Stack:
 
         """
         events: list[EngineEvent] = []
-
-        def take(event: EngineEvent) -> None:
-            events.append(event)
-            on_event(event)
-
+        take = _both(events.append, on_event)
         try:
             finish(lambda: self._stack.destroy(on_event=take, on_output=on_output, show_secrets=False))
         except CommandError as error:
@@ -304,7 +252,7 @@ class Stack:
             Problem: the backend cannot be reached.
 
         """
-        return _parsed(self._export())
+        return parse_state(self._export())
 
     def settle(self) -> State:
         """Drop the marks of what a killed update had begun and not recorded, and return the state as it was before.
@@ -318,7 +266,7 @@ class Stack:
 
         """
         exported = self._export()
-        state = _parsed(exported)
+        state = parse_state(exported)
         if state.pending:
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder) / "state.json"
@@ -343,17 +291,6 @@ class Stack:
 
 def _plain(outputs: automation.OutputMap) -> dict[str, Any]:
     return {name: each.value for name, each in outputs.items() if not each.secret}
-
-
-def _parsed(exported: str) -> State:
-    deployment = json.loads(exported)["deployment"] or {}
-    return State(
-        resources=tuple(deployment.get("resources") or ()),
-        pending=tuple(
-            f"{each['type']} {str(each['resource']['urn']).rpartition('::')[2]}"
-            for each in deployment.get("pending_operations") or ()
-        ),
-    )
 
 
 def _failed(what: str, error: CommandError) -> Problem:

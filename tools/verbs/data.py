@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from tools.engine.results import State
 from tools.errors import Problem
-from tools.stack import State
 
 _CLAIM: Final = "kubernetes:core/v1:PersistentVolumeClaim"
 

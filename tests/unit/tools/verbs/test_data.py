@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from tools.engine.results import State
 from tools.errors import Problem
-from tools.stack import State
 from tools.verbs import data
 
 

@@ -10,8 +10,8 @@ from pulumi.automation.events import EngineEvent
 from infra import settings
 from infra.specs.deployment import DeploymentSpec
 from infra.validation import Plan
+from tools.engine.results import Preview, State, Update
 from tools.errors import Problem
-from tools.stack import Preview, State, Update
 from tools.target import Target
 from tools.verbs import stack as verbs
 from tools.verbs.common import Selection
