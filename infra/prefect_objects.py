@@ -9,12 +9,12 @@ from typing import Any
 from pulumi import Input, Output, Resource, ResourceOptions
 
 from infra import crash_detection
-from infra.prefect_yaml.automation import NAMES
+from infra.prefect_yaml.automation import NAME_KEYS
 from infra.prefect_yaml.document import nearest
 from infra.registration.automation import Automation, AutomationArgs
 from infra.registration.concurrency_limit import GlobalConcurrencyLimit, GlobalConcurrencyLimitArgs
 from infra.registration.deployment import Deployment
-from infra.registration.endpoint import Reach
+from infra.registration.endpoint import ApiEndpoint
 from infra.registration.variable import Variable, VariableArgs
 from infra.registration.work_pool import WorkPool
 from infra.registration.work_queue import WorkQueue, WorkQueueArgs
@@ -35,14 +35,14 @@ class Registered:
     """What automations may act on.
 
     Attributes:
-        reach: where the Prefect API is.
+        endpoint: where the Prefect API is.
         pools: by name.
         queues: by `<pool>/<queue>`.
         deployments: `<flow>/<deployment>` -> the resource.
 
     """
 
-    reach: Reach
+    endpoint: ApiEndpoint
     pools: Mapping[str, WorkPool]
     queues: Mapping[str, WorkQueue]
     deployments: Mapping[str, Deployment]
@@ -81,14 +81,14 @@ def check(chosen: Settings, placed: Placed, *, stack: str) -> None:
 
 
 def work_queues(
-    reach: Reach, pool: WorkPool, name: str, chosen: Settings, specs: tuple[DeploymentSpec, ...]
+    endpoint: ApiEndpoint, pool: WorkPool, name: str, chosen: Settings, specs: tuple[DeploymentSpec, ...]
 ) -> Mapping[str, WorkQueue]:
     """Make a pool's queues: those of the settings, and those that a deployment names.
 
     Prefect would make the latter in passing, and keep them for ever.
 
     Args:
-        reach: where the Prefect API is.
+        endpoint: where the Prefect API is.
         pool: the pool.
         name: its name.
         chosen: the stack's settings.
@@ -102,7 +102,7 @@ def work_queues(
         queue: WorkQueue(
             f"queue-{name}-{queue}",
             WorkQueueArgs(
-                reach=reach,
+                endpoint=endpoint,
                 work_pool_name=pool.name,
                 name=queue,
                 description=wanted.description,
@@ -117,16 +117,16 @@ def work_queues(
 
 def register(chosen: Settings, placed: Placed, registered: Registered) -> list[Resource]:
     """Make variables, limits and automations, and return them."""
-    reach = registered.reach
+    endpoint = registered.endpoint
     made: list[Resource] = []
     # What is wrong with the API itself is told once, by the pools.
     after = ResourceOptions(depends_on=[*registered.pools.values()])
     for name, variable in chosen.variables.items():
-        args = VariableArgs(reach=reach, name=name, value=variable.value, tags=tuple(variable.tags))
+        args = VariableArgs(endpoint=endpoint, name=name, value=variable.value, tags=tuple(variable.tags))
         made.append(Variable(f"variable-{name}", args, after))
     for name, limit in chosen.concurrency_limits.items():
         slots = GlobalConcurrencyLimitArgs(
-            reach=reach,
+            endpoint=endpoint,
             name=name,
             limit=limit.limit,
             slot_decay_per_second=limit.slot_decay_per_second,
@@ -143,16 +143,16 @@ def register(chosen: Settings, placed: Placed, registered: Registered) -> list[R
         seconds = (chosen.work_pools[pool].flow_run or chosen.flow_run).crashed_after
         if seconds is not None and specs:
             ids = [registered.deployments[spec.key].deployment_id for spec in specs]
-            made.append(_watch(pool, ids, seconds, reach))
+            made.append(_watch(pool, ids, seconds, endpoint))
     return made
 
 
-def _watch(pool: str, deployment_ids: list[Output[str]], seconds: int, reach: Reach) -> Automation:
+def _watch(pool: str, deployment_ids: list[Output[str]], seconds: int, endpoint: ApiEndpoint) -> Automation:
     """Make the automation that takes silent runs of a pool for Crashed."""
     return Automation(
         f"crash-detection-{pool}",
         AutomationArgs(
-            reach=reach,
+            endpoint=endpoint,
             name=_crash_detection(pool),
             description="Takes runs that show no sign of life for Crashed.",
             trigger=crash_detection.trigger(deployment_ids, seconds),
@@ -186,7 +186,7 @@ def _automation(
     return Automation(
         resource,
         AutomationArgs(
-            reach=registered.reach,
+            endpoint=registered.endpoint,
             name=spec.name,
             description=spec.description,
             enabled=spec.enabled,
@@ -209,7 +209,7 @@ def _with_ids(action: Mapping[str, Any], registered: Registered) -> dict[str, An
         "work_queue": lambda name: registered.queues[name].queue_id,
     }
     resolved = dict(action)
-    for field, kind in NAMES.items():
+    for field, kind in NAME_KEYS.items():
         named = resolved.pop(kind, None)
         if named is not None:
             resolved[field] = ids[kind](named)

@@ -29,7 +29,7 @@ from infra.outputs import StackOutputs
 from infra.prefect_yaml import load as deployments
 from infra.registration.deployment import Deployment, DeploymentArgs
 from infra.registration.drain import Drain, DrainArgs
-from infra.registration.endpoint import Auth, PortForward, Reach, Url
+from infra.registration.endpoint import ApiEndpoint, Auth, PortForward, Url
 from infra.registration.exact_access import ExactAccess, ExactAccessArgs
 from infra.registration.preflight import Preflight, PreflightArgs
 from infra.registration.session import CREDENTIALS
@@ -49,7 +49,7 @@ def deploy() -> None:
     """
     try:
         chosen = configuration.read()
-        declared = deployments.load(ROOT / "prefect.yaml", overrides=chosen.deployments)
+        declared = deployments.load_deployments(ROOT / "prefect.yaml", overrides=chosen.deployments)
         placed = _placed(declared, chosen)
         configuration.check_secrets(chosen)
         prefect_objects.check(chosen, placed, stack=pulumi.get_stack())
@@ -188,7 +188,9 @@ def _stack(chosen: settings.Settings, placed: prefect_objects.Placed) -> StackOu
         template = image.of(wanted.image).apply(_templated(chosen, name, prefect.plain))
         pool = pools[name] = WorkPool(
             f"work-pool-{name}",
-            WorkPoolArgs(reach=prefect.reach, name=name, base_job_template=template, concurrency_limit=limits[name]),
+            WorkPoolArgs(
+                endpoint=prefect.endpoint, name=name, base_job_template=template, concurrency_limit=limits[name]
+            ),
         )
         worker = PrefectWorker(
             f"prefect-worker-{name}",
@@ -204,7 +206,7 @@ def _stack(chosen: settings.Settings, placed: prefect_objects.Placed) -> StackOu
                 versions=prefect.versions,
             ),
         )
-        lanes = prefect_objects.work_queues(prefect.reach, pool, name, chosen, placed[name])
+        lanes = prefect_objects.work_queues(prefect.endpoint, pool, name, chosen, placed[name])
         queues |= {f"{name}/{lane}": queue for lane, queue in lanes.items()}
         before += [pool, worker, *lanes.values()]
         for spec in placed[name]:
@@ -212,7 +214,7 @@ def _stack(chosen: settings.Settings, placed: prefect_objects.Placed) -> StackOu
             registered[spec.key] = Deployment(
                 spec.key.replace("/", "-"),
                 DeploymentArgs(
-                    reach=prefect.reach,
+                    endpoint=prefect.endpoint,
                     spec=spec,
                     work_pool_name=pool.name,
                     work_queue_name=lane.name if lane else None,
@@ -221,12 +223,12 @@ def _stack(chosen: settings.Settings, placed: prefect_objects.Placed) -> StackOu
     before += prefect_objects.register(
         chosen,
         placed,
-        prefect_objects.Registered(reach=prefect.reach, pools=pools, queues=queues, deployments=registered),
+        prefect_objects.Registered(endpoint=prefect.endpoint, pools=pools, queues=queues, deployments=registered),
     )
     Drain(
         "drain",
         DrainArgs(
-            reach=prefect.reach,
+            endpoint=prefect.endpoint,
             namespace=namespace.name,
             pools=[pool.name for pool in pools.values()],
             runs=chosen.drain.runs,
@@ -270,7 +272,7 @@ def _allowed(chosen: settings.Settings, closed: NetworkPoliciesArgs) -> ExactAcc
 class _Api:
     """The Prefect API from here and from a pod, and its credential as (Secret, key)."""
 
-    reach: Reach
+    endpoint: ApiEndpoint
     api_url: Input[str]
     plain: Mapping[str, tuple[str, str]]
     reference: Mapping[str, tuple[Input[str], str]]
@@ -298,7 +300,7 @@ def _prefect(chosen: settings.Settings, namespace: FlowNamespace, image: FlowIma
     if not isinstance(prefect, settings.EmbeddedPrefect):
         api_url = getattr(prefect, "pod_api_url", None) or prefect.api_url
         return _Api(
-            reach=Url(url=prefect.api_url, auth=auth),
+            endpoint=Url(url=prefect.api_url, auth=auth),
             api_url=api_url,
             plain=plain,
             reference=reference,
@@ -325,9 +327,9 @@ def _prefect(chosen: settings.Settings, namespace: FlowNamespace, image: FlowIma
             protect=chosen.protect,
         ),
     )
-    reach = PortForward(namespace=namespace.name, service=server.service, port=naming.SERVER_PORT, auth=auth)
+    endpoint = PortForward(namespace=namespace.name, service=server.service, port=naming.SERVER_PORT, auth=auth)
     return _Api(
-        reach=reach,
+        endpoint=endpoint,
         api_url=server.api_url,
         plain=plain,
         reference=reference,

@@ -16,7 +16,7 @@ from infra.prefect_yaml.deployment import Entry, parameter_complaints
 from infra.prefect_yaml.document import Document, nearest
 from infra.specs.deployment import DeploymentSpec, Schedule
 
-__all__ = ["DeploymentError", "DeploymentSpec", "Override", "Schedule", "check_job_variables", "load"]
+__all__ = ["DeploymentError", "DeploymentSpec", "Override", "Schedule", "check_job_variables", "load_deployments"]
 
 _TOP: Final = ("prefect-version", "name", "build", "push", "pull", "deployments", "definitions")
 
@@ -46,7 +46,7 @@ def to_stderr(text: str) -> None:
     print(f"warning: {text}", file=sys.stderr)
 
 
-def load(
+def load_deployments(
     path: Path,
     *,
     overrides: Mapping[str, Override] | None = None,
@@ -98,7 +98,7 @@ def check_job_variables(specs: Iterable[DeploymentSpec], template: Mapping[str, 
             if name not in known:
                 problems.append(f"{where} is not in the work pool's template; {nearest(name, known)}")
             elif not templating.has_placeholder(value):
-                why = json_schema.complaint(value, known[name], schema)
+                why = json_schema.schema_error(value, known[name], schema)
                 problems += [f"{where} {why}; correct it"] if why else []
     if problems:
         raise DeploymentError("\n".join(problems))
