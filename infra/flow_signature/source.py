@@ -78,15 +78,18 @@ def find(entrypoint: str, root: Path) -> FlowSource:
     """Return the flow that an entrypoint names.
 
     Args:
-        entrypoint: `package.module.function`, or `path/to/file.py:function`; the function may be a method.
+        entrypoint: `package.module.function`, `path/to/file.py:function` or `package.module:function`; after a colon the
+            function may be a method.
         root: the folder of prefect.yaml.
 
     Raises:
         SourceError: there is no such file, function or flow.
 
     """
-    if ":" in entrypoint:
-        file, _, name = entrypoint.rpartition(":")
+    file, colon, name = entrypoint.rpartition(":")
+    if colon and not file.endswith(".py") and (module_file := module_path(file, root)):
+        return _lookup(module_file, name.split("."), root, 0)
+    if colon:
         path = root / file
         if not path.is_file():
             message = f"there is no file {file}; write path/to/file.py:function, as seen from prefect.yaml"
