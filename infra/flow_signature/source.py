@@ -78,8 +78,8 @@ def find(entrypoint: str, root: Path) -> FlowSource:
     """Return the flow that an entrypoint names.
 
     Args:
-        entrypoint: `package.module.function`, `path/to/file.py:function` or `package.module:function`; after a colon the
-            function may be a method.
+        entrypoint: `package.module.function`, `path/to/file.py:function` or `package.module:function`; after a colon
+            the function may be a method.
         root: the folder of prefect.yaml.
 
     Raises:

@@ -8,9 +8,9 @@ from pathlib import Path
 def module_form(entrypoint: str, root: Path) -> str:
     """Return `package.module.function` for `package/module.py:function`, and anything else as it is.
 
-    Prefect loads a file as a top-level module of that file's name, whatever folder it is in. No Dask worker has a module
-    of that name, so tasks that use a class or function of the file fail there, and imports from a parent package fail
-    in the flow pod. A method keeps the colon, which separates it from its module: `package.module:Class.method`.
+    Prefect loads a file as a top-level module of that file's name, whatever folder it is in. No Dask worker has a
+    module of that name, so tasks that use a class or function of the file fail there, and imports from a parent package
+    fail in the flow pod. A method keeps the colon that separates it from its module: `package.module:Class.method`.
 
     Args:
         entrypoint: as prefect.yaml has it; the file exists.

@@ -1,4 +1,4 @@
-"""Both forms of an entrypoint, run as a flow pod runs them: Prefect's own executor, and Dask workers in other processes."""
+"""Both forms of an entrypoint, run as in a flow pod: by Prefect's executor, with Dask workers in other processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
