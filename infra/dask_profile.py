@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ephemeral_dask.contract import environment as env
-from ephemeral_dask.contract import profiles, quantities
+from ephemeral_dask.contract import knobs, profiles, quantities
 from infra.model import Bytes, Cpu, Model, Url
 from infra.specs.deployment import DeploymentSpec
 
@@ -119,7 +118,7 @@ class DaskProfile(Model):
 
     def contract(self) -> profiles.Profile:
         """Return it as flow pods read it."""
-        sizes = {variable.argument: getattr(self, variable.argument) for variable in env.SIZES}
+        sizes = {variable.argument: getattr(self, variable.argument) for variable in knobs.SIZES}
         return profiles.Profile(
             sizes={name: value for name, value in sizes.items() if value is not None},
             nanny=self.nanny,
@@ -148,13 +147,13 @@ def complaints(specs: Iterable[DeploymentSpec], known: Mapping[str, DaskProfile]
 def _of(spec: DeploymentSpec, known: Mapping[str, DaskProfile]) -> Iterable[str]:
     asked: Mapping[str, Any] = spec.job_variables
     where = f"deployment '{spec.key}'"
-    name = asked.get(env.DASK_PROFILE.name)
+    name = asked.get(knobs.PROFILE.name)
     if isinstance(name, str) and name not in known and "{{" not in name:
         yield profiles.unknown(name, known, where)
-    low, high = asked.get(env.DASK_MINIMUM.name), asked.get(env.DASK_MAXIMUM.name)
+    low, high = asked.get(knobs.MINIMUM.name), asked.get(knobs.MAXIMUM.name)
     if isinstance(low, int) and isinstance(high, int) and high < low:
         yield f"{where}: dask_maximum is {high} and dask_minimum {low}: raise the maximum or lower the minimum."
-    for variable, check in ((env.DASK_WORKER_CPU, quantities.cores), (env.DASK_WORKER_MEMORY, _worker_memory)):
+    for variable, check in ((knobs.WORKER_CPU, quantities.cores), (knobs.WORKER_MEMORY, _worker_memory)):
         value = asked.get(variable.name)
         if isinstance(value, str) and "{{" not in value:
             try:

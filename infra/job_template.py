@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ephemeral_dask.contract import environment as env
-from ephemeral_dask.contract import image, labels, profiles
+from ephemeral_dask.contract import knobs, labels, profiles, security
 from infra import naming
 from infra.settings import BlockResults, Dask, FlowRun, NoResults, Results, Settings, VolumeResults
 
@@ -97,15 +97,15 @@ def _job_configuration(args: JobTemplateArgs) -> dict[str, Any]:
 def _environment(args: JobTemplateArgs) -> dict[str, str]:
     dask = args.dask
     defaults = {
-        env.DASK_MINIMUM: dask.minimum,
-        env.DASK_MAXIMUM: dask.maximum,
-        env.DASK_WORKER_CPU: dask.worker_cpu,
-        env.DASK_WORKER_MEMORY: dask.worker_memory,
-        env.DASK_WORKER_THREADS: dask.worker_threads,
-        env.DASK_IDLE_TIMEOUT: dask.idle_timeout,
-        env.DASK_START_TIMEOUT: dask.start_timeout,
-        env.DASK_SCALING: dask.scaling,
-        env.DASK_REPORT: dask.report,
+        knobs.MINIMUM: dask.minimum,
+        knobs.MAXIMUM: dask.maximum,
+        knobs.WORKER_CPU: dask.worker_cpu,
+        knobs.WORKER_MEMORY: dask.worker_memory,
+        knobs.WORKER_THREADS: dask.worker_threads,
+        knobs.IDLE_TIMEOUT: dask.idle_timeout,
+        knobs.START_TIMEOUT: dask.start_timeout,
+        knobs.SCALING: dask.scaling,
+        knobs.REPORT: dask.report,
     }
     values = {
         env.NAMESPACE: args.namespace,
@@ -114,7 +114,7 @@ def _environment(args: JobTemplateArgs) -> dict[str, str]:
         env.CEILING: str(dask.ceiling),
         **({env.DASHBOARD: dask.dashboard} if dask.dashboard else {}),
         env.PROFILES: profiles.encode({name: profile.contract() for name, profile in dask.profiles.items()}),
-        env.DASK_PROFILE.variable: f"{{{{ {env.DASK_PROFILE.name} }}}}",
+        knobs.PROFILE.variable: f"{{{{ {knobs.PROFILE.name} }}}}",
         # What the automation of crash_detection.py waits for.
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(args.flow_run.heartbeat_seconds),
         # A cluster's name asks for the user's name, which a UID without passwd entry does not have.
@@ -160,7 +160,7 @@ def _pod(args: JobTemplateArgs) -> dict[str, Any]:
     if name := claim(args.results):
         volumes.append({"name": "results", "persistentVolumeClaim": {"claimName": name}})
         mounts.append({"name": "results", "mountPath": _RESULTS})
-        group = {"fsGroup": image.GROUP, "fsGroupChangePolicy": "OnRootMismatch"}
+        group = {"fsGroup": security.GROUP, "fsGroupChangePolicy": "OnRootMismatch"}
     return {
         **{key: value for key, value in placement.items() if value},
         "parallelism": 1,
@@ -238,17 +238,17 @@ def _variables(args: JobTemplateArgs) -> dict[str, Any]:
         "memory_request": _variable("Memory Request", "Of the flow pod.", text, default=flow_run.memory_request),
         "memory_limit": _variable("Memory Limit", "Of the flow pod.", text, default=flow_run.memory_limit),
     }
-    for variable in env.JOB_VARIABLES:
+    for variable in knobs.JOB_VARIABLES:
         schema: dict[str, Any] = {"type": variable.type}
         if variable.minimum is not None:
             schema["minimum"] = variable.minimum
-        if variable in (env.DASK_MINIMUM, env.DASK_MAXIMUM):
+        if variable in (knobs.MINIMUM, knobs.MAXIMUM):
             schema["maximum"] = args.dask.ceiling
         if variable.choices:
             schema["enum"] = list(variable.choices)
-        if variable is env.DASK_PROFILE and args.dask.profiles:
+        if variable is knobs.PROFILE and args.dask.profiles:
             schema["enum"] = sorted(args.dask.profiles)
-        properties[variable.name] = _variable(variable.title, variable.description, schema)
+        properties[variable.name] = _variable(variable.title, variable.help, schema)
     return {"type": "object", "properties": properties}
 
 
