@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from pulumi import Input, Output, Resource
 
+from ephemeral_dask.contract.secrets import SecretRef
 from infra import naming
 from infra.components.prefect_server import PrefectServer, PrefectServerArgs
 from infra.components.stack_secret import StackSecret, StackSecretArgs
 from infra.config import Secrets
 from infra.registration.endpoint import PortForward, Reach, Url
 from infra.settings import CloudPrefect, EmbeddedPrefect, Postgresql, SecretKey, Settings
-from infra.specs.credential import CREDENTIALS, Auth, SecretRef
+from infra.specs.credential import CREDENTIALS, Auth
 from infra.wiring.foundation import Foundation
 
 

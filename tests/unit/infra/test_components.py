@@ -7,7 +7,8 @@ from typing import Any
 import pulumi
 import pytest
 
-from ephemeral_dask.contract import image as image_group
+from ephemeral_dask.contract import security
+from ephemeral_dask.contract.secrets import SecretRef
 from infra import naming
 from infra.components import pods, prefect_server
 from infra.components.dask_operator import DaskOperator, DaskOperatorArgs, custom_resource_definitions
@@ -36,7 +37,6 @@ from infra.settings import (
     VolumeResults,
     Worker,
 )
-from infra.specs.credential import SecretRef
 from tools.paths import ROOT
 
 from .conftest import Recorder, Render
@@ -380,13 +380,13 @@ def test_where_no_secret_is_given_none_is_made(render: Render) -> None:
 
 def test_a_secret_of_the_stack_becomes_one_that_pods_refer_to(render: Render) -> None:
     recorder, found = secret(None, "pnu_key", render)
-    assert found == ("prefect-api", "value")
+    assert found == SecretRef(name="prefect-api", key="value")
     assert len(recorder.of(":Secret")) == 1
 
 
 def test_an_existing_secret_is_referred_to_and_no_other_is_made(render: Render) -> None:
     recorder, found = secret(SecretKey(name="mine", key="auth"), "unused", render)
-    assert found == ("mine", "auth")
+    assert found == SecretRef(name="mine", key="auth")
     assert not recorder.of(":Secret")
 
 
@@ -404,7 +404,7 @@ def test_the_result_volume_is_claimed_as_the_stack_says(render: Render) -> None:
 
 
 def test_pods_ask_for_the_group_of_the_images_user() -> None:
-    assert f"USER {image_group.GROUP}:{image_group.GROUP}" in (ROOT / "Dockerfile").read_text()
+    assert f"USER {security.GROUP}:{security.GROUP}" in (ROOT / "Dockerfile").read_text()
 
 
 def test_what_several_servers_share_is_in_the_platforms_packages() -> None:
