@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from ephemeral_dask.contract import knobs, profiles
 from infra import capacity, job_template, naming
-from infra.flow_signature import validate
+from infra.flow_signature.validate import schema_error
 from infra.prefect_yaml import templating
 from infra.prefect_yaml.document import nearest
-from infra.prefect_yaml.load import DeploymentError, load, to_stderr
+from infra.prefect_yaml.load import DeploymentError, load_deployments, to_stderr
 from infra.settings import Settings, SettingsError, WorkQueue, invalid, parse
 from infra.specs.automation import AutomationSpec
 from infra.specs.deployment import DeploymentSpec
@@ -87,7 +87,7 @@ def load_plan(
         SettingsError: the stack file names objects that are not declared; likewise.
 
     """
-    specs = load(root / "prefect.yaml", overrides=settings.deployments, environment=environment, warn=warn)
+    specs = load_deployments(root / "prefect.yaml", overrides=settings.deployments, environment=environment, warn=warn)
     deployments, errors = _by_pool(specs, settings)
     for pool, members in deployments.items():
         schema = job_template.variables_schema(settings, pool)
@@ -150,7 +150,7 @@ def _variable_errors(
         elif name not in known:
             errors.append(f"{where}: job variable '{name}' is not in the work pool's template; {nearest(name, known)}")
         elif not templating.has_placeholder(value):
-            error = _size_error(name, value, settings) or validate.complaint(value, known[name], schema)
+            error = _value_error(name, value, schema)
             errors += [f"{where}: job variable '{name}' {error}; correct it"] if error else []
     minimum, maximum = variables.get(knobs.MINIMUM.name), variables.get(knobs.MAXIMUM.name)
     if isinstance(minimum, int) and isinstance(maximum, int):
@@ -159,18 +159,16 @@ def _variable_errors(
     return errors
 
 
-def _size_error(name: str, value: Any, settings: Settings) -> str:
-    """Return what the template's schema cannot say about a Dask size, to be read after its name, or nothing."""
-    ceiling = settings.dask.ceiling
-    if name in (knobs.MINIMUM.name, knobs.MAXIMUM.name) and isinstance(value, int) and value > ceiling:
-        return f"is above the stack's dask.ceiling ({ceiling})"
+def _value_error(name: str, value: Any, schema: Mapping[str, Any]) -> str:
+    """Return what is wrong with the value of a known job variable, to be read after its name, or an empty string."""
     for knob in (knobs.WORKER_CPU, knobs.WORKER_MEMORY):
         if name == knob.name:
             try:
                 knob.check(value)
             except ValueError as error:
                 return str(error)
-    return ""
+    origin = "the stack's dask.ceiling" if name in (knobs.MINIMUM.name, knobs.MAXIMUM.name) else ""
+    return schema_error(value, schema["properties"][name], schema, bound_origin=origin)
 
 
 def automation_errors(settings: Settings, deployments: Deployments) -> list[str]:

@@ -190,7 +190,7 @@ class Entry:
         for index, item in enumerate(listed):
             place: Place = ("schedule",) if single else ("schedules", index)
             try:
-                schedule = schedule_yaml.parse(item, index + 1)
+                schedule = schedule_yaml.parse_schedule(item, index + 1)
             except schedule_yaml.ScheduleError as error:
                 self._complain((*place, error.key), f"{'.'.join(map(str, place))}: {error}")
                 continue
@@ -207,7 +207,7 @@ class Entry:
         found: list[AutomationSpec] = []
         for index, item in enumerate(listed):
             try:
-                trigger = automation_yaml.deployment_trigger(item, index + 1, name)
+                trigger = automation_yaml.parse_deployment_trigger(item, index + 1, name)
             except automation_yaml.AutomationError as error:
                 place: Place = ("triggers", index, *error.place)
                 self._complain(place, f"{'.'.join(map(str, place))}: {error}")
@@ -312,7 +312,7 @@ def parameter_complaints(
         if name not in names and not takes_others:
             complaints.append(f"the flow has no parameter '{name}'; {nearest(name, names)}")
         elif enforce and name in schema["properties"] and not templating.has_placeholder(value):
-            why = json_schema.complaint(value, schema["properties"][name], schema)
+            why = json_schema.schema_error(value, schema["properties"][name], schema)
             complaints += [f"'{name}' {why}; correct it"] if why else []
     return complaints
 

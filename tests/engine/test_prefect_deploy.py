@@ -18,7 +18,7 @@ from infra.registration import automation
 from infra.registration.automation import AutomationArgs, AutomationProvider
 from infra.registration.deployment import DeploymentArgs, DeploymentProvider, inputs
 from infra.registration.endpoint import Url
-from infra.registration.ownership import undescribed
+from infra.registration.ownership import split_owner_line
 from infra.specs.automation import AutomationSpec
 from infra.specs.deployment import DeploymentSpec
 
@@ -233,7 +233,7 @@ def _automations(prefect: Any, deployment: Any) -> dict[str, Any]:
     found = {}
     for item in prefect.call("GET", f"/automations/related-to/prefect.deployment.{deployment['id']}"):
         fields = {name: value for name, value in item.items() if name not in _BY_DESIGN}
-        fields["description"] = undescribed(fields["description"])[0]
+        fields["description"] = split_owner_line(fields["description"])[0]
         fields["trigger"] = _without_ids(fields["trigger"])
         [action] = fields["actions"]
         assert action.pop("deployment_id") == deployment["id"]
@@ -273,9 +273,9 @@ def _prefect_deploy(project: Path, address: str) -> None:
 
 
 def _ours(project: Path, address: str) -> None:
-    for spec in deployments.load(project / "prefect.yaml", environment=ENVIRONMENT):
+    for spec in deployments.load_deployments(project / "prefect.yaml", environment=ENVIRONMENT):
         plain = dataclasses.replace(spec, secret_fields=frozenset())
-        args = DeploymentArgs(reach=Url(url=address), spec=plain, work_pool_name="sample")
+        args = DeploymentArgs(endpoint=Url(url=address), spec=plain, work_pool_name="sample")
         props = {**inputs(args, "project/stack/resource"), "work_pool_name": spec.work_pool_name}
         made = (DeploymentProvider().create(props).outs or {})["deployment_id"]
         for trigger in spec.triggers:
@@ -284,7 +284,7 @@ def _ours(project: Path, address: str) -> None:
 
 def _automation(spec: DeploymentSpec, trigger: AutomationSpec, deployment_id: str, address: str) -> dict[str, Any]:
     args = AutomationArgs(
-        reach=Url(url=address),
+        endpoint=Url(url=address),
         name=trigger.name,
         description=trigger.description,
         enabled=trigger.enabled,

@@ -102,7 +102,7 @@ def registered(render: Render, build: Callable[[], Any], *configs: dict[str, Any
 @pytest.fixture
 def stacks(render: Render, monkeypatch: pytest.MonkeyPatch) -> Registered:
     monkeypatch.setattr(pulumi, "export", lambda *_: None)
-    monkeypatch.setattr(validation, "load", lambda *_, **__: (DEPLOYMENT,))
+    monkeypatch.setattr(validation, "load_deployments", lambda *_, **__: (DEPLOYMENT,))
     return registered(render, program.deploy, SMALL, LARGE)
 
 

@@ -47,7 +47,8 @@ def test_what_the_documentation_shows_is_taken() -> None:
     assert len(checked.automations) == 2
     [deployment] = yaml.safe_load(prefect_yaml)["deployments"]
     assert (
-        automation_yaml.deployment_trigger(deployment["triggers"][0], 1, "default").actions[0]["schedule_after"] == 300
+        automation_yaml.parse_deployment_trigger(deployment["triggers"][0], 1, "default").actions[0]["schedule_after"]
+        == 300
     )
 
 

@@ -32,7 +32,7 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _declare(monkeypatch: pytest.MonkeyPatch, *specs: DeploymentSpec) -> None:
-    monkeypatch.setattr(validation, "load", lambda *_, **__: specs)
+    monkeypatch.setattr(validation, "load_deployments", lambda *_, **__: specs)
 
 
 def _spec(**fields: Any) -> DeploymentSpec:

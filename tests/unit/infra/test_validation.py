@@ -107,7 +107,7 @@ def test_job_variables_of_a_trigger_are_checked_as_well() -> None:
 def test_every_mistake_of_the_deployments_is_reported_at_once(project: Path) -> None:
     (project / "prefect.yaml").write_text(
         PREFECT_YAML
-        + "    job_variables: {dask_maximum: 99, imag: x}\n"
+        + "    work_pool: {job_variables: {dask_maximum: 99, imag: x}}\n"
         + "  - {name: other, entrypoint: flows.etl.etl, work_pool: {name: gpu}}\n"
     )
     with pytest.raises(DeploymentError) as caught:
