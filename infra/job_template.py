@@ -8,6 +8,7 @@ from typing import Any
 
 from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract import knobs, labels, profiles, security
+from ephemeral_dask.contract.secrets import SecretRef
 from infra import naming
 from infra.settings import BlockResults, Dask, FlowRun, NoResults, Results, Settings, VolumeResults
 
@@ -24,7 +25,7 @@ class JobTemplateArgs:
         flow_run: defaults of the flow pod.
         dask: defaults and ceiling of the Dask cluster.
         results: where task results are kept.
-        credential: environment variable -> (Secret, key) of the Prefect credential, or nothing.
+        credential: environment variable -> reference of the Prefect credential; empty where the API requires none.
 
     """
 
@@ -33,12 +34,10 @@ class JobTemplateArgs:
     flow_run: FlowRun
     dask: Dask
     results: Results = field(default_factory=NoResults)
-    credential: Mapping[str, tuple[str, str]]
+    credential: Mapping[str, SecretRef]
 
     @classmethod
-    def of(
-        cls, settings: Settings, pool: str, *, image: str, credential: Mapping[str, tuple[str, str]]
-    ) -> JobTemplateArgs:
+    def of(cls, settings: Settings, pool: str, *, image: str, credential: Mapping[str, SecretRef]) -> JobTemplateArgs:
         """Return what the stack's settings say for one of its work pools."""
         return cls(
             namespace=settings.namespace,
@@ -57,7 +56,14 @@ def build(args: JobTemplateArgs) -> dict[str, Any]:
     Scalars travel through `job_configuration.env`, because Prefect turns that dictionary's values into strings
     and drops what is unset, while Kubernetes refuses a number in a container's own `env` list.
     """
-    return {"job_configuration": _job_configuration(args), "variables": _variables(args)}
+    variables = _variables(args.flow_run, args.dask)
+    variables["properties"]["image"]["default"] = args.image
+    return {"job_configuration": _job_configuration(args), "variables": variables}
+
+
+def variables_schema(settings: Settings, pool: str) -> dict[str, Any]:
+    """Return the JSON schema of a pool's job variables, without the image's default: only a build knows that."""
+    return _variables(settings.work_pools[pool].flow_run or settings.flow_run, settings.dask)
 
 
 def _job_configuration(args: JobTemplateArgs) -> dict[str, Any]:
@@ -125,10 +131,10 @@ def _environment(args: JobTemplateArgs) -> dict[str, str]:
         values[variable.variable] = f"{{{{ {variable.name} }}}}"
         values[variable.default_variable] = str(default)
     values.update(_results(args.results))
-    for name, (secret, key) in args.credential.items():
-        values[env.API_SECRET_VARIABLE] = name
-        values[env.API_SECRET_NAME] = secret
-        values[env.API_SECRET_KEY] = key
+    for variable, reference in args.credential.items():
+        values[env.API_SECRET_VARIABLE] = variable
+        values[env.API_SECRET_NAME] = reference.name
+        values[env.API_SECRET_KEY] = reference.key
     return values
 
 
@@ -169,11 +175,7 @@ def _pod(args: JobTemplateArgs) -> dict[str, Any]:
         "enableServiceLinks": False,
         "serviceAccountName": naming.FLOW_RUN,
         "terminationGracePeriodSeconds": args.flow_run.grace_seconds,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "seccompProfile": {"type": "RuntimeDefault"},
-            **group,
-        },
+        "securityContext": {**security.pod_security(), **group},
         "volumes": volumes,
         "containers": [
             {
@@ -189,11 +191,7 @@ def _pod(args: JobTemplateArgs) -> dict[str, Any]:
                     "requests": {"cpu": "{{ cpu_request }}", "memory": "{{ memory_request }}"},
                     "limits": {"cpu": "{{ cpu_limit }}", "memory": "{{ memory_limit }}"},
                 },
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "readOnlyRootFilesystem": True,
-                    "capabilities": {"drop": ["ALL"]},
-                },
+                "securityContext": security.container_security(),
                 "volumeMounts": mounts,
             }
         ],
@@ -204,8 +202,7 @@ def _from_label(name: str, label: str) -> dict[str, Any]:
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{label}']"}}}
 
 
-def _variables(args: JobTemplateArgs) -> dict[str, Any]:
-    flow_run = args.flow_run
+def _variables(flow_run: FlowRun, dask: Dask) -> dict[str, Any]:
     text = {"type": "string"}
     strings = {"type": "object", "additionalProperties": {"type": "string"}}
     properties: dict[str, Any] = {
@@ -214,7 +211,7 @@ def _variables(args: JobTemplateArgs) -> dict[str, Any]:
         "labels": _variable("Labels", "Put on the Job and its pod.", strings),
         "annotations": _variable("Annotations", "Put on the Job and its pod.", strings),
         "command": _variable("Command", "Leave it empty: Prefect knows it.", text),
-        "image": _variable("Image", "Flow pod, Dask scheduler and Dask workers all run it.", text, default=args.image),
+        "image": _variable("Image", "Flow pod, Dask scheduler and Dask workers all run it.", text),
         "image_pull_policy": _variable(
             "Image Pull Policy",
             "Images are named by digest, so a copy on the node is the right one.",
@@ -238,17 +235,17 @@ def _variables(args: JobTemplateArgs) -> dict[str, Any]:
         "memory_request": _variable("Memory Request", "Of the flow pod.", text, default=flow_run.memory_request),
         "memory_limit": _variable("Memory Limit", "Of the flow pod.", text, default=flow_run.memory_limit),
     }
-    for variable in knobs.JOB_VARIABLES:
-        schema: dict[str, Any] = {"type": variable.type}
-        if variable.minimum is not None:
-            schema["minimum"] = variable.minimum
-        if variable in (knobs.MINIMUM, knobs.MAXIMUM):
-            schema["maximum"] = args.dask.ceiling
-        if variable.choices:
-            schema["enum"] = list(variable.choices)
-        if variable is knobs.PROFILE and args.dask.profiles:
-            schema["enum"] = sorted(args.dask.profiles)
-        properties[variable.name] = _variable(variable.title, variable.help, schema)
+    for knob in knobs.JOB_VARIABLES:
+        schema = knob.schema()
+        description = knob.help
+        if knob in (knobs.MINIMUM, knobs.MAXIMUM):
+            schema["maximum"] = dask.ceiling
+        if knob is knobs.PROFILE:
+            schema |= {"enum": sorted(dask.profiles)} if dask.profiles else {}
+        else:
+            # Not a `default`: it would hide what the flow's code sets.
+            description += f" Default: what the flow's code sets, else {getattr(dask, knob.argument)}."
+        properties[knob.name] = _variable(knob.title, description, schema)
     return {"type": "object", "properties": properties}
 
 

@@ -20,12 +20,12 @@ class SecretRef:
     """A key of a Kubernetes Secret.
 
     Attributes:
-        name: the Secret's name.
+        name: the Secret's name: a string, or in the Pulumi program an Output of one.
         key: the key in its data.
 
     """
 
-    name: str
+    name: Any
     key: str
 
     def value_from(self) -> dict[str, Any]:

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 from pulumi import Input
 
-Auth = Literal["none", "api-key", "auth-string"]
-"""What the API asks for. The credential itself is no property: it is read from the environment
-(`PREFECT_API_KEY`,
-`PREFECT_API_AUTH_STRING`) or the stack's configuration (`prefectApiKey`, `prefectAuthString`) when it is
-needed."""
+from infra.specs.credential import Auth
 
 
 @dataclass(frozen=True, kw_only=True)

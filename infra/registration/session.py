@@ -12,19 +12,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from infra.registration.api import PrefectApi
-from infra.registration.endpoint import ApiEndpoint, Auth, PortForward, Url, from_props, key
+from infra.registration.endpoint import ApiEndpoint, PortForward, Url, from_props, key
 from infra.registration.errors import RegistrationError, install_error_formatter
+from infra.specs.credential import CREDENTIALS, Auth
 
 if TYPE_CHECKING:
     import httpx
     from pulumi.dynamic import ConfigureRequest
-
-CREDENTIALS: Final[Mapping[Auth, tuple[str, str]]] = {
-    "api-key": ("PREFECT_API_KEY", "prefectApiKey"),
-    "auth-string": ("PREFECT_API_AUTH_STRING", "prefectAuthString"),
-}
-"""Kind of credential -> environment variable and configuration key. The environment wins: after a rotation,
-destroy gets the old configuration from the state."""
 
 _MOMENT: Final = 20.0
 """Seconds for which nobody else is expected to make an object that was looked for in vain."""

@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from infra.model import DnsLabel, Model
-from infra.settings.base import ImageReference
+from infra.settings.types import DnsLabel, ImageReference, Model
 
 BASE = "python:3.11-slim-bookworm"
 

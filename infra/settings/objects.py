@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
-from infra.model import Model
 from infra.prefect_yaml import automation as automation_yaml
 from infra.prefect_yaml.automation import AutomationError
+from infra.settings.types import Model
 from infra.specs.automation import AutomationSpec
 
 _LONGEST_VALUE = 5000

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from infra import crash_detection
+from infra.wiring import crash_detection
 from infra.registration import automation
 from infra.registration.automation import AutomationArgs, AutomationProvider
 from infra.registration.endpoint import Url

@@ -8,6 +8,7 @@ import pulumi
 import pytest
 
 from ephemeral_dask.contract import security
+from ephemeral_dask.contract.secrets import SecretRef
 from infra import naming
 from infra.components import pods, prefect_server
 from infra.components.dask_operator import DaskOperator, DaskOperatorArgs, custom_resource_definitions
@@ -52,14 +53,14 @@ def server(**settings: Any) -> None:
         namespace="flows",
         image=PLATFORM,
         settings=EmbeddedPrefect(**settings),
-        auth=("prefect-api", "value"),
-        database=("prefect-database", "value"),
-        redis=("prefect-redis", "value"),
+        auth=SecretRef(name="prefect-api", key="value"),
+        database=SecretRef(name="prefect-database", key="value"),
+        redis=SecretRef(name="prefect-redis", key="value"),
     )
     PrefectServer("server", args)
 
 
-def worker(credential: Mapping[str, tuple[str, str]] | None = None, **settings: Any) -> None:
+def worker(credential: Mapping[str, SecretRef] | None = None, **settings: Any) -> None:
     PrefectWorker(
         "worker",
         PrefectWorkerArgs(
@@ -283,7 +284,7 @@ def test_the_workers_observer_watches_its_own_namespace_only(render: Render) -> 
 
 
 def test_the_worker_refers_to_the_credential_and_tells_jobs_to_do_the_same(render: Render) -> None:
-    values = environment(render(lambda: worker({"PREFECT_API_KEY": ("prefect-api", "credential")})))
+    values = environment(render(lambda: worker({"PREFECT_API_KEY": SecretRef(name="prefect-api", key="credential")})))
     assert values["PREFECT_API_KEY"] == {"secretKeyRef": {"name": "prefect-api", "key": "credential"}}
     assert values["PREFECT_INTEGRATIONS_KUBERNETES_WORKER_API_KEY_SECRET_NAME"] == "prefect-api"
     assert values["PREFECT_INTEGRATIONS_KUBERNETES_WORKER_API_KEY_SECRET_KEY"] == "credential"
@@ -365,13 +366,13 @@ def test_a_prebuilt_image_is_taken_as_it_is(render: Render) -> None:
     assert not recorder.of("Image")[1:]
 
 
-def secret(existing: SecretKey | None, value: str | None, render: Render) -> tuple[Recorder, tuple[str, str] | None]:
-    found: list[tuple[str, str] | None] = []
+def secret(existing: SecretKey | None, value: str | None, render: Render) -> tuple[Recorder, SecretRef | None]:
+    found: list[SecretRef | None] = []
 
     def build() -> None:
         given = pulumi.Output.secret(value) if value else None
         args = StackSecretArgs(namespace="flows", secret="prefect-api", existing=existing, value=given)
-        found.append(StackSecret("credential", args).plain)
+        found.append(StackSecret("credential", args).ref)
 
     return render(build), found[0]
 
@@ -384,13 +385,13 @@ def test_where_no_secret_is_given_none_is_made(render: Render) -> None:
 
 def test_a_secret_of_the_stack_becomes_one_that_pods_refer_to(render: Render) -> None:
     recorder, found = secret(None, "pnu_key", render)
-    assert found == ("prefect-api", "value")
+    assert found == SecretRef(name="prefect-api", key="value")
     assert len(recorder.of(":Secret")) == 1
 
 
 def test_an_existing_secret_is_referred_to_and_no_other_is_made(render: Render) -> None:
     recorder, found = secret(SecretKey(name="mine", key="auth"), "unused", render)
-    assert found == ("mine", "auth")
+    assert found == SecretRef(name="mine", key="auth")
     assert not recorder.of(":Secret")
 
 

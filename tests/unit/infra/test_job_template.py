@@ -9,9 +9,19 @@ from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
 
 from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract import knobs, profiles, security
+from ephemeral_dask.contract.secrets import SecretRef
 from infra import job_template, naming
-from infra.dask_profile import DaskProfile, LargeWorkers, Toleration
-from infra.settings import BlockResults, Dask, FlowRun, NoResults, Results, VolumeResults
+from infra.settings import (
+    BlockResults,
+    Dask,
+    DaskProfile,
+    FlowRun,
+    LargeWorkers,
+    NoResults,
+    Results,
+    Toleration,
+    VolumeResults,
+)
 
 IMAGE = "registry.example.com/flow@sha256:" + "a" * 64
 
@@ -22,7 +32,7 @@ def template() -> dict[str, Any]:
 
 
 def build(
-    credential: dict[str, tuple[str, str]] | None = None, results: Results | None = None, **dask: Any
+    credential: dict[str, SecretRef] | None = None, results: Results | None = None, **dask: Any
 ) -> dict[str, Any]:
     return job_template.build(
         job_template.JobTemplateArgs(
@@ -108,7 +118,7 @@ def test_an_ended_job_goes_and_takes_what_it_owns_with_it(template: dict[str, An
 
 
 def test_a_credential_is_named_to_the_run_and_never_valued() -> None:
-    configuration = configured(build({"PREFECT_API_KEY": ("prefect-api", "credential")}))
+    configuration = configured(build({"PREFECT_API_KEY": SecretRef(name="prefect-api", key="credential")}))
     assert configuration.env[env.API_SECRET_NAME] == "prefect-api"
     assert "PREFECT_API_KEY" not in configuration.env
 

@@ -13,7 +13,6 @@ import pytest
 
 from infra.prefect_yaml import load as deployments
 from infra.prefect_yaml.load import DeploymentError, DeploymentSpec
-from infra.specs.automation import AutomationSpec
 
 ROOT = Path(__file__).parents[4]
 
@@ -511,50 +510,6 @@ def test_a_secret_value_is_not_repeated_in_a_refusal(project: Project) -> None:
     refusal = project.refusal_of('parameters: {a: "{{ $TOKEN }}"}', environment={"TOKEN": "canary"})
     assert "'a' must be an integer" in refusal
     assert "canary" not in refusal
-
-
-TEMPLATE = {
-    "job_configuration": {},
-    "variables": {
-        "properties": {
-            "dask_maximum": {"type": "integer", "minimum": 1, "maximum": 16},
-            "image": {"type": "string"},
-            "kind": {"$ref": "#/definitions/Kind"},
-        },
-        "definitions": {"Kind": {"enum": ["a", "b"]}},
-    },
-}
-
-
-@pytest.mark.parametrize(
-    ("variables", "sentence"),
-    [
-        ({"dask_maximun": 3}, "'dask_maximun' is not in the work pool's template; did you mean 'dask_maximum'?"),
-        ({"dask_maximum": "3"}, "'dask_maximum' must be an integer; correct it"),
-        ({"dask_maximum": 17}, "'dask_maximum' is above 16; correct it"),
-        ({"kind": "c"}, "'kind' must be one of a, b; correct it"),
-    ],
-)
-def test_job_variables_are_compared_with_the_pools_template(variables: dict[str, Any], sentence: str) -> None:
-    spec = DeploymentSpec(flow_name="f", name="d", entrypoint="x.y", job_variables=variables)
-    with pytest.raises(DeploymentError) as caught:
-        deployments.check_job_variables([spec], TEMPLATE)
-    assert str(caught.value) == f"deployment 'f/d': job variable {sentence}"
-
-
-def test_job_variables_of_a_trigger_are_compared_with_the_pools_template() -> None:
-    trigger = AutomationSpec(
-        name="t", trigger={"type": "event"}, actions=({"type": "run-deployment", "job_variables": {"imag": "a:1"}},)
-    )
-    spec = DeploymentSpec(flow_name="f", name="d", entrypoint="x.y", triggers=(trigger,))
-    with pytest.raises(DeploymentError, match=r"trigger 't': job variable 'imag' is not in .*'image'"):
-        deployments.check_job_variables([spec], TEMPLATE)
-
-
-def test_job_variables_that_fit_or_are_still_references_pass() -> None:
-    variables = {"dask_maximum": "{{ prefect.variables.size }}", "image": "a:1", "kind": "a"}
-    spec = DeploymentSpec(flow_name="f", name="d", entrypoint="x.y", job_variables=variables)
-    deployments.check_job_variables([spec], TEMPLATE)
 
 
 def test_reading_deployments_imports_neither_pulumi_nor_prefect_nor_the_flow() -> None:

@@ -10,6 +10,7 @@ from infra.registration import session
 from infra.registration.endpoint import ApiEndpoint, PortForward, Url, from_props, to_props
 from infra.registration.errors import GoneError, RegistrationError, UnreachableError
 from infra.registration.work_pool import WorkPoolArgs, WorkPoolProvider, inputs
+from infra.specs.credential import CREDENTIALS
 
 REACHES: list[ApiEndpoint] = [
     Url(url="http://prefect.test/api"),
@@ -23,7 +24,7 @@ OWN_SERVER = REACHES[2]
 @pytest.fixture(autouse=True)
 def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "_configuration", {})
-    for variable, _ in session.CREDENTIALS.values():
+    for variable, _ in CREDENTIALS.values():
         monkeypatch.delenv(variable, raising=False)
 
 
