@@ -70,15 +70,15 @@ class Commands:
     """A project's only stack, on a backend of files.
 
     Args:
-        folder: an empty one, for the state and what Pulumi keeps for itself.
+        folder: where the state is and what Pulumi keeps for itself; both are made where they are missing.
         project: the folder with the program.
 
     """
 
     def __init__(self, folder: Path, project: Path) -> None:
         self.folder, self.project = folder, project
-        (folder / "state").mkdir()
-        (folder / "home").mkdir()
+        for own in ("state", "home"):
+            (folder / own).mkdir(exist_ok=True)
         # Compiling what a stack imports of the Kubernetes package takes ten seconds: it is to be kept.
         unwanted = ("PREFECT_", "PYTHONDONTWRITEBYTECODE")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}

@@ -29,7 +29,7 @@ from pathlib import Path
 
 import pulumi
 
-from infra.deployment_spec import DeploymentSpec, Schedule
+from infra.specs.deployment import DeploymentSpec, Schedule
 from infra import registration
 from infra.registration import Deployment, DeploymentArgs, Url, WorkPool, WorkPoolArgs
 
@@ -251,14 +251,18 @@ def make_prefect() -> Callable[[str], Prefect]:
 
 
 class Stack(Commands):
-    """A stack with a program of its own."""
+    """A stack with a program of its own.
+
+    Args:
+        folder: a copy of the folder that `empty_project` makes.
+        reach: the API of the Prefect server, as `declared.json` has it.
+
+    """
 
     def __init__(self, folder: Path, reach: dict[str, Any]) -> None:
         super().__init__(folder, project=folder)
+        self.environment["PULUMI_STACK"] = "test"
         self.declared: dict[str, Any] = {"reach": reach, "pools": {}, "deployments": {}, "objects": {}}
-        (folder / "Pulumi.yaml").write_text("name: registration-test\nruntime: python\n")
-        (folder / "__main__.py").write_text(PROGRAM)
-        self.run("stack", "init", "test")
 
     def pool(self, resource: str = "pool", **fields: Any) -> None:
         """Declare a work pool."""
@@ -289,9 +293,20 @@ class Stack(Commands):
         return super().attempt(*command)
 
 
+@pytest.fixture(scope="session")
+def empty_project(pulumi_cli: str, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: ARG001
+    """Make a project with an empty stack `test`. A copy of it is as good as another `pulumi stack init`, and free."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "Pulumi.yaml").write_text("name: registration-test\nruntime: python\n")
+    (folder / "__main__.py").write_text(PROGRAM)
+    Commands(folder, project=folder).run("stack", "init", "test", "--no-select")
+    return folder
+
+
 @pytest.fixture
-def stack(pulumi_cli: str, proxy: Proxy, prefect: Prefect, tmp_path: Path) -> Iterator[Stack]:  # noqa: ARG001
-    """Make an empty stack whose provider speaks to the server through the proxy; it leaves the server empty."""
+def stack(empty_project: Path, proxy: Proxy, prefect: Prefect, tmp_path: Path) -> Iterator[Stack]:
+    """Make an empty stack whose provider reaches the server through the proxy, and leave the server empty."""
+    shutil.copytree(empty_project, tmp_path, dirs_exist_ok=True)
     yield Stack(tmp_path, {"url": proxy.url})
     for deployment in prefect.call("POST", "/deployments/filter", {}):
         prefect.call("DELETE", f"/deployments/{deployment['id']}")

@@ -45,6 +45,9 @@ IMAGE: Final = {
 }
 DASK_DEFINITIONS: Final = {f"CustomResourceDefinition {name}" for name in DEFINITIONS}
 
+pytestmark = pytest.mark.xdist_group("platform")
+"""The tests share both stacks and their control plane."""
+
 every_stack = pytest.mark.parametrize("name", NAMESPACES)
 
 

@@ -23,6 +23,9 @@ from infra import program
 from tests.mocks import rendering
 from tools import paths, stackfile
 
+pytestmark = pytest.mark.xdist_group("scan")
+"""The tests share what was found in each stack."""
+
 WAIVED: Mapping[str, str] = {
     "CKV_K8S_8": "a task that holds the GIL for a minute would get its Dask worker killed; the nanny watches that one",
     "CKV_K8S_11": "a CPU limit throttles a scheduler or a worker that has work; requests and the quota bound CPU",
