@@ -13,10 +13,19 @@ export DO_NOT_TRACK ?= 1
 # Pulumi's Kubernetes package is so large that compiling it takes longer than a preview: keep what was compiled.
 unexport PYTHONDONTWRITEBYTECODE
 TOOLS := .venv/bin/python -m tools
+# What was typed reaches Python as it is: without $(value) make would expand each $ in it, and in a recipe the shell
+# would take its quotes. Make exports the variables of its command line by itself, expanded; hence the unexport.
+export EPHEMERAL_DASK_FLOW := $(value FLOW)
+export EPHEMERAL_DASK_PARAMS := $(value PARAMS)
+export EPHEMERAL_DASK_VARS := $(value VARS)
+export EPHEMERAL_DASK_TAGS := $(value TAGS)
+export EPHEMERAL_DASK_NAME := $(value NAME)
+export EPHEMERAL_DASK_RUN := $(value RUN)
+unexport FLOW PARAMS VARS TAGS NAME RUN
 SELECT := --stack $(STACK) --cluster $(CLUSTER)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down preview run demo stack ui dashboard unit engine e2e test lint format lock doctor unlock env cluster-up cluster-down venv
+.PHONY: help up down preview run logs cancel demo stack ui dashboard unit engine e2e test lint format lock doctor unlock env cluster-up cluster-down venv
 .PHONY: summary e2e-full crash-sweep bench-registration bench-scaling bench-churn crd-remove settings-reference image-size
 
 help: ## List the verbs
@@ -41,14 +50,20 @@ summary: venv ## Print what `up` would change as Markdown for a pull request
 demo: venv ## Run the sample flow and follow it
 	@$(TOOLS) demo $(SELECT)
 
-run: venv ## Run a deployment, follow its logs, end with its state (FLOW=, PARAMS=)
-	@$(TOOLS) run $(SELECT) $(FLOW) $(PARAMS)
+run: venv ## Run a deployment, follow its log, end with its state (FLOW=, PARAMS=, VARS=, TAGS=, NAME=)
+	@$(TOOLS) run $(SELECT)
+
+logs: venv ## Print a run's log from its start, and follow it (RUN=; the newest run by default)
+	@$(TOOLS) logs $(SELECT)
+
+cancel: venv ## Cancel a run and wait until it has ended (RUN=)
+	@$(TOOLS) cancel $(SELECT)
 
 ui: venv ## Open the Prefect UI's port until Ctrl-C
 	@$(TOOLS) ui $(SELECT)
 
 dashboard: venv ## Open a run's live Dask dashboard until Ctrl-C (RUN=)
-	@$(TOOLS) dashboard $(SELECT) $(RUN)
+	@$(TOOLS) dashboard $(SELECT)
 
 image-size: venv ## Print what a node pulls for the stack's images, layer by layer
 	@$(TOOLS) image-size $(SELECT)

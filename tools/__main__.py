@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 
 from tools import tiers
 from tools.errors import Problem
+from tools.runs import verbs as run_verbs
 from tools.target import EXISTING, LOCAL
-from tools.verbs import demo, machine, project, run, shell, stack, views
+from tools.verbs import demo, machine, project, shell, stack, views
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -46,11 +47,11 @@ def _parser() -> argparse.ArgumentParser:
     verb("preview", stack.preview)
     verb("summary", stack.summarize)
     verb("demo", demo.demo)
-    command = verb("run", run.run)
-    command.add_argument("flow", nargs="?", default="", metavar="flow/deployment")
-    command.add_argument("parameters", nargs="*", metavar="name=value")
+    verb("run", run_verbs.run)
+    verb("logs", run_verbs.logs)
+    verb("cancel", run_verbs.cancel)
     verb("ui", views.ui)
-    verb("dashboard", views.dashboard).add_argument("run", nargs="?", default="", metavar="run")
+    verb("dashboard", views.dashboard)
     verb("image-size", stack.sizes)
     verb("env", shell.env)
     verb("doctor", machine.examine)

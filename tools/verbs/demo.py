@@ -8,8 +8,8 @@ from typing import Final
 from infra.validation import Plan
 from tools import stackfile
 from tools.errors import Problem
+from tools.runs import start_and_follow
 from tools.verbs.common import Selection, require_up, select
-from tools.verbs.run import start_and_follow
 
 TAG: Final = "example"
 """The first deployment in prefect.yaml with this tag is the sample."""
@@ -36,4 +36,4 @@ def sample(plan: Plan) -> str:
 
 def follow(selection: Selection, deployment: str) -> int:
     """Run a deployment to its end and return its exit status."""
-    return start_and_follow(selection, deployment, {})
+    return start_and_follow(selection.stack, selection.target, selection.settings, deployment)

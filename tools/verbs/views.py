@@ -13,6 +13,7 @@ from tools import dashboard as dashboards
 from tools.forward import prefect_api
 from tools.kubernetes import Kubernetes, Object, is_ready
 from tools.progress import say
+from tools.runs.session import text
 from tools.verbs.common import require_up, select
 
 _INTERVAL: Final = 2.0
@@ -46,9 +47,7 @@ def dashboard(arguments: argparse.Namespace) -> int:
     """Open a run's live Dask dashboard until Ctrl-C."""
     selection = select(arguments)
     require_up(selection)
-    dashboards.show(
-        arguments.run, namespace=selection.settings.namespace, environment=selection.target.run_environment()
-    )
+    dashboards.show(text("RUN"), namespace=selection.settings.namespace, environment=selection.target.run_environment())
     return 0
 
 
