@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.language import ALLOWED, PARTICIPLES, ROOT, RULES, Allowed, Hit, scan, scan_names, scan_text, text_files
+from tests.language import ALLOWED, PARTICIPLES, RULES, Allowed, Hit, scan, scan_names, scan_text, text_files
 
 
 def words(text: str) -> list[str]:
