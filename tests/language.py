@@ -100,6 +100,7 @@ RULES: Final = (
     Rule(pattern="dask'?s? definitions|(?:the )?definitions \\(crds?\\)", instead="CRDs"),
     Rule(pattern="marks? of ownership|ownership marks?", instead="ownership label"),
     Rule(pattern=r"Reach|import marks|marks\.py|marks\.[a-z]", instead="ApiEndpoint, endpoint; ownership", exact=True),
+    Rule(pattern="scheduler_side|Ledger", instead="scheduler plugin, usage, pod context", exact=True),
     Rule(pattern=r"doing\s*[:=](?!=)", instead="operation", exact=True),
 )
 
