@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ephemeral_dask.contract import environment as env
-from ephemeral_dask.contract import image, labels, profiles
+from ephemeral_dask.contract import knobs, labels, profiles, security
+from ephemeral_dask.contract.secrets import SecretRef
 from infra import naming
 from infra.settings import BlockResults, Dask, FlowRun, NoResults, Results, Settings, VolumeResults
-from infra.specs.credential import SecretRef
 
 _RESULTS = "/results"
 
@@ -103,15 +103,15 @@ def _job_configuration(args: JobTemplateArgs) -> dict[str, Any]:
 def _environment(args: JobTemplateArgs) -> dict[str, str]:
     dask = args.dask
     defaults = {
-        env.DASK_MINIMUM: dask.minimum,
-        env.DASK_MAXIMUM: dask.maximum,
-        env.DASK_WORKER_CPU: dask.worker_cpu,
-        env.DASK_WORKER_MEMORY: dask.worker_memory,
-        env.DASK_WORKER_THREADS: dask.worker_threads,
-        env.DASK_IDLE_TIMEOUT: dask.idle_timeout,
-        env.DASK_START_TIMEOUT: dask.start_timeout,
-        env.DASK_SCALING: dask.scaling,
-        env.DASK_REPORT: dask.report,
+        knobs.MINIMUM: dask.minimum,
+        knobs.MAXIMUM: dask.maximum,
+        knobs.WORKER_CPU: dask.worker_cpu,
+        knobs.WORKER_MEMORY: dask.worker_memory,
+        knobs.WORKER_THREADS: dask.worker_threads,
+        knobs.IDLE_TIMEOUT: dask.idle_timeout,
+        knobs.START_TIMEOUT: dask.start_timeout,
+        knobs.SCALING: dask.scaling,
+        knobs.REPORT: dask.report,
     }
     values = {
         env.NAMESPACE: args.namespace,
@@ -120,7 +120,7 @@ def _environment(args: JobTemplateArgs) -> dict[str, str]:
         env.CEILING: str(dask.ceiling),
         **({env.DASHBOARD: dask.dashboard} if dask.dashboard else {}),
         env.PROFILES: profiles.encode({name: profile.contract() for name, profile in dask.profiles.items()}),
-        env.DASK_PROFILE.variable: f"{{{{ {env.DASK_PROFILE.name} }}}}",
+        knobs.PROFILE.variable: f"{{{{ {knobs.PROFILE.name} }}}}",
         # What the automation of crash_detection.py waits for.
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(args.flow_run.heartbeat_seconds),
         # A cluster's name asks for the user's name, which a UID without passwd entry does not have.
@@ -133,7 +133,7 @@ def _environment(args: JobTemplateArgs) -> dict[str, str]:
     values.update(_results(args.results))
     for variable, reference in args.credential.items():
         values[env.API_SECRET_VARIABLE] = variable
-        values[env.API_SECRET_NAME] = str(reference.name)
+        values[env.API_SECRET_NAME] = reference.name
         values[env.API_SECRET_KEY] = reference.key
     return values
 
@@ -166,7 +166,7 @@ def _pod(args: JobTemplateArgs) -> dict[str, Any]:
     if name := claim(args.results):
         volumes.append({"name": "results", "persistentVolumeClaim": {"claimName": name}})
         mounts.append({"name": "results", "mountPath": _RESULTS})
-        group = {"fsGroup": image.GROUP, "fsGroupChangePolicy": "OnRootMismatch"}
+        group = {"fsGroup": security.GROUP, "fsGroupChangePolicy": "OnRootMismatch"}
     return {
         **{key: value for key, value in placement.items() if value},
         "parallelism": 1,
@@ -175,11 +175,7 @@ def _pod(args: JobTemplateArgs) -> dict[str, Any]:
         "enableServiceLinks": False,
         "serviceAccountName": naming.FLOW_RUN,
         "terminationGracePeriodSeconds": args.flow_run.grace_seconds,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "seccompProfile": {"type": "RuntimeDefault"},
-            **group,
-        },
+        "securityContext": {**security.pod_security(), **group},
         "volumes": volumes,
         "containers": [
             {
@@ -195,11 +191,7 @@ def _pod(args: JobTemplateArgs) -> dict[str, Any]:
                     "requests": {"cpu": "{{ cpu_request }}", "memory": "{{ memory_request }}"},
                     "limits": {"cpu": "{{ cpu_limit }}", "memory": "{{ memory_limit }}"},
                 },
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "readOnlyRootFilesystem": True,
-                    "capabilities": {"drop": ["ALL"]},
-                },
+                "securityContext": security.container_security(),
                 "volumeMounts": mounts,
             }
         ],
@@ -243,17 +235,17 @@ def _variables(flow_run: FlowRun, dask: Dask) -> dict[str, Any]:
         "memory_request": _variable("Memory Request", "Of the flow pod.", text, default=flow_run.memory_request),
         "memory_limit": _variable("Memory Limit", "Of the flow pod.", text, default=flow_run.memory_limit),
     }
-    for variable in env.JOB_VARIABLES:
-        schema: dict[str, Any] = {"type": variable.type}
-        if variable.minimum is not None:
-            schema["minimum"] = variable.minimum
-        if variable in (env.DASK_MINIMUM, env.DASK_MAXIMUM):
+    for knob in knobs.JOB_VARIABLES:
+        schema = knob.schema()
+        description = knob.help
+        if knob in (knobs.MINIMUM, knobs.MAXIMUM):
             schema["maximum"] = dask.ceiling
-        if variable.choices:
-            schema["enum"] = list(variable.choices)
-        if variable is env.DASK_PROFILE and dask.profiles:
-            schema["enum"] = sorted(dask.profiles)
-        properties[variable.name] = _variable(variable.title, variable.description, schema)
+        if knob is knobs.PROFILE:
+            schema |= {"enum": sorted(dask.profiles)} if dask.profiles else {}
+        else:
+            # Not a `default`: it would hide what the flow's code sets.
+            description += f" Default: what the flow's code sets, else {getattr(dask, knob.argument)}."
+        properties[knob.name] = _variable(knob.title, description, schema)
     return {"type": "object", "properties": properties}
 
 

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ephemeral_dask.contract import environment as env
-from ephemeral_dask.contract import profiles, quantities
+from ephemeral_dask.contract import knobs, profiles
 from infra import capacity, job_template, naming
-from infra.flow_signature import validate
+from infra.flow_signature.validate import schema_error
 from infra.prefect_yaml import templating
 from infra.prefect_yaml.document import nearest
-from infra.prefect_yaml.load import DeploymentError, load, to_stderr
-from infra.settings import Settings, SettingsError, WorkQueue, invalid, parse, worker_memory
+from infra.prefect_yaml.load import DeploymentError, load_deployments, to_stderr
+from infra.settings import Settings, SettingsError, WorkQueue, invalid, parse
 from infra.specs.automation import AutomationSpec
 from infra.specs.deployment import DeploymentSpec
 
@@ -88,7 +87,7 @@ def load_plan(
         SettingsError: the stack file names objects that are not declared; likewise.
 
     """
-    specs = load(root / "prefect.yaml", overrides=settings.deployments, environment=environment, warn=warn)
+    specs = load_deployments(root / "prefect.yaml", overrides=settings.deployments, environment=environment, warn=warn)
     deployments, errors = _by_pool(specs, settings)
     for pool, members in deployments.items():
         schema = job_template.variables_schema(settings, pool)
@@ -145,35 +144,31 @@ def _variable_errors(
     known = schema["properties"]
     errors = []
     for name, value in variables.items():
-        if name == env.DASK_PROFILE.name and isinstance(value, str):
+        if name == knobs.PROFILE.name and isinstance(value, str):
             if value not in settings.dask.profiles and not templating.has_placeholder(value):
                 errors.append(profiles.unknown(value, settings.dask.profiles, where))
         elif name not in known:
             errors.append(f"{where}: job variable '{name}' is not in the work pool's template; {nearest(name, known)}")
         elif not templating.has_placeholder(value):
-            error = _size_error(name, value, settings) or validate.complaint(value, known[name], schema)
+            error = _value_error(name, value, schema)
             errors += [f"{where}: job variable '{name}' {error}; correct it"] if error else []
-    low, high = variables.get(env.DASK_MINIMUM.name), variables.get(env.DASK_MAXIMUM.name)
-    if isinstance(low, int) and isinstance(high, int) and high < low:
-        errors.append(f"{where}: dask_maximum is {high} and dask_minimum {low}: raise the maximum or lower the minimum")
+    minimum, maximum = variables.get(knobs.MINIMUM.name), variables.get(knobs.MAXIMUM.name)
+    if isinstance(minimum, int) and isinstance(maximum, int):
+        error = knobs.order_error(minimum, maximum)
+        errors += [f"{where}: job variables dask_minimum and dask_maximum: {error}"] if error else []
     return errors
 
 
-def _size_error(name: str, value: Any, settings: Settings) -> str:
-    """Return what the template's schema cannot say about a Dask size, to be read after its name, or nothing."""
-    ceiling = settings.dask.ceiling
-    if name in (env.DASK_MINIMUM.name, env.DASK_MAXIMUM.name) and isinstance(value, int) and value > ceiling:
-        return f"is above the stack's dask.ceiling ({ceiling})"
-    checks: Mapping[str, Callable[[str], object]] = {
-        env.DASK_WORKER_CPU.name: quantities.cores,
-        env.DASK_WORKER_MEMORY.name: worker_memory,
-    }
-    if name in checks and isinstance(value, str):
-        try:
-            checks[name](value)
-        except ValueError as error:
-            return f"is wrong: {error}"
-    return ""
+def _value_error(name: str, value: Any, schema: Mapping[str, Any]) -> str:
+    """Return what is wrong with the value of a known job variable, to be read after its name, or an empty string."""
+    for knob in (knobs.WORKER_CPU, knobs.WORKER_MEMORY):
+        if name == knob.name:
+            try:
+                knob.check(value)
+            except ValueError as error:
+                return str(error)
+    origin = "the stack's dask.ceiling" if name in (knobs.MINIMUM.name, knobs.MAXIMUM.name) else ""
+    return schema_error(value, schema["properties"][name], schema, bound_origin=origin)
 
 
 def automation_errors(settings: Settings, deployments: Deployments) -> list[str]:

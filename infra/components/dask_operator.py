@@ -11,7 +11,7 @@ import pulumi_kubernetes as k8s
 import yaml
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
-from ephemeral_dask.contract import ports
+from ephemeral_dask.contract import ports, security
 from ephemeral_dask.contract.dask import GROUP
 from infra import naming
 from infra.components import pods
@@ -121,6 +121,6 @@ def _container(args: DaskOperatorArgs) -> dict[str, Any]:
         "readinessProbe": {"httpGet": health, "periodSeconds": 10},
         "livenessProbe": {"httpGet": health, "periodSeconds": 20, "failureThreshold": 6},
         "resources": pods.resources("operator", args.settings.pod),
-        "securityContext": pods.container_security(),
+        "securityContext": security.container_security(),
         "volumeMounts": [pods.writable_mount()],
     }

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pulumi_kubernetes as k8s
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
-from ephemeral_dask.contract import ports
+from ephemeral_dask.contract import ports, security
 from ephemeral_dask.contract.dask import GROUP
 from infra import naming
 from infra.components import pods
@@ -86,6 +86,6 @@ def _container(args: DaskReaperArgs) -> dict[str, Any]:
         "readinessProbe": {"httpGet": health, "periodSeconds": 10},
         "livenessProbe": {"httpGet": health, "periodSeconds": 20, "failureThreshold": 3},
         "resources": pods.resources("reaper", Pod()),
-        "securityContext": pods.container_security(),
+        "securityContext": security.container_security(),
         "volumeMounts": [pods.writable_mount()],
     }

@@ -8,9 +8,10 @@ from typing import Any, Final
 import pulumi_kubernetes as k8s
 from pulumi import Input, Output, ResourceOptions
 
+from ephemeral_dask.contract import security
+from ephemeral_dask.contract.secrets import SecretRef
 from infra import naming
 from infra.settings import PLATFORM, Pod
-from infra.specs.credential import SecretRef
 
 WRITABLE: Final = "/tmp"  # noqa: S108  the mount point of a pod's own emptyDir
 """The only folder that a container may write to."""
@@ -54,7 +55,7 @@ def pod(account: Input[str], container: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "serviceAccountName": account,
         "enableServiceLinks": False,
-        "securityContext": pod_security(),
+        "securityContext": security.pod_security(),
         "containers": [container],
         "volumes": [writable_volume()],
     }
@@ -109,27 +110,12 @@ def disruption_budget(
     )
 
 
-def pod_security() -> dict[str, Any]:
-    """Return the pod fields that the `restricted` Pod Security Standard requires."""
-    return {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
-
-
-def container_security() -> dict[str, Any]:
-    """Return the container fields that the `restricted` Pod Security Standard requires, and a read-only root."""
-    return {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
-
-
 def environment(values: Mapping[str, Input[str] | SecretRef]) -> list[dict[str, Any]]:
     """Return the `env` of a container: values, and references to Secrets."""
     entries: list[dict[str, Any]] = []
     for name, value in values.items():
         if isinstance(value, SecretRef):
-            reference = {"secretKeyRef": {"name": value.name, "key": value.key}}
-            entries.append({"name": name, "valueFrom": reference})
+            entries.append({"name": name, "valueFrom": value.value_from()})
         else:
             entries.append({"name": name, "value": value})
     return entries

@@ -9,13 +9,13 @@ from typing import Any, Final
 import pulumi_kubernetes as k8s
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
-from ephemeral_dask.contract import image
+from ephemeral_dask.contract import security
+from ephemeral_dask.contract.secrets import SecretRef
 from infra import naming
 from infra.components import pods
 from infra.components.identity import Identity, IdentityArgs
 from infra.naming import PROJECT
 from infra.settings import EmbeddedPrefect, Ingress, Postgresql, Sqlite
-from infra.specs.credential import SecretRef
 
 DATA: Final = "/data"
 _HEALTH: Final = {"path": "/api/health", "port": naming.SERVER_PORT}
@@ -187,7 +187,7 @@ def _pod(
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         # The image's user does not own a new volume; its group does.
-        "securityContext": {**pods.pod_security(), "fsGroup": image.GROUP},
+        "securityContext": {**security.pod_security(), "fsGroup": security.GROUP},
         "containers": [container],
         "volumes": [pods.writable_volume()],
     }
@@ -210,7 +210,7 @@ def _container(args: PrefectServerArgs, name: str, command: list[str], component
         "command": command,
         "env": pods.environment(_environment(args)),
         "resources": pods.resources(component, args.settings.pod),
-        "securityContext": pods.container_security(),
+        "securityContext": security.container_security(),
         "volumeMounts": [pods.writable_mount()],
     }
 

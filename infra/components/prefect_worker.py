@@ -9,12 +9,13 @@ from typing import Any, Final
 import pulumi_kubernetes as k8s
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
+from ephemeral_dask.contract import security
+from ephemeral_dask.contract.secrets import SecretRef
 from infra import naming
 from infra.components import pods
 from infra.components.identity import Rule
 from infra.naming import PROJECT
 from infra.settings import Worker
-from infra.specs.credential import SecretRef
 
 RULES: Final = (
     Rule(groups=["batch"], resources=["jobs"], verbs=["create", "get", "list", "watch", "delete"]),
@@ -93,7 +94,7 @@ def _container(args: PrefectWorkerArgs) -> dict[str, Any]:
         "readinessProbe": {"httpGet": health, "periodSeconds": 10},
         "livenessProbe": {"httpGet": health, "periodSeconds": 20, "failureThreshold": 6},
         "resources": pods.resources("worker", args.settings.pod),
-        "securityContext": pods.container_security(),
+        "securityContext": security.container_security(),
         "volumeMounts": [pods.writable_mount()],
     }
 

@@ -9,11 +9,11 @@ from typing import Final
 import pulumi_kubernetes as k8s
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
+from ephemeral_dask.contract.secrets import SecretRef
 from infra import naming
 from infra.components import pods
 from infra.naming import PROJECT
 from infra.settings import SecretKey
-from infra.specs.credential import SecretRef
 
 _KEY: Final = "value"
 

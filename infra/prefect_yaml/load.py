@@ -14,7 +14,7 @@ from infra.prefect_yaml.deployment import Entry, parameter_complaints
 from infra.prefect_yaml.document import Document, nearest
 from infra.specs.deployment import DeploymentSpec, Schedule
 
-__all__ = ["DeploymentError", "DeploymentSpec", "Override", "Schedule", "load"]
+__all__ = ["DeploymentError", "DeploymentSpec", "Override", "Schedule", "load_deployments"]
 
 _TOP: Final = ("prefect-version", "name", "build", "push", "pull", "deployments", "definitions")
 
@@ -44,7 +44,7 @@ def to_stderr(text: str) -> None:
     print(f"warning: {text}", file=sys.stderr)
 
 
-def load(
+def load_deployments(
     path: Path,
     *,
     overrides: Mapping[str, Override] | None = None,

@@ -50,7 +50,7 @@ def sentence(problem: Any, values: Mapping[str, Any], model: type[pydantic.BaseM
     key = ".".join(_without_arms(path, values))
     kind = problem["type"]
     if kind == "extra_forbidden":
-        return f"{key}: unknown key{_other_kind(model, path) or _known_here(model, path)}"
+        return f"{key}: there is no such key{_other_kind(model, path) or _known_here(model, path)}"
     if kind == "missing":
         return f"{key}: is missing; set it with `pulumi config set --path '{PROJECT}:{key}' VALUE`"
     if kind == "union_tag_not_found":

@@ -1,13 +1,11 @@
-"""Credentials of the Prefect API, and references to a key of a Kubernetes Secret. No Pulumi at run time, no Prefect."""
+"""Credentials of the Prefect API: the kinds, and where each comes from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
-if TYPE_CHECKING:
-    from pulumi import Input
+from ephemeral_dask.contract import secrets
 
 Auth = Literal["none", "api-key", "auth-string"]
 """The kind of credential that a Prefect API requires."""
@@ -27,21 +25,7 @@ class Credential(NamedTuple):
 
 
 CREDENTIALS: Final[Mapping[Auth, Credential]] = {
-    "api-key": Credential("PREFECT_API_KEY", "prefectApiKey"),
-    "auth-string": Credential("PREFECT_API_AUTH_STRING", "prefectAuthString"),
+    "api-key": Credential(secrets.API_KEY, "prefectApiKey"),
+    "auth-string": Credential(secrets.AUTH_STRING, "prefectAuthString"),
 }
-"""By kind. The environment has precedence: after a rotation, a destroy gets the old configuration from the state."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SecretRef:
-    """A reference to one key of a Kubernetes Secret, never its value.
-
-    Attributes:
-        name: of the Secret.
-        key: within it.
-
-    """
-
-    name: Input[str]
-    key: str
+"""By kind. The environment takes precedence: after a rotation, a destroy gets the old configuration from the state."""

@@ -29,7 +29,7 @@ def drain(
     Drain(
         "drain",
         DrainArgs(
-            reach=prefect.endpoint,
+            endpoint=prefect.endpoint,
             namespace=base.namespace,
             pools=[pool.name for pool in pools.pools.values()],
             runs=settings.drain.runs,

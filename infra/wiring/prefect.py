@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from pulumi import Input, Output, Resource
 
+from ephemeral_dask.contract.secrets import SecretRef
 from infra import naming
 from infra.components.prefect_server import PrefectServer, PrefectServerArgs
 from infra.components.stack_secret import StackSecret, StackSecretArgs
 from infra.config import Secrets
-from infra.registration.endpoint import PortForward, Reach, Url
+from infra.registration.endpoint import ApiEndpoint, PortForward, Url
 from infra.settings import CloudPrefect, EmbeddedPrefect, Postgresql, SecretKey, Settings
-from infra.specs.credential import CREDENTIALS, Auth, SecretRef
+from infra.specs.credential import CREDENTIALS, Auth
 from infra.wiring.foundation import Foundation
 
 
@@ -32,7 +33,7 @@ class PrefectAccess:
 
     """
 
-    endpoint: Reach
+    endpoint: ApiEndpoint
     api_url: Input[str]
     credential: Mapping[str, SecretRef]
     created_credential: Mapping[str, SecretRef]
@@ -56,7 +57,7 @@ def prefect_access(settings: Settings, secrets: Secrets, base: Foundation) -> Pr
     # Prefect Cloud always requires a key, from the environment if it is not configured; a server may require nothing.
     auth: Auth = kind if kind == "api-key" or credential.ref else "none"
     resources: list[Resource] = [credential]
-    endpoint: Reach
+    endpoint: ApiEndpoint
     api_url: Input[str]
     if isinstance(prefect, EmbeddedPrefect):
         server = _server(settings, prefect, secrets, base, credential)

@@ -9,7 +9,7 @@ from typing import Any
 from pulumi import Input, Resource, ResourceOptions
 
 from infra import naming
-from infra.prefect_yaml.automation import NAMES
+from infra.prefect_yaml.automation import NAME_KEYS
 from infra.registration.automation import Automation, AutomationArgs
 from infra.registration.concurrency_limit import GlobalConcurrencyLimit, GlobalConcurrencyLimitArgs
 from infra.registration.variable import Variable, VariableArgs
@@ -48,14 +48,14 @@ def prefect_objects(plan: Plan, prefect: PrefectAccess, pools: WorkPools) -> Pre
 
 def _variables(plan: Plan, prefect: PrefectAccess, opts: ResourceOptions) -> Iterator[Resource]:
     for name, variable in plan.settings.variables.items():
-        args = VariableArgs(reach=prefect.endpoint, name=name, value=variable.value, tags=tuple(variable.tags))
+        args = VariableArgs(endpoint=prefect.endpoint, name=name, value=variable.value, tags=tuple(variable.tags))
         yield Variable(f"variable-{name}", args, opts)
 
 
 def _limits(plan: Plan, prefect: PrefectAccess, opts: ResourceOptions) -> Iterator[Resource]:
     for name, limit in plan.settings.concurrency_limits.items():
         args = GlobalConcurrencyLimitArgs(
-            reach=prefect.endpoint,
+            endpoint=prefect.endpoint,
             name=name,
             limit=limit.limit,
             slot_decay_per_second=limit.slot_decay_per_second,
@@ -88,7 +88,7 @@ def _crash_detection(plan: Plan, prefect: PrefectAccess, pools: WorkPools) -> It
         yield Automation(
             f"crash-detection-{pool}",
             AutomationArgs(
-                reach=prefect.endpoint,
+                endpoint=prefect.endpoint,
                 name=naming.crash_detection(pool),
                 description=crash_detection.DESCRIPTION,
                 trigger=crash_detection.trigger(deployment_ids, seconds),
@@ -125,7 +125,7 @@ def _automation(
     return Automation(
         name,
         AutomationArgs(
-            reach=prefect.endpoint,
+            endpoint=prefect.endpoint,
             name=spec.name,
             description=spec.description,
             enabled=spec.enabled,
@@ -150,7 +150,7 @@ def _with_ids(action: Mapping[str, Any], pools: WorkPools) -> dict[str, Any]:
         "work_queue": lambda name: pools.queues[name].queue_id,
     }
     resolved = dict(action)
-    for field, kind in NAMES.items():
+    for field, kind in NAME_KEYS.items():
         name = resolved.pop(kind, None)
         if name is not None:
             resolved[field] = ids[kind](name)

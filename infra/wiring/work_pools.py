@@ -55,7 +55,7 @@ def work_pools(plan: Plan, base: Foundation, prefect: PrefectAccess, access: Acc
             deployments[spec.key] = Deployment(
                 spec.key.replace("/", "-"),
                 DeploymentArgs(
-                    reach=prefect.endpoint,
+                    endpoint=prefect.endpoint,
                     spec=spec,
                     work_pool_name=pool.name,
                     work_queue_name=queue.name if queue else None,
@@ -74,7 +74,7 @@ def _pool(plan: Plan, name: str, base: Foundation, prefect: PrefectAccess, limit
     return WorkPool(
         f"work-pool-{name}",
         WorkPoolArgs(
-            reach=prefect.endpoint,
+            endpoint=prefect.endpoint,
             name=name,
             base_job_template=image.apply(_template(plan, name, prefect)),
             concurrency_limit=limit,
@@ -113,7 +113,7 @@ def _queues(plan: Plan, pool_name: str, pool: WorkPool, prefect: PrefectAccess) 
         name: WorkQueue(
             f"queue-{pool_name}-{name}",
             WorkQueueArgs(
-                reach=prefect.endpoint,
+                endpoint=prefect.endpoint,
                 work_pool_name=pool.name,
                 name=name,
                 description=queue.description,

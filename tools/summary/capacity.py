@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ephemeral_dask.contract import environment as env
-from ephemeral_dask.contract import profiles, quantities, scheduler
+from ephemeral_dask.contract import knobs, profiles, quantities, scheduler
 from tools.summary.differences import unknown
 from tools.summary.events import SECRET
 
 Fields = Mapping[str, Any]
 
-_MAXIMUM, _CPU, _MEMORY = env.DASK_MAXIMUM, env.DASK_WORKER_CPU, env.DASK_WORKER_MEMORY
+_MAXIMUM, _CPU, _MEMORY = knobs.MAXIMUM, knobs.WORKER_CPU, knobs.WORKER_MEMORY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,12 +100,14 @@ def demand(deployment: Fields, pool: Pool) -> Demand | None:
     if variables == SECRET or unknown(variables) or unknown(limit):
         return None
     limits = [int(value) for value in (limit, pool.limit) if value is not None]
-    name = variables.get(env.DASK_PROFILE.name)
+    name = variables.get(knobs.PROFILE.name)
     if name is not None and name not in pool.profiles:
         return None
     profile = pool.profiles[name] if name is not None else profiles.Profile()
     from_profile = {
-        variable.name: profile.sizes[variable.argument] for variable in env.SIZES if variable.argument in profile.sizes
+        variable.name: profile.sizes[variable.argument]
+        for variable in knobs.SIZES
+        if variable.argument in profile.sizes
     }
     sizes = {**pool.sizes, **from_profile, **variables}
     try:
