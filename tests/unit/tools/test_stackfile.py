@@ -56,7 +56,7 @@ def test_a_build_secret_in_the_file_is_not_a_setting_either() -> None:
     image = {"registry": "r", "buildSecrets": ["netrc"]}
     content = {"config": {"ephemeral-dask:image": image, "ephemeral-dask:netrc": {"secure": "v1:x"}}}
     assert stackfile.check("dev", content, LOCAL).namespace == "flows"
-    with pytest.raises(Problem, match="netrc: unknown key"):
+    with pytest.raises(Problem, match=r"netrc: .*key"):
         stackfile.check("dev", {"config": {**content["config"], "ephemeral-dask:image": {"registry": "r"}}}, LOCAL)
 
 
