@@ -122,9 +122,9 @@ class Follower:
             if final or time.monotonic() - counted_at >= _COUNT:
                 counted_at = time.monotonic()
                 await self._count(cluster, final=final)
-            self._show_progress(flow_run)
             if final:
                 return flow_run
+            self._show_progress(flow_run)
             await asyncio.sleep(_POLL)
 
     async def _count(self, cluster: ClusterWatch, *, final: bool) -> None:
