@@ -5,7 +5,7 @@ from tools.runs import log
 
 
 def test_arguments_are_told_by_name_and_long_ones_are_cut() -> None:
-    text = task_input.describe({"features": 4, "path": "s3://bucket/key", "rows": list(range(1000)), "blob": "x" * 9999})
+    text = task_input.describe({"features": 4, "path": "s3://bucket/key", "rows": [*range(999)], "blob": "x" * 9999})
     assert text.startswith("features=4, path='s3://bucket/key', rows=[0, 1, 2, 3, 4, 5, ...], blob='xxx")
     assert len(text) < 250
 
