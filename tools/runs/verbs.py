@@ -16,7 +16,6 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelling, Scheduled
 
 from infra.settings import Settings
-from tools import stackfile, target
 from tools.errors import Problem
 from tools.runs import artifacts, checks, deployments, lookup
 from tools.runs.arguments import Value, parse, parse_tags
@@ -24,7 +23,8 @@ from tools.runs.follow import Follower, exit_status
 from tools.runs.screen import Screen
 from tools.runs.session import Session, answer, connect, text
 from tools.stack import Stack
-from tools.target import LOCAL, Target
+from tools.target import Target
+from tools.verbs.common import require_up, select
 
 INTERRUPTED: Final = 130
 """Exit status after Ctrl-C, as shells have it."""
@@ -207,8 +207,7 @@ def _with_run(session: Session, work: Callable[[PrefectClient, list[FlowRun]], C
 
 @contextmanager
 def _session(arguments: argparse.Namespace) -> Iterator[Session]:
-    place = target.local(start=False) if arguments.cluster == LOCAL else target.existing()
-    stack = Stack(arguments.stack, place)
-    settings = stackfile.check(stack.name, stackfile.read(stack.name), place.overrides)
-    with connect(stack, place, settings) as session:
+    selection = select(arguments)
+    require_up(selection)
+    with connect(selection.stack, selection.target, selection.settings) as session:
         yield session
