@@ -47,7 +47,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(verbs.examination, "refuse_bad_start", lambda *_, **__: None)
     monkeypatch.setattr(verbs, "_target", lambda *_, **__: place)
     monkeypatch.setattr(verbs, "_settings", lambda *_: chosen)
-    monkeypatch.setattr(verbs.runs, "start_and_follow", lambda _stack, _place, _settings, flow: flows.append(flow) or 1)
+    monkeypatch.setattr(verbs, "_run", lambda _stack, _place, _settings, flow, _given: flows.append(flow) or False)
     return flows
 
 
