@@ -138,7 +138,7 @@ class RunLog:
 def is_machinery(log: Log) -> bool:
     """Tell whether a line says nothing about the flow: it is from Prefect's own steps around it."""
     if log.message.startswith((_LAST, INPUT, "Engine execution exited ")):
-        return True  # how it ended, and with what input it failed, is told at the end
+        return True  # how it ended, and with what input it failed, is reported at the end
     if log.level >= logging.WARNING:
         return False
     if log.name.startswith(_MACHINERY):

@@ -42,10 +42,10 @@ async def find(client: PrefectClient, run: str) -> FlowRun:
     except (ValueError, ObjectNotFound):
         pass  # a name, which may look like an id
     if run:
-        chosen = FlowRunFilter(name=FlowRunFilterName(any_=[run]))
+        run_filter = FlowRunFilter(name=FlowRunFilterName(any_=[run]))
     else:
-        chosen = _begun(FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)))
-    if runs := await _newest(client, chosen, 1):
+        run_filter = _begun(FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)))
+    if runs := await _newest(client, run_filter, 1):
         return runs[0]
     if not run:
         raise Problem("There is no run yet", remedy="Start one: make run FLOW=<flow>/<deployment>")
@@ -59,8 +59,10 @@ async def list_live(client: PrefectClient) -> str:
     return _remedy("runs that have not ended", await _newest(client, FlowRunFilter(state=state), _LISTED))
 
 
-async def _newest(client: PrefectClient, chosen: FlowRunFilter, count: int) -> list[FlowRun]:
-    return await client.read_flow_runs(flow_run_filter=chosen, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=count)
+async def _newest(client: PrefectClient, run_filter: FlowRunFilter, count: int) -> list[FlowRun]:
+    return await client.read_flow_runs(
+        flow_run_filter=run_filter, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=count
+    )
 
 
 def _begun(before: FlowRunFilterExpectedStartTime) -> FlowRunFilter:

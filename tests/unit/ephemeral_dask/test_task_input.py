@@ -4,7 +4,7 @@ from ephemeral_dask import task_input
 from tools.runs import log
 
 
-def test_arguments_are_told_by_name_and_long_ones_are_cut() -> None:
+def test_arguments_are_logged_by_name_and_long_ones_are_cut() -> None:
     text = task_input.describe({"features": 4, "path": "s3://bucket/key", "rows": [*range(999)], "blob": "x" * 9999})
     assert text.startswith("features=4, path='s3://bucket/key', rows=[0, 1, 2, 3, 4, 5, ...], blob='xxx")
     assert len(text) < 250

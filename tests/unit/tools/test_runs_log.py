@@ -40,8 +40,8 @@ class Server:
 
     async def read_logs(self, log_filter: Any, *, limit: int, offset: int, sort: Any) -> list[Log]:  # noqa: ARG002
         after = log_filter.timestamp.after_
-        chosen = sorted((each for each in self.logs if each.timestamp >= after), key=lambda each: each.timestamp)
-        return chosen[offset : offset + limit]
+        logs = sorted((each for each in self.logs if each.timestamp >= after), key=lambda each: each.timestamp)
+        return logs[offset : offset + limit]
 
     async def read_task_runs(self, *, task_run_filter: Any) -> list[Any]:
         class Run:
