@@ -14,12 +14,13 @@ from prefect.exceptions import MissingContextError
 from prefect.futures import PrefectFuture
 from prefect.logging import get_logger, get_run_logger
 from prefect.task_runners import TaskRunner
-from prefect_dask.task_runners import DaskTaskRunner
 
+from ephemeral_dask.flow_result import show_result
 from ephemeral_dask.groups import LARGE
 from ephemeral_dask.identity import current_run
 from ephemeral_dask.pod_context import Place
 from ephemeral_dask.settings import CodeSizes, DaskSettings
+from ephemeral_dask.task_input import InputLoggingTaskRunner
 
 if TYPE_CHECKING:
     import logging
@@ -76,7 +77,7 @@ def ephemeral_dask(
         profile=profile,
     )
     # Any: its annotations forget cluster_kwargs, and do not fit what Prefect's own @flow asks of a task runner.
-    task_runner: Any = DaskTaskRunner
+    task_runner: Any = InputLoggingTaskRunner
     made: TaskRunner[PrefectFuture[Any]] = task_runner(cluster_class=open_cluster, cluster_kwargs={"sizes": sizes})
     return made
 
@@ -97,6 +98,7 @@ def large_workers() -> AbstractContextManager[None]:
 def open_cluster(sizes: CodeSizes) -> Cluster:
     """Open the Dask cluster of the run that calls, of the size that its surroundings and `sizes` ask for."""
     log = _run_log()
+    show_result()
     settings = DaskSettings.from_env(os.environ, sizes)
     for remark in settings.remarks:
         log.warning(remark)
