@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.server import Server, environment, running
-from tools import scratch_prefect
+from tests.support import scratch_prefect
 from tools.errors import Problem
 from tools.paths import ROOT
 from tools.toolchain.pulumi import ensure_pulumi

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tools import scratch_prefect
+from tests.support import scratch_prefect
 from tools.cluster.process import with_variable
 
 _QUIET: Final = {"PREFECT_LOGGING_LEVEL": "ERROR"}

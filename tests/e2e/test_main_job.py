@@ -17,7 +17,8 @@ import pytest
 
 from tests.e2e.newcomer import NAMESPACE, ROOT, Done, Newcomer
 from tests.e2e.newcomer import newcomer as an_own_cluster
-from tools.cluster import LocalCluster, audit, process
+from tests.support import audit
+from tools.cluster import LocalCluster, process
 from tools.cluster.wait import until
 
 CONTROL_PLANE = 1.2 * (1 << 30)

@@ -21,7 +21,8 @@ from tests.e2e import postgresql
 from tests.e2e.newcomer import Done, Newcomer
 from tests.e2e.newcomer import newcomer as an_own_cluster
 from tests.e2e.prod import PROD, SMALL, UP
-from tools.cluster import LocalCluster, audit
+from tests.support import audit
+from tools.cluster import LocalCluster
 from tools.cluster.wait import until
 
 REFUSED = 4
