@@ -16,8 +16,8 @@ from urllib.parse import urlparse
 
 import yaml
 
-from infra.registration.session import CREDENTIALS
 from infra.settings import CloudPrefect, Prefect
+from infra.specs.credential import CREDENTIALS
 from tools import stackfile
 from tools.errors import Problem
 from tools.paths import PROJECT, ROOT

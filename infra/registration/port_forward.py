@@ -38,9 +38,9 @@ class Tunnel:
 
     """
 
-    def __init__(self, reach: PortForward) -> None:
-        self._reach = reach
-        self._where = f"service '{reach.service}' in namespace '{reach.namespace}'"
+    def __init__(self, endpoint: PortForward) -> None:
+        self._reach = endpoint
+        self._where = f"service '{endpoint.service}' in namespace '{endpoint.namespace}'"
         self._loop = asyncio.new_event_loop()
         self._complaint = ""
         threading.Thread(target=self._loop.run_forever, name="tunnel", daemon=True).start()
@@ -55,7 +55,7 @@ class Tunnel:
             raise RegistrationError(
                 f"Could not reach {self._where}",
                 why=str(error) or "no kubeconfig was found",
-                remedy="let KUBECONFIG name the cluster, and the reach a Service with pods",
+                remedy="let KUBECONFIG name the cluster, and the endpoint a Service with pods",
             ) from None
 
     def complaint(self) -> str:

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from infra import naming
-from infra.registration.preflight import DEFINITIONS
+from infra.registration.cluster_state import DASK_CRDS
 from tests import definitions
 from tests.engine import control_plane, test_scan
 from tests.engine.commands import Commands, Result
@@ -44,7 +44,7 @@ IMAGE: Final = {
     "flow": f"registry.example.com/flow@sha256:{'a' * 64}",
     "platform": f"registry.example.com/platform@sha256:{'b' * 64}",
 }
-DASK_DEFINITIONS: Final = {f"CustomResourceDefinition {name}" for name in DEFINITIONS}
+CRD_OBJECTS: Final = {f"CustomResourceDefinition {name}" for name in DASK_CRDS}
 
 every_stack = pytest.mark.parametrize("name", NAMESPACES)
 
@@ -200,7 +200,7 @@ def test_two_stacks_in_a_cluster_share_the_definitions_and_nothing_else(
     stacks: Mapping[str, Platform], made: Mapping[str, Result]
 ) -> None:
     assert made
-    assert stacks["dev"].objects() & stacks["prod"].objects() == DASK_DEFINITIONS
+    assert stacks["dev"].objects() & stacks["prod"].objects() == CRD_OBJECTS
 
 
 @every_stack
@@ -299,7 +299,7 @@ def drift(stacks: Mapping[str, Platform], made: Mapping[str, Result], kubernetes
         patch = [{"op": op, "path": path, "value": value}]
         kubernetes.kubectl("patch", what, *theirs, "--type=json", "--patch", json.dumps(patch))
     kubernetes.kubectl("delete", "networkpolicy", "default-deny", *theirs)
-    there = json.loads(kubernetes.kubectl("get", "crd", DEFINITIONS[0], "-o", "json"))
+    there = json.loads(kubernetes.kubectl("get", "crd", DASK_CRDS[0], "-o", "json"))
     kubernetes.kubectl(*definitions.APPLY, given=definitions.older(there))
     plain = stack.plan("--refresh")
     with mock.patch.dict(stack.environment, PREVIEW_LIKE_UPDATE):
@@ -343,7 +343,7 @@ def test_only_the_environment_of_make_keeps_a_preview_from_ending_with_a_conflic
 def test_definitions_that_another_stack_applies_as_well_are_in_no_conflict(drift: Drift) -> None:
     conflicts = [line for line in drift.plain.messages().splitlines() if "conflict" in line]
     assert conflicts
-    assert not [line for line in conflicts if DEFINITIONS[0] in line or "daskautoscalers" in line]
+    assert not [line for line in conflicts if DASK_CRDS[0] in line or "daskautoscalers" in line]
 
 
 @pytest.mark.parametrize("name", ["dev"])
@@ -353,22 +353,22 @@ def test_a_namespace_that_is_not_the_stacks_is_refused_by_the_preview(stack: Pla
     assert f"namespace 'flows-prod' belongs to stack organization/{PROJECT}/prod" in theirs.messages()
     nobodys = stack.plan(namespace="default")
     assert nobodys.code != 0
-    assert "namespace 'default' exists already and is no stack's" in nobodys.messages()
+    assert "namespace 'default' exists already and belongs to no stack" in nobodys.messages()
 
 
 @pytest.mark.parametrize("name", ["dev"])
-@pytest.mark.parametrize(("mark", "sentence"), [("=9999.1.0", "newer than"), ("-", "installed by somebody else")])
+@pytest.mark.parametrize(("mark", "sentence"), [("=9999.1.0", "newer than"), ("-", "installed by another tool")])
 def test_definitions_that_are_not_the_stacks_are_refused_by_the_preview(
     mark: str, sentence: str, stack: Platform, kubernetes: Kubernetes
 ) -> None:
-    definition = kubernetes.kubectl("get", "crd", DEFINITIONS[0], "-o", "json")
+    definition = kubernetes.kubectl("get", "crd", DASK_CRDS[0], "-o", "json")
     version = json.loads(definition)["metadata"]["annotations"][naming.DASK_VERSION]
-    annotate = ["annotate", "--overwrite", "crd", DEFINITIONS[0]]
+    annotate = ["annotate", "--overwrite", "crd", DASK_CRDS[0]]
     kubernetes.kubectl(*annotate, f"{naming.DASK_VERSION}{mark}")
     refused = stack.plan()
     kubernetes.kubectl(*annotate, f"{naming.DASK_VERSION}={version}")
     assert refused.code != 0
-    assert f"{DEFINITIONS[0]} is" in refused.messages()
+    assert DASK_CRDS[0] in refused.messages()
     assert sentence in refused.messages()
 
 
@@ -415,7 +415,7 @@ def test_a_protected_stack_is_not_destroyed_before_that_is_lifted(stack: Platfor
     assert "pulumi state unprotect" in refused.text
     assert set(ours(kubernetes)) == set(before)
     stack.run("state", "unprotect", "--all", "--yes")
-    theirs = stack.objects() - DASK_DEFINITIONS
+    theirs = stack.objects() - CRD_OBJECTS
     stack.destroy()
     assert set(ours(kubernetes)) == set(before) - theirs
 
@@ -423,5 +423,5 @@ def test_a_protected_stack_is_not_destroyed_before_that_is_lifted(stack: Platfor
 @pytest.mark.parametrize("name", ["dev"])
 def test_what_the_last_destroy_leaves_is_the_definitions(stack: Platform, kubernetes: Kubernetes) -> None:
     stack.destroy()
-    assert set(ours(kubernetes)) == DASK_DEFINITIONS
+    assert set(ours(kubernetes)) == CRD_OBJECTS
     assert not any(each in kubernetes.kubectl("get", "namespaces", "-o", "name") for each in NAMESPACES.values())

@@ -1,4 +1,4 @@
-"""The automation that takes a flow run without signs of life for Crashed: a pod that is gone cannot say so itself."""
+"""The automation that marks a flow run without heartbeats as Crashed: a pod that is gone cannot report that itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any, Final
 from pulumi import Input, Output
 
 HEARTBEAT: Final = "prefect.flow-run.heartbeat"
-"""Event that the flow's process sends in the seconds of `PREFECT_FLOWS_HEARTBEAT_FREQUENCY`."""
+"""Event that the flow's process sends every `PREFECT_FLOWS_HEARTBEAT_FREQUENCY` seconds."""
+
+DESCRIPTION: Final = "Marks runs without heartbeats as Crashed."
 
 _STATES: Final = (
     "Completed",
@@ -21,17 +23,17 @@ _STATES: Final = (
     "Scheduled",
     "Pending",
 )
-"""States in which silence is right. Those that wait are missing in Prefect's own example, which crashes a suspended run
-and one that Kubernetes has put back."""
+"""States in which a run sends no heartbeats. Prefect's own example lacks the waiting ones: it crashes a suspended run,
+and one that Kubernetes has rescheduled."""
 
 
 def trigger(deployment_ids: Sequence[Input[str]], seconds: int) -> dict[str, Any]:
-    """Return the trigger: after a heartbeat neither another one nor the end of the run.
+    """Return the trigger: a heartbeat is followed neither by another one nor by one of the states above.
 
     Args:
-        deployment_ids: whose runs are watched. Others on the same server may send heartbeats more seldom, and their
-            runs are nobody's business here.
-        seconds: of silence.
+        deployment_ids: of the deployments whose runs are watched. Others on the same server may send heartbeats less
+            often, and do not belong to this stack.
+        seconds: without a heartbeat.
 
     """
     return {
@@ -51,9 +53,9 @@ def trigger(deployment_ids: Sequence[Input[str]], seconds: int) -> dict[str, Any
 
 
 def action(seconds: int) -> dict[str, Any]:
-    """Return the action. A run that has ended meanwhile stays as it is: Prefect refuses to change a final state."""
+    """Return the action. A run that has ended in the meantime is not changed: Prefect keeps final states."""
     return {
         "type": "change-flow-run-state",
         "state": "CRASHED",
-        "message": f"No sign of life for {seconds} seconds: its pod is gone or hangs.",
+        "message": f"No heartbeat for {seconds} seconds: its pod is gone or hangs.",
     }
