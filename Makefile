@@ -6,6 +6,8 @@ STARTS ?= 200
 ifdef NETWORK
 export EPHEMERAL_DASK_NETWORK := $(NETWORK)
 endif
+# No telemetry notice of Prefect, whose packages the verbs import, and no telemetry; DO_NOT_TRACK=0 allows it.
+export DO_NOT_TRACK ?= 1
 # Pulumi's Kubernetes package is so large that compiling it anew takes longer than a preview.
 unexport PYTHONDONTWRITEBYTECODE
 TOOLS := .venv/bin/python -m tools

@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from tools.cluster.programs import run
 
 
@@ -27,9 +25,23 @@ class Mount:
     options: str
 
 
+def parse(text: str) -> list[Mount]:
+    """Return the mounts of /proc/self/mounts, which writes blanks and the like as octal numbers. Source: proc(5)."""
+    lines = [line.split(" ") for line in text.splitlines()]
+    return [Mount(_unescaped(fields[1]), fields[2], fields[3]) for fields in lines if len(fields) > 3]
+
+
+def _unescaped(path: str) -> Path:
+    return Path(path.encode().decode("unicode_escape").encode("latin-1").decode())
+
+
 def current() -> list[Mount]:
-    """Return the mounts of this machine in the order in which they were made."""
-    return [Mount(Path(one.mountpoint), one.fstype, one.opts) for one in psutil.disk_partitions(all=True)]
+    """Return the mounts of this machine in the order in which they were made.
+
+    This reads the kernel's list. psutil prefers /etc/mtab, which is a stale file on some machines, and `remove_tree`
+    must not miss a mount: it would delete what is mounted there.
+    """
+    return parse(Path("/proc/self/mounts").read_text())
 
 
 def below(folder: Path, mounts: Iterable[Mount]) -> list[Path]:

@@ -3,7 +3,6 @@
 import subprocess
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tools.cluster import files, machine, mounts
@@ -18,22 +17,16 @@ tmpfs /state/cluster-of-another tmpfs rw 0 0
 """
 
 
-@pytest.fixture
-def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replace /proc, from which psutil reads the mounts."""
-    (tmp_path / "self").mkdir()
-    (tmp_path / "filesystems").write_text("\text4\n")
-    (tmp_path / "self" / "mounts").write_text(MOUNTS.lstrip())
-    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path))
-
-
-@pytest.mark.usefixtures("proc")
 def test_mounts_below_a_folder_come_in_the_order_for_unmounting() -> None:
-    assert mounts.below(Path("/state/cluster"), mounts.current()) == [
+    assert mounts.below(Path("/state/cluster"), mounts.parse(MOUNTS)) == [
         Path("/state/cluster/containerd-state/rootfs/proc"),
         Path("/state/cluster/kubelet/pods/with blank"),
         Path("/state/cluster/containerd-state/rootfs"),
     ]
+
+
+def test_the_mounts_of_this_machine_include_the_root() -> None:
+    assert Path("/") in {mount.point for mount in mounts.current()}
 
 
 def test_a_folder_in_which_something_stays_mounted_is_not_removed(
