@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ephemeral_dask.contract import environment as env
-from ephemeral_dask.contract import labels
+from ephemeral_dask.contract import labels, security
 from ephemeral_dask.contract.dask import GROUP
 from infra import naming
 from infra.components import pods
@@ -109,7 +109,7 @@ def _pod(name: str, arguments: tuple[str, ...], platform: Mapping[str, Any]) -> 
         "command": ["python", "/benchmark/script.py", *arguments],
         "env": pods.environment(place),
         "resources": {"requests": {"cpu": CPU, "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
-        "securityContext": pods.container_security(),
+        "securityContext": security.container_security(),
         "volumeMounts": [{"name": "script", "mountPath": "/benchmark"}, pods.writable_mount()],
     }
     pod = pods.pod(name, container)
