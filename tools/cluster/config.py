@@ -19,7 +19,7 @@ BUILDER = "local"
 
 def kubeconfig(place: Layout, user: str) -> str:
     """Return the kubeconfig of the certificate `user`."""
-    return json.dumps(
+    return _json(
         {
             "apiVersion": "v1",
             "kind": "Config",
@@ -43,8 +43,7 @@ def kubeconfig(place: Layout, user: str) -> str:
             ],
             "contexts": [{"name": "local", "context": {"cluster": "local", "user": user}}],
             "current-context": "local",
-        },
-        indent=2,
+        }
     )
 
 
