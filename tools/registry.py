@@ -20,6 +20,9 @@ _TIMEOUT: Final = 10.0
 _PUSH_TIMEOUT: Final = 120.0
 """Seconds for one request of a push; the largest body is a layer."""
 
+_LOG: Final = "Read the registry's log. If it is the local cluster's, `python -m tools.cluster purge` empties it"
+"""The remedy for a push that fails."""
+
 _LOOPBACK: Final = ("localhost", "127.0.0.1")
 """Hosts with which image builders use plain HTTP."""
 
@@ -125,18 +128,22 @@ def push(
         blobs: digest and file of the configuration and of each layer.
 
     Raises:
-        Problem: the registry refuses a request.
-        httpx.TransportError: the registry does not answer.
+        Problem: the registry does not answer or refuses a request.
 
     """
-    with _client(host, timeout=_PUSH_TIMEOUT) as client:
-        if client.head(f"{name}/manifests/{digest}", headers={"Accept": media_type}).status_code == httpx.codes.OK:
-            return
-        for blob, file in blobs:
-            if client.head(f"{name}/blobs/{blob}").status_code != httpx.codes.OK:
-                _upload(client, name, blob, file)
-        answer = client.put(f"{name}/manifests/latest", content=manifest, headers={"Content-Type": media_type})
-        _expect(httpx.codes.CREATED, answer, name)
+    try:
+        with _client(host, timeout=_PUSH_TIMEOUT) as client:
+            if client.head(f"{name}/manifests/{digest}", headers={"Accept": media_type}).status_code == httpx.codes.OK:
+                return
+            for blob, file in blobs:
+                if client.head(f"{name}/blobs/{blob}").status_code != httpx.codes.OK:
+                    _upload(client, name, blob, file)
+            answer = client.put(f"{name}/manifests/latest", content=manifest, headers={"Content-Type": media_type})
+            _expect(httpx.codes.CREATED, answer, name)
+    except httpx.TransportError as error:
+        raise Problem(
+            f"The registry {host} stopped answering ({error}) while the image {name} was pushed", remedy=_LOG
+        ) from None
 
 
 def _upload(client: httpx.Client, name: str, digest: str, file: Path) -> None:
@@ -153,7 +160,7 @@ def _expect(status: int, answer: httpx.Response, name: str) -> None:
         raise Problem(
             f"The registry {answer.url.netloc.decode()} answers HTTP {answer.status_code} instead of {status} "
             f"to {answer.request.method} while the image {name} is pushed",
-            remedy="Read the registry's log. If it is the local cluster's, `python -m tools.cluster purge` empties it",
+            remedy=_LOG,
         )
 
 

@@ -180,3 +180,8 @@ def test_a_refused_push_names_status_and_image(serving: Registry, tmp_path: Path
     serving.refuses = method
     with pytest.raises(Problem, match=f"answers HTTP 507 instead of .* to {method} while the image tool is pushed"):
         push(serving.host, tmp_path)
+
+
+def test_a_push_to_a_registry_that_does_not_answer_is_a_problem(unused_host: str, tmp_path: Path) -> None:
+    with pytest.raises(Problem, match=f"{unused_host} stopped answering"):
+        push(unused_host, tmp_path)
