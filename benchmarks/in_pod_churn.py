@@ -1,4 +1,4 @@
-"""In the pod of `benchmarks.churn`: opens and closes Dask clusters, and prints how long each took to start."""
+"""The script in the pod of `benchmarks.churn`: it starts and ends Dask clusters, and prints the seconds of each."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _log = logging.getLogger("benchmark")
 def start_and_end(_: int) -> None:
     place = Place.from_env(os.environ)
     if place is None:
-        raise RuntimeError("this runs in a pod of a stack: start it with `make`")
+        raise RuntimeError("This script runs in a pod of a stack. Start it with `make bench-churn`.")
     sizes = CodeSizes(minimum=1, maximum=1, worker_cpu="50m", worker_memory="512Mi")
     settings = DaskSettings.from_env(os.environ, sizes)
     run = RunIdentity(flow="benchmark", flow_run_id=secrets.token_hex(8))
@@ -38,7 +38,7 @@ def start_and_end(_: int) -> None:
             with _client(cluster) as client:
                 client.submit(sum, [1, 2]).result(timeout=60)
         print(json.dumps({"started": started, "whole": time.monotonic() - began}), flush=True)
-    except Exception as error:  # noqa: BLE001 - a failed start is what is counted
+    except Exception as error:  # noqa: BLE001  failed starts are counted
         print(json.dumps({"failed": f"{type(error).__name__}: {error}"}), flush=True)
 
 

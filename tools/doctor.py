@@ -108,7 +108,7 @@ def _registry(stack: str) -> list[Problem]:
         image = stackfile.check(stack, stackfile.read(stack), {}).image
     except Problem:
         return []  # reported by the check of the stack file
-    return [] if isinstance(image, Prebuilt) else registry.complaints(image.registry)
+    return [] if isinstance(image, Prebuilt) else registry.problems(image.registry)
 
 
 def _existing_cluster() -> list[Problem]:

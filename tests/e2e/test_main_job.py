@@ -17,7 +17,8 @@ from tests.e2e.clones import changes
 from tests.e2e.conftest import Deployed
 from tests.e2e.machine import Machine
 from tests.e2e.newcomer import NAMESPACE, Newcomer
-from tools.cluster import LocalCluster, audit, process
+from tests.support import audit
+from tools.cluster import LocalCluster, process
 from tools.cluster.wait import until
 
 CONTROL_PLANE = 1.2 * (1 << 30)

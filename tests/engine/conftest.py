@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from tests.engine.commands import Commands, Result
-from tools import scratch_prefect
+from tests.support import scratch_prefect
 
 QUIET = {"PREFECT_LOGGING_LEVEL": "WARNING"}
 

@@ -17,8 +17,8 @@ from infra.prefect_yaml import load as deployments
 from infra.registration.deployment import DeploymentArgs, DeploymentProvider, inputs
 from infra.registration.endpoint import Url
 from tests.engine.conftest import Prefect
+from tests.support.scratch_prefect import free_port
 from tools.paths import ROOT
-from tools.scratch_prefect import free_port
 
 FILES = {
     "flows/__init__.py": "",

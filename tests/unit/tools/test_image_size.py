@@ -94,7 +94,7 @@ def serving() -> Iterator[str]:
         def log_message(self, *_: object) -> None: ...
 
     server = HTTPServer(("127.0.0.1", 0), Registry)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield f"127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
@@ -112,7 +112,7 @@ def test_an_image_is_found_by_digest_and_by_tag(serving: str, which: str) -> Non
         ("{}/team/flow@sha256:gone", "HTTP 404"),
         ("{}/private/flow@sha256:one", "imagetools inspect"),
         ("127.0.0.1:1/team/flow@sha256:one", "does not answer"),
-        ("team/flow@sha256:one", "names no registry"),
+        ("team/flow@sha256:one", "does not name a registry"),
     ],
 )
 def test_what_cannot_be_measured_says_why(serving: str, image: str, sentence: str) -> None:

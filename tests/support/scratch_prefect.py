@@ -1,4 +1,4 @@
-"""A Prefect server of its own for a test or a measurement."""
+"""A Prefect server for a test or a benchmark, and a client of it."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from tools.cluster.wait import until
 from tools.errors import Problem
 
 START: Final = 180.0
-"""Seconds for the first start, the making of its database included, on a busy machine."""
+"""Seconds for a start on a busy machine, the creation of the database included."""
 
-PATIENCE: Final = 30.0
-"""Seconds for a write to get its turn at the server's database."""
+RETRY_SECONDS: Final = 30.0
+"""Seconds for which the client repeats a request that the server answers with 503."""
 
 
 @contextmanager
 def running(home: Path, *options: str, settings: Mapping[str, str]) -> Iterator[str]:
-    """Run a server on a free port of the loopback interface, give its API's address, and end it.
+    """Run a server on a free port of the loopback interface and yield the URL of its API.
 
     Args:
-        home: an empty folder, which gets its database and its log, `server.log`.
-        options: of `prefect server start`.
-        settings: Prefect's, as variables of the environment, beside those of `environment`.
+        home: an empty folder for its database and its log, `server.log`.
+        options: further options of `prefect server start`.
+        settings: Prefect settings as environment variables, in addition to those of `environment`.
 
     Raises:
-        Problem: it did not start; the detail is its last words.
+        Problem: it did not start; the detail is the end of its log.
 
     """
     port = free_port()
@@ -52,31 +52,36 @@ def running(home: Path, *options: str, settings: Mapping[str, str]) -> Iterator[
     try:
         until(lambda: process.poll() is not None or answers(f"{url}/health"), seconds=START, interval=0.2)
         if process.poll() is not None or not answers(f"{url}/health"):
-            how = f"ended with {process.returncode}" if process.poll() is not None else f"was silent for {START:.0f} s"
+            how = (
+                f"ended with {process.returncode}"
+                if process.poll() is not None
+                else f"did not answer within {START:.0f} s"
+            )
             raise Problem(
                 f"The Prefect server {how}",
-                remedy="Mend what it says below",
+                remedy="Read the end of its log below",
                 detail=log.read_text()[-2000:],
             )
         yield url
     finally:
-        # The command starts the server proper as its child, so it is the group that must end.
-        for sent in (signal.SIGTERM, signal.SIGKILL):
+        # The command runs the server in a child process, so the whole process group has to end.
+        for number in (signal.SIGTERM, signal.SIGKILL):
             with suppress(ProcessLookupError):
-                os.killpg(process.pid, sent)
+                os.killpg(process.pid, number)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=20)
                 break
 
 
-class Patient(httpx.HTTPTransport):
-    """Send a request again for as long as the server has no turn at its database for it, as every client of Prefect's.
+class RetryTransport(httpx.HTTPTransport):
+    """Repeats requests that are answered with 503, as every client of Prefect does.
 
-    A server whose services write as well answers 503 to a writer that SQLite locks out, and has kept nothing of it.
+    SQLite admits one writer at a time. A server answers 503 to a request whose turn does not come in time, and has
+    stored nothing of it.
     """
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the first answer that is not 503, or the last one within `PATIENCE`."""
+        """Return the first answer other than 503, or the last one within `RETRY_SECONDS`."""
         send = super().handle_request
         answers: list[httpx.Response] = []
 
@@ -86,28 +91,29 @@ class Patient(httpx.HTTPTransport):
             answers.append(send(request))
             return answers[0].status_code != httpx.codes.SERVICE_UNAVAILABLE
 
-        until(served, seconds=PATIENCE, interval=0.2)
+        until(served, seconds=RETRY_SECONDS, interval=0.2)
         return answers[0]
 
 
 def client(url: str) -> httpx.Client:
-    """Return a client of a server here that is as patient as Prefect's own."""
-    return httpx.Client(base_url=url, transport=Patient(), trust_env=False, timeout=60)
+    """Return a client of a server on this machine that retries as Prefect's own does."""
+    return httpx.Client(base_url=url, transport=RetryTransport(), trust_env=False, timeout=60)
 
 
 def environment(home: Path) -> dict[str, str]:
-    """Return this process's environment with Prefect's settings replaced by those of a server that nobody sees."""
+    """Return this process's environment, with Prefect settings for a temporary server and without other ones."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     return {
         **inherited,
         "PREFECT_HOME": str(home),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_UI_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
     }
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on now."""
+    """Return a port on which no process listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -115,7 +121,7 @@ def free_port() -> int:
 
 
 def answers(url: str) -> bool:
-    """Tell whether a server answers 200 there."""
+    """Return whether a GET of `url` is answered with 200."""
     try:
         return httpx.get(url, timeout=5, trust_env=False).status_code == httpx.codes.OK
     except httpx.TransportError:

@@ -1,4 +1,4 @@
-"""What the cluster changes on the machine as a whole: noted before, given back after."""
+"""The state of the machine that the cluster changes: recorded before the start, restored after the end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tools.errors import Problem
 
 SETTINGS = (
     "net/ipv4/ip_forward",
-    # The rest is what kubelet sets for itself.
+    # kubelet sets the others itself.
     "vm/overcommit_memory",
     "vm/panic_on_oom",
     "kernel/panic",
@@ -26,7 +26,7 @@ SETTINGS = (
 )
 """Kernel settings, as paths below /proc/sys."""
 PLUGIN_SOCKET = Path("/var/lib/kubelet/device-plugins/kubelet.sock")
-"""Kubelet has no setting for this one."""
+"""Kubelet has no setting for this path."""
 FOLDERS = (
     PLUGIN_SOCKET.parent,
     PLUGIN_SOCKET.parent.parent,
@@ -38,7 +38,7 @@ FOLDERS = (
     Path("/run/netns"),
     Path("/var/log/containers"),
 )
-"""Folders that our components make wherever our own folder is, the inner before the outer."""
+"""Folders outside the cluster's own that its components make, inner ones first."""
 
 
 def _settings(names: Iterable[str]) -> dict[str, str]:
@@ -50,68 +50,70 @@ def _settings(names: Iterable[str]) -> dict[str, str]:
 
 
 def read(record: Path) -> Mapping[str, Any]:
-    """Return what `note` wrote in this boot of the machine; empty when there is nothing."""
+    """Return what `save` wrote since the machine started; an empty mapping when it wrote nothing."""
     with contextlib.suppress(OSError, ValueError):
-        noted: Mapping[str, Any] = json.loads(record.read_text())
-        # Settings and most of the folders do not survive a start of the machine.
-        if noted.get("boot") == process.boot_id():
-            return noted
+        state: Mapping[str, Any] = json.loads(record.read_text())
+        # A restart of the machine resets the settings and most of the folders.
+        if state.get("boot") == process.boot_id():
+            return state
     return {}
 
 
-def note(record: Path, network: Network = Network.PTP) -> None:
-    """Note how the machine is, unless an earlier cluster of this boot did: what is there now may be its doing."""
+def save(record: Path, network: Network = Network.PTP) -> None:
+    """Record the machine's state, unless an earlier cluster did since the machine started.
+
+    That cluster may have left changes, so the present state may not be the original one.
+    """
     if read(record):
         return
     extra = cilium.SETTINGS if network is Network.CILIUM else ()
-    noted = {
+    state = {
         "boot": process.boot_id(),
         "network": network,
         "settings": _settings((*SETTINGS, *extra)),
         "absent": [str(folder) for folder in (*FOLDERS, cilium.RUNTIME) if not folder.exists()],
         "links": machine.links(),
     }
-    files.write(record, json.dumps(noted))
+    files.write(record, json.dumps(state))
 
 
-def links_of_cilium(record: Path) -> list[str]:
-    """Name the interfaces on this machine that are those of a Cilium of ours; none where another network was used."""
-    noted = read(record)
-    used = noted.get("network") == Network.CILIUM
-    return cilium.own_links(noted["links"], machine.links()) if used else []
+def cilium_links(record: Path) -> list[str]:
+    """Return the interfaces that this cluster's Cilium created; an empty list where another network was used."""
+    state = read(record)
+    return cilium.created_links(state["links"], machine.links()) if state.get("network") == Network.CILIUM else []
 
 
 def prepare() -> None:
-    """Give the node its address and let packets of pods through.
+    """Add the node's address to `lo` and enable IP forwarding, which pods need.
 
     Raises:
-        Problem: when the address cannot be given.
+        Problem: the address cannot be added.
 
     """
     result = run("ip", "address", "replace", f"{NODE_IP}/32", "dev", "lo")
     if result.returncode != 0:
         raise Problem(
-            f"The node's address {NODE_IP} cannot be put on the interface lo",
-            remedy="See below what `ip` says; inside a container, give it the capability NET_ADMIN",
+            f"The node's address {NODE_IP} cannot be added to the interface lo",
+            remedy="Read the output of `ip` below; a container needs the capability NET_ADMIN",
             detail=result.stderr,
         )
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
 
 
-def give_back(record: Path) -> None:
-    """Take the node's address away, put back the settings, and remove folders that were not there and are empty."""
+def restore(record: Path) -> None:
+    """Remove the node's address, restore the settings, and remove the folders that did not exist and are empty."""
     run("ip", "address", "del", f"{NODE_IP}/32", "dev", "lo")
-    noted = read(record)
-    settings = noted.get("settings", {})
-    now = _settings(settings)
+    state = read(record)
+    settings = state.get("settings", {})
+    present = _settings(settings)
     for name, value in settings.items():
-        if now.get(name) != value:
+        if present.get(name) != value:
             with contextlib.suppress(OSError):
                 Path("/proc/sys", name).write_text(value)
-    absent = noted.get("absent", ())
+    absent = state.get("absent", ())
     if str(PLUGIN_SOCKET.parent) in absent:
         PLUGIN_SOCKET.unlink(missing_ok=True)
-    if str(cilium.RUNTIME) in absent and noted.get("network") == Network.CILIUM:
+    if str(cilium.RUNTIME) in absent and state.get("network") == Network.CILIUM:
         files.remove_tree(cilium.RUNTIME)
     for folder in absent:
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Reading the API server's audit log: who was refused what, and which permissions nobody has made use of."""
+"""Reading the API server's audit log: refused requests, and permissions that no request used."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from pathlib import Path
 from typing import Any
 
 ANY = "*"
-"""What a rule writes for every group, resource or verb."""
+"""The value of a rule for every API group, resource or verb."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One request of somebody for something, as the API server logged it.
+    """One request, as the API server logged it.
 
     Attributes:
-        user: `system:serviceaccount:<namespace>:<name>` for a pod.
-        verb: as rules name it: `list` and not GET.
-        group: the API group, empty for the core group.
-        resource: with its subresource, if there is one: `pods/log`.
-        namespace: empty for what is in none, and for a question about all.
-        name: of the object; empty for a list and for a create.
-        refused: whether no rule allowed it. What admission refuses (a quota, Pod Security) is allowed by rules.
-        at: when it came in; RFC 3339, UTC.
+        user: `system:serviceaccount:<namespace>:<name>` for a pod; empty where the credential was refused.
+        verb: the verb as in RBAC rules: `list`, not GET.
+        group: the API group; empty for the core group.
+        resource: the resource with its subresource, if any: `pods/log`.
+        namespace: the namespace; empty for a cluster-scoped resource and for a request across all namespaces.
+        name: the object's name; empty for a list and for a create.
+        refused: whether no RBAC rule allowed it. A request that admission refuses (a quota, Pod Security) was allowed.
+        at: when the API server received it (RFC 3339, UTC).
 
     """
 
@@ -45,16 +45,16 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Permission:
-    """One verb on one resource for one user: a rule of a Role, taken apart.
+    """One verb on one resource for one user: a part of a rule of a Role.
 
     Attributes:
         user: as in Request.
         role: the Role that has the rule.
-        namespace: the Role's.
+        namespace: the namespace of the Role.
         group: as in Request, or ANY.
         resource: as in Request, or ANY.
         verb: as in Request, or ANY.
-        name: the only object it is for; empty for every object.
+        name: the only object that it permits; empty for every object.
 
     """
 
@@ -67,7 +67,7 @@ class Permission:
     name: str = ""
 
     def covers(self, request: Request) -> bool:
-        """Whether a request made use of it."""
+        """Return whether a request used this permission."""
         return (
             self.user == request.user
             and self.namespace == request.namespace
@@ -83,67 +83,66 @@ class Permission:
 
 
 def files(log: Path) -> list[Path]:
-    """List the files of a log that is rotated, the oldest first."""
+    """Return the files of a rotated log, the oldest first."""
     rotated = sorted(log.parent.glob(f"{log.stem}-*{log.suffix}"))
     return [*rotated, *([log] if log.exists() else ())]
 
 
 def requests(log: Path, *, since: str = "") -> Iterator[Request]:
-    """Yield every request of a log, in order; one that takes long (a watch) twice: when it begins and when it ends.
+    """Yield every request of a log in order. A long one (a watch) appears twice: at its start and at its end.
 
     Args:
-        log: the newest file; its rotated predecessors lie beside it.
-        since: leave out what came in before (RFC 3339, UTC).
+        log: the newest file; the rotated ones are beside it.
+        since: skip requests that were received earlier (RFC 3339, UTC).
 
     """
     for file in files(log):
         with file.open(encoding="utf-8") as lines:
             for line in lines:
-                # The last line may be in the middle of being written.
-                if line.endswith("\n") and (found := parse(json.loads(line))) and found.at >= since:
-                    yield found
+                # The API server may not have finished the last line.
+                if line.endswith("\n") and (request := parse(json.loads(line))) and request.at >= since:
+                    yield request
 
 
 def parse(event: Mapping[str, Any]) -> Request | None:
-    """Read an event; None for one that is about no resource (`/version`)."""
+    """Return the request of an event; None for one without a resource (`/version`)."""
     about = event.get("objectRef")
     if not about or "resource" not in about:
         return None
     sub = about.get("subresource")
     return Request(
-        # Nobody, where the credential was refused.
         user=event["user"].get("username", ""),
         verb=event["verb"],
         group=about.get("apiGroup", ""),
         resource=f"{about['resource']}/{sub}" if sub else about["resource"],
         namespace=about.get("namespace", ""),
         name=about.get("name", ""),
-        # An answer of 403 would not tell it from what admission refuses.
+        # The status 403 would not distinguish it from a refusal by admission.
         refused=event.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid",
         at=event["requestReceivedTimestamp"],
     )
 
 
 def account(namespace: str, name: str) -> str:
-    """Return the user that a ServiceAccount is."""
+    """Return the user name of a ServiceAccount."""
     return f"system:serviceaccount:{namespace}:{name}"
 
 
-def refused(asked: Iterable[Request], *, namespace: str) -> list[Request]:
-    """Pick what authorization refused to the ServiceAccounts of a namespace."""
-    return [one for one in asked if one.refused and one.user.startswith(account(namespace, ""))]
+def refused(requests: Iterable[Request], *, namespace: str) -> list[Request]:
+    """Return the requests by ServiceAccounts of a namespace that authorization refused."""
+    return [one for one in requests if one.refused and one.user.startswith(account(namespace, ""))]
 
 
 def permissions(roles: Iterable[Mapping[str, Any]], bindings: Iterable[Mapping[str, Any]]) -> set[Permission]:
-    """Take apart what Roles give to ServiceAccounts by RoleBindings, of one namespace or of several.
+    """Return the permissions that Roles grant to ServiceAccounts by RoleBindings, in one or several namespaces.
 
     Args:
         roles: Role objects.
-        bindings: RoleBinding objects; those of a ClusterRole or to others than ServiceAccounts are passed over.
+        bindings: RoleBinding objects; bindings of a ClusterRole and subjects other than ServiceAccounts are ignored.
 
     """
     by_name = {(role["metadata"]["namespace"], role["metadata"]["name"]): role for role in roles}
-    found: set[Permission] = set()
+    granted: set[Permission] = set()
     for binding in bindings:
         namespace = binding["metadata"]["namespace"]
         role = by_name.get((namespace, binding["roleRef"]["name"]))
@@ -152,11 +151,11 @@ def permissions(roles: Iterable[Mapping[str, Any]], bindings: Iterable[Mapping[s
         for subject in binding.get("subjects") or ():
             if subject["kind"] == "ServiceAccount":
                 user = account(subject.get("namespace") or namespace, subject["name"])
-                found |= {one for rule in role.get("rules") or () for one in _apart(rule, role, user)}
-    return found
+                granted |= {one for rule in role.get("rules") or () for one in _split(rule, role, user)}
+    return granted
 
 
-def _apart(rule: Mapping[str, Any], role: Mapping[str, Any], user: str) -> Iterator[Permission]:
+def _split(rule: Mapping[str, Any], role: Mapping[str, Any], user: str) -> Iterator[Permission]:
     for group in rule.get("apiGroups") or ("",):
         for resource in rule.get("resources") or ():
             for verb in rule["verbs"]:
@@ -172,14 +171,14 @@ def _apart(rule: Mapping[str, Any], role: Mapping[str, Any], user: str) -> Itera
                     )
 
 
-def unused(given: Iterable[Permission], asked: Iterable[Request]) -> list[Permission]:
-    """Pick the permissions that no request made use of, in order.
+def unused(permissions: Iterable[Permission], requests: Iterable[Request]) -> list[Permission]:
+    """Return the permissions that no request used, in order.
 
-    A server-side apply of something that is not there yet is logged as the `patch` that it is, though it needs
-    `create` as well: such a `create` shows as unused.
+    A server-side apply that creates its object needs `create` but is logged as `patch`, so that `create` counts as
+    unused.
     """
-    left = set(given)
-    for request in asked:
+    remaining = set(permissions)
+    for request in requests:
         if not request.refused:
-            left -= {one for one in left if one.covers(request)}
-    return sorted(left)
+            remaining -= {one for one in remaining if one.covers(request)}
+    return sorted(remaining)
