@@ -14,6 +14,7 @@ from infra.prefect_yaml import automation as automation_yaml
 from infra.prefect_yaml import schedule as schedule_yaml
 from infra.prefect_yaml import templating
 from infra.prefect_yaml.document import Document, Place, nearest
+from infra.prefect_yaml.entrypoint import module_form
 from infra.specs.automation import AutomationSpec
 from infra.specs.deployment import CollisionStrategy, DeploymentSpec, Schedule
 
@@ -130,10 +131,12 @@ class Entry:
         self._check_version_type()
         pool = self._section("work_pool", _POOL_KEYS)
         limit = self._limit()
+        pull_steps = self._pull_steps()
         return DeploymentSpec(
             flow_name=flow_name,
             name=name,
-            entrypoint=entrypoint,
+            # Pull steps bring code of their own, which is not where the image has its modules.
+            entrypoint=entrypoint if pull_steps else module_form(entrypoint, source.root),
             description=self._text("description") or _literal(source, "description") or source.docstring,
             version=self._text("version"),
             tags=self._tags(),
@@ -148,7 +151,7 @@ class Entry:
             work_pool_name=pool.get("name"),
             work_queue_name=pool.get("work_queue_name") or "default",
             job_variables=self._mapping("job_variables", pool, ("work_pool",)),
-            pull_steps=self._pull_steps(),
+            pull_steps=pull_steps,
             triggers=triggers,
             secret_fields=frozenset(field for field in secret if not field.startswith("triggers.")),
         )
