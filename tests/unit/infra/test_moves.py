@@ -12,9 +12,8 @@ import pytest
 from infra import program, validation
 from infra.prefect_yaml.load import DeploymentSpec
 from infra.specs.automation import AutomationSpec
+from tests.mocks import Render
 from tools.paths import ROOT
-
-from .conftest import Render
 
 LIST: Final = ROOT / "tests" / "unit" / "infra" / "resources.txt"
 

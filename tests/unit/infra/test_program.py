@@ -7,9 +7,8 @@ import pytest
 import yaml
 
 from infra import program
+from tests.mocks import Recorder, Render
 from tools.paths import ROOT
-
-from .conftest import Recorder, Render
 
 CONFIG = {
     key.removeprefix("ephemeral-dask:"): value

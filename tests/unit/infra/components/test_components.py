@@ -37,9 +37,8 @@ from infra.settings import (
     VolumeResults,
     Worker,
 )
+from tests.mocks import Recorder, Render
 from tools.paths import ROOT
-
-from .conftest import Recorder, Render
 
 PLATFORM = "registry.example.com/platform@sha256:" + "a" * 64
 

@@ -14,9 +14,8 @@ from infra import program, validation
 from infra.specs.automation import AutomationSpec
 from infra.specs.deployment import DeploymentSpec
 from infra.wiring import crash_detection
+from tests.mocks import Recorder, Render
 from tools.paths import ROOT
-
-from .conftest import Recorder, Render
 
 CONFIG = {
     key.removeprefix("ephemeral-dask:"): value

@@ -12,8 +12,7 @@ from infra import naming
 from infra.components import network_policies as policies
 from infra.components.network_policies import NetworkPolicies, NetworkPoliciesArgs, specs
 from infra.settings import Network, Peer
-
-from .conftest import Render
+from tests.mocks import Render
 
 PODS: Mapping[str, Mapping[str, str]] = {
     "server": naming.labels(naming.SERVER),
