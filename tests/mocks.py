@@ -34,20 +34,20 @@ class Recorder(pulumi.runtime.Mocks):
         return {}
 
     def of(self, token: str) -> list[Mapping[str, Any]]:
-        """Inputs of every resource whose type ends like this."""
+        """Return the inputs of every resource whose type ends with a token."""
         return [each.inputs for each in self.resources if each.typ.endswith(token)]
 
     def manifests(self) -> list[dict[str, Any]]:
-        """Every Kubernetes object as `kubectl apply` would take it."""
-        found = []
+        """Return every Kubernetes object as `kubectl apply` would take it."""
+        objects = []
         for each in self.resources:
             if each.typ.startswith("kubernetes:") and each.typ.count(":") == 2:
                 _, version, kind = each.typ.split(":")
                 version = version.removeprefix("core/").replace("rbac/", "rbac.authorization.k8s.io/")
                 version = version.replace("networking/", "networking.k8s.io/")
                 version = version.replace("apiextensions/", "apiextensions.k8s.io/")
-                found.append({**each.inputs, "apiVersion": version, "kind": kind})
-        return found
+                objects.append({**each.inputs, "apiVersion": version, "kind": kind})
+        return objects
 
 
 Render = Callable[..., Recorder]
@@ -55,8 +55,8 @@ Render = Callable[..., Recorder]
 
 @contextmanager
 def rendering() -> Iterator[Render]:
-    """Give a function that builds something under mocks and returns what it registered."""
-    # Pulumi's mocks take the thread's loop, and whoever called asyncio.run() before has taken it away.
+    """Yield a function that builds something under mocks and returns what it registered."""
+    # Pulumi's mocks use the thread's loop, and an earlier asyncio.run() has removed it.
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
 
@@ -83,6 +83,6 @@ def rendering() -> Iterator[Render]:
         return recorder
 
     yield run
-    # None would be remembered as a wish for no loop at all, and whoever makes an Output after this needs one.
+    # After set_event_loop(None) the policy would make no new loop, and the next Output needs one.
     asyncio.set_event_loop_policy(None)
     loop.close()

@@ -16,6 +16,9 @@ from tools.progress import duration, say
 from tools.toolchain.pulumi import ensure_pulumi
 
 _BIN: Final = ROOT / ".venv" / "bin"
+_PARALLEL: Final = ("--numprocesses=2", "--dist=loadgroup")
+"""Two workers, each with servers of its own: most of such a tier waits for processes that start. Tests in one
+`xdist_group` stay on one worker, in their order."""
 
 
 def run(tiers: Sequence[str]) -> int:
@@ -53,33 +56,32 @@ def _lint() -> bool:
 
 
 def _unit() -> bool:
-    return _pytest("unit", {})
+    return _pytest("unit", {}, *_PARALLEL)
 
 
 def _engine() -> bool:
     """Run Pulumi for real: on a Prefect server, and on a Kubernetes control plane in which no container runs."""
     toolchain.ensure(["kubernetes", "etcd"])
-    return _pytest("engine", ensure_pulumi().environment)
+    return _pytest("engine", ensure_pulumi().environment, *_PARALLEL)
 
 
 def _e2e() -> bool:
-    """Destroy and mend local clusters first, then run the product on one that stays up for the rest."""
+    """Destroy and repair local clusters, and run the product on them, with both networks."""
     toolchain.ensure([*toolchain.CLUSTER, *toolchain.NETWORKS])
     ensure_pulumi()
     return _pytest("e2e", {})
 
 
 def _e2e_full() -> bool:
-    """Run what takes too long for every run of the e2e tier: each failed start, evictions, every sample flow."""
-    toolchain.ensure(toolchain.CLUSTER)
+    """Run what takes too long for the e2e tier: each failed start, evictions, all of the README, every sample flow."""
+    toolchain.ensure([*toolchain.CLUSTER, *toolchain.NETWORKS])
     ensure_pulumi()
     return _pytest("full", {})
 
 
 def _crash_sweep() -> bool:
     """Kill an update at every step of every type of resource: too long for each run of the engine tier."""
-    sweep = "engine/test_interrupted.py"
-    return _pytest(sweep, ensure_pulumi().environment, "--every-step")
+    return _pytest("engine/test_interrupted.py", ensure_pulumi().environment, "--every-step", *_PARALLEL)
 
 
 def _pytest(tests: str, environment: Mapping[str, str], *options: str) -> bool:

@@ -1,4 +1,4 @@
-"""Somebody who types commands in a clone, on a local cluster of their own."""
+"""A user who types commands in a clone, on a local cluster of their own."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import contextlib
 import os
 import re
 import shlex
+import signal
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
+
+from tests.e2e.clones import changes
 from tools import paths
 from tools.cluster import Layout
+from tools.cluster.wait import until
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "flows"
@@ -25,78 +30,122 @@ class Done:
     status: int
     output: str
     """Standard output: results."""
-    told: str
+    progress: str
     """Standard error: progress and errors."""
 
 
 @dataclass
 class Newcomer:
-    """Somebody who types commands in the clone."""
+    """A user who types commands in a clone."""
 
     environment: dict[str, str]
     clone: Path = ROOT
     """The clone in which they type."""
+    _shells: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def place(self) -> Layout:
         """Where the local cluster keeps its files."""
         return Layout(root=Path(self.environment["EPHEMERAL_DASK_STATE"]) / "cluster")
 
-    def make(self, *arguments: str, **more: str) -> Done:
+    def make(self, *arguments: str, **variables: str) -> Done:
         command = ["make", "--silent", *arguments]
-        return self._run(command, {**self.environment, **more})
+        return self._run(command, {**self.environment, **variables})
 
-    def shell(self, script: str, *, stack: str = "dev", given: str | None = None, **more: str) -> Done:
-        """A shell after `eval "$(make -s env)"`.
+    def type(self, command: str, **variables: str) -> Done:
+        """Type a command into a shell that has just been opened in the clone."""
+        return self._run(["bash", "-euc", command], {**self.environment, **variables})
+
+    def shell(self, script: str, *, stack: str = "dev", stdin: str | None = None, **variables: str) -> Done:
+        """Type a script into a shell after `eval "$(make -s env)"`.
 
         Args:
             script: what is typed.
             stack: whose shell it is.
-            given: its standard input.
-            more: its environment, which is in no list of processes.
+            stdin: its standard input.
+            variables: its environment, which is in no list of processes.
 
         """
         command = ["bash", "-euc", f'eval "$(make -s env STACK={stack})"\n{script}']
-        return self._run(command, {**self.environment, **more}, given)
+        return self._run(command, {**self.environment, **variables}, stdin)
 
-    def kubectl(self, *arguments: str, namespace: str = NAMESPACE, given: str | None = None) -> str:
-        done = self.shell(f"kubectl --namespace {namespace} {shlex.join(arguments)}", given=given)
-        assert done.status == 0, done.told
+    def kubectl(self, *arguments: str, namespace: str = NAMESPACE, stdin: str | None = None) -> str:
+        """Run kubectl in the shell of `make env`, opened once: it asks the cluster alone, and tests poll with it."""
+        done = self.try_kubectl(*arguments, namespace=namespace, stdin=stdin)
+        assert done.status == 0, done.progress
         return done.output
 
-    def start(self, deployment: str, *options: str) -> str:
-        """Ask for a run of a deployment and return its id, without waiting for it."""
-        command = shlex.join([".venv/bin/prefect", "deployment", "run", deployment, *options])
-        done = self.shell(f"COLUMNS=200 {command}")
-        assert done.status == 0, done.told
-        found = re.search(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", done.output)
-        assert found, done.output
-        return found[0]
+    def try_kubectl(self, *arguments: str, namespace: str = NAMESPACE, stdin: str | None = None) -> Done:
+        """Run kubectl, which may fail."""
+        if "dev" not in self._shells:
+            opened = self.shell("env -0")
+            assert opened.status == 0, opened.progress
+            self._shells["dev"] = dict(line.split("=", 1) for line in opened.output.split("\0") if "=" in line)
+        return self._run(["kubectl", "--namespace", namespace, *arguments], dict(self._shells["dev"]), stdin)
 
-    def _run(self, command: list[str], environment: dict[str, str], given: str | None = None) -> Done:
+    def start(self, deployment: str, *options: str, stack: str = "dev") -> str:
+        """Start a run of a deployment and return its id, without waiting for it."""
+        command = shlex.join([".venv/bin/prefect", "deployment", "run", deployment, *options])
+        done = self.shell(f"COLUMNS=200 {command}", stack=stack)
+        assert done.status == 0, done.progress
+        run = re.search(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", done.output)
+        assert run, done.output
+        return run[0]
+
+    def interrupt_once_it_answers(self, command: str, url: str, *, seconds: float = 60) -> Done:
+        """Type a command that serves a page, press Ctrl-C once the page answers, and return how it ended."""
+        with subprocess.Popen(
+            ["bash", "-euc", f"exec {command}"],
+            cwd=self.clone,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as running:
+            answered = until(lambda: running.poll() is not None or _answers(url), seconds=seconds, interval=0.5)
+            early = running.poll()
+            # A terminal sends it to every process of the command.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGINT)
+            output, progress = running.communicate(timeout=30)
+        print(f"$ {command}\n{output}{progress}")
+        assert early is None, f"{command} ended with {early} before {url} answered"
+        assert answered, f"{url} did not answer"
+        return Done(running.returncode, output, progress)
+
+    def _run(self, command: list[str], environment: dict[str, str], stdin: str | None = None) -> Done:
         done = subprocess.run(
-            command, cwd=self.clone, env=environment, input=given, capture_output=True, text=True, check=False
+            command, cwd=self.clone, env=environment, input=stdin, capture_output=True, text=True, check=False
         )
         print(f"$ {shlex.join(command)}\n{done.stdout}{done.stderr}")
         return Done(done.returncode, done.stdout, done.stderr)
 
 
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5, trust_env=False, follow_redirects=True).is_success
+    except httpx.TransportError:
+        return False
+
+
 @contextlib.contextmanager
-def newcomer(**more: str) -> Iterator[Newcomer]:
-    """Give somebody whose stacks and cluster are nobody else's, and take both back in the end."""
+def newcomer(clone: Path = ROOT, **variables: str) -> Iterator[Newcomer]:
+    """Provide a user with stacks and a cluster of their own, and remove both in the end.
+
+    Args:
+        clone: where they type.
+        variables: of their environment.
+
+    """
     state = paths.state_dir().with_name(f"{paths.state_dir().name}-e2e")
-    environment = {**os.environ, "EPHEMERAL_DASK_STATE": str(state), **more}
+    environment = {**os.environ, "EPHEMERAL_DASK_STATE": str(state), **variables}
     for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", "KUBECONFIG", "MAKEFLAGS", "MAKELEVEL"):
         environment.pop(name, None)
-    someone = Newcomer(environment)
-    found = _changes()
-    yield someone
-    someone.make("down")
-    done = someone.make("cluster-down")
-    assert done.status == 0, done.told
-    assert _changes() == found, "the commands changed the clone"
-
-
-def _changes() -> str:
-    command = ["git", "status", "--porcelain"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    user = Newcomer(environment, clone)
+    before = changes(clone), changes(ROOT)
+    yield user
+    user.make("down", YES="1")
+    done = user.make("cluster-down")
+    assert done.status == 0, done.progress
+    assert (changes(clone), changes(ROOT)) == before, "the commands changed the clone"

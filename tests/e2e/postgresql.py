@@ -29,19 +29,19 @@ PORT = 5432
 USER = "postgres"
 """Debian's account for it: it refuses to run as root."""
 HOME = Path("/var/lib/postgresql")
-"""That account's home, which every user can reach; the state folder may lie below a home that nobody else can."""
+"""That account's home, which every user can reach; the state folder may lie below a home that only its owner can."""
 
 
 def programs() -> Path:
     """The folder of the newest installed release; Debian keeps them apart."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    if not found:
+    releases = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if not releases:
         raise Problem("PostgreSQL is not installed", remedy="Run `apt-get install postgresql`")
-    return found[-1].parent
+    return releases[-1].parent
 
 
 class PostgreSQL:
-    """One server, with its data beside the cluster's folder. It goes with the cluster at the latest."""
+    """One server, with its data beside the cluster's folder. It ends with the cluster at the latest."""
 
     def __init__(self, cluster: Layout, *, address: str = NODE_IP, port: int = PORT) -> None:
         self.cluster = cluster

@@ -38,7 +38,7 @@ LOCKED_DOWN = {
 
 
 @dataclass(frozen=True)
-class Machine:
+class MachineState:
     """What a cluster could leave behind."""
 
     links: frozenset[str]
@@ -53,7 +53,7 @@ class Machine:
     filters: str
 
     @classmethod
-    def now(cls) -> Machine:
+    def now(cls) -> MachineState:
         def output(*words: str) -> str:
             return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
@@ -88,13 +88,13 @@ class Stage:
     """The cluster under test, and how the machine was before it."""
 
     cluster: LocalCluster
-    before: Machine
+    before: MachineState
     access: Access
 
-    def kubectl(self, *words: str, given: Any = None) -> str:
+    def kubectl(self, *words: str, stdin: Any = None) -> str:
         result = subprocess.run(
             ["kubectl", "--kubeconfig", str(self.access.kubeconfig), *words],
-            input=json.dumps(given) if given else None,
+            input=json.dumps(stdin) if stdin else None,
             capture_output=True,
             text=True,
             check=False,
@@ -103,7 +103,7 @@ class Stage:
         return result.stdout
 
     def apply(self, *manifests: Any) -> None:
-        self.kubectl("apply", "-f", "-", given={"apiVersion": "v1", "kind": "List", "items": list(manifests)})
+        self.kubectl("apply", "-f", "-", stdin={"apiVersion": "v1", "kind": "List", "items": list(manifests)})
 
     def logs(self, pod: str) -> str:
         return self.kubectl("logs", "-n", NAMESPACE, pod)
@@ -146,9 +146,9 @@ def pod(name: str, script: str, *, image: str = "busybox", claim: str | None = N
 
 
 def private_place() -> Layout:
-    """The folder of clusters that tests may kill and purge: always the same one, and nobody else's.
+    """Return the folder of clusters that tests may kill and purge: always the same one, and used by nothing else.
 
-    What a run of the tests leaves when it is killed, the next one sweeps.
+    The next run of the tests removes what a killed one leaves.
     """
     return Layout(root=paths.state_dir().with_name(f"{paths.state_dir().name}-to-destroy") / "cluster")
 
@@ -156,10 +156,10 @@ def private_place() -> Layout:
 @contextlib.contextmanager
 def up(cluster: LocalCluster) -> Iterator[Stage]:
     """A cluster with an empty namespace of the strictest profile; purged in the end."""
-    if found := cluster.preflight():
-        pytest.fail("these tests need the machine for a cluster of their own:\n" + "\n".join(map(str, found)))
+    if problems := cluster.preflight():
+        pytest.fail("these tests need the machine for a cluster of their own:\n" + "\n".join(map(str, problems)))
     cluster.down(purge=True)
-    before = Machine.now()
+    before = MachineState.now()
     access = cluster.up()
     try:
         stage = Stage(cluster, before, access)

@@ -1,7 +1,7 @@
 """The local cluster for real: processes, pods, volumes, and what is left on the machine afterwards.
 
 These tests take clusters down and kill them, so they have one of their own, in a state folder of their own. Two
-clusters cannot share a machine: while another one runs, these tests fail and say which.
+clusters cannot share a machine: while another one runs, these tests fail and say which. Any test can run alone.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.stage import NAMESPACE, Machine, Stage, pod, private_place, up
+from tests.e2e.machine import Machine
+from tests.e2e.stage import NAMESPACE, MachineState, Stage, pod, private_place, up
 from tools import paths
 from tools.cluster import Access, Layout, LocalCluster, Network, firewall, network, process, programs, supervise
 from tools.cluster.api import Api
@@ -35,53 +36,75 @@ def place() -> Layout:
     return private_place()
 
 
+@pytest.fixture
+def no_cluster(machine: Machine) -> None:
+    """Take down the cluster of other tests."""
+    machine.clear()
+
+
 @pytest.fixture(scope="module")
 def binaries() -> Mapping[str, Path]:
     return programs.built()
 
 
-@pytest.fixture(scope="module")
-def stage(place: Layout, binaries: Mapping[str, Path]) -> Iterator[Stage]:
-    with up(LocalCluster(place, binaries=binaries, network=Network.PTP)) as stage:
-        yield stage
+@pytest.fixture
+def stage(machine: Machine, place: Layout, binaries: Mapping[str, Path]) -> Stage:
+    """Provide a cluster that runs, shared by the tests."""
+    stage: Stage = machine.provide(
+        "to destroy", lambda: up(LocalCluster(place, binaries=binaries, network=Network.PTP))
+    )
+    if not all(one.alive for one in stage.cluster.status()):
+        stage.restart_with(stage.cluster.up())
+    return stage
 
 
+@pytest.fixture
+def keeper(stage: Stage) -> Stage:
+    """Provide a cluster with a pod that counts its starts on a volume."""
+    stage.kubectl("apply", "-f", "-", stdin=CLAIM)
+    stage.kubectl("apply", "-f", "-", stdin=pod("keeper", KEEPER, claim="data"))
+    stage.wait_for("keeper", phase="Running")
+    return stage
+
+
+@pytest.mark.usefixtures("no_cluster")
 def test_preflight_names_the_program_that_holds_a_port_and_changes_nothing(
     place: Layout, binaries: Mapping[str, Path]
 ) -> None:
     if process.marked():
         pytest.fail(f"a local cluster runs already, from {set(process.marked().values())}: take it down first")
-    before = Machine.now()
+    before = MachineState.now()
     with socket.create_server((REGISTRY_PORT.address, REGISTRY_PORT.number)):
-        found = LocalCluster(place, binaries=binaries, network=Network.PTP).preflight()
+        problems = LocalCluster(place, binaries=binaries, network=Network.PTP).preflight()
         with pytest.raises(Problem, match=r"Port 5001 .* registry"):
             LocalCluster(place, binaries=binaries, network=Network.PTP).up()
-    assert [problem.what for problem in found if str(os.getpid()) in problem.what and "5001" in problem.what]
-    assert Machine.now() == before
+    assert [problem.what for problem in problems if str(os.getpid()) in problem.what and "5001" in problem.what]
+    assert MachineState.now() == before
 
 
-def test_a_component_that_ends_during_the_start_is_named_with_its_last_words_and_nothing_stays(
+@pytest.mark.usefixtures("no_cluster")
+def test_a_component_that_ends_during_the_start_is_named_with_its_last_output_and_nothing_stays(
     place: Layout, binaries: Mapping[str, Path], tmp_path: Path
 ) -> None:
     broken = tmp_path / "kube-apiserver"
     broken.write_text("#!/bin/sh\necho the dog ate my certificates\nexit 3\n")
     broken.chmod(0o755)
-    before = Machine.now()
+    before = MachineState.now()
     started = time.monotonic()
     with pytest.raises(Problem, match="kube-apiserver ended while the cluster was starting") as raised:
         LocalCluster(place, binaries={**binaries, "kube-apiserver": broken}, network=Network.PTP).up()
     assert "the dog ate my certificates" in str(raised.value)
     assert time.monotonic() - started < supervise.DEADLINE / 4
-    assert Machine.now() == before
+    assert MachineState.now() == before
     assert not process.marked(str(place.root))
 
 
-def test_a_second_up_answers_soon_and_touches_nothing(stage: Stage) -> None:
+def test_a_second_up_is_quick_and_changes_nothing(stage: Stage) -> None:
     place = stage.cluster.place
 
     def files() -> dict[str, int]:
-        told = [*place.config.rglob("*"), *place.pki.rglob("*"), *place.run.rglob("*"), place.kubeconfig]
-        return {str(path): path.stat().st_mtime_ns for path in told}
+        written = [*place.config.rglob("*"), *place.pki.rglob("*"), *place.run.rglob("*"), place.kubeconfig]
+        return {str(path): path.stat().st_mtime_ns for path in written}
 
     before, pids = files(), stage.pids()
     started = time.monotonic()
@@ -113,20 +136,20 @@ def test_the_control_plane_stays_below_its_memory_bound(stage: Stage) -> None:
 
 
 def test_a_pod_of_the_restricted_profile_runs_and_finds_services_by_name(stage: Stage) -> None:
-    stage.kubectl("apply", "-f", "-", given=pod("web", "httpd -f -p 8080 -h /etc"))
+    stage.kubectl("apply", "-f", "-", stdin=pod("web", "httpd -f -p 8080 -h /etc"))
     service = {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": "web", "namespace": NAMESPACE},
         "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]},
     }
-    stage.kubectl("apply", "-f", "-", given=service)
+    stage.kubectl("apply", "-f", "-", stdin=service)
     stage.wait_for("web", phase="Running")
     script = (
         f"until wget -q -O - http://web.{NAMESPACE}.svc.cluster.local/group; do usleep 100000; done; "
         "nslookup kubernetes.default.svc.cluster.local; id -u; touch /no 2>&1 || echo read-only"
     )
-    stage.kubectl("apply", "-f", "-", given=pod("client", script))
+    stage.kubectl("apply", "-f", "-", stdin=pod("client", script))
     stage.wait_for("client", phase="Succeeded")
     said = stage.kubectl("logs", "-n", NAMESPACE, "client")
     for expected in ("nogroup", "10.96.0.1", "1000\n", "read-only"):
@@ -152,7 +175,7 @@ def test_an_image_built_on_the_base_image_is_pushed_and_runs_by_digest(
     )
     digest = json.loads(metadata.read_text())["containerimage.digest"]
     made = pod("made", "ls /made && python3 --version", image=f"{stage.access.registry}/made@{digest}")
-    stage.kubectl("apply", "-f", "-", given=made)
+    stage.kubectl("apply", "-f", "-", stdin=made)
     stage.wait_for("made", phase="Succeeded")
     assert "/made\nPython 3" in stage.kubectl("logs", "-n", NAMESPACE, "made")
 
@@ -163,29 +186,28 @@ def test_the_builder_is_defined_where_docker_looks_for_it(stage: Stage) -> None:
     assert [node["Endpoint"] for node in defined["Nodes"]] == [stage.access.buildkit]
 
 
-def test_who_did_what_is_in_the_audit_log(stage: Stage) -> None:
+def test_the_audit_log_says_who_did_what(stage: Stage) -> None:
     events = [json.loads(line) for line in stage.access.audit_log.read_text().splitlines()]
     mine = [event for event in events if event.get("objectRef", {}).get("namespace") == NAMESPACE]
     assert {event["level"] for event in mine} == {"Metadata"}
     assert ("create", "kubernetes-admin") in {(event["verb"], event["user"]["username"]) for event in mine}
 
 
-def test_a_volume_survives_the_restart_of_its_pod(stage: Stage) -> None:
-    claim = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": "data", "namespace": NAMESPACE},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
-    }
-    stage.kubectl("apply", "-f", "-", given=claim)
-    for _ in range(2):
-        stage.kubectl("apply", "-f", "-", given=pod("keeper", KEEPER, claim="data"))
-        stage.wait_for("keeper", phase="Running")
-        _grows(stage)
-        stage.kubectl("delete", "-n", NAMESPACE, "pod/keeper")
-    stage.kubectl("apply", "-f", "-", given=pod("keeper", KEEPER, claim="data"))
-    stage.wait_for("keeper", phase="Running")
-    assert _grows(stage) >= 3
+CLAIM = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolumeClaim",
+    "metadata": {"name": "data", "namespace": NAMESPACE},
+    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+}
+
+
+def test_a_volume_survives_the_restart_of_its_pod(keeper: Stage) -> None:
+    starts = _grows(keeper)
+    for count in (1, 2):
+        keeper.kubectl("delete", "-n", NAMESPACE, "pod/keeper")
+        keeper.kubectl("apply", "-f", "-", stdin=pod("keeper", KEEPER, claim="data"))
+        keeper.wait_for("keeper", phase="Running")
+        assert _grows(keeper, above=starts + count - 1) == starts + count
 
 
 # Number 1 of a container gets no signal that it has no handler for.
@@ -193,7 +215,7 @@ KEEPER = "echo start >> /data/log; trap 'exit 0' TERM; sleep infinity & wait"
 
 
 def _grows(stage: Stage, above: int = 0) -> int:
-    """How often the keeper has started, by its volume; more than `above`."""
+    """Return how often the keeper has started, by its volume, once it is more than `above`."""
     count = 0
 
     def counted() -> bool:
@@ -209,7 +231,7 @@ def _grows(stage: Stage, above: int = 0) -> int:
     return count
 
 
-def test_a_dead_component_is_named_and_the_next_up_cures_it(stage: Stage) -> None:
+def test_a_dead_component_is_named_and_the_next_up_restarts_it(stage: Stage) -> None:
     scheduler = supervise.running(stage.cluster.place)["kube-scheduler"]
     scheduler.signal(signal.SIGKILL)
     assert scheduler.wait(10)
@@ -220,14 +242,14 @@ def test_a_dead_component_is_named_and_the_next_up_cures_it(stage: Stage) -> Non
     assert all(one.alive for one in stage.cluster.status())
 
 
-def test_what_is_left_of_a_killed_cluster_does_not_stop_the_next_one(stage: Stage) -> None:
-    starts = _grows(stage)
+def test_the_remains_of_a_killed_cluster_do_not_stop_the_next_one(keeper: Stage) -> None:
+    stage, starts = keeper, _grows(keeper)
     place = stage.cluster.place
     for component in supervise.running(place).values():
         component.signal(signal.SIGKILL)
     assert until(lambda: not supervise.running(place), seconds=10)
-    # The pods, their mounts and their interfaces outlive the components, and a pid file may name a stranger.
-    assert [mount for mount in Machine.now().mounts if mount.startswith(str(place.root))]
+    # The pods, their mounts and their interfaces outlive the components, and a pid file may name another process.
+    assert [mount for mount in MachineState.now().mounts if mount.startswith(str(place.root))]
     stranger = process.Identity.of(os.getpid())
     assert stranger
     started = json.loads(place.pid_file("etcd").read_text())
@@ -257,7 +279,7 @@ def test_an_up_that_is_killed_in_the_middle_does_not_stop_the_next_one(stage: St
     assert all(one.alive for one in stage.cluster.status())
 
 
-def test_a_second_cluster_on_the_machine_is_refused_and_told_where_the_first_one_is(
+def test_a_second_cluster_on_the_machine_is_refused_and_the_message_says_where_the_first_one_is(
     stage: Stage, tmp_path: Path
 ) -> None:
     other = LocalCluster(Layout(root=tmp_path / "cluster"), binaries={}, network=Network.PTP)
@@ -271,16 +293,16 @@ def test_a_second_cluster_on_the_machine_is_refused_and_told_where_the_first_one
     )
 
 
-def test_down_takes_back_all_that_the_cluster_did_to_the_machine_and_keeps_its_data(stage: Stage) -> None:
-    starts = _grows(stage)
-    running = Machine.now()
+def test_down_reverts_all_that_the_cluster_did_to_the_machine_and_keeps_its_data(keeper: Stage) -> None:
+    stage, starts = keeper, _grows(keeper)
+    running = MachineState.now()
     assert running.links > stage.before.links
     assert running.rules != stage.before.rules
     stage.cluster.down()
-    assert Machine.now() == stage.before
+    assert MachineState.now() == stage.before
     assert not process.marked(str(stage.cluster.place.root))
     stage.cluster.down()
-    assert Machine.now() == stage.before
+    assert MachineState.now() == stage.before
     began = time.monotonic()
     stage.restart_with(stage.cluster.up())
     assert time.monotonic() - began < 60
@@ -288,7 +310,9 @@ def test_down_takes_back_all_that_the_cluster_did_to_the_machine_and_keeps_its_d
     assert _grows(stage, above=starts) > starts
 
 
-def test_purge_leaves_neither_processes_nor_data(stage: Stage) -> None:
+@pytest.mark.takes_down
+def test_purge_leaves_neither_processes_nor_data(stage: Stage, machine: Machine) -> None:
     stage.cluster.down(purge=True)
-    assert Machine.now() == stage.before
+    assert MachineState.now() == stage.before
     assert not stage.cluster.place.root.exists()
+    machine.clear()

@@ -1,7 +1,7 @@
 """The main job for real: `make up` on a cluster of its own, a flow run with its Dask cluster, `make down`.
 
-The tests run in the order in which they stand, on one stack: each is a step of what a newcomer does. They share
-the state folder of the tests of the local cluster, so a person's own stack is never touched.
+The tests share one stack, and each leaves it as it was. It has a state folder of its own, so that a user's own stack is
+never touched.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import re
 import signal
-import subprocess
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
 
 import pytest
 
-from tests.e2e.newcomer import NAMESPACE, ROOT, Done, Newcomer
-from tests.e2e.newcomer import newcomer as an_own_cluster
+from tests.e2e.clones import changes
+from tests.e2e.conftest import Deployed
+from tests.e2e.machine import Machine
+from tests.e2e.newcomer import NAMESPACE, Newcomer
 from tools.cluster import LocalCluster, audit, process
 from tools.cluster.wait import until
 
@@ -24,12 +24,12 @@ CONTROL_PLANE = 1.2 * (1 << 30)
 """Bytes that the processes of the local cluster may take together."""
 
 UNUSED: Mapping[str, str] = {
-    "dask-operator: create events": "kopf tells of an error in a handler that way, and a run's diagnosis reads it",
-    "dask-operator: get pods": "scales a cluster that somebody made with an autoscaler of the operator's",
+    "dask-operator: create events": "kopf reports an error in a handler that way, and a run's diagnosis reads it",
+    "dask-operator: get pods": "scales a cluster that someone made with an autoscaler of the operator's",
     "dask-operator: patch daskautoscalers": "the same",
     "dask-operator: delete daskclusters": "ends a cluster that has been idle for its timeout, minutes at least",
     "dask-operator: delete deployments": "takes a retired worker away, which a short run often does not live to see",
-    "dask-reaper: delete daskclusters": "ends what a flow pod leaves that had no moment to end it itself",
+    "dask-reaper: delete daskclusters": "ends what a killed flow pod leaves",
     "dask-reaper: patch daskautoscalers": "takes a finalizer away when the operator does not",
     "dask-reaper: patch daskclusters": "takes a finalizer away when the operator does not",
     "dask-reaper: patch daskworkergroups": "takes a finalizer away when the operator does not",
@@ -38,58 +38,29 @@ UNUSED: Mapping[str, str] = {
     "prefect-worker: get jobs": "looks whether a failed pod was its Job's last before it calls a run Crashed",
     "prefect-worker: delete jobs": "ends a run that is cancelled before its pod runs",
 }
-"""Right -> why it is given although these tests make no use of it."""
+"""Right -> why a role has it although these tests make no use of it."""
 
 
-def tracked_changes() -> str:
-    return subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+PRIMES = 92938
+"""The result of the flow with its own defaults: so many primes are below 60 * 20,000."""
 
 
-@pytest.fixture(scope="module")
-def newcomer() -> Iterator[Newcomer]:
-    with an_own_cluster(EPHEMERAL_DASK_NETWORK="ptp") as someone:
-        yield someone
+def test_one_command_ends_with_the_flows_result_on_the_screen(deployed: Deployed) -> None:
+    assert re.search(rf"\b{PRIMES}\b", deployed.first.output), deployed.first.output
 
 
-@pytest.fixture(scope="module")
-def since() -> str:
-    """When these tests began: an audit log of the same folder goes further back."""
-    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+def test_the_run_had_more_workers_at_its_peak_than_its_minimum(deployed: Deployed) -> None:
+    counts = [int(count) for count in re.findall(r"(\d+) worker Running", deployed.first.progress)]
+    assert counts, deployed.first.progress
+    assert max(counts) > 1
 
 
-@pytest.fixture(scope="module")
-def before() -> str:
-    return tracked_changes()
-
-
-@pytest.fixture(scope="module")
-def first(newcomer: Newcomer, before: str, since: str) -> Done:
-    assert before is not None
-    assert since
-    done = newcomer.make("up")
-    assert done.status == 0, done.told
-    return done
-
-
-def test_one_command_ends_with_the_flows_result_on_the_screen(first: Done) -> None:
-    found = re.search(r"digits-search: Best: .*accuracy=(0\.\d+)", first.output)
-    assert found, first.output
-    assert 0.9 < float(found[1]) < 1
-
-
-def test_the_run_had_more_workers_at_its_peak_than_its_minimum(first: Done) -> None:
-    seen = [int(count) for count in re.findall(r"(\d+) worker Running", first.told)]
-    assert seen, first.told
-    assert max(seen) > 1
-
-
-def test_nothing_of_the_dask_cluster_is_there_after_the_run(first: Done, newcomer: Newcomer) -> None:
-    assert "Dask cluster: gone" in first.told
+def test_nothing_of_the_dask_cluster_is_there_after_the_run(deployed: Deployed, newcomer: Newcomer) -> None:
+    assert "Dask cluster: gone" in deployed.first.progress
     assert newcomer.kubectl("get", "daskclusters,daskworkergroups,daskautoscalers", "-o", "name") == ""
     assert newcomer.kubectl("get", "pods", "-l", "dask.org/cluster-name", "-o", "name") == ""
 
 
-@pytest.mark.usefixtures("first")
 def test_outputs_say_what_other_teams_need(newcomer: Newcomer) -> None:
     outputs = json.loads(newcomer.shell("pulumi stack output --json").output)
     assert outputs["namespace"] == NAMESPACE
@@ -97,131 +68,127 @@ def test_outputs_say_what_other_teams_need(newcomer: Newcomer) -> None:
     assert outputs["prefectUiUrl"].startswith("http://127.0.0.1:")
     assert outputs["workPool"] == "dask"
     assert re.fullmatch(r".+/ephemeral-dask-flow@sha256:[0-9a-f]{64}", outputs["flowImage"])
-    assert set(outputs["deployments"]) >= {"digits/search"}
+    assert set(outputs["deployments"]) >= {"primes/default"}
 
 
-@pytest.mark.usefixtures("first")
 def test_every_pod_runs_an_image_by_digest(newcomer: Newcomer) -> None:
     images = newcomer.kubectl("get", "pods", "-o", "jsonpath={.items[*].spec.containers[*].image}").split()
     assert images
     assert all("@sha256:" in image for image in images)
 
 
-@pytest.mark.usefixtures("first")
 def test_a_second_up_changes_no_resource(newcomer: Newcomer) -> None:
     done = newcomer.make("up")
-    assert done.status == 0, done.told
-    assert "nothing changed" in done.told
+    assert done.status == 0, done.progress
+    assert "nothing changed" in done.progress
 
 
-@pytest.mark.usefixtures("first")
 def test_a_preview_of_what_is_deployed_shows_no_change(newcomer: Newcomer) -> None:
     done = newcomer.make("preview")
-    assert done.status == 0, done.told
+    assert done.status == 0, done.progress
     assert not re.search(r"\d+ to (create|update|delete|replace)", done.output)
 
 
-@pytest.mark.usefixtures("first")
-def test_the_shell_of_make_env_speaks_to_pulumi_kubernetes_and_prefect(newcomer: Newcomer) -> None:
+def test_pulumi_kubectl_and_prefect_use_the_stack_in_the_shell_of_make_env(newcomer: Newcomer) -> None:
     done = newcomer.shell("pulumi stack ls; kubectl get nodes; .venv/bin/prefect deployment ls")
-    assert done.status == 0, done.told
+    assert done.status == 0, done.progress
     assert "dev" in done.output
     assert "Ready" in done.output
-    assert "digits/search" in done.output
+    assert "primes/default" in done.output
 
 
-@pytest.mark.usefixtures("first")
 def test_what_prefect_knows_survives_its_pod(newcomer: Newcomer) -> None:
     newcomer.kubectl("delete", "pod", "-l", "app.kubernetes.io/name=prefect-server", "--wait=true")
     newcomer.kubectl("rollout", "status", "deployment/prefect-server", "--timeout=180s")
     done = newcomer.shell("COLUMNS=200 .venv/bin/prefect flow-run ls")
-    assert "digits" in done.output
+    assert "primes" in done.output
     assert "COMPLETED" in done.output.upper()
 
 
-@pytest.mark.usefixtures("first")
 def test_a_parameter_that_the_flow_does_not_take_ends_make_run_with_a_sentence(newcomer: Newcomer) -> None:
-    done = newcomer.make("run", "FLOW=digits/search", "PARAMS=folds=1")
+    done = newcomer.make("run", "FLOW=primes/default", "PARAMS=parts=1")
     assert done.status != 0
-    assert "error: Prefect refused to run digits/search" in done.told
-    assert "Traceback" not in done.told
+    assert "error: Prefect refused to run primes/default" in done.progress
+    assert "Traceback" not in done.progress
 
 
-@pytest.mark.usefixtures("first")
 def test_a_deployment_that_is_not_there_is_refused_with_those_that_are(newcomer: Newcomer) -> None:
-    done = newcomer.make("run", "FLOW=digits/serach")
+    done = newcomer.make("run", "FLOW=primes/defualt")
     assert done.status != 0
-    assert "digits/search" in done.told
+    assert "primes/default" in done.progress
 
 
-@pytest.mark.usefixtures("first")
 def test_a_cluster_goes_from_one_worker_to_six_and_back_and_computes_nothing_twice(newcomer: Newcomer) -> None:
     done = newcomer.shell(".venv/bin/python -m benchmarks.scaling --rounds 1 --without-peer")
-    assert done.status == 0, done.told
+    assert done.status == 0, done.progress
     assert "| this project |" in done.output
 
 
-@pytest.mark.usefixtures("first")
 def test_ten_dask_clusters_in_a_row_and_in_pairs_all_start(newcomer: Newcomer) -> None:
     done = newcomer.make("bench-churn", "STARTS=10")
-    assert done.status == 0, done.output + done.told
+    assert done.status == 0, done.output + done.progress
     assert "| 5 in pairs | 0 |" in done.output
 
 
-@pytest.mark.usefixtures("first")
-def test_nothing_is_left_a_minute_after_a_run_was_killed(newcomer: Newcomer) -> None:
-    """As the kernel kills one that is out of memory: nobody has a moment to close anything."""
-    run = newcomer.start("digits/search")
-    label = f"ephemeral-dask/flow-run={run}"
-
-    def left() -> str:
-        return newcomer.kubectl("get", "daskclusters,pods,services", "-l", label, "-o", "name")
-
-    assert until(lambda: "-worker-" in left(), seconds=180, interval=1), "the run got no Dask worker"
-    # The local cluster's node is this machine, so a pod's processes are among its own.
-    killed = process.with_variable("PREFECT__FLOW_RUN_ID", run)
-    assert killed
-    for identity in killed:
-        identity.signal(signal.SIGKILL)
-    assert until(lambda: not left(), seconds=60, interval=1), left()
+@pytest.fixture
+def killed_run(newcomer: Newcomer, deployed: Deployed) -> str:
+    """Kill a run as the kernel kills one that is out of memory, without a moment to close anything; once per stack."""
+    if not deployed.killed:
+        run = newcomer.start("primes/default")
+        assert until(lambda: "-worker-" in left(newcomer, run), seconds=180, interval=1), "the run got no Dask worker"
+        # The local cluster's node is this machine, so a pod's processes are among its own.
+        processes = process.with_variable("PREFECT__FLOW_RUN_ID", run)
+        assert processes
+        for identity in processes:
+            identity.signal(signal.SIGKILL)
+        deployed.killed.append(run)
+    return deployed.killed[0]
 
 
-@pytest.mark.usefixtures("first")
-def test_no_identity_is_refused_anything_and_every_right_is_used(newcomer: Newcomer, since: str) -> None:
-    """After a run that ended well and one that was killed: whoever has a right has made use of it."""
-    asked = list(audit.requests(LocalCluster(newcomer.place).info().audit_log, since=since))
+def left(newcomer: Newcomer, run: str) -> str:
+    """Return what there is in Kubernetes of a run."""
+    kinds = "daskclusters,pods,services"
+    return newcomer.kubectl("get", kinds, "-l", f"ephemeral-dask/flow-run={run}", "-o", "name")
+
+
+def test_nothing_is_left_a_minute_after_a_run_was_killed(newcomer: Newcomer, killed_run: str) -> None:
+    assert until(lambda: not left(newcomer, killed_run), seconds=60, interval=1), left(newcomer, killed_run)
+
+
+def test_no_identity_is_refused_anything_and_every_right_is_used(
+    newcomer: Newcomer, deployed: Deployed, killed_run: str
+) -> None:
+    """After a run that ended well and one that was killed, each right that a role gives has been used."""
+    assert until(lambda: not left(newcomer, killed_run), seconds=60, interval=1), left(newcomer, killed_run)
+    asked = list(audit.requests(LocalCluster(newcomer.place).info().audit_log, since=deployed.since))
     assert [str(one) for one in audit.refused(asked, namespace=NAMESPACE)] == []
     roles, bindings = (
         json.loads(newcomer.kubectl("get", kind, "-o", "json"))["items"] for kind in ("roles", "rolebindings")
     )
-    given = audit.permissions(roles, bindings)
-    assert given
-    unused = {f"{one.role}: {one.verb} {one.resource}" for one in audit.unused(given, asked)}
+    rights = audit.permissions(roles, bindings)
+    assert rights
+    unused = {f"{one.role}: {one.verb} {one.resource}" for one in audit.unused(rights, asked)}
     assert sorted(unused - set(UNUSED)) == []
 
 
-@pytest.mark.usefixtures("first")
 def test_a_wrong_passphrase_is_one_sentence(newcomer: Newcomer) -> None:
     done = newcomer.make("up", PULUMI_CONFIG_PASSPHRASE="wrong")
     assert done.status != 0
-    assert "error: The passphrase is not the one" in done.told
+    assert "error: The passphrase is not the one" in done.progress
 
 
-@pytest.mark.usefixtures("first")
 def test_the_control_plane_stays_small(newcomer: Newcomer) -> None:
     used = LocalCluster(newcomer.place).control_plane_memory()
     print(f"control plane: {used / (1 << 20):.0f} MiB")
     assert 0 < used < CONTROL_PLANE
 
 
-@pytest.mark.usefixtures("first")
-def test_down_destroys_the_stack_and_leaves_the_cluster(newcomer: Newcomer) -> None:
-    done = newcomer.make("down")
-    assert done.status == 0, done.told
-    left = newcomer.shell(f"kubectl get namespace {NAMESPACE} --ignore-not-found -o name; kubectl get nodes")
-    assert f"namespace/{NAMESPACE}" not in left.output
-    assert "Ready" in left.output
-
-
-def test_all_of_it_left_no_tracked_file_changed(before: str) -> None:
-    assert tracked_changes() == before
+@pytest.mark.takes_down
+def test_down_destroys_the_stack_and_leaves_the_cluster(newcomer: Newcomer, machine: Machine) -> None:
+    done = newcomer.make("down", YES="1")
+    assert done.status == 0, done.progress
+    rest = newcomer.shell(f"kubectl get namespace {NAMESPACE} --ignore-not-found -o name; kubectl get nodes")
+    assert f"namespace/{NAMESPACE}" not in rest.output
+    assert "Ready" in rest.output
+    assert changes(newcomer.clone) == "", "the commands changed tracked files"
+    machine.clear()

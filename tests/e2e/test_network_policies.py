@@ -1,6 +1,6 @@
 """NetworkPolicies are enforced where the local cluster's network is Cilium.
 
-One cluster for all, which is killed towards the end: the tests run in the order in which they stand.
+The tests share one cluster, and any of them can run alone.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from tests.e2e import postgresql
-from tests.e2e.stage import NAMESPACE, Machine, Stage, pod, private_place, up
-from tools.cluster import LocalCluster, Network, machine, process, supervise
+from tests.e2e.machine import Machine
+from tests.e2e.stage import NAMESPACE, MachineState, Stage, pod, private_place, up
+from tools.cluster import LocalCluster, Network, process, supervise
+from tools.cluster import machine as host
 from tools.cluster.cilium import HOST_LINKS
 from tools.cluster.layout import API_PORT, API_SERVICE_IP, NODE_IP
 from tools.cluster.wait import until
@@ -26,23 +28,30 @@ REFUSED = 3
 """Seconds without an answer after which a connection counts as refused: a policy drops, it does not reject."""
 
 
-@pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
-    with up(LocalCluster(private_place(), network=Network.CILIUM)) as stage:
-        service = {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": "server", "namespace": NAMESPACE},
-            "spec": {"selector": {"app": "server"}, "ports": [{"port": 80, "targetPort": 8080}]},
-        }
-        names = ("server", "admitted", "stranger")
-        stage.apply(service, pod("server", SERVE), *(pod(one, SLEEP) for one in names[1:]))
-        for name in names:
-            stage.wait_for(name, phase="Running")
-        yield stage
+PODS = {"server": SERVE, "admitted": SLEEP, "stranger": SLEEP}
+SERVICE = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "server", "namespace": NAMESPACE},
+    "spec": {"selector": {"app": "server"}, "ports": [{"port": 80, "targetPort": 8080}]},
+}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
+def stage(machine: Machine) -> Stage:
+    """Provide a cluster with Cilium, three pods and no policies."""
+    stage: Stage = machine.provide("cilium", lambda: up(LocalCluster(private_place(), network=Network.CILIUM)))
+    if not all(one.alive for one in stage.cluster.status()):
+        stage.restart_with(stage.cluster.up())
+    stage.kubectl("delete", "-n", NAMESPACE, "networkpolicy", "--all")
+    stage.apply(SERVICE, *(pod(name, script) for name, script in PODS.items()))
+    for name in PODS:
+        stage.wait_for(name, phase="Running")
+    assert until(lambda: page(stage, "stranger"), seconds=30), "the cluster is not open without policies"
+    return stage
+
+
+@pytest.fixture
 def database(stage: Stage) -> Iterator[postgresql.PostgreSQL]:
     with postgresql.running(stage.cluster.place) as server:
         yield server
@@ -63,7 +72,7 @@ def policy(name: str, app: str | None, **rules: list[dict[str, Any]]) -> dict[st
 
 
 def node(*ports: int, protocol: str = "TCP") -> dict[str, Any]:
-    """A way to some ports of the node."""
+    """Return a rule for some ports of the node."""
     return {
         "to": [{"ipBlock": {"cidr": f"{NODE_IP}/32"}}],
         "ports": [{"port": port, "protocol": protocol} for port in ports],
@@ -105,10 +114,15 @@ def test_without_a_policy_every_pod_gets_its_answer_from_a_service_by_name(stage
     assert connects(stage, "stranger", API_SERVICE_IP, 443)
 
 
-def test_a_pod_that_no_policy_admits_times_out_and_an_admitted_one_gets_its_answer(stage: Stage) -> None:
+def admit_one(stage: Stage) -> None:
+    """Close the server but for one client."""
     client = {"podSelector": {"matchLabels": {"app": "admitted"}}}
     stage.apply(policy("server", "server", ingress=[{"from": [client], "ports": [{"port": 8080, "protocol": "TCP"}]}]))
     assert until(lambda: not page(stage, "stranger"), seconds=30), "the policy is not enforced"
+
+
+def test_a_pod_that_no_policy_admits_times_out_and_an_admitted_one_gets_its_answer(stage: Stage) -> None:
+    admit_one(stage)
     assert page(stage, "admitted")
     assert answered(stage, "stranger", f"nslookup {SERVER}"), "only the server is closed"
 
@@ -116,6 +130,7 @@ def test_a_pod_that_no_policy_admits_times_out_and_an_admitted_one_gets_its_answ
 def test_a_pod_whose_ways_out_are_closed_reaches_only_what_is_opened_again(
     stage: Stage, database: postgresql.PostgreSQL
 ) -> None:
+    admit_one(stage)
     assert connects(stage, "admitted", NODE_IP, database.port)
     assert connects(stage, "admitted", API_SERVICE_IP, 443)
     stage.apply(policy("closed", None, egress=[], ingress=[]))
@@ -135,8 +150,10 @@ def test_a_pod_whose_ways_out_are_closed_reaches_only_what_is_opened_again(
     assert not connects(stage, "stranger", NODE_IP, database.port)
 
 
-def test_the_way_to_the_api_server_is_opened_by_its_own_address_and_port(stage: Stage) -> None:
-    """Not by those of its Service: a policy sees where a packet goes to in the end."""
+def test_egress_to_the_api_server_is_allowed_by_the_address_and_port_of_its_endpoint(stage: Stage) -> None:
+    """Not by those of its Service: a policy sees the final destination of a packet."""
+    stage.apply(policy("closed", None, egress=[], ingress=[]))
+    assert until(lambda: not connects(stage, "stranger", API_SERVICE_IP, 443), seconds=30)
     stage.apply(policy("api", "stranger", egress=[node(API_PORT.number)]))
     assert until(lambda: connects(stage, "stranger", API_SERVICE_IP, 443), seconds=30)
 
@@ -147,46 +164,47 @@ def test_the_control_plane_stays_below_its_memory_bound_with_the_network(stage: 
     assert 0.2 * GIB < used < 1.4 * GIB
 
 
-def test_a_dead_agent_is_named(stage: Stage) -> None:
+def test_a_dead_cilium_agent_is_named_in_the_status(stage: Stage) -> None:
     agent = supervise.running(stage.cluster.place)["cilium-agent"]
     agent.signal(signal.SIGKILL)
     assert agent.wait(10)
     assert [one.name for one in stage.cluster.status() if not one.alive] == ["cilium-agent"]
 
 
-def test_what_is_left_of_a_killed_network_does_not_stop_another_one(stage: Stage) -> None:
+def test_a_killed_network_stops_neither_another_one_nor_its_own_return_with_its_policies(stage: Stage) -> None:
+    admit_one(stage)
     place = stage.cluster.place
     for component in supervise.running(place).values():
         component.signal(signal.SIGKILL)
     assert until(lambda: not supervise.running(place), seconds=10)
-    assert set(HOST_LINKS) <= set(machine.links())
+    assert set(HOST_LINKS) <= set(host.links())
     stage.cluster = LocalCluster(place, network=Network.PTP)
     # The kernel closes the sockets of a killed process a moment after it has ended.
     assert until(lambda: not stage.cluster.preflight(), seconds=10), stage.cluster.preflight()
     stage.restart_with(stage.cluster.up())
-    assert not set(HOST_LINKS) & set(machine.links())
+    assert not set(HOST_LINKS) & set(host.links())
     assert "cilium-agent" not in stage.pids()
     stage.apply(pod("other", SLEEP))
     stage.wait_for("other", phase="Running")
-    # What was chosen once is kept until something else is.
+    # The network of the last start is kept until another one is set.
     assert LocalCluster(place).network is Network.PTP
 
-
-def test_policies_are_enforced_again_after_a_time_on_another_network(stage: Stage) -> None:
-    stage.cluster = LocalCluster(stage.cluster.place, network=Network.CILIUM)
+    stage.cluster = LocalCluster(place, network=Network.CILIUM)
     stage.restart_with(stage.cluster.up())
     stage.kubectl("delete", "-n", NAMESPACE, "pod", "--all", "--wait")
-    stage.apply(pod("server", SERVE), pod("admitted", SLEEP), pod("stranger", SLEEP))
-    for name in ("server", "admitted", "stranger"):
+    stage.apply(*(pod(name, script) for name, script in PODS.items()))
+    for name in PODS:
         stage.wait_for(name, phase="Running")
     assert until(lambda: page(stage, "admitted"), seconds=30)
     assert not page(stage, "stranger", address(stage))
 
 
-def test_down_takes_back_all_that_the_network_did_to_the_machine(stage: Stage) -> None:
-    running = Machine.now()
+@pytest.mark.takes_down
+def test_down_reverts_all_that_the_network_did_to_the_machine(stage: Stage, machine: Machine) -> None:
+    running = MachineState.now()
     assert running.links >= stage.before.links | set(HOST_LINKS)
     assert running.rules != stage.before.rules
     stage.cluster.down()
-    assert Machine.now() == stage.before
+    assert MachineState.now() == stage.before
     assert not process.marked(str(stage.cluster.place.root))
+    machine.clear()

@@ -1,16 +1,19 @@
 """Stack prod beside stack dev on one cluster, with a real PostgreSQL, authentication and enforced network policies.
 
-The tests run in the order in which they stand.
+Any test can run alone. In a run of all of them, those that lift the protection of stack prod come last.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import secrets
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -18,9 +21,10 @@ from ephemeral_dask.contract import labels, ports
 from infra import naming
 from infra.components import network_policies as policies
 from tests.e2e import postgresql
+from tests.e2e.machine import Machine
 from tests.e2e.newcomer import Done, Newcomer
-from tests.e2e.newcomer import newcomer as an_own_cluster
-from tests.e2e.prod import PROD, SMALL, UP
+from tests.e2e.newcomer import newcomer as with_own_cluster
+from tests.e2e.prod import PROD, SMALL, UP, take_back
 from tools.cluster import LocalCluster, audit
 from tools.cluster.wait import until
 
@@ -30,7 +34,7 @@ REFUSED = 4
 
 @dataclass(frozen=True)
 class Marked:
-    """Secrets that must be seen nowhere."""
+    """Secrets that must not appear anywhere."""
 
     user: str
     password: str
@@ -47,28 +51,34 @@ class Marked:
 
     @property
     def database_password(self) -> str:
-        found = re.search(r"://[^:]+:([^@]+)@", self.database)
-        assert found
-        return found[1]
+        password = re.search(r"://[^:]+:([^@]+)@", self.database)
+        assert password
+        return password[1]
+
+
+@contextlib.contextmanager
+def on_cilium(clone: Path) -> Iterator[Newcomer]:
+    """Start a cluster that enforces NetworkPolicies, without stack prod, which a killed test run may have left."""
+    with with_own_cluster(clone, EPHEMERAL_DASK_NETWORK="cilium") as user:
+        done = user.make("cluster-up")
+        assert done.status == 0, done.progress
+        forget(user)
+        yield user
+        forget(user)
+
+
+def forget(user: Newcomer) -> None:
+    """Take stack prod back with its secrets."""
+    copy = user.place.root.with_name("stacks") / "Pulumi.prod.yaml"
+    if copy.exists():
+        take_back(user)
+    copy.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="module")
-def newcomer() -> Iterator[Newcomer]:
-    with an_own_cluster(EPHEMERAL_DASK_NETWORK="cilium") as someone:
-        done = someone.make("cluster-up")
-        assert done.status == 0, done.told
-        forget(someone)
-        yield someone
-        forget(someone)
-
-
-def forget(someone: Newcomer) -> None:
-    """Take stack prod back, its secrets as well, which a killed run of the tests may have left."""
-    copy = someone.place.root.with_name("stacks") / "Pulumi.prod.yaml"
-    if copy.exists():
-        someone.shell("pulumi state unprotect --all --yes", stack="prod")
-        someone.shell("pulumi destroy --yes --skip-preview && pulumi stack rm --yes prod", stack="prod")
-    copy.unlink(missing_ok=True)
+def newcomer(machine: Machine, own_clone: Path) -> Newcomer:
+    user: Newcomer = machine.provide("prod", lambda: on_cilium(own_clone))
+    return user
 
 
 @pytest.fixture(scope="module")
@@ -85,15 +95,22 @@ def marked(newcomer: Newcomer) -> Iterator[Marked]:
 @pytest.fixture(scope="module")
 def dev(newcomer: Newcomer) -> Done:
     prepared = newcomer.make("preview")
-    assert prepared.status == 0, prepared.told
+    assert prepared.status == 0, prepared.progress
     done = newcomer.shell(UP)
-    assert done.status == 0, done.output + done.told
+    assert done.status == 0, done.output + done.progress
     return done
 
 
 @pytest.fixture(scope="module")
-def prod(newcomer: Newcomer, marked: Marked, dev: Done) -> Done:
+def without_secrets(newcomer: Newcomer, dev: Done) -> tuple[Done, str]:
+    """The first `make up` of stack prod, which has no secrets yet, and the namespaces after it."""
     assert dev.status == 0
+    return newcomer.make("up", "STACK=prod"), newcomer.kubectl("get", "namespaces", "-o", "name")
+
+
+@pytest.fixture(scope="module")
+def prod(newcomer: Newcomer, marked: Marked, without_secrets: tuple[Done, str]) -> Done:
+    assert without_secrets[0].status != 0
     script = f"""
         pulumi config set --secret prefectDatabaseUrl "$DATABASE"
         pulumi config set --secret prefectAuthString "$AUTH"
@@ -103,32 +120,31 @@ def prod(newcomer: Newcomer, marked: Marked, dev: Done) -> Done:
     """
     # Values on standard input would be cleaner still; in the environment they are in no process list.
     done = newcomer.shell(script, stack="prod", DATABASE=marked.database, AUTH=marked.auth, NETRC=marked.netrc)
-    assert done.status == 0, done.output + done.told
+    assert done.status == 0, done.output + done.progress
     return done
 
 
-@pytest.mark.usefixtures("dev")
-def test_prod_asks_for_its_secrets_before_anything_is_made(newcomer: Newcomer) -> None:
-    done = newcomer.make("up", "STACK=prod")
+def test_prod_asks_for_its_secrets_before_it_creates_anything(without_secrets: tuple[Done, str]) -> None:
+    done, namespaces = without_secrets
     assert done.status != 0
-    assert "pulumi config set --secret prefectDatabaseUrl" in done.output + done.told
-    assert PROD not in newcomer.kubectl("get", "namespaces", "-o", "name")
+    assert "pulumi config set --secret prefectDatabaseUrl" in done.output + done.progress
+    assert PROD not in namespaces
 
 
 @pytest.fixture(scope="module")
 def run(newcomer: Newcomer, prod: Done) -> Done:
     assert prod.status == 0
-    command = f".venv/bin/prefect deployment run digits/search {SMALL} --watch --watch-timeout 400"
+    command = f".venv/bin/prefect deployment run primes/default {shlex.join(SMALL)} --watch --watch-timeout 400"
     return newcomer.shell(command, stack="prod", COLUMNS="200")
 
 
 def test_a_flow_runs_on_its_own_dask_cluster_behind_authentication_and_policies(run: Done) -> None:
-    assert run.status == 0, run.output + run.told
+    assert run.status == 0, run.output + run.progress
     assert "Completed" in run.output
 
 
 @pytest.mark.usefixtures("prod")
-def test_without_the_auth_string_the_api_tells_nothing(newcomer: Newcomer) -> None:
+def test_the_api_refuses_requests_without_the_auth_string(newcomer: Newcomer) -> None:
     script = (
         "code() { .venv/bin/python -c 'import httpx, sys; print(httpx.get(sys.argv[1]).status_code)'"
         ' "$PREFECT_API_URL$1"; }; code /health; code /admin/settings'
@@ -137,7 +153,7 @@ def test_without_the_auth_string_the_api_tells_nothing(newcomer: Newcomer) -> No
 
 
 @pytest.mark.usefixtures("run")
-def test_a_marked_secret_is_seen_nowhere(newcomer: Newcomer, marked: Marked) -> None:
+def test_no_secret_appears_in_state_outputs_previews_objects_or_logs(newcomer: Newcomer, marked: Marked) -> None:
     kinds = "pods,jobs,configmaps,deployments,replicasets,events,daskclusters"
     script = f"""
         pulumi stack export
@@ -149,18 +165,18 @@ def test_a_marked_secret_is_seen_nowhere(newcomer: Newcomer, marked: Marked) -> 
             kubectl --namespace {PROD} logs --all-containers $pod
         done
         .venv/bin/prefect work-pool inspect dask
-        .venv/bin/prefect deployment inspect digits/search
+        .venv/bin/prefect deployment inspect primes/default
     """
     done = newcomer.shell(script, stack="prod", COLUMNS="200")
-    assert done.status == 0, done.told
-    everything = done.output + done.told
+    assert done.status == 0, done.progress
+    everything = done.output + done.progress
     assert "flows-prod" in everything
     for secret in (marked.password, marked.database_password, marked.index_password):
         assert secret not in everything, everything[max(0, everything.find(secret) - 300) :][:400]
 
 
 def probe(name: str, marks: dict[str, str], image: str) -> dict[str, object]:
-    """A pod that does nothing and wears the labels of another: what the policies let that one do."""
+    """A pod with the labels of another, so that the same policies apply to it."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -202,17 +218,21 @@ ASK = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2
 
 @dataclass(frozen=True)
 class Probes:
-    """Pods that wear the labels of the platform's; every one listens on Dask's ports."""
+    """Pods with the labels of the platform's; each listens on Dask's ports.
+
+    Attributes:
+        newcomer: whose cluster it is.
+        addresses: pod -> its IP address.
+
+    """
 
     newcomer: Newcomer
+    addresses: Mapping[str, str]
 
     def reaches(self, source: str, target: str, port: int) -> bool:
-        address = target if "." in target else self._address(target)
+        address = self.addresses.get(target, target)
         command = ["exec", source, "--", "python", "-c", ASK, address, str(port), str(REFUSED)]
-        return self.newcomer.shell(f"kubectl --namespace {PROD} {shlex.join(command)}").status == 0
-
-    def _address(self, name: str) -> str:
-        return self.newcomer.kubectl("get", "pod", name, "-o", "jsonpath={.status.podIP}", namespace=PROD)
+        return self.newcomer.try_kubectl(*command, namespace=PROD).status == 0
 
 
 @pytest.fixture(scope="module")
@@ -225,64 +245,76 @@ def probes(newcomer: Newcomer, prod: Done) -> Iterator[Probes]:
         container = each["spec"]["containers"][0]  # type: ignore[index]
         container["command"] = ["python", "-c", LISTEN, *map(str, listened)]
     manifest = json.dumps({"apiVersion": "v1", "kind": "List", "items": pods})
-    done = newcomer.shell(f"kubectl apply -f - <<'END'\n{manifest}\nEND")
-    assert done.status == 0, done.told
+    newcomer.kubectl("apply", "-f", "-", namespace=PROD, stdin=manifest)
     newcomer.kubectl("wait", "pod", "-l", "probe", "--for=condition=Ready", "--timeout=90s", namespace=PROD)
-    found = Probes(newcomer)
+    running = json.loads(newcomer.kubectl("get", "pods", "-l", "probe", "-o", "json", namespace=PROD))["items"]
+    made = Probes(newcomer, {each["metadata"]["name"]: each["status"]["podIP"] for each in running})
     # Pods get their identity a moment after they run.
-    assert until(lambda: found.reaches("flow", "scheduler", ports.SCHEDULER_COMM), seconds=60, interval=2)
-    yield found
+    assert until(lambda: made.reaches("flow", "scheduler", ports.SCHEDULER_COMM), seconds=60, interval=2)
+    yield made
     newcomer.kubectl("delete", "pod", "-l", "probe", "--wait", namespace=PROD)
 
 
 SERVER = f"{naming.SERVER}.{PROD}.svc.cluster.local"
 
 
-@pytest.mark.parametrize(
-    ("source", "target", "port"),
-    [
-        ("flow", "scheduler", ports.SCHEDULER_COMM),
-        ("dask-worker", "scheduler", ports.SCHEDULER_COMM),
-        ("operator", "scheduler", ports.SCHEDULER_HTTP),
-        ("scheduler", "dask-worker", ports.WORKER_COMM),
-        ("scheduler", "dask-worker", ports.NANNY_COMM),
-        ("dask-worker", "dask-worker", ports.WORKER_COMM),
-        ("worker", SERVER, naming.SERVER_PORT),
-        ("flow", SERVER, naming.SERVER_PORT),
-        ("dask-worker", SERVER, naming.SERVER_PORT),
-        ("worker", "kubernetes.default.svc.cluster.local", 443),
-        ("flow", "kubernetes.default.svc.cluster.local", 443),
-        ("operator", "kubernetes.default.svc.cluster.local", 443),
-        ("reaper", "kubernetes.default.svc.cluster.local", 443),
-    ],
+OPEN = (
+    ("flow", "scheduler", ports.SCHEDULER_COMM),
+    ("dask-worker", "scheduler", ports.SCHEDULER_COMM),
+    ("operator", "scheduler", ports.SCHEDULER_HTTP),
+    ("scheduler", "dask-worker", ports.WORKER_COMM),
+    ("scheduler", "dask-worker", ports.NANNY_COMM),
+    ("dask-worker", "dask-worker", ports.WORKER_COMM),
+    ("worker", SERVER, naming.SERVER_PORT),
+    ("flow", SERVER, naming.SERVER_PORT),
+    ("dask-worker", SERVER, naming.SERVER_PORT),
+    ("worker", "kubernetes.default.svc.cluster.local", 443),
+    ("flow", "kubernetes.default.svc.cluster.local", 443),
+    ("operator", "kubernetes.default.svc.cluster.local", 443),
+    ("reaper", "kubernetes.default.svc.cluster.local", 443),
 )
-def test_what_the_platform_needs_is_open(probes: Probes, source: str, target: str, port: int) -> None:
-    assert probes.reaches(source, target, port)
+CLOSED = (
+    # The unauthenticated API that can retire workers.
+    ("stranger", "scheduler", ports.SCHEDULER_HTTP),
+    ("flow", "scheduler", ports.SCHEDULER_HTTP),
+    ("dask-worker", "scheduler", ports.SCHEDULER_HTTP),
+    # Access to this port runs code.
+    ("stranger", "scheduler", ports.SCHEDULER_COMM),
+    ("worker", "scheduler", ports.SCHEDULER_COMM),
+    ("stranger", "dask-worker", ports.WORKER_COMM),
+    ("flow", "dask-worker", ports.WORKER_COMM),
+    ("stranger", SERVER, naming.SERVER_PORT),
+    ("operator", SERVER, naming.SERVER_PORT),
+    ("reaper", SERVER, naming.SERVER_PORT),
+    ("reaper", "scheduler", ports.SCHEDULER_HTTP),
+    ("stranger", "kubernetes.default.svc.cluster.local", 443),
+    ("dask-worker", "kubernetes.default.svc.cluster.local", 443),
+    ("scheduler", "kubernetes.default.svc.cluster.local", 443),
+)
+AT_ONCE = 4
+"""Connections tried at the same time: one that is refused takes seconds, and there are many."""
 
 
-@pytest.mark.parametrize(
-    ("source", "target", "port"),
-    [
-        # The unauthenticated API that can retire workers.
-        ("stranger", "scheduler", ports.SCHEDULER_HTTP),
-        ("flow", "scheduler", ports.SCHEDULER_HTTP),
-        ("dask-worker", "scheduler", ports.SCHEDULER_HTTP),
-        # Whoever gets in here runs code.
-        ("stranger", "scheduler", ports.SCHEDULER_COMM),
-        ("worker", "scheduler", ports.SCHEDULER_COMM),
-        ("stranger", "dask-worker", ports.WORKER_COMM),
-        ("flow", "dask-worker", ports.WORKER_COMM),
-        ("stranger", SERVER, naming.SERVER_PORT),
-        ("operator", SERVER, naming.SERVER_PORT),
-        ("reaper", SERVER, naming.SERVER_PORT),
-        ("reaper", "scheduler", ports.SCHEDULER_HTTP),
-        ("stranger", "kubernetes.default.svc.cluster.local", 443),
-        ("dask-worker", "kubernetes.default.svc.cluster.local", 443),
-        ("scheduler", "kubernetes.default.svc.cluster.local", 443),
-    ],
-)
-def test_everything_else_is_closed(probes: Probes, source: str, target: str, port: int) -> None:
-    assert not probes.reaches(source, target, port)
+@pytest.fixture(scope="module")
+def connections(probes: Probes) -> Mapping[tuple[str, str, int], bool]:
+    """Each connection of both lists -> whether it was possible."""
+    pairs = (*OPEN, *CLOSED)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return dict(zip(pairs, pool.map(lambda pair: probes.reaches(*pair), pairs), strict=True))
+
+
+@pytest.mark.parametrize("connection", OPEN, ids=lambda pair: "-".join(map(str, pair)))
+def test_a_connection_that_the_platform_needs_is_open(
+    connections: Mapping[tuple[str, str, int], bool], connection: tuple[str, str, int]
+) -> None:
+    assert connections[connection]
+
+
+@pytest.mark.parametrize("connection", CLOSED, ids=lambda pair: "-".join(map(str, pair)))
+def test_a_connection_that_the_platform_does_not_need_is_closed(
+    connections: Mapping[tuple[str, str, int], bool], connection: tuple[str, str, int]
+) -> None:
+    assert not connections[connection]
 
 
 @pytest.fixture(scope="module")
@@ -302,13 +334,13 @@ def consumer(newcomer: Newcomer, dev: Done) -> Iterator[Done]:
 
 
 def test_another_teams_program_builds_on_the_outputs(newcomer: Newcomer, consumer: Done) -> None:
-    assert consumer.status == 0, consumer.output + consumer.told
-    found = newcomer.kubectl("get", "configmap", "prefect", "-o", "jsonpath={.data}", namespace="consumer")
-    assert json.loads(found)["PREFECT_API_URL"] == "http://prefect-server.flows.svc:4200/api"
+    assert consumer.status == 0, consumer.output + consumer.progress
+    data = newcomer.kubectl("get", "configmap", "prefect", "-o", "jsonpath={.data}", namespace="consumer")
+    assert json.loads(data)["PREFECT_API_URL"] == "http://prefect-server.flows.svc:4200/api"
     assert "consumer-reaches-prefect" in newcomer.kubectl("get", "networkpolicies", "-o", "name")
 
 
-@pytest.mark.usefixtures("run", "probes")
+@pytest.mark.usefixtures("run", "connections")
 def test_no_identity_is_refused_anything_that_it_asks_for(newcomer: Newcomer) -> None:
     log = LocalCluster(newcomer.place).info().audit_log
     ours = f"system:serviceaccount:{PROD}:"
@@ -324,67 +356,70 @@ def test_the_two_stacks_share_the_definitions_and_nothing_else(newcomer: Newcome
     assert {each for each in dev & prod if each.startswith(("flows/", f"{PROD}/"))} == set()
 
 
-@pytest.mark.usefixtures("run", "probes")
+@pytest.mark.usefixtures("run", "connections")
 def test_a_changed_secret_replaces_the_pods_that_read_it_and_the_preview_says_so(newcomer: Newcomer) -> None:
-    set_anew = """printf %s "$AUTH" | pulumi config set --secret prefectAuthString"""
+    change = """printf %s "$AUTH" | pulumi config set --secret prefectAuthString"""
     shown = newcomer.shell(
-        f"{set_anew}\npulumi preview --json --non-interactive",
+        f"{change}\npulumi preview --json --non-interactive",
         stack="prod",
         AUTH=f"admin:{secrets.token_urlsafe(16)}",
     )
-    assert shown.status == 0, shown.told
+    assert shown.status == 0, shown.progress
     changed = {step["urn"].rpartition("::")[2] for step in json.loads(shown.output)["steps"] if step["op"] != "same"}
     assert {"prefect-credential-secret", "prefect-server-deployment", "prefect-worker-dask-deployment"} <= changed
     assert not any(name.startswith("dask-") for name in changed), changed
     # With a refresh, which asks the server before it knows the new value.
     done = newcomer.shell(f"{UP} --refresh", stack="prod")
-    assert done.status == 0, done.output + done.told
+    assert done.status == 0, done.output + done.progress
     # Only a server that asks for the new value lets this shell in.
     assert newcomer.shell(".venv/bin/prefect work-pool inspect dask", stack="prod").status == 0
     again = newcomer.shell("pulumi preview --expect-no-changes --non-interactive", stack="prod")
-    assert again.status == 0, again.output + again.told
+    assert again.status == 0, again.output + again.progress
 
 
 @pytest.mark.usefixtures("prod")
 def test_a_destroy_of_protected_data_is_refused_and_says_how_to_lift_that(newcomer: Newcomer) -> None:
-    done = newcomer.make("down", "STACK=prod")
+    done = newcomer.make("down", "STACK=prod", YES="1")
     assert done.status != 0
-    assert "pulumi state unprotect" in done.output + done.told
+    assert "pulumi state unprotect" in done.output + done.progress
     # Not only the data: all of it works on.
     left = newcomer.kubectl("get", "deployments", "-o", "name", namespace=PROD)
     assert {name.rpartition("/")[2] for name in left.split()} >= {naming.SERVER, naming.OPERATOR, "prefect-worker-dask"}
 
 
+@pytest.mark.takes_down
 @pytest.mark.usefixtures("prod")
-def test_a_destroy_with_a_live_run_is_refused_and_the_run_goes_on(newcomer: Newcomer) -> None:
-    started = newcomer.shell(f".venv/bin/prefect deployment run digits/search {SMALL}", stack="prod")
-    assert started.status == 0, started.told
+def test_a_destroy_with_a_live_run_is_refused_and_the_run_continues(newcomer: Newcomer) -> None:
+    newcomer.start("primes/default", "--param", "parts=500", *SMALL, stack="prod")
 
     def jobs() -> str:
         return newcomer.kubectl("get", "pods", "-l", f"{labels.COMPONENT}=flow-run", "-o", "name", namespace=PROD)
 
     assert until(lambda: bool(jobs()), seconds=120, interval=1)
     lifted = newcomer.shell("pulumi state unprotect --all --yes --non-interactive", stack="prod")
-    assert lifted.status == 0, lifted.told
-    done = newcomer.make("down", "STACK=prod")
+    assert lifted.status == 0, lifted.progress
+    done = newcomer.make("down", "STACK=prod", YES="1")
     assert done.status != 0
-    assert "is not destroyed: 1 flow run(s) are live" in done.output + done.told
+    assert "is not destroyed: 1 flow run(s) are live" in done.output + done.progress
     assert jobs()
 
 
+@pytest.mark.takes_down
 @pytest.mark.usefixtures("prod")
-def test_a_drained_stack_leaves_nothing_and_the_other_one_alone(newcomer: Newcomer) -> None:
+def test_destroying_a_drained_stack_leaves_nothing_of_it_and_does_not_touch_the_other_one(newcomer: Newcomer) -> None:
     cancel = (
         "for id in $(.venv/bin/prefect flow-run ls --state Running --state Pending | grep -oE '[0-9a-f-]{36}'); do"
         " .venv/bin/prefect flow-run cancel $id; done"
     )
     newcomer.shell(cancel, stack="prod", COLUMNS="200")
+    lifted = newcomer.shell("pulumi state unprotect --all --yes --non-interactive", stack="prod")
+    assert lifted.status == 0, lifted.progress
     live = ".venv/bin/prefect flow-run ls --state Running --state Pending --state Cancelling"
     assert until(
-        lambda: "digits" not in newcomer.shell(live, stack="prod", COLUMNS="200").output, seconds=120, interval=3
+        lambda: "primes" not in newcomer.shell(live, stack="prod", COLUMNS="200").output, seconds=120, interval=3
     )
-    done = newcomer.make("down", "STACK=prod")
-    assert done.status == 0, done.output + done.told
+    done = newcomer.make("down", "STACK=prod", YES="1")
+    assert done.status == 0, done.output + done.progress
     namespaces = newcomer.kubectl("get", "namespaces", "-o", "name")
     assert f"namespace/{PROD}" not in namespaces
     assert "namespace/flows\n" in namespaces + "\n"

@@ -1,4 +1,4 @@
-"""Pulumi's command line on a backend of files, and what it tells."""
+"""Pulumi's command line on a backend of files, and its events."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class Result:
 
     def fields(self, resource: str) -> list[str]:
         """Return the inputs in which a resource is updated, compared as the engine's display does."""
-        found: set[str] = set()
+        names: set[str] = set()
         for step in self._steps():
             if _resource(step) == resource and step["op"] == "update":
                 old, new = step["old"]["inputs"], step["new"]["inputs"]
-                found |= {name for name in {*old, *new} if old.get(name) != new.get(name)}
-        return sorted(found)
+                names |= {name for name in {*old, *new} if old.get(name) != new.get(name)}
+        return sorted(names)
 
     def _steps(self) -> Iterator[dict[str, Any]]:
         for event in self.events:
@@ -57,9 +57,9 @@ class Result:
                 yield event["resourcePreEvent"]["metadata"]
 
     def messages(self) -> str:
-        """Return what was told to the person, debugging left out."""
-        told = (event["diagnosticEvent"] for event in self.events if "diagnosticEvent" in event)
-        return "\n".join(item["message"] for item in told if item["severity"] != "debug")
+        """Return the messages for the user, without debugging."""
+        diagnostics = (event["diagnosticEvent"] for event in self.events if "diagnosticEvent" in event)
+        return "\n".join(item["message"] for item in diagnostics if item["severity"] != "debug")
 
 
 def _resource(step: dict[str, Any]) -> str:
@@ -70,15 +70,15 @@ class Commands:
     """A project's only stack, on a backend of files.
 
     Args:
-        folder: an empty one, for the state and what Pulumi keeps for itself.
+        folder: where the state is and what Pulumi keeps for itself; both are made where they are missing.
         project: the folder with the program.
 
     """
 
     def __init__(self, folder: Path, project: Path) -> None:
         self.folder, self.project = folder, project
-        (folder / "state").mkdir()
-        (folder / "home").mkdir()
+        for own in ("state", "home"):
+            (folder / own).mkdir(exist_ok=True)
         # Compiling what a stack imports of the Kubernetes package takes ten seconds: it is to be kept.
         unwanted = ("PREFECT_", "PYTHONDONTWRITEBYTECODE")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
@@ -89,7 +89,7 @@ class Commands:
             "PULUMI_CONFIG_PASSPHRASE": "test",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-            # A preview tells its events one by one, as an update does.
+            # A preview prints its events one by one, as an update does.
             "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true",
             # The interpreter of this test runs program and provider, wherever the engine would look.
             "PULUMI_PYTHON_CMD": sys.executable,

@@ -29,7 +29,7 @@ from pathlib import Path
 
 import pulumi
 
-from infra.deployment_spec import DeploymentSpec, Schedule
+from infra.specs.deployment import DeploymentSpec, Schedule
 from infra import registration
 from infra.registration import Deployment, DeploymentArgs, Url, WorkPool, WorkPoolArgs
 
@@ -68,7 +68,7 @@ for kind, declared_of_kind in declared["objects"].items():
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the crash sweep be asked for whole."""
+    """Add the option for the whole crash sweep."""
     parser.addoption("--every-step", action="store_true", help="kill an update at each of its requests, for every type")
 
 
@@ -97,16 +97,16 @@ def whole_prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
 
 @dataclass
 class Proxy:
-    """A reverse proxy before the Prefect server that writes down what passes.
+    """A reverse proxy before the Prefect server that records what passes.
 
     Attributes:
         url: address of the API behind it.
         upstream: address of the real API.
         requests: method and path of each request.
         authorization: what the header must be, when it asks for a credential.
-        intercept: is told of each request, `before` it is passed on and `after` it was answered; True lets whoever
-            sent it without an answer.
-        version: what it says instead of the server's own.
+        intercept: called for each request, `before` it is passed on and `after` it was answered; True closes the
+            connection without an answer.
+        version: what it reports instead of the server's own.
 
     """
 
@@ -131,31 +131,31 @@ class Proxy:
         self.requests.clear()
 
 
-@pytest.fixture
-def proxy(prefect_server: str) -> Iterator[Proxy]:
+@pytest.fixture(name="proxy")
+def counting_proxy(prefect_server: str) -> Iterator[Proxy]:
     """Put a counting proxy before the server."""
     client = httpx.Client(trust_env=False, timeout=60)
-    seen = Proxy(url="", upstream=prefect_server)
+    proxy = Proxy(url="", upstream=prefect_server)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            seen.requests.append((self.command, self.path))
-            if seen.authorization and self.headers.get("authorization") != seen.authorization:
+            proxy.requests.append((self.command, self.path))
+            if proxy.authorization and self.headers.get("authorization") != proxy.authorization:
                 self.reply(401, b'{"exception_message": "Unauthorized"}')
                 return
-            if seen.intercept("before", (self.command, self.path)):
+            if proxy.intercept("before", (self.command, self.path)):
                 self.close_connection = True
                 return
-            if seen.version and self.path.endswith("/admin/version"):
-                self.reply(200, json.dumps(seen.version).encode())
+            if proxy.version and self.path.endswith("/admin/version"):
+                self.reply(200, json.dumps(proxy.version).encode())
                 return
-            url = seen.upstream + self.path.removeprefix("/api")
+            url = proxy.upstream + self.path.removeprefix("/api")
             headers = {"content-type": "application/json"} if body else {}
             reply = client.request(self.command, url, content=body, headers=headers)
-            if seen.intercept("after", (self.command, self.path)):
+            if proxy.intercept("after", (self.command, self.path)):
                 self.close_connection = True
                 return
             self.reply(reply.status_code, reply.content)
@@ -176,15 +176,15 @@ def proxy(prefect_server: str) -> Iterator[Proxy]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    seen.url = f"http://127.0.0.1:{server.server_address[1]}/api"
-    yield seen
+    proxy.url = f"http://127.0.0.1:{server.server_address[1]}/api"
+    yield proxy
     server.shutdown()
     server.server_close()
     client.close()
 
 
 class Prefect:
-    """The server as a person with the UI or the command line has it: past the proxy."""
+    """The server as a user of the UI or the command line has it: past the proxy."""
 
     def __init__(self, url: str) -> None:
         self._client = scratch_prefect.client(url)
@@ -207,14 +207,14 @@ class Prefect:
 
     def automations(self, name: str) -> list[Any]:
         """Return the automations of a name."""
-        found: list[Any] = self.call("POST", "/automations/filter", {"automations": {"name": {"any_": [name]}}})
-        return found
+        automations: list[Any] = self.call("POST", "/automations/filter", {"automations": {"name": {"any_": [name]}}})
+        return automations
 
     def automation(self, name: str) -> Any:
         """Return the only automation of a name, or None."""
-        found = self.automations(name)
-        assert len(found) <= 1
-        return found[0] if found else None
+        automations = self.automations(name)
+        assert len(automations) <= 1
+        return automations[0] if automations else None
 
     def variable(self, name: str) -> Any:
         """Return a variable, or None."""
@@ -240,25 +240,29 @@ class Prefect:
 
 @pytest.fixture
 def prefect(prefect_server: str) -> Prefect:
-    """ApiEndpoint the server past the proxy."""
+    """Return a client of the server, past the proxy."""
     return Prefect(prefect_server)
 
 
 @pytest.fixture
 def make_prefect() -> Callable[[str], Prefect]:
-    """ApiEndpoint a server at an address."""
+    """Return what makes a client of a server at an address."""
     return Prefect
 
 
 class Stack(Commands):
-    """A stack with a program of its own."""
+    """A stack with a program of its own.
+
+    Args:
+        folder: a copy of the folder that `empty_project` makes.
+        endpoint: the API of the Prefect server, as `declared.json` has it.
+
+    """
 
     def __init__(self, folder: Path, endpoint: dict[str, Any]) -> None:
         super().__init__(folder, project=folder)
+        self.environment["PULUMI_STACK"] = "test"
         self.declared: dict[str, Any] = {"reach": endpoint, "pools": {}, "deployments": {}, "objects": {}}
-        (folder / "Pulumi.yaml").write_text("name: registration-test\nruntime: python\n")
-        (folder / "__main__.py").write_text(PROGRAM)
-        self.run("stack", "init", "test")
 
     def pool(self, resource: str = "pool", **fields: Any) -> None:
         """Declare a work pool."""
@@ -289,9 +293,20 @@ class Stack(Commands):
         return super().attempt(*command)
 
 
+@pytest.fixture(scope="session")
+def empty_project(pulumi_cli: str, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: ARG001
+    """Make a project with an empty stack `test`. A copy of it is as good as another `pulumi stack init`, and free."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "Pulumi.yaml").write_text("name: registration-test\nruntime: python\n")
+    (folder / "__main__.py").write_text(PROGRAM)
+    Commands(folder, project=folder).run("stack", "init", "test", "--no-select")
+    return folder
+
+
 @pytest.fixture
-def stack(pulumi_cli: str, proxy: Proxy, prefect: Prefect, tmp_path: Path) -> Iterator[Stack]:  # noqa: ARG001
-    """Make an empty stack whose provider speaks to the server through the proxy; it leaves the server empty."""
+def stack(empty_project: Path, proxy: Proxy, prefect: Prefect, tmp_path: Path) -> Iterator[Stack]:
+    """Make an empty stack whose provider reaches the server through the proxy, and leave the server empty."""
+    shutil.copytree(empty_project, tmp_path, dirs_exist_ok=True)
     yield Stack(tmp_path, {"url": proxy.url})
     for deployment in prefect.call("POST", "/deployments/filter", {}):
         prefect.call("DELETE", f"/deployments/{deployment['id']}")

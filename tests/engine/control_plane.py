@@ -50,18 +50,18 @@ class Kubernetes:
     place: Layout
     programs: Mapping[str, Path]
 
-    def kubectl(self, *words: str, given: Any = None) -> str:
+    def kubectl(self, *words: str, stdin: Any = None) -> str:
         """Run a command as the administrator, which must succeed."""
-        done = self.try_kubectl(*words, given=given)
+        done = self.try_kubectl(*words, stdin=stdin)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def try_kubectl(self, *words: str, given: Any = None) -> subprocess.CompletedProcess[str]:
+    def try_kubectl(self, *words: str, stdin: Any = None) -> subprocess.CompletedProcess[str]:
         """Run a command as the administrator."""
         options = ["--kubeconfig", str(self.place.kubeconfig), "--cache-dir", str(self.place.root / "kubectl")]
         return subprocess.run(
             [str(self.programs["kubectl"]), *options, *words],
-            input=json.dumps(given) if given else None,
+            input=json.dumps(stdin) if stdin else None,
             capture_output=True,
             text=True,
             check=False,
@@ -80,26 +80,26 @@ def running(root: Path, behind: Mapping[str, int]) -> Iterator[Kubernetes]:
         Problem: a part of it did not start; the detail is its last words.
 
     """
-    found = programs.find(toolchain.ensure(GROUPS).values(), _PROGRAMS)
+    binaries = programs.find(toolchain.ensure(GROUPS).values(), _PROGRAMS)
     # A local cluster may run at the same time.
     ports = Ports(*(Port(free_port(), field.name) for field in dataclasses.fields(Ports)))
     place = Layout(root=root, ports=ports)
     for folder in (place.logs, place.etcd):
         folder.mkdir(mode=0o700)
     kubelet = Certificate(name="kubelet", user=f"system:node:{hollow_node.NAME}", groups=("system:nodes",))
-    wanted = [each for each in components.certificates("localhost") if each.name != kubelet.name]
-    pki.ensure(place.pki, [*wanted, kubelet])
+    certificates = [each for each in components.certificates("localhost") if each.name != kubelet.name]
+    pki.ensure(place.pki, [*certificates, kubelet])
     for path, text in config.all_files(place, sandbox_image="", helper_image="", resolver=False).items():
         files.write(path, text)
     with contextlib.ExitStack() as stack:
         for part in components.components(place, helper_image=""):
             if part.name in _PARTS:
                 _, *arguments = part.argv
-                argv = (str(found[part.name]), *arguments, *_PARTS[part.name])
+                argv = (str(binaries[part.name]), *arguments, *_PARTS[part.name])
                 stack.enter_context(_started(dataclasses.replace(part, argv=argv), place.log(part.name)))
         api = Api(place.pki, ports.api)
         stack.enter_context(hollow_node.running(api, place.pki, behind))
-        yield Kubernetes(place, found)
+        yield Kubernetes(place, binaries)
 
 
 @contextlib.contextmanager
@@ -117,7 +117,7 @@ def _started(part: Component, log: Path) -> Iterator[None]:
         until(lambda: running.poll() is not None or part.ready(), seconds=supervise.DEADLINE, interval=0.1)
         if running.poll() is not None or not part.ready():
             how = "was silent" if running.poll() is None else f"ended with {running.returncode}"
-            raise Problem(f"{part.name} {how}", remedy="Mend what it says below", detail=process.tail(log))
+            raise Problem(f"{part.name} {how}", remedy="Fix what it says below", detail=process.tail(log))
         yield
     finally:
         running.terminate()

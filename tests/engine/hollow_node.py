@@ -1,4 +1,4 @@
-"""A stand-in for a node and its storage, as kubemark's hollow nodes are: what asks for a place is told that it has one.
+"""A stand-in for a node and its storage, as kubemark's hollow nodes are: whatever asks for a place gets one.
 
 Pods are said to run and let go when they are to end, claims get a volume. Everything else is Kubernetes' own doing.
 """
@@ -90,12 +90,12 @@ def _serve(api: Api, ended: threading.Event) -> None:
         for claim in _all(api, "persistentvolumeclaims"):
             _provide(api, claim)
         for pod in _all(api, "pods"):
-            _attend(api, pod)
+            _advance(api, pod)
 
 
 def _all(api: Api, kind: str) -> list[dict[str, Any]]:
-    found = api.get(f"/api/v1/{kind}")
-    return list(found["items"]) if found else []
+    listing = api.get(f"/api/v1/{kind}")
+    return list(listing["items"]) if listing else []
 
 
 def _provide(api: Api, claim: Mapping[str, Any]) -> None:
@@ -110,13 +110,13 @@ def _provide(api: Api, claim: Mapping[str, Any]) -> None:
             "accessModes": claim["spec"]["accessModes"],
             "capacity": claim["spec"]["resources"]["requests"],
             "claimRef": {key: claim["metadata"][key] for key in ("namespace", "name", "uid")},
-            "hostPath": {"path": "/nowhere"},
+            "hostPath": {"path": "/missing"},
         },
     }
     _expect(api.call("POST", "/api/v1/persistentvolumes", volume))
 
 
-def _attend(api: Api, pod: Mapping[str, Any]) -> None:
+def _advance(api: Api, pod: Mapping[str, Any]) -> None:
     """Take a pod one step further."""
     metadata = {"name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"]}
     path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"

@@ -1,4 +1,4 @@
-"""A flow's process that is killed, on a real Prefect server: its run becomes Crashed, and nobody else's does."""
+"""A flow's process that is killed, on a real Prefect server: its run becomes Crashed, and no other run does."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def long():
 SILENCE = 10
 """Seconds, the fewest that Prefect takes."""
 
-PATIENCE = 120.0
+DEADLINE = 120.0
 """Seconds that a step may take on a busy machine."""
 
 
@@ -73,10 +73,10 @@ def _kill(run: str, process: subprocess.Popen[bytes]) -> None:
 
 
 def _wait(what: str, true: Callable[[], bool]) -> None:
-    assert until(true, seconds=PATIENCE, interval=0.3), f"{what} did not happen within {PATIENCE:.0f} s"
+    assert until(true, seconds=DEADLINE, interval=0.3), f"{what} did not happen within {DEADLINE:.0f} s"
 
 
-def test_a_run_whose_process_is_gone_without_a_word_is_crashed_and_only_if_it_is_ours(
+def test_a_run_whose_process_was_killed_becomes_crashed_if_its_deployment_is_ours(
     whole_prefect_server: str, make_prefect: Callable[[str], Any], runs: Any
 ) -> None:
     prefect = make_prefect(whole_prefect_server)
@@ -106,11 +106,11 @@ def test_a_run_whose_process_is_gone_without_a_word_is_crashed_and_only_if_it_is
         return str(prefect.call("GET", f"/flow_runs/{run}")["state"]["type"])
 
     def heartbeats() -> int:
-        wanted = {"filter": {"event": {"name": [crash_detection.HEARTBEAT]}}}
-        found = prefect.call("POST", "/events/filter", wanted)["events"]
-        return len({event["resource"]["prefect.resource.id"] for event in found})
+        query = {"filter": {"event": {"name": [crash_detection.HEARTBEAT]}}}
+        events = prefect.call("POST", "/events/filter", query)["events"]
+        return len({event["resource"]["prefect.resource.id"] for event in events})
 
-    # Theirs first: were it watched, it would be taken for Crashed before ours.
+    # Theirs first: if it were watched, it would become Crashed before ours.
     processes = {}
     for count, (_, run) in enumerate((theirs, ours), start=1):
         processes[run] = runs(whole_prefect_server, run)

@@ -1,7 +1,7 @@
 """An update killed with SIGKILL at each request that writes, and what `make up` does next: it converges.
 
 Killed before a request is passed on, the engine has begun a step that changed nothing; killed after it was answered,
-the world has changed and the state does not know. There is nothing in between that could be told apart.
+the server has changed and the state does not know. Nothing in between would make a difference.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +80,26 @@ KINDS = {
 }
 IN_CI = "Deployment"
 
+Declarations = list[Callable[[Any], None]]
+
+
+def _base(kind: Kind) -> Declarations:
+    return [lambda stack: stack.pool()] if kind.pool else []
+
+
+TRANSITIONS: dict[str, Callable[[Kind], tuple[Declarations, Declarations]]] = {
+    "creation": lambda kind: (_base(kind), [*_base(kind), kind.first]),
+    "change": lambda kind: ([*_base(kind), kind.first], [*_base(kind), kind.then]),
+    "deletion": lambda kind: ([*_base(kind), kind.first], _base(kind)),
+}
+"""Name -> what is declared before and after it."""
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "kind" in metafunc.fixturenames:
         every = metafunc.config.getoption("--every-step")
         metafunc.parametrize("kind", list(KINDS) if every else [IN_CI])
+        metafunc.parametrize("transition", list(TRANSITIONS))
 
 
 @pytest.fixture
@@ -96,29 +111,29 @@ def tool(stack: Any, monkeypatch: pytest.MonkeyPatch) -> stacks.Stack:
     return stacks.Stack("test", Target(local=False, environment=stack.environment, overrides={}))
 
 
-def test_an_update_killed_at_any_request_is_taken_up_again_without_a_duplicate(
-    kind: str, stack: Any, tool: stacks.Stack, proxy: Any, prefect: Any
+def test_an_update_killed_at_any_request_is_completed_by_the_next_one_without_a_duplicate(
+    *, kind: str, transition: str, stack: Any, tool: stacks.Stack, proxy: Any, prefect: Any
 ) -> None:
-    for transition in _transitions(KINDS[kind]):
-        writes, expected = _uninterrupted(transition, stack, proxy, prefect)
-        assert writes, f"{transition.name} sends no request, so nothing is shown"
-        for number, what in enumerate(writes):
-            # After one request and before the next is the same to the next update.
-            for when in ("before", "after") if number == 0 else ("after",):
-                where = f"{kind}, {transition.name}, killed {when} request {number + 1}, {' '.join(what)}"
-                _declare(stack, transition.before)
-                stack.up()
-                _declare(stack, transition.after)
-                _kill(stack, proxy, number=number, when=when)
-                assert tool.unlock() == 1, where
-                tool.settle()
-                tool.up()
-                assert _world(prefect) == expected, where
-                assert not _state(stack).get("pending_operations"), where
-        stack.run("preview", "--refresh", "--expect-no-changes")
+    before, after = TRANSITIONS[transition](KINDS[kind])
+    writes, expected = _uninterrupted(before, after, stack, proxy, prefect)
+    assert writes, f"{transition} sends no request, so nothing is shown"
+    for number, request in enumerate(writes):
+        # After one request and before the next is the same to the next update.
+        for when in ("before", "after") if number == 0 else ("after",):
+            where = f"{kind}, {transition}, killed {when} request {number + 1}, {' '.join(request)}"
+            _declare(stack, before)
+            stack.up()
+            _declare(stack, after)
+            _kill(stack, proxy, number=number, when=when)
+            assert tool.unlock() == 1, where
+            tool.settle()
+            tool.up()
+            assert _world(prefect) == expected, where
+            assert not _state(stack).get("pending_operations"), where
+    stack.run("preview", "--refresh", "--expect-no-changes")
 
 
-def test_a_killed_creation_shuts_the_stack_until_its_lock_and_its_mark_are_taken_back(
+def test_a_killed_creation_blocks_the_stack_until_its_lock_and_its_pending_operation_are_cleared(
     stack: Any, tool: stacks.Stack, proxy: Any
 ) -> None:
     stack.pool()
@@ -140,36 +155,20 @@ def _state(stack: Any) -> dict[str, Any]:
     return state
 
 
-@dataclass(frozen=True, kw_only=True)
-class Transition:
-    """A step from one set of declared objects to another."""
-
-    name: str
-    before: list[Callable[[Any], None]] = field(default_factory=list)
-    after: list[Callable[[Any], None]] = field(default_factory=list)
-
-
-def _transitions(kind: Kind) -> list[Transition]:
-    base: list[Callable[[Any], None]] = [lambda stack: stack.pool()] if kind.pool else []
-    return [
-        Transition(name="creation", before=base, after=[*base, kind.first]),
-        Transition(name="change", before=[*base, kind.first], after=[*base, kind.then]),
-        Transition(name="deletion", before=[*base, kind.first], after=base),
-    ]
-
-
-def _declare(stack: Any, what: list[Callable[[Any], None]]) -> None:
+def _declare(stack: Any, declarations: Declarations) -> None:
     stack.declared |= {"pools": {}, "deployments": {}, "objects": {}}
-    for each in what:
+    for each in declarations:
         each(stack)
     (stack.folder / "declared.json").write_text(json.dumps(stack.declared))
 
 
-def _uninterrupted(transition: Transition, stack: Any, proxy: Any, prefect: Any) -> tuple[list[Any], Any]:
+def _uninterrupted(
+    before: Declarations, after: Declarations, stack: Any, proxy: Any, prefect: Any
+) -> tuple[list[Any], Any]:
     """Return the requests that the transition sends, and what there is after it."""
-    _declare(stack, transition.before)
+    _declare(stack, before)
     stack.up()
-    _declare(stack, transition.after)
+    _declare(stack, after)
     proxy.forget()
     stack.up()
     return list(proxy.writes), _world(prefect)
@@ -178,7 +177,7 @@ def _uninterrupted(transition: Transition, stack: Any, proxy: Any, prefect: Any)
 def _kill(stack: Any, proxy: Any, *, number: int, when: str) -> None:
     """Start an update and kill everything that it started at its request that writes."""
     (stack.folder / "declared.json").write_text(json.dumps(stack.declared))
-    lock, killed, seen = threading.Lock(), threading.Event(), []
+    lock, killed, requests = threading.Lock(), threading.Event(), []
     command = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive"]
     with (stack.folder / "killed.log").open("w") as log:
         update = subprocess.Popen(
@@ -192,8 +191,8 @@ def _kill(stack: Any, proxy: Any, *, number: int, when: str) -> None:
             if request[0] == "GET" or request[1].endswith("/filter"):
                 return False
             if stage == "before":
-                seen.append(request)
-            if stage != when or len(seen) != number + 1:
+                requests.append(request)
+            if stage != when or len(requests) != number + 1:
                 return False
             killed.set()
             _kill_session(update.pid)

@@ -31,7 +31,7 @@ KINDS: dict[str, tuple[type[PrefectProvider], Callable[..., dict[str, Any]], Cal
     "queue": (
         WorkQueueProvider,
         work_queue.inputs,
-        lambda **given: WorkQueueArgs(work_pool_name="fidelity", **given),
+        lambda **fields: WorkQueueArgs(work_pool_name="fidelity", **fields),
     ),
     "automation": (AutomationProvider, automation.inputs, AutomationArgs),
 }

@@ -1,7 +1,7 @@
 """Both stacks of the repository on a real API server and etcd, on which no container ever runs.
 
-They stay as they are committed, with the Prefect server in their namespace, but for the images. The way to that server
-is a real port-forward; behind it the hollow node has a Prefect server that runs beside the tests.
+They stay as they are committed, with the Prefect server in their namespace, but for the images. That server is reached
+through a real port-forward; behind it the hollow node has a Prefect server that runs beside the tests.
 """
 
 from __future__ import annotations
@@ -43,13 +43,16 @@ IMAGE: Final = {
     "flow": f"registry.example.com/flow@sha256:{'a' * 64}",
     "platform": f"registry.example.com/platform@sha256:{'b' * 64}",
 }
-CRD_OBJECTS: Final = {f"CustomResourceDefinition {name}" for name in DASK_CRDS}
+CRDS: Final = {f"CustomResourceDefinition {name}" for name in DASK_CRDS}
+
+pytestmark = pytest.mark.xdist_group("platform")
+"""The tests share both stacks and their control plane."""
 
 every_stack = pytest.mark.parametrize("name", NAMESPACES)
 
 
 class Platform(Commands):
-    """A stack of the repository: its committed file, with images that somebody else has built."""
+    """A stack of the repository: its committed file, with images that were built elsewhere."""
 
     def __init__(self, folder: Path, name: str, kubernetes: Kubernetes) -> None:
         super().__init__(folder, project=ROOT)
@@ -109,8 +112,8 @@ def ours(kubernetes: Kubernetes) -> dict[str, Any]:
     kinds = kubernetes.kubectl("api-resources", "--verbs=list", "-o", "name").split()
     asked = ",".join(sorted(set(kinds) - {"endpoints"}))
     label = f"app.kubernetes.io/part-of={PROJECT}"
-    found = json.loads(kubernetes.kubectl("get", asked, "--all-namespaces", "-l", label, "-o", "json"))["items"]
-    return {named(each): each for each in found if "ownerReferences" not in each["metadata"]}
+    objects = json.loads(kubernetes.kubectl("get", asked, "--all-namespaces", "-l", label, "-o", "json"))["items"]
+    return {named(each): each for each in objects if "ownerReferences" not in each["metadata"]}
 
 
 @pytest.fixture(scope="module")
@@ -128,8 +131,8 @@ def prefects(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> I
 @pytest.fixture(scope="module")
 def kubernetes(prefects: Mapping[str, httpx.Client], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]:
     behind = {NAMESPACES[name]: client.base_url.port or 0 for name, client in prefects.items()}
-    with control_plane.running(tmp_path_factory.mktemp("kubernetes"), behind) as found:
-        yield found
+    with control_plane.running(tmp_path_factory.mktemp("kubernetes"), behind) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -175,31 +178,31 @@ def test_a_first_preview_plans_the_whole_stack(name: str, planned: Mapping[str, 
     assert {"flows-namespace", "prefect-server-deployment", "work-pool-dask", "digits-search", "drain"} <= set(steps)
 
 
-def test_a_first_preview_makes_nothing(after_planning: tuple[set[str], str]) -> None:
+def test_a_first_preview_creates_nothing(after_planning: tuple[set[str], str]) -> None:
     objects, namespaces = after_planning
     assert objects == set()
     assert not any(namespace in namespaces for namespace in NAMESPACES.values())
 
 
 @every_stack
-def test_an_update_makes_what_the_preview_named(
+def test_an_update_does_what_the_preview_showed(
     name: str, planned: Mapping[str, Result], made: Mapping[str, Result]
 ) -> None:
     assert made[name].steps() == planned[name].steps()
 
 
-def test_the_cluster_holds_what_the_states_say_and_no_more(
+def test_the_cluster_has_exactly_the_objects_of_the_states(
     stacks: Mapping[str, Platform], made: Mapping[str, Result], kubernetes: Kubernetes
 ) -> None:
     assert made
     assert set(ours(kubernetes)) == {each for stack in stacks.values() for each in stack.objects()}
 
 
-def test_two_stacks_in_a_cluster_share_the_definitions_and_nothing_else(
+def test_two_stacks_in_a_cluster_share_the_crds_and_nothing_else(
     stacks: Mapping[str, Platform], made: Mapping[str, Result]
 ) -> None:
     assert made
-    assert stacks["dev"].objects() & stacks["prod"].objects() == CRD_OBJECTS
+    assert stacks["dev"].objects() & stacks["prod"].objects() == CRDS
 
 
 @every_stack
@@ -207,9 +210,9 @@ def test_every_deployment_is_registered_through_the_port_forward(
     name: str, made: Mapping[str, Result], prefects: Mapping[str, httpx.Client]
 ) -> None:
     assert made
-    found = prefects[name].post("/deployments/filter", json={}).raise_for_status().json()
+    registered = prefects[name].post("/deployments/filter", json={}).raise_for_status().json()
     declared = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-    assert sorted(each["entrypoint"] for each in found) == sorted(each["entrypoint"] for each in declared)
+    assert sorted(each["entrypoint"] for each in registered) == sorted(each["entrypoint"] for each in declared)
 
 
 @every_stack
@@ -231,7 +234,7 @@ def test_a_refresh_sees_no_drift_and_a_second_update_changes_nothing(stack: Plat
         ("prod", {"quota": {"pods": 150}}, {"flows-quota": "update"}),
     ],
 )
-def test_a_preview_names_just_what_a_changed_setting_changes(
+def test_a_changed_setting_changes_only_the_resources_that_use_it(
     stack: Platform, settings: Mapping[str, Any], changed: Mapping[str, str]
 ) -> None:
     planned = stack.plan(**settings)
@@ -252,15 +255,15 @@ def test_the_namespace_admits_every_pod_and_cluster_of_a_run(
     there = ["create", "--dry-run=server", "--validate=strict", "-f", "-"]
     for each in [*rendered, pod, test_scan.dask_cluster()]:
         metadata = {**each["metadata"], "name": "run", "namespace": stack.namespace}
-        kubernetes.kubectl(*there, given={**each, "metadata": metadata})
+        kubernetes.kubectl(*there, stdin={**each, "metadata": metadata})
     pod["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
-    refused = kubernetes.try_kubectl(*there, "--namespace", stack.namespace, given=pod)
+    refused = kubernetes.try_kubectl(*there, "--namespace", stack.namespace, stdin=pod)
     assert 'violates PodSecurity "restricted' in refused.stderr
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drift:
-    """What became of what was done from outside to stack dev, all at once.
+    """The results of changes from outside to stack dev, all at once.
 
     Attributes:
         plain: a preview with a refresh, by plain Pulumi.
@@ -299,7 +302,7 @@ def drift(stacks: Mapping[str, Platform], made: Mapping[str, Result], kubernetes
         kubernetes.kubectl("patch", what, *theirs, "--type=json", "--patch", json.dumps(patch))
     kubernetes.kubectl("delete", "networkpolicy", "default-deny", *theirs)
     there = json.loads(kubernetes.kubectl("get", "crd", DASK_CRDS[0], "-o", "json"))
-    kubernetes.kubectl(*definitions.APPLY, given=definitions.older(there))
+    kubernetes.kubectl(*definitions.APPLY, stdin=definitions.older(there))
     plain = stack.plan("--refresh")
     with mock.patch.dict(stack.environment, PREVIEW_LIKE_UPDATE):
         planned = stack.plan("--refresh")
@@ -307,7 +310,7 @@ def drift(stacks: Mapping[str, Platform], made: Mapping[str, Result], kubernetes
     return Drift(plain=plain, planned=planned, update=update, before=before, after=ours(kubernetes))
 
 
-def test_what_was_edited_added_or_deleted_outside_is_previewed_and_taken_back(drift: Drift) -> None:
+def test_edits_additions_and_deletions_outside_are_previewed_and_reverted(drift: Drift) -> None:
     assert drift.planned.steps() == {
         "prefect-worker-identity-role": "update",
         "network-prefect-server": "update",
@@ -321,8 +324,8 @@ def test_what_was_edited_added_or_deleted_outside_is_previewed_and_taken_back(dr
     }
 
 
-def test_what_was_added_to_what_a_role_or_policy_allows_is_seen_by_one_resource_only(drift: Drift) -> None:
-    """Were the objects' own resources to say something, this project would not have to."""
+def test_a_rule_added_to_a_role_or_policy_outside_is_reported_by_the_access_resource_alone(drift: Drift) -> None:
+    """If the resources of the objects themselves reported it, `access` would not be needed."""
     assert drift.planned.fields("access") == [
         "NetworkPolicy/dask-scheduler",
         "NetworkPolicy/dns",
@@ -335,18 +338,18 @@ def test_what_was_added_to_what_a_role_or_policy_allows_is_seen_by_one_resource_
     assert not set(own) & set(drift.planned.steps())
 
 
-def test_only_the_environment_of_make_keeps_a_preview_from_ending_with_a_conflict_of_owners(drift: Drift) -> None:
+def test_a_preview_with_drift_ends_with_a_field_manager_conflict_without_the_environment_of_make(drift: Drift) -> None:
     assert "conflict" in drift.plain.text, "the environment is not needed any more"
 
 
-def test_definitions_that_another_stack_applies_as_well_are_in_no_conflict(drift: Drift) -> None:
+def test_crds_that_another_stack_applies_too_cause_no_conflict(drift: Drift) -> None:
     conflicts = [line for line in drift.plain.messages().splitlines() if "conflict" in line]
     assert conflicts
     assert not [line for line in conflicts if DASK_CRDS[0] in line or "daskautoscalers" in line]
 
 
 @pytest.mark.parametrize("name", ["dev"])
-def test_a_namespace_that_is_not_the_stacks_is_refused_by_the_preview(stack: Platform) -> None:
+def test_a_preview_refuses_a_namespace_of_another_stack_or_of_no_stack(stack: Platform) -> None:
     theirs = stack.plan(namespace=NAMESPACES["prod"])
     assert theirs.code != 0
     assert f"namespace 'flows-prod' belongs to stack organization/{PROJECT}/prod" in theirs.messages()
@@ -357,7 +360,7 @@ def test_a_namespace_that_is_not_the_stacks_is_refused_by_the_preview(stack: Pla
 
 @pytest.mark.parametrize("name", ["dev"])
 @pytest.mark.parametrize(("mark", "sentence"), [("=9999.1.0", "newer than"), ("-", "installed by another tool")])
-def test_definitions_that_are_not_the_stacks_are_refused_by_the_preview(
+def test_a_preview_refuses_crds_that_are_newer_or_not_the_projects(
     mark: str, sentence: str, stack: Platform, kubernetes: Kubernetes
 ) -> None:
     definition = kubernetes.kubectl("get", "crd", DASK_CRDS[0], "-o", "json")
@@ -372,7 +375,7 @@ def test_definitions_that_are_not_the_stacks_are_refused_by_the_preview(
 
 
 @pytest.mark.parametrize("name", ["prod"])
-def test_an_ingress_and_identities_of_a_cloud_come_as_set_and_go_when_unset(
+def test_an_ingress_and_cloud_identities_appear_when_set_and_disappear_when_unset(
     stack: Platform, kubernetes: Kubernetes
 ) -> None:
     host, of_a_cloud = "prefect.example.com", {"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/flows"}
@@ -397,30 +400,29 @@ def test_an_ingress_and_identities_of_a_cloud_come_as_set_and_go_when_unset(
         "tls": [{"hosts": [host], "secretName": "certificate"}],
         "rules": [{"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}],
     }
-    found = json.loads(kubernetes.kubectl("get", "serviceaccounts", *there))["items"]
-    given = {each["metadata"]["name"]: each["metadata"].get("annotations", {}) for each in found}
-    assert [name for name in accounts.values() if not of_a_cloud.items() <= given[name].items()] == []
+    existing = json.loads(kubernetes.kubectl("get", "serviceaccounts", *there))["items"]
+    annotations = {each["metadata"]["name"]: each["metadata"].get("annotations", {}) for each in existing}
+    assert [name for name in accounts.values() if not of_a_cloud.items() <= annotations[name].items()] == []
     again = stack.up()
     assert again.steps()["prefect-server-ingress"] == "delete"
-    found = json.loads(kubernetes.kubectl("get", "serviceaccounts", *there))["items"]
-    assert "eks.amazonaws.com" not in str(found)
+    assert "eks.amazonaws.com" not in kubernetes.kubectl("get", "serviceaccounts", *there)
 
 
 @pytest.mark.parametrize("name", ["prod"])
-def test_a_protected_stack_is_not_destroyed_before_that_is_lifted(stack: Platform, kubernetes: Kubernetes) -> None:
+def test_a_protected_stack_cannot_be_destroyed_until_it_is_unprotected(stack: Platform, kubernetes: Kubernetes) -> None:
     before = ours(kubernetes)
     refused = stack.attempt("destroy", "--yes", "--skip-preview")
     assert refused.code != 0
     assert "pulumi state unprotect" in refused.text
     assert set(ours(kubernetes)) == set(before)
     stack.run("state", "unprotect", "--all", "--yes")
-    theirs = stack.objects() - CRD_OBJECTS
+    theirs = stack.objects() - CRDS
     stack.destroy()
     assert set(ours(kubernetes)) == set(before) - theirs
 
 
 @pytest.mark.parametrize("name", ["dev"])
-def test_what_the_last_destroy_leaves_is_the_definitions(stack: Platform, kubernetes: Kubernetes) -> None:
+def test_the_last_destroy_leaves_only_the_crds(stack: Platform, kubernetes: Kubernetes) -> None:
     stack.destroy()
-    assert set(ours(kubernetes)) == CRD_OBJECTS
+    assert set(ours(kubernetes)) == CRDS
     assert not any(each in kubernetes.kubectl("get", "namespaces", "-o", "name") for each in NAMESPACES.values())

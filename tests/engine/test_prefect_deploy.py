@@ -190,7 +190,7 @@ deployments:
 ENVIRONMENT = {"REGION": "eu"}
 
 _BY_DESIGN = {"id", "created", "updated", "created_by", "updated_by", "labels", "last_polled", "status"}
-"""What differs between any two registrations; labels carry our mark of ownership."""
+"""What differs between any two registrations; labels have our owner."""
 
 POOL = {
     "name": "sample",
@@ -216,7 +216,7 @@ def project(tmp_path: Path, prefect: Any) -> Iterator[Path]:
 
 def _registered(prefect: Any, *, key: Callable[[Any], str] = lambda item: str(item["name"])) -> dict[str, Any]:
     """Return the server's deployments by `key`, and delete them."""
-    found = {}
+    fields_of = {}
     for item in prefect.call("POST", "/deployments/filter", {}):
         fields = {name: value for name, value in item.items() if name not in _BY_DESIGN}
         limit = fields["global_concurrency_limit"]
@@ -226,23 +226,23 @@ def _registered(prefect: Any, *, key: Callable[[Any], str] = lambda item: str(it
             schedule["slug"]: {name: schedule[name] for name in kept} for schedule in fields["schedules"]
         }
         fields["automations"] = _automations(prefect, item)
-        found[key(item)] = fields
+        fields_of[key(item)] = fields
         prefect.call("DELETE", f"/deployments/{item['id']}")
-    return found
+    return fields_of
 
 
 def _automations(prefect: Any, deployment: Any) -> dict[str, Any]:
     """Return the deployment's automations by name, ids left out and sets in order; delete them."""
-    found = {}
+    fields_of = {}
     for item in prefect.call("GET", f"/automations/related-to/prefect.deployment.{deployment['id']}"):
         fields = {name: value for name, value in item.items() if name not in _BY_DESIGN}
         fields["description"] = split_owner_line(fields["description"])[0]
         fields["trigger"] = _without_ids(fields["trigger"])
         [action] = fields["actions"]
         assert action.pop("deployment_id") == deployment["id"]
-        found[item["name"]] = fields
+        fields_of[item["name"]] = fields
         prefect.call("DELETE", f"/automations/{item['id']}")
-    return found
+    return fields_of
 
 
 def _without_ids(trigger: dict[str, Any]) -> dict[str, Any]:

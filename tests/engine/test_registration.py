@@ -130,7 +130,7 @@ def test_schedules_are_changed_one_by_one_and_one_paused_by_hand_stays_paused(
     registered.up("--refresh", "--expect-no-changes")
 
 
-def test_an_edit_outside_is_shown_field_by_field_and_healed(registered: Any, prefect: Any) -> None:
+def test_an_edit_outside_is_shown_field_by_field_and_reverted(registered: Any, prefect: Any) -> None:
     live = prefect.deployment("flow", "one")
     prefect.call("PATCH", f"/deployments/{live['id']}", {"description": "Theirs.", "tags": []})
     prefect.call("PATCH", "/work_pools/pool", {"concurrency_limit": 1})
@@ -144,7 +144,7 @@ def test_an_edit_outside_is_shown_field_by_field_and_healed(registered: Any, pre
     assert prefect.pool("pool")["concurrency_limit"] is None
 
 
-def test_a_deletion_outside_is_healed(registered: Any, prefect: Any) -> None:
+def test_what_was_deleted_outside_is_created_again(registered: Any, prefect: Any) -> None:
     prefect.call("DELETE", f"/deployments/{prefect.deployment('flow', 'two')['id']}")
     assert registered.up("--refresh").steps() == {"two": "create"}
     prefect.call("DELETE", f"/deployments/{prefect.deployment('flow', 'one')['id']}")
@@ -209,7 +209,7 @@ def test_a_resource_renamed_in_the_program_or_replaced_by_force_keeps_its_object
     registered.up("--refresh", "--expect-no-changes")
 
 
-def test_a_deployment_declared_no_more_is_deleted_and_the_others_stay(registered: Any, prefect: Any) -> None:
+def test_a_deployment_that_is_no_longer_declared_is_deleted_and_the_others_stay(registered: Any, prefect: Any) -> None:
     del registered.declared["deployments"]["two"]
     registered.up()
     assert prefect.deployment("flow", "two") is None
@@ -235,7 +235,7 @@ def test_destroying_what_is_gone_already_succeeds(registered: Any, prefect: Any)
     registered.destroy()
 
 
-def test_a_refusal_of_the_server_is_one_sentence_and_no_traceback(stack: Any) -> None:
+def test_a_refusal_by_the_server_is_one_sentence_without_a_traceback(stack: Any) -> None:
     stack.pool()
     stack.deployment("one", pool="pool", schedules=[{"slug": "a", "cron": "61 * * * *"}])
     result = stack.try_up()
@@ -247,14 +247,14 @@ def test_a_refusal_of_the_server_is_one_sentence_and_no_traceback(stack: Any) ->
     assert "deployment 'flow/one'" in said[0]
 
 
-def test_a_mistake_of_our_own_keeps_its_traceback(stack: Any) -> None:
+def test_a_bug_of_the_provider_keeps_its_traceback(stack: Any) -> None:
     stack.pool(base_job_template="no mapping")
     result = stack.try_up()
     assert result.code != 0
     assert "Traceback" in result.text
 
 
-def test_a_preview_works_and_an_up_fails_within_its_deadline_while_nobody_answers(
+def test_without_a_server_a_preview_works_and_an_update_fails_within_its_deadline(
     stack: Any, unused_address: str
 ) -> None:
     stack.declared["reach"]["url"] = unused_address
@@ -283,7 +283,7 @@ def test_a_refresh_without_a_server_keeps_the_state_and_says_what_was_not_compar
     assert [item["urn"] for item in after] == [item["urn"] for item in before]
 
 
-def test_a_credential_is_sent_and_appears_nowhere(stack: Any, proxy: Any) -> None:
+def test_a_credential_is_sent_and_never_shown(stack: Any, proxy: Any) -> None:
     canary = "canary-8d1f3c"
     proxy.authorization = f"Bearer {canary}"
     stack.declared["reach"]["auth"] = "api-key"
@@ -317,7 +317,7 @@ def test_a_value_from_the_environment_is_a_secret_in_state_preview_and_events(st
 
 @pytest.fixture
 def unused_address() -> str:
-    """Give the address of an API where nobody listens."""
+    """Return the address of an API where no server listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"http://127.0.0.1:{probe.getsockname()[1]}/api"

@@ -31,7 +31,7 @@ class Kind:
         change: a field and another value of it.
         edit: what a person does to it outside, and the fields in which that shows.
         created: how it comes to be outside.
-        has_owner: whether it has a place for a mark of ownership.
+        has_owner: whether it has a field for its owner.
 
     """
 
@@ -127,7 +127,7 @@ def registered(stack: Any) -> Any:
     return stack
 
 
-def test_objects_are_made_once_and_then_left_alone(registered: Any, proxy: Any, prefect: Any) -> None:
+def test_objects_are_created_once_and_not_touched_again(registered: Any, proxy: Any, prefect: Any) -> None:
     live = _live(prefect)
     assert all(f"prefect:{kind}" in str(registered.export()) for kind in EVERY)
     proxy.forget()
@@ -156,7 +156,7 @@ def test_a_change_is_exactly_that_field_in_one_request_each(registered: Any, pro
     registered.up("--refresh", "--expect-no-changes")
 
 
-def test_an_edit_outside_is_shown_field_by_field_and_healed(registered: Any, prefect: Any) -> None:
+def test_an_edit_outside_is_shown_field_by_field_and_reverted(registered: Any, prefect: Any) -> None:
     before = _live(prefect)
     for kind in KINDS:
         method, edit, _ = kind.edit
@@ -168,12 +168,12 @@ def test_an_edit_outside_is_shown_field_by_field_and_healed(registered: Any, pre
     registered.up("--refresh", "--expect-no-changes")
     after = _live(prefect)
     for kind in KINDS:
-        # A trigger is written anew, with ids of its own.
-        healed = [name for name in kind.edit[2] if name != "trigger"]
-        assert [after[kind.name][name] for name in healed] == [before[kind.name][name] for name in healed]
+        # A trigger is replaced, with ids of its own.
+        reverted = [name for name in kind.edit[2] if name != "trigger"]
+        assert [after[kind.name][name] for name in reverted] == [before[kind.name][name] for name in reverted]
 
 
-def test_a_deletion_outside_is_healed(registered: Any, prefect: Any) -> None:
+def test_what_was_deleted_outside_is_created_again(registered: Any, prefect: Any) -> None:
     for kind in KINDS:
         prefect.call("DELETE", kind.at(kind.live(prefect, "one")))
     assert registered.up("--refresh").steps() == dict.fromkeys(EVERY, "create")
@@ -231,7 +231,7 @@ def test_a_resource_renamed_in_the_program_keeps_its_object(registered: Any, pre
     registered.up("--refresh", "--expect-no-changes")
 
 
-def test_what_is_declared_no_more_is_deleted_and_all_goes_by_destroy(registered: Any, prefect: Any) -> None:
+def test_what_is_no_longer_declared_is_deleted_and_destroy_deletes_the_rest(registered: Any, prefect: Any) -> None:
     registered.declared["objects"].clear()
     for kind in KINDS:
         registered.object(kind.name, f"two-{kind.name}", **{**kind.fields, "name": "two"})
@@ -248,7 +248,7 @@ def test_destroying_what_is_gone_already_succeeds(registered: Any, prefect: Any)
     registered.destroy()
 
 
-def test_queues_keep_their_priorities_whoever_comes_later(stack: Any, prefect: Any) -> None:
+def test_queues_keep_their_priorities_when_others_are_added(stack: Any, prefect: Any) -> None:
     stack.pool()
     for name, priority in (("low", 5), ("high", 1)):
         stack.object("WorkQueue", name, pool="pool", priority=priority)
@@ -293,7 +293,7 @@ def test_a_deployment_that_moves_to_another_queue_keeps_its_pool_and_the_old_que
     assert prefect.pool("pool") is None
 
 
-def test_a_trigger_goes_where_its_deployment_goes(stack: Any, prefect: Any) -> None:
+def test_a_trigger_follows_its_deployment_to_a_new_id(stack: Any, prefect: Any) -> None:
     stack.pool()
     stack.deployment("one", pool="pool")
     run = {"type": "run-deployment", "parameters": {"a": "{{ event.id }}"}}
@@ -315,7 +315,7 @@ def test_a_trigger_goes_where_its_deployment_goes(stack: Any, prefect: Any) -> N
     assert prefect.automations("trigger") == []
 
 
-def test_a_value_that_pulumi_knows_as_a_secret_is_shown_by_prefect_alone(stack: Any, prefect: Any) -> None:
+def test_a_secret_value_is_shown_by_prefect_only(stack: Any, prefect: Any) -> None:
     canary = "canary-1f6e2d"
     stack.object("Variable", "one", value=canary, secret_value=True)
     texts = [stack.preview(), stack.up().text, str(stack.export())]
@@ -326,7 +326,7 @@ def test_a_value_that_pulumi_knows_as_a_secret_is_shown_by_prefect_alone(stack: 
     assert all(canary not in text for text in texts)
 
 
-def test_a_refusal_of_the_server_is_one_sentence_that_names_the_object(stack: Any) -> None:
+def test_a_refusal_by_the_server_is_one_sentence_that_names_the_object(stack: Any) -> None:
     trigger = {"expect": ["prefect.flow-run.Running"]}
     stack.object("Automation", "loop", trigger=trigger, actions=[{"type": "run-deployment", "source": "inferred"}])
     result = stack.try_up()

@@ -23,6 +23,9 @@ from infra import program
 from tests.mocks import rendering
 from tools import paths, stackfile
 
+pytestmark = pytest.mark.xdist_group("scan")
+"""The tests share what was found in each stack."""
+
 WAIVED: Mapping[str, str] = {
     "CKV_K8S_8": "a task that holds the GIL for a minute would get its Dask worker killed; the nanny watches that one",
     "CKV_K8S_11": "a CPU limit throttles a scheduler or a worker that has work; requests and the quota bound CPU",
@@ -59,10 +62,10 @@ def findings(checkov: Path, folder: Path, manifests: Sequence[Mapping[str, Any]]
     assert isinstance(report, dict), report
     assert report["summary"]["parsing_errors"] == 0
     assert report["summary"]["resource_count"] >= len({each["kind"] for each in manifests} - {"Secret"})
-    found: dict[str, set[str]] = {}
+    failed: dict[str, set[str]] = {}
     for check in report["results"]["failed_checks"]:
-        found.setdefault(check["check_id"], set()).add(f"{check['resource']}: {check['check_name']}")
-    return found
+        failed.setdefault(check["check_id"], set()).add(f"{check['resource']}: {check['check_name']}")
+    return failed
 
 
 def config(stack: str) -> dict[str, Any]:
@@ -77,13 +80,13 @@ def manifests(stack: str) -> list[dict[str, Any]]:
     with pytest.MonkeyPatch.context() as patch, rendering() as render:
         patch.setattr(pulumi, "export", lambda _name, _value: None)
         recorder = render(program.deploy, config(stack), stack=stack)
-    found = [each for each in recorder.manifests() if each["kind"] != "CustomResourceDefinition"]
+    declared = [each for each in recorder.manifests() if each["kind"] != "CustomResourceDefinition"]
     [pool] = recorder.of("prefect:WorkPool")
     job = json.loads(json.dumps(pool["base_job_template"]["job_configuration"]["job_manifest"]))
     values = {
         name: each.get("default", 1) for name, each in pool["base_job_template"]["variables"]["properties"].items()
     }
-    return [*found, _filled(job, values), *dask_pods()]
+    return [*declared, _filled(job, values), *dask_pods()]
 
 
 def dask_cluster() -> dict[str, Any]:
@@ -131,7 +134,7 @@ def _filled(value: Any, values: Mapping[str, Any]) -> Any:
 
 
 @pytest.fixture(scope="module")
-def found(checkov: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[str, set[str]]]:
+def scanned(checkov: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[str, set[str]]]:
     """Stack -> what checkov finds in its manifests."""
     folder = tmp_path_factory.mktemp("manifests")
     return {stack: findings(checkov, folder / stack, manifests(stack)) for stack in stackfile.stacks()}
@@ -139,13 +142,13 @@ def found(checkov: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[st
 
 @pytest.mark.parametrize("stack", stackfile.stacks())
 def test_no_manifest_of_a_stack_has_a_finding_without_a_reason(
-    stack: str, found: Mapping[str, Mapping[str, set[str]]]
+    stack: str, scanned: Mapping[str, Mapping[str, set[str]]]
 ) -> None:
-    assert {check: sorted(objects) for check, objects in found[stack].items() if check not in WAIVED} == {}
+    assert {check: sorted(objects) for check, objects in scanned[stack].items() if check not in WAIVED} == {}
 
 
-def test_every_waiver_is_still_needed(found: Mapping[str, Mapping[str, set[str]]]) -> None:
-    assert set(WAIVED) <= {check for checks in found.values() for check in checks}
+def test_every_waiver_is_still_needed(scanned: Mapping[str, Mapping[str, set[str]]]) -> None:
+    assert set(WAIVED) <= {check for checks in scanned.values() for check in checks}
 
 
 def test_the_scanner_catches_a_bad_manifest(checkov: Path, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def page(stack: Any) -> str:
     return summary.render("test", summary.build(plan, templates={}, now=NOW))
 
 
-def test_a_real_preview_is_told_field_by_field_and_keeps_its_secrets(stack: Any, prefect: Any) -> None:
+def test_a_real_preview_is_shown_field_by_field_without_secrets(stack: Any, prefect: Any) -> None:
     canary, later = "canary-7e21aa", "canary-90cc4f"
     stack.pool()
     stack.deployment("one", pool="pool", parameters={"token": canary}, secret_fields=["parameters"], schedules=[DAILY])
@@ -60,7 +60,7 @@ def test_a_real_preview_is_told_field_by_field_and_keeps_its_secrets(stack: Any,
     assert later not in text
 
 
-def test_a_deployment_that_was_deleted_outside_is_told_apart_from_a_new_one(stack: Any, prefect: Any) -> None:
+def test_a_deployment_that_was_deleted_outside_is_not_shown_as_a_new_one(stack: Any, prefect: Any) -> None:
     stack.pool()
     stack.deployment("one", pool="pool")
     stack.up()
@@ -68,7 +68,7 @@ def test_a_deployment_that_was_deleted_outside_is_told_apart_from_a_new_one(stac
     assert "**deployment** `flow/one` is made again (deleted outside)" in page(stack)
 
 
-def test_a_preview_that_fails_is_the_providers_sentence_and_no_traceback(stack: Any) -> None:
+def test_a_failed_preview_shows_the_providers_sentence_without_a_traceback(stack: Any) -> None:
     stack.pool()
     stack.up()
     stack.run("stack", "init", "other")
@@ -81,7 +81,7 @@ def test_a_preview_that_fails_is_the_providers_sentence_and_no_traceback(stack: 
     assert "Traceback" not in text
 
 
-def test_a_program_that_refuses_its_configuration_fails_with_its_sentence_alone(stack: Any) -> None:
+def test_a_refused_configuration_shows_its_sentence_only(stack: Any) -> None:
     (stack.folder / "__main__.py").write_text("import pulumi\nraise pulumi.RunError('prefect.yaml: line 3 is wrong')\n")
     code, plan, _ = planned(stack)
     assert code != 0

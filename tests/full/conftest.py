@@ -5,27 +5,42 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from unittest import mock
 
 import pytest
 
+from tests.e2e.clones import clone, with_own_flows
 from tests.e2e.newcomer import ROOT, Newcomer
-from tests.e2e.newcomer import newcomer as an_own_cluster
+from tests.e2e.newcomer import newcomer as with_own_cluster
 
 
 @pytest.fixture(scope="session")
-def newcomer() -> Iterator[Newcomer]:
-    with an_own_cluster(EPHEMERAL_DASK_NETWORK="ptp") as someone:
-        done = someone.make("up")
-        assert done.status == 0, done.told
-        yield someone
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
+    """Provide a user whose stack is up, with the tests' own flows."""
+    folder = with_own_flows(clone(tmp_path_factory.mktemp("own") / "clone"))
+    with with_own_cluster(folder, EPHEMERAL_DASK_NETWORK="ptp") as user:
+        done = user.make("up")
+        assert done.status == 0, done.progress
+        yield user
+
+
+@pytest.fixture(scope="module")
+def reader(newcomer: Newcomer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
+    """Provide a user whose clone is as published, sample flows included, for the time of a module."""
+    user = replace(newcomer, clone=clone(tmp_path_factory.mktemp("published") / "clone"))
+    done = user.make("up")
+    assert done.status == 0, done.progress
+    yield user
+    done = newcomer.make("up")
+    assert done.status == 0, done.progress
 
 
 @pytest.fixture(scope="module")
 def shell(newcomer: Newcomer) -> Iterator[None]:
-    """The environment of `make env` for this process: the pods of scripts are made by kubectl from here."""
+    """Give this process the environment of `make env`: kubectl makes the pods of scripts from here."""
     done = newcomer.shell("env -0")
-    assert done.status == 0, done.told
-    found = dict(one.split("=", 1) for one in done.output.split("\0") if "=" in one)
-    with mock.patch.dict(os.environ, found, clear=True), contextlib.chdir(ROOT):
+    assert done.status == 0, done.progress
+    variables = dict(line.split("=", 1) for line in done.output.split("\0") if "=" in line)
+    with mock.patch.dict(os.environ, variables, clear=True), contextlib.chdir(ROOT):
         yield

@@ -22,7 +22,7 @@ from ephemeral_dask.identity import RunIdentity
 from ephemeral_dask.pod_context import Place
 from ephemeral_dask.settings import CodeSizes, DaskSettings
 
-PATIENCE = 120.0
+DEADLINE = 120.0
 """Seconds until the operator has made, or taken away, what was asked for."""
 
 
@@ -34,21 +34,21 @@ def where(_number: int, seconds: float) -> str:
 
 def kinds(names: Iterable[str]) -> dict[str, int]:
     """Return group -> how many workers of it these names are of."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for name in set(names):
         group = name.rpartition("-worker-")[0].rpartition("-")[2]
-        found[group] = found.get(group, 0) + 1
-    return found
+        counts[group] = counts.get(group, 0) + 1
+    return counts
 
 
 def left(client: Client, expected: dict[str, int]) -> dict[str, int]:
     """Return the workers of each group as soon as they are what is expected, or what they are in the end."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + DEADLINE
     while True:
         workers: dict[str, Any] = client.scheduler_info(n_workers=-1)["workers"]
-        found = kinds(worker["name"] for worker in workers.values())
-        if found == expected or time.monotonic() > deadline:
-            return found
+        current = kinds(worker["name"] for worker in workers.values())
+        if current == expected or time.monotonic() > deadline:
+            return current
         time.sleep(1)
 
 

@@ -1,4 +1,4 @@
-"""In a pod: starts one Dask cluster that cannot start, and prints what its run would have been told, and when."""
+"""In a pod: starts one Dask cluster that cannot start, and prints what its run would have logged, and when."""
 
 from __future__ import annotations
 
@@ -41,27 +41,27 @@ class Tampered(RunCluster):
         return manifest
 
 
-def main(given: Mapping[str, Any]) -> None:
+def main(order: Mapping[str, Any]) -> None:
     surroundings = Place.from_env(os.environ)
     assert surroundings is not None
-    changes = dict(given.get("place", {}))
+    changes = dict(order.get("place", {}))
     if "credential" in changes:
         changes["credential"] = SecretReference(**changes["credential"])
     place = replace(surroundings, **changes)
     sizes = {"minimum": 1, "maximum": 1, "worker_cpu": "50m", "worker_memory": "512Mi", "start_timeout": 40}
-    settings = DaskSettings.from_env({}, CodeSizes(**(sizes | given.get("sizes", {}))))
-    settings = replace(settings, profile=Profile(env=given.get("env", {})))
+    settings = DaskSettings.from_env({}, CodeSizes(**(sizes | order.get("sizes", {}))))
+    settings = replace(settings, profile=Profile(env=order.get("env", {})))
     witness = Witness()
     log = logging.getLogger("start")
     log.addHandler(witness)
-    kind = Tampered if given.get("tampered") else RunCluster
-    told: dict[str, Any] = {"cause": None}
-    run = RunIdentity(flow=given["flow"], flow_run_id=secrets.token_hex(8))
+    kind = Tampered if order.get("tampered") else RunCluster
+    report: dict[str, Any] = {"cause": None}
+    run = RunIdentity(flow=order["flow"], flow_run_id=secrets.token_hex(8))
     try:
         kind(run=run, place=place, settings=settings, log=log).close()
     except ClusterStartError as error:
-        told = {"cause": error.diagnosis.cause.value, "message": str(error)}
-    print(json.dumps(told | {"seconds": time.monotonic() - witness.began, "lines": witness.lines}), flush=True)
+        report = {"cause": error.diagnosis.cause.value, "message": str(error)}
+    print(json.dumps(report | {"seconds": time.monotonic() - witness.began, "lines": witness.lines}), flush=True)
 
 
 if __name__ == "__main__":

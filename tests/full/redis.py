@@ -21,7 +21,7 @@ USER: Final = "redis"
 
 @contextlib.contextmanager
 def running(cluster: Layout) -> Iterator[str]:
-    """Give the address of a server that is there for the time of a test, beside a cluster that runs."""
+    """Run a server for the time of a test, beside a cluster that runs, and yield its address."""
     if shutil.which("redis-server") is None:
         packages.install(["redis-server"])
     folder = cluster.root.with_name("redis")
@@ -45,8 +45,8 @@ def running(cluster: Layout) -> Iterator[str]:
         assert until(lambda: _answers(password), seconds=30, interval=0.2), process.tail(folder / "redis.log")
         yield f"redis://:{password}@{NODE_IP}:{PORT}/0"
     finally:
-        if found := process.read_pid_file(pid_file):
-            process.stop([found], grace=5)
+        if running := process.read_pid_file(pid_file):
+            process.stop([running], grace=5)
         shutil.rmtree(folder)
 
 

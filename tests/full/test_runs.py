@@ -1,4 +1,4 @@
-"""Runs of the sample flows on the real cluster: sizes by everyone who may say them, evictions, two at a time."""
+"""Runs on the real cluster: where the size of a Dask cluster comes from, evictions, two runs at a time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def api(newcomer: Newcomer, script: str) -> Any:
         "asyncio.run(main())\n"
     )
     done = newcomer.shell(f".venv/bin/python -c {shlex.quote(program)}")
-    assert done.status == 0, done.told
+    assert done.status == 0, done.progress
     return json.loads(done.output.splitlines()[-1])
 
 
@@ -39,7 +39,7 @@ def state(newcomer: Newcomer, run: str) -> str:
 def ended(newcomer: Newcomer, run: str, *, seconds: float = 420) -> str:
     """Wait for a run's end and return its state."""
     final = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
-    assert until(lambda: state(newcomer, run) in final, seconds=seconds, interval=3), f"run {run} goes on and on"
+    assert until(lambda: state(newcomer, run) in final, seconds=seconds, interval=3), f"run {run} does not end"
     return state(newcomer, run)
 
 
@@ -53,39 +53,31 @@ def logged(newcomer: Newcomer, run: str) -> str:
 
 
 def of(newcomer: Newcomer, run: str, kinds: str = "daskclusters") -> list[str]:
-    found = newcomer.kubectl("get", kinds, "-l", f"ephemeral-dask/flow-run={run}", "-o", "name")
-    return found.split()
+    return newcomer.kubectl("get", kinds, "-l", f"ephemeral-dask/flow-run={run}", "-o", "name").split()
 
 
-@pytest.mark.parametrize("deployment", ["components/default", "leaderboard/default", "drift/nightly"])
-def test_every_other_sample_flow_ends_well_and_leaves_nothing(newcomer: Newcomer, deployment: str) -> None:
-    run = newcomer.start(deployment)
-    assert ended(newcomer, run) == "COMPLETED", logged(newcomer, run)
-    assert until(lambda: not newcomer.kubectl("get", "daskclusters", "-o", "name"), seconds=60, interval=1)
-
-
-def test_a_size_given_at_trigger_time_goes_before_the_deployments_and_the_codes(newcomer: Newcomer) -> None:
-    run = newcomer.start("digits/search", "--param", "folds=2", "--job-variable", "dask_maximum=2")
+def test_a_size_of_the_run_has_precedence_over_those_of_the_deployment_and_the_code(newcomer: Newcomer) -> None:
+    run = newcomer.start("primes/default", "--param", "parts=24", "--job-variable", "dask_maximum=2")
     assert ended(newcomer, run) == "COMPLETED", logged(newcomer, run)
     assert "with 1 to 2 workers of 200m CPU" in logged(newcomer, run)
 
 
 def test_more_workers_than_the_stacks_ceiling_are_refused_before_a_run_is_made(newcomer: Newcomer) -> None:
-    done = newcomer.shell(".venv/bin/prefect deployment run digits/search --job-variable dask_maximum=99")
+    done = newcomer.shell(".venv/bin/prefect deployment run primes/default --job-variable dask_maximum=99")
     assert done.status != 0
-    assert "99 is greater than the maximum of 16" in done.output + done.told
+    assert "99 is greater than the maximum of 16" in done.output + done.progress
 
 
 @contextlib.contextmanager
 def flow_pods_run_as(newcomer: Newcomer, user: int) -> Iterator[None]:
     """Let the flow pods run under a UID that no file of the image knows, as some clusters do with all pods."""
-    found = api(newcomer, "(await client.read_work_pool('dask')).base_job_template")
-    changed = copy.deepcopy(found)
+    template = api(newcomer, "(await client.read_work_pool('dask')).base_job_template")
+    changed = copy.deepcopy(template)
     pod = changed["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
     pod["securityContext"]["runAsUser"] = user
 
-    def write(template: dict[str, Any]) -> None:
-        update = f"WorkPoolUpdate.model_validate_json({json.dumps(json.dumps({'base_job_template': template}))})"
+    def write(content: dict[str, Any]) -> None:
+        update = f"WorkPoolUpdate.model_validate_json({json.dumps(json.dumps({'base_job_template': content}))})"
         actions = "__import__('prefect.client.schemas.actions', fromlist=['*'])"
         api(newcomer, f"await client.update_work_pool('dask', {actions}.{update})")
 
@@ -93,12 +85,14 @@ def flow_pods_run_as(newcomer: Newcomer, user: int) -> Iterator[None]:
     try:
         yield
     finally:
-        write(found)
+        write(template)
 
 
-def test_a_run_under_a_uid_without_a_passwd_entry_ends_well_and_its_dask_pods_have_the_same(newcomer: Newcomer) -> None:
+def test_a_run_under_a_uid_without_a_passwd_entry_completes_and_its_dask_pods_share_it(
+    newcomer: Newcomer,
+) -> None:
     with flow_pods_run_as(newcomer, 54321):
-        run = newcomer.start("digits/search", "--param", "folds=2")
+        run = newcomer.start("primes/default", "--param", "parts=24")
         assert until(lambda: bool(of(newcomer, run)), seconds=240, interval=1)
         field = "jsonpath={.items[*].spec.securityContext.runAsUser}"
         selector = f"ephemeral-dask/flow-run={run}"
@@ -112,7 +106,7 @@ def test_a_run_under_a_uid_without_a_passwd_entry_ends_well_and_its_dask_pods_ha
 
 
 @pytest.mark.usefixtures("shell")
-def test_large_tasks_run_on_a_second_worker_group_that_comes_and_goes_by_itself(newcomer: Newcomer) -> None:
+def test_large_tasks_run_on_a_second_worker_group_that_exists_only_while_it_is_needed(newcomer: Newcomer) -> None:
     script = Path(__file__).with_name("in_pod_groups.py")
     [ran] = flow_pod.lines(script, "groups")
     assert ran["large"] == {"large": 1}
@@ -123,16 +117,16 @@ def test_large_tasks_run_on_a_second_worker_group_that_comes_and_goes_by_itself(
     assert until(lambda: not newcomer.kubectl("get", "daskworkergroups", "-o", "name"), seconds=60, interval=1)
 
 
-def test_two_runs_side_by_side_share_nothing(newcomer: Newcomer) -> None:
-    runs = [newcomer.start("digits/search", "--param", "folds=2") for _ in range(2)]
+def test_two_runs_at_the_same_time_share_no_kubernetes_object(newcomer: Newcomer) -> None:
+    runs = [newcomer.start("primes/default", "--param", "parts=24") for _ in range(2)]
     assert until(lambda: all(of(newcomer, run) for run in runs), seconds=240, interval=1)
     pods = [set(of(newcomer, run, "pods,services,daskclusters")) for run in runs]
     assert not pods[0] & pods[1]
     assert [ended(newcomer, run) for run in runs] == ["COMPLETED", "COMPLETED"]
 
 
-def test_an_evicted_run_goes_on_with_the_results_it_has_on_a_new_cluster(newcomer: Newcomer) -> None:
-    run = newcomer.start("digits/search")
+def test_an_evicted_run_continues_on_a_new_dask_cluster_with_the_task_results_it_has(newcomer: Newcomer) -> None:
+    run = newcomer.start("primes/default")
     assert until(lambda: "pod/" in " ".join(of(newcomer, run, "pods")), seconds=180, interval=1)
     assert until(lambda: finished_tasks(newcomer, run) >= 5, seconds=240, interval=2)
     first = of(newcomer, run)
@@ -151,8 +145,10 @@ def evict(newcomer: Newcomer, pods: list[str]) -> None:
 
 def task_states(newcomer: Newcomer, run: str) -> list[str]:
     """Return the names of the states of the run's task runs."""
-    chosen = "__import__('prefect.client.schemas.filters', fromlist=['*']).FlowRunFilter(id={'any_': ['" + run + "']})"
-    asked = f"await client.read_task_runs(flow_run_filter={chosen}, limit=200)"
+    of_the_run = (
+        "__import__('prefect.client.schemas.filters', fromlist=['*']).FlowRunFilter(id={'any_': ['" + run + "']})"
+    )
+    asked = f"await client.read_task_runs(flow_run_filter={of_the_run}, limit=200)"
     return [str(name) for name in api(newcomer, f"[one.state_name for one in {asked}]")]
 
 

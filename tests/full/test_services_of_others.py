@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -12,10 +13,10 @@ import pytest
 
 from infra.components import dask_operator, identity
 from tests.e2e import postgresql
+from tests.e2e.clones import clone
 from tests.e2e.newcomer import Done, Newcomer
-from tests.e2e.prod import PROD, SMALL, UP
+from tests.e2e.prod import PROD, SMALL, UP, take_back
 from tests.full import redis
-from tests.full.clones import clone
 from tools.cluster.wait import until
 
 OPERATORS = "dask-operator"
@@ -26,7 +27,7 @@ OPERATORS = "dask-operator"
 def dask_operators_team(newcomer: Newcomer) -> Iterator[None]:
     """dask-kubernetes' own operator with rights in the whole cluster, as its Helm chart installs it."""
     image = newcomer.shell("pulumi stack output platformImage").output.strip()
-    newcomer.kubectl("apply", "--filename", "-", given=json.dumps(operator_of_others(image)), namespace=OPERATORS)
+    newcomer.kubectl("apply", "--filename", "-", stdin=json.dumps(operator_of_others(image)), namespace=OPERATORS)
     newcomer.kubectl("rollout", "status", "deployment/dask-operator", "--timeout=180s", namespace=OPERATORS)
     yield
     newcomer.kubectl("delete", f"namespace/{OPERATORS}", f"clusterrole/{OPERATORS}", f"clusterrolebinding/{OPERATORS}")
@@ -84,9 +85,9 @@ def operator_of_others(image: str) -> dict[str, Any]:
 def tenant(
     newcomer: Newcomer, dask_operators_team: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Newcomer]:
-    """Somebody with a clone of their own, in which stack prod has two servers, its services apart and no operator."""
+    """A user with a clone of their own, in which stack prod has two servers, separate services and no operator."""
     assert dask_operators_team is None
-    someone = replace(newcomer, clone=clone(tmp_path_factory.mktemp("several") / "clone"))
+    someone = replace(newcomer, clone=clone(tmp_path_factory.mktemp("several") / "clone", newcomer.clone))
     stack = someone.clone / "Pulumi.prod.yaml"
     several = "    replicas: 2\n    backgroundServices: apart\n    redis: {}\n"
     existing = f"    operator: {{mode: existing, namespace: {OPERATORS}}}\n"
@@ -95,9 +96,9 @@ def tenant(
         .replace("    mode: embedded\n", f"    mode: embedded\n{several}")
         .replace("  ephemeral-dask:dask:\n", f"  ephemeral-dask:dask:\n{existing}")
     )
-    # Makes the stack, and ends when it finds its secrets nowhere.
+    # Creates the stack, and ends because its secrets are missing.
     asked = someone.make("up", "STACK=prod")
-    assert "pulumi config set --secret prefectDatabaseUrl" in asked.output + asked.told
+    assert "pulumi config set --secret prefectDatabaseUrl" in asked.output + asked.progress
     with postgresql.running(newcomer.place) as database, redis.running(newcomer.place) as address:
         script = f"""
             pulumi config set --secret prefectDatabaseUrl "$DATABASE"
@@ -105,26 +106,24 @@ def tenant(
             pulumi config set --secret prefectAuthString "$AUTH"
             {UP}
         """
-        given = {"DATABASE": database.database("prefect"), "REDIS": address, "AUTH": f"admin:{secrets.token_hex(8)}"}
-        done = someone.shell(script, stack="prod", **given)
-        assert done.status == 0, done.output + done.told
+        values = {"DATABASE": database.database("prefect"), "REDIS": address, "AUTH": f"admin:{secrets.token_hex(8)}"}
+        done = someone.shell(script, stack="prod", **values)
+        assert done.status == 0, done.output + done.progress
         yield someone
-        gone = someone.shell(
-            "pulumi state unprotect --all --yes; pulumi destroy --yes --skip-preview && pulumi stack rm --yes prod",
-            stack="prod",
-        )
-        assert gone.status == 0, gone.told
+        gone = take_back(someone)
+        assert gone.status == 0, gone.progress
 
 
 @pytest.fixture(scope="module")
 def run(tenant: Newcomer) -> Done:
-    command = f".venv/bin/prefect deployment run digits/search --param folds=2 {SMALL} --watch --watch-timeout 500"
+    small = shlex.join(SMALL)
+    command = f".venv/bin/prefect deployment run primes/default --param parts=24 {small} --watch --watch-timeout 500"
     return tenant.shell(command, stack="prod", COLUMNS="200")
 
 
 def test_the_servers_the_services_and_the_workers_are_all_ready(tenant: Newcomer) -> None:
-    found = json.loads(tenant.kubectl("get", "deployments", "-o", "json", namespace=PROD))["items"]
-    ready = {each["metadata"]["name"]: each["status"].get("readyReplicas", 0) for each in found}
+    deployments = json.loads(tenant.kubectl("get", "deployments", "-o", "json", namespace=PROD))["items"]
+    ready = {each["metadata"]["name"]: each["status"].get("readyReplicas", 0) for each in deployments}
     assert "dask-operator" not in ready
     assert {name: ready[name] for name in ("prefect-server", "prefect-services", "prefect-worker-dask")} == {
         "prefect-server": 2,
@@ -133,13 +132,13 @@ def test_the_servers_the_services_and_the_workers_are_all_ready(tenant: Newcomer
     }
 
 
-def test_a_run_ends_well_whichever_server_is_asked_and_whoever_runs_the_operator(run: Done) -> None:
-    assert run.status == 0, run.output + run.told
+def test_a_run_completes_with_two_servers_and_an_operator_that_is_not_the_stacks(run: Done) -> None:
+    assert run.status == 0, run.output + run.progress
     assert "Completed" in run.output
 
 
 @pytest.mark.usefixtures("run")
-def test_events_that_a_server_saw_reach_the_services_in_another_process(tenant: Newcomer) -> None:
+def test_events_of_a_server_reach_the_services_in_another_process(tenant: Newcomer) -> None:
     script = (
         "from prefect.client.orchestration import get_client\n"
         "with get_client(sync_client=True) as client:\n"
@@ -149,7 +148,7 @@ def test_events_that_a_server_saw_reach_the_services_in_another_process(tenant: 
 
     def recorded() -> int:
         done = tenant.shell(f".venv/bin/python - <<'END'\n{script}END", stack="prod")
-        assert done.status == 0, done.told
+        assert done.status == 0, done.progress
         return int(done.output.split()[-1])
 
     # The services write what the servers publish.

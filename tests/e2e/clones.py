@@ -1,0 +1,61 @@
+"""Clones of the files as they are now, for users who edit them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from tools import paths
+
+PROJECT: Final = Path(__file__).parents[1] / "project"
+"""Flows of the tests and their prefect.yaml, so that the sample flows may change or go."""
+
+
+def clone(folder: Path, source: Path = paths.ROOT) -> Path:
+    """Copy every file that belongs to the project into a repository of its own, and return its folder.
+
+    Times are not copied. The Python environment is the source's.
+    """
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=source, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, names.split("\0")):
+        if (source / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / name, folder / name)
+            shutil.copymode(source / name, folder / name)
+    (folder / ".venv").symlink_to((source / ".venv").resolve())
+    _commit(folder)
+    return folder
+
+
+def with_own_flows(folder: Path) -> Path:
+    """Replace the sample flows of a clone by those of the tests, and return its folder."""
+    shutil.rmtree(folder / "flows")
+    shutil.copytree(PROJECT / "flows", folder / "flows")
+    shutil.copyfile(PROJECT / "prefect.yaml", folder / "prefect.yaml")
+    for file in folder.glob("Pulumi.*.yaml"):
+        content = yaml.safe_load(file.read_text())
+        # Settings of single deployments, which are the sample flows'.
+        if content["config"].pop("ephemeral-dask:deployments", None):
+            file.write_text(yaml.safe_dump(content, sort_keys=False))
+    _commit(folder)
+    return folder
+
+
+def changes(folder: Path) -> str:
+    """Return what git sees as changed in a clone."""
+    command = ["git", "status", "--porcelain"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def _commit(folder: Path) -> None:
+    identity = ("-c", "user.name=tests", "-c", "user.email=tests@example.com")
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, capture_output=True, check=True)
+    # The rule in .gitignore is for a folder, and this is a link.
+    (folder / ".git" / "info" / "exclude").write_text("/.venv\n")
+    for command in (["add", "--all"], ["commit", "--quiet", "--message", "tests"]):
+        subprocess.run(["git", *identity, *command], cwd=folder, capture_output=True, check=True)

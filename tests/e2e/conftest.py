@@ -1,0 +1,86 @@
+"""One machine for all end-to-end tests, and the stack that most of them use."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.clones import clone, with_own_flows
+from tests.e2e.machine import Machine
+from tests.e2e.newcomer import Done, Newcomer
+from tests.e2e.newcomer import newcomer as with_own_cluster
+
+CLUSTERS = ("test_local_cluster", "test_network_policies", "test_main_job", "test_readme", "test_prod_stack")
+"""Modules in the order in which they share clusters best."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run tests of the same cluster one after another, and what takes its stack down after all others."""
+
+    def place(item: pytest.Item) -> tuple[int, bool]:
+        module = item.path.stem
+        cluster = "test_main_job" if module == "test_readme" else module
+        return CLUSTERS.index(cluster) if cluster in CLUSTERS else len(CLUSTERS), "takes_down" in item.keywords
+
+    folder = Path(__file__).parent
+    ours = [item for item in items if item.path.parent == folder]
+    ordered = iter(sorted(ours, key=place))
+    items[:] = [next(ordered) if item.path.parent == folder else item for item in items]
+
+
+@pytest.fixture(scope="session")
+def machine() -> Iterator[Machine]:
+    machine = Machine()
+    yield machine
+    machine.clear()
+
+
+@pytest.fixture(scope="session")
+def own_clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a clone whose flows are the tests' own."""
+    return with_own_flows(clone(tmp_path_factory.mktemp("clone") / "project"))
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """Stack dev on a local cluster of its own, from one `make up`.
+
+    Attributes:
+        newcomer: who brought it up.
+        first: that `make up`.
+        since: when it began: an audit log of the same folder goes further back.
+        killed: runs whose processes were killed.
+
+    """
+
+    newcomer: Newcomer
+    first: Done
+    since: str
+    killed: list[str] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def _deployed(folder: Path) -> Iterator[Deployed]:
+    since = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    with with_own_cluster(folder, EPHEMERAL_DASK_NETWORK="ptp") as newcomer:
+        first = newcomer.make("up")
+        assert first.status == 0, first.progress
+        yield Deployed(newcomer, first, since)
+
+
+@pytest.fixture
+def deployed(machine: Machine, own_clone: Path) -> Deployed:
+    """Provide a stack that is up, after its first run; shared by the modules that use it."""
+    stack: Deployed = machine.provide("dev", lambda: _deployed(own_clone))
+    return stack
+
+
+@pytest.fixture
+def newcomer(deployed: Deployed) -> Newcomer:
+    """Provide the user whose stack is up."""
+    return deployed.newcomer

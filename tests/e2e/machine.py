@@ -1,0 +1,33 @@
+"""Local clusters, of which a machine has room for one at a time."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+
+class Machine:
+    """Keeps the cluster that was asked for last, until another one is asked for.
+
+    Test modules that ask for the same one share it, and any test can run alone: it gets what it asks for.
+    """
+
+    def __init__(self) -> None:
+        self._name = ""
+        self._value: Any = None
+        self._open = contextlib.ExitStack()
+
+    def provide(self, name: str, start: Callable[[], AbstractContextManager[Any]]) -> Any:
+        """Return what a context manager of this name yields, entered now unless it is the current one."""
+        if name != self._name:
+            self.clear()
+            self._value = self._open.enter_context(start())
+            self._name = name
+        return self._value
+
+    def clear(self) -> None:
+        """Take down what is up."""
+        self._name, self._value = "", None
+        self._open.close()

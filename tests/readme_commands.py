@@ -1,0 +1,81 @@
+"""How each command of README.md is tested, as it is written there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Way(StrEnum):
+    """Where a command is run."""
+
+    E2E = "in the e2e tier, on a stack that is up"
+    FULL = "in the e2e-full tier, on a stack that is up"
+    EXAMPLE = "in the e2e-full tier, as a step of the example flow"
+    ELSEWHERE = "not by the tests of README"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Test:
+    """How a command is tested.
+
+    Attributes:
+        way: where it is run.
+        prints: a regular expression that its output must match.
+        before: what is typed before it in the same shell.
+        then: what is typed after it in the same shell.
+        serves: a URL that must answer while it runs; it is ended with Ctrl-C.
+        reason: why the tests of README do not run it.
+        environment: what its shell has set before, to answer a question that it asks on a terminal.
+        live_run: whether `<run>` is a run that is under way; else it is one that has ended.
+        takes_down: whether the stack is gone after it.
+
+    """
+
+    way: Way
+    prints: str = ""
+    before: str = ""
+    then: str = ""
+    serves: str = ""
+    reason: str = ""
+    environment: Mapping[str, str] | None = None
+    live_run: bool = False
+    takes_down: bool = False
+
+
+TESTS: Final[Mapping[str, Test]] = {
+    "pulumi up": Test(way=Way.ELSEWHERE, reason="stands for the idea; tests/e2e/test_prod_stack.py types it"),
+    "make up": Test(way=Way.FULL),
+    "make test": Test(way=Way.ELSEWHERE, reason="runs these tests"),
+    "make venv": Test(way=Way.E2E),
+    ".venv/bin/python -m flows.wordcount": Test(way=Way.EXAMPLE),
+    "make preview": Test(way=Way.E2E, prints="nothing changes"),
+    """make run FLOW=wordcount/default PARAMS='lines=["a b","c"]'""": Test(way=Way.EXAMPLE),
+    'make run FLOW=digits/search PARAMS="folds=3 trees=100"': Test(way=Way.FULL, prints="accuracy"),
+    'make run FLOW=digits/search VARS="dask_maximum=8"': Test(way=Way.FULL, prints="accuracy"),
+    "make logs RUN=<run>": Test(way=Way.E2E, prints="Completed"),
+    "make cancel RUN=<run>": Test(way=Way.FULL, prints="Cancelled", live_run=True),
+    "make ui": Test(way=Way.E2E, serves="http://127.0.0.1:4200"),
+    "make dashboard RUN=<run>": Test(way=Way.FULL, serves="http://127.0.0.1:8787/status", live_run=True),
+    "make demo": Test(way=Way.FULL),
+    "make doctor": Test(way=Way.E2E),
+    "make stack NAME=staging": Test(way=Way.E2E, then="test -f Pulumi.staging.yaml && rm Pulumi.staging.yaml"),
+    "make up STACK=staging": Test(
+        way=Way.FULL,
+        before="make stack NAME=staging",
+        then="YES=1 make down STACK=staging && rm Pulumi.staging.yaml",
+    ),
+    'eval "$(make -s env)"': Test(
+        way=Way.E2E, then="pulumi stack ls; kubectl get nodes; .venv/bin/prefect deployment ls", prints="Ready"
+    ),
+    "make help": Test(way=Way.E2E, prints="make up"),
+    "make lock": Test(way=Way.ELSEWHERE, reason="asks the package index for newer releases"),
+    "make up CLUSTER=existing": Test(
+        way=Way.ELSEWHERE, reason="needs a cluster, a registry and a Pulumi backend that are not this project's"
+    ),
+    "make down": Test(way=Way.FULL, environment={"YES": "1"}, takes_down=True),
+    "make cluster-down": Test(way=Way.FULL, takes_down=True),
+}
+"""Command -> how it is tested. A command of README that is not here fails a unit test, and so does the reverse."""
