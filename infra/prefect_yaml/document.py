@@ -6,15 +6,14 @@ import datetime as dt
 import difflib
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import yaml
 
+from infra.specs.numbers import LARGEST_EXACT_INTEGER
+
 # The loader in C is ten times as fast; both give the same values and the same lines.
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-_EXACT: Final = 2**53
-"""The largest number of which a double knows every predecessor."""
 
 Place = tuple[str | int, ...]
 """Keys and indices from the top of the file to a value."""
@@ -92,7 +91,7 @@ class Document:
             return [self._plain(item, (*place, index)) for index, item in enumerate(value)]
         if isinstance(value, dt.date):
             return value.isoformat().replace("+00:00", "Z")
-        if isinstance(value, int) and abs(value) > _EXACT:
+        if isinstance(value, int) and abs(value) > LARGEST_EXACT_INTEGER:
             self.complain(place, f"{value} is too large for Pulumi, which keeps numbers as doubles; write it as text")
         return value
 

@@ -8,10 +8,10 @@ from typing import Any, Final
 from pulumi import Output
 from pulumi.output import Unknown
 
+from infra.specs.numbers import LARGEST_EXACT_INTEGER
+
 NULL: Final = "␀"
 """Stands for null inside a dictionary, where `"default": null` and no default are different things."""
-
-_EXACT: Final = 2**53
 
 
 def encode(value: Any) -> Any:
@@ -31,7 +31,7 @@ def encode(value: Any) -> Any:
         return {str(key): encode(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [encode(item) for item in value]
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _EXACT:
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > LARGEST_EXACT_INTEGER:
         message = f"{value} is too large for Pulumi, which keeps numbers as doubles: write it as a string"
         raise ValueError(message)
     return value
@@ -47,7 +47,7 @@ def decode(value: Any) -> Any:
         return {key: decode(item) for key, item in value.items()}
     if isinstance(value, list):
         return [decode(item) for item in value]
-    if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT:
+    if isinstance(value, float) and value.is_integer() and abs(value) <= LARGEST_EXACT_INTEGER:
         return int(value)
     return value
 

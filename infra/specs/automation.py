@@ -81,7 +81,7 @@ class AutomationSpec:
         actions_on_trigger: what is done in addition when it goes into the triggered state.
         actions_on_resolve: what is done when it goes back.
         description: shown in Prefect's UI.
-        enabled: None leaves it to whoever pauses and resumes it; a new one is enabled.
+        enabled: None leaves the current state alone; a new automation is enabled.
         tags: for finding it.
         secret: whether the actions hold a value from the environment.
 
@@ -142,9 +142,9 @@ def normal_action(raw: Mapping[str, Any]) -> Fields:
 
 
 def _without_defaults(raw: Mapping[str, Any], defaults: Mapping[str, Any]) -> Fields:
-    # What a newer Prefect adds has no place here, and is no drift.
-    given = {name: _whole(raw[name]) for name in defaults if name != "type" and raw.get(name) is not None}
-    return {name: value for name, value in given.items() if value != defaults[name]}
+    # Fields that a newer Prefect adds are not drift.
+    fields = {name: _whole(raw[name]) for name in defaults if name != "type" and raw.get(name) is not None}
+    return {name: value for name, value in fields.items() if value != defaults[name]}
 
 
 def _whole(value: Any) -> Any:

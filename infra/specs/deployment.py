@@ -23,7 +23,7 @@ class Schedule:
         timezone: IANA name.
         anchor_date: ISO 8601 in UTC, for an interval; Prefect's clock at registration when unset.
         day_or: whether a cron expression's day of month and day of week are joined by or.
-        active: None leaves it to whoever pauses and resumes it; a new one is active.
+        active: None leaves the current state alone; a new schedule is active.
         parameters: override those of the deployment.
         replaces: slug that it had before, so that one paused by hand stays paused under its new name.
 
@@ -50,7 +50,7 @@ class DeploymentSpec:
         name: its own; both together are its key.
         entrypoint: where the flow pod finds the flow function.
         description: shown in Prefect's UI.
-        version: None leaves it alone: no code hash is written that nobody declared.
+        version: None leaves it alone; no hash of the code is registered instead.
         tags: put on every run.
         parameters: given to every run.
         parameter_schema: of the flow function.
@@ -59,7 +59,7 @@ class DeploymentSpec:
         concurrency_limit: runs at the same time; none when unset.
         collision_strategy: what becomes of a run beyond the limit.
         grace_period_seconds: that a run may take to start before its slot is taken back.
-        paused: None leaves it to whoever pauses and resumes it.
+        paused: None leaves the current state alone.
         work_pool_name: None for the stack's own.
         work_queue_name: within the pool.
         job_variables: override the defaults of the pool's template.

@@ -1,13 +1,8 @@
-"""The numbers that survive Pulumi's engine, which keeps every number as a double."""
+"""The range of integers that Pulumi can store."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 LARGEST_EXACT_INTEGER: Final = 2**53
-"""Largest integer up to which a double represents every integer exactly."""
-
-
-def is_exact(value: Any) -> bool:
-    """Return whether a value is no integer that a double would round."""
-    return not isinstance(value, int) or abs(value) <= LARGEST_EXACT_INTEGER
+"""Pulumi stores numbers as doubles, which represent every integer up to this one."""

@@ -1,4 +1,4 @@
-"""Variables, limits, queues and automations in the stack's file: what is taken and what is refused."""
+"""Variables, limits, queues and automations in the stack's file: what is accepted and what is refused."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_what_the_documentation_shows_is_taken() -> None:
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"variables": {"a b": {"value": 1}}}, "ephemeral-dask:variables.a b: 'a b' is no name of a variable"),
+        ({"variables": {"a b": {"value": 1}}}, "ephemeral-dask:variables.a b: 'a b' is not a valid variable name"),
         ({"variables": {"a": 1}}, "ephemeral-dask:variables.a: "),
         (
             {"variables": {"a": {"value": 1, "vaule": 1}}},

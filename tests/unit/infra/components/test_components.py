@@ -37,9 +37,8 @@ from infra.settings import (
     VolumeResults,
     Worker,
 )
+from tests.mocks import Recorder, Render
 from tools.paths import ROOT
-
-from .conftest import Recorder, Render
 
 PLATFORM = "registry.example.com/platform@sha256:" + "a" * 64
 
@@ -86,8 +85,8 @@ def reaper() -> None:
 
 def container(recorder: Recorder) -> Mapping[str, Any]:
     [deployment] = recorder.of("apps/v1:Deployment")
-    found: Mapping[str, Any] = deployment["spec"]["template"]["spec"]["containers"][0]
-    return found
+    result: Mapping[str, Any] = deployment["spec"]["template"]["spec"]["containers"][0]
+    return result
 
 
 def environment(recorder: Recorder) -> Mapping[str, Any]:
@@ -109,10 +108,10 @@ def test_every_platform_pod_keeps_the_restricted_pod_security_standard(render: R
 
 @pytest.mark.parametrize("build", [server, worker, operator, reaper])
 def test_every_platform_pod_is_probed_and_bounded(render: Render, build: Any) -> None:
-    found = container(render(build))
-    assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(found)
-    assert found["resources"]["limits"]["memory"]
-    assert found["resources"]["requests"]["cpu"]
+    result = container(render(build))
+    assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(result)
+    assert result["resources"]["limits"]["memory"]
+    assert result["resources"]["requests"]["cpu"]
 
 
 def identities() -> None:
@@ -175,7 +174,7 @@ def test_the_page_calls_the_api_at_the_address_that_the_browser_sees(render: Ren
 POSTGRESQL: Any = {"database": Postgresql(kind="postgresql"), "redis": Redis()}
 
 
-def test_the_servers_address_of_postgresql_is_a_reference_and_its_schema_is_mended_before_it_starts(
+def test_the_servers_address_of_postgresql_is_a_reference_and_its_schema_is_migrated_before_it_starts(
     render: Render,
 ) -> None:
     recorder = render(lambda: server(**POSTGRESQL))
@@ -290,7 +289,7 @@ def test_the_worker_refers_to_the_credential_and_tells_jobs_to_do_the_same(rende
     assert values["PREFECT_INTEGRATIONS_KUBERNETES_WORKER_API_KEY_SECRET_KEY"] == "credential"
 
 
-def test_dask_definitions_stay_when_the_stack_goes_because_other_namespaces_may_use_them(render: Render) -> None:
+def test_dask_crds_survive_the_stack_because_other_namespaces_may_use_them(render: Render) -> None:
     recorder = render(operator)
     names = {each["metadata"]["name"] for each in recorder.of("v1:CustomResourceDefinition")}
     assert names == {
@@ -324,19 +323,19 @@ OWN_FILES = {"flow": "Dockerfile", "platform": "Dockerfile.platform"}
 
 
 def image(builder: Any, render: Render) -> tuple[Recorder, dict[str, str]]:
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
 
     def build() -> None:
         made = FlowImage("image", FlowImageArgs(builder=builder, context=".", tag="dev"))
-        pulumi.Output.all(flow=made.flow, platform=made.platform).apply(found.update)
+        pulumi.Output.all(flow=made.flow, platform=made.platform).apply(result.update)
 
-    return render(build), found
+    return render(build), result
 
 
 def test_a_built_image_is_used_by_digest_and_built_only_in_an_update(render: Render) -> None:
-    recorder, found = image(DockerBuild(registry="localhost:5001/team"), render)
-    assert found["flow"].startswith("localhost:5001/team/ephemeral-dask-flow@sha256:")
-    assert found["platform"].startswith("localhost:5001/team/ephemeral-dask-platform@sha256:")
+    recorder, result = image(DockerBuild(registry="localhost:5001/team"), render)
+    assert result["flow"].startswith("localhost:5001/team/ephemeral-dask-flow@sha256:")
+    assert result["platform"].startswith("localhost:5001/team/ephemeral-dask-platform@sha256:")
     assert [each["buildOnPreview"] for each in recorder.of("index:Image")] == [False, False]
     assert [each["push"] for each in recorder.of("index:Image")] == [True, True]
     assert {each["target"]: each["dockerfile"]["location"] for each in recorder.of("index:Image")} == OWN_FILES
@@ -354,50 +353,50 @@ def test_a_named_flow_image_is_built_from_its_own_packages(render: Render) -> No
 
 
 def test_the_docker_builder_is_used_by_digest_too(render: Render) -> None:
-    recorder, found = image(Docker(builder="docker", registry="localhost:5001"), render)
-    assert found["flow"] == "localhost:5001/ephemeral-dask-flow@sha256:" + "d" * 64
+    recorder, result = image(Docker(builder="docker", registry="localhost:5001"), render)
+    assert result["flow"] == "localhost:5001/ephemeral-dask-flow@sha256:" + "d" * 64
     assert {each["build"]["target"]: each["build"]["dockerfile"] for each in recorder.of("image:Image")} == OWN_FILES
 
 
 def test_a_prebuilt_image_is_taken_as_it_is(render: Render) -> None:
     flow, platform = "r/flow@sha256:" + "1" * 64, "r/platform:2"
-    recorder, found = image(Prebuilt(builder="prebuilt", flow=flow, platform=platform), render)
-    assert found == {"flow": flow, "platform": platform}
+    recorder, result = image(Prebuilt(builder="prebuilt", flow=flow, platform=platform), render)
+    assert result == {"flow": flow, "platform": platform}
     assert not recorder.of("Image")[1:]
 
 
 def secret(existing: SecretKey | None, value: str | None, render: Render) -> tuple[Recorder, SecretRef | None]:
-    found: list[SecretRef | None] = []
+    result: list[SecretRef | None] = []
 
     def build() -> None:
-        given = pulumi.Output.secret(value) if value else None
-        args = StackSecretArgs(namespace="flows", secret="prefect-api", existing=existing, value=given)
-        found.append(StackSecret("credential", args).ref)
+        secret_value = pulumi.Output.secret(value) if value else None
+        args = StackSecretArgs(namespace="flows", secret="prefect-api", existing=existing, value=secret_value)
+        result.append(StackSecret("credential", args).ref)
 
-    return render(build), found[0]
+    return render(build), result[0]
 
 
 def test_where_no_secret_is_given_none_is_made(render: Render) -> None:
-    recorder, found = secret(None, None, render)
-    assert found is None
+    recorder, result = secret(None, None, render)
+    assert result is None
     assert not recorder.of(":Secret")
 
 
 def test_a_secret_of_the_stack_becomes_one_that_pods_refer_to(render: Render) -> None:
-    recorder, found = secret(None, "pnu_key", render)
-    assert found == SecretRef(name="prefect-api", key="value")
+    recorder, result = secret(None, "pnu_key", render)
+    assert result == SecretRef(name="prefect-api", key="value")
     assert len(recorder.of(":Secret")) == 1
 
 
 def test_an_existing_secret_is_referred_to_and_no_other_is_made(render: Render) -> None:
-    recorder, found = secret(SecretKey(name="mine", key="auth"), "unused", render)
-    assert found == SecretRef(name="mine", key="auth")
+    recorder, result = secret(SecretKey(name="mine", key="auth"), "unused", render)
+    assert result == SecretRef(name="mine", key="auth")
     assert not recorder.of(":Secret")
 
 
 def test_the_result_volume_is_claimed_as_the_stack_says(render: Render) -> None:
-    wanted = VolumeResults(store="volume", size="20Gi", access_mode="ReadWriteOnce", storage_class="fast")
-    recorder = render(lambda: ResultVolume("results", ResultVolumeArgs(namespace="flows", settings=wanted)))
+    volume = VolumeResults(store="volume", size="20Gi", access_mode="ReadWriteOnce", storage_class="fast")
+    recorder = render(lambda: ResultVolume("results", ResultVolumeArgs(namespace="flows", settings=volume)))
     [claim] = recorder.of("v1:PersistentVolumeClaim")
     assert claim["spec"] == {
         "accessModes": ["ReadWriteOnce"],

@@ -43,7 +43,7 @@ def test_the_defaults_of_the_project_file_are_those_of_the_settings() -> None:
     assert settings.parse({"image": IMAGE, **written}, stack="dev") == settings.parse({"image": IMAGE}, stack="dev")
 
 
-def test_what_is_not_written_has_its_default() -> None:
+def test_unset_keys_have_their_default() -> None:
     checked = settings.parse({"image": IMAGE}, stack="dev")
     assert checked.namespace == "flows"
     assert isinstance(checked.prefect, settings.EmbeddedPrefect)
@@ -168,7 +168,7 @@ def test_two_servers_on_sqlite_are_refused() -> None:
     assert "database.kind postgresql and redis" in text
 
 
-def test_a_work_pool_that_names_an_image_nobody_builds_is_refused() -> None:
+def test_a_work_pool_with_an_undeclared_image_is_refused() -> None:
     text = refusal(workPools={"gpu": {"image": "gpu"}})
     assert "workPools.gpu.image is 'gpu', and image.flows is empty" in text
 
@@ -232,7 +232,7 @@ def test_a_block_without_a_type_is_refused_with_an_example() -> None:
     assert "such as s3-bucket/results" in refusal(results={"store": "block", "block": "results"})
 
 
-def test_a_report_that_nobody_would_keep_is_refused() -> None:
+def test_a_report_without_a_result_store_is_refused() -> None:
     assert "dask.report is html, and results.store is none" in refusal(dask={"report": "html"})
     assert "dask.profiles.big.report is html" in refusal(dask={"profiles": {"big": {"report": "html"}}})
     settings.parse({"image": IMAGE, "results": {"store": "volume"}, "dask": {"report": "html"}}, stack="dev")

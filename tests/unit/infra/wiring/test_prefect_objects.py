@@ -14,9 +14,8 @@ from infra import program, validation
 from infra.specs.automation import AutomationSpec
 from infra.specs.deployment import DeploymentSpec
 from infra.wiring import crash_detection
+from tests.mocks import Recorder, Render
 from tools.paths import ROOT
-
-from .conftest import Recorder, Render
 
 CONFIG = {
     key.removeprefix("ephemeral-dask:"): value
@@ -33,6 +32,7 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _declare(monkeypatch: pytest.MonkeyPatch, *specs: DeploymentSpec) -> None:
     monkeypatch.setattr(validation, "load_deployments", lambda *_, **__: specs)
+    monkeypatch.setattr(validation, "check_imports", lambda *_, **__: [])
 
 
 def _spec(**fields: Any) -> DeploymentSpec:
@@ -93,7 +93,7 @@ def test_the_watch_can_be_switched_off_and_is_not_there_without_deployments(
     assert _of(recorder, "Automation") == {}
 
 
-def test_a_run_that_waits_is_not_expected_to_send_signs_of_life() -> None:
+def test_a_waiting_run_is_not_expected_to_send_heartbeats() -> None:
     expected = crash_detection.trigger([], 300)["expect"]
     assert {"prefect.flow-run.Suspended", "prefect.flow-run.AwaitingRetry", crash_detection.HEARTBEAT} <= set(expected)
 
@@ -147,7 +147,7 @@ def test_an_action_may_name_what_it_acts_on(render: Render) -> None:
         ),
     ],
 )
-def test_a_name_that_is_declared_nowhere_is_refused_before_the_first_resource(
+def test_an_undeclared_name_is_refused_before_the_first_resource(
     config: dict[str, Any], sentence: str, render: Render
 ) -> None:
     with pytest.raises(pulumi.RunError) as caught:
@@ -163,7 +163,7 @@ def test_an_automation_named_like_a_deployments_trigger_is_refused(
         render(program.deploy, {**CONFIG, "automations": {"t": AUTOMATION}})
 
 
-def test_a_secret_where_everybody_would_see_it_is_refused_without_its_value(
+def test_a_secret_that_others_could_read_is_refused_without_its_value(
     render: Render, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pulumi.runtime, "is_config_secret", lambda key: key.endswith(":variables"))

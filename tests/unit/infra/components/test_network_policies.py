@@ -1,4 +1,4 @@
-"""The policies as a small network: who may open a connection to whom."""
+"""The policies as a small network: which pod may open a connection to which."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from infra import naming
 from infra.components import network_policies as policies
 from infra.components.network_policies import NetworkPolicies, NetworkPoliciesArgs, specs
 from infra.settings import Network, Peer
-
-from .conftest import Render
+from tests.mocks import Render
 
 PODS: Mapping[str, Mapping[str, str]] = {
     "server": naming.labels(naming.SERVER),
@@ -34,25 +33,25 @@ def args(embedded: bool = True, operator_namespace: str | None = None, **network
 
 
 def selects(policy: Mapping[str, Any], pod: str) -> bool:
-    wanted = policy["podSelector"].get("matchLabels", {})
-    return wanted.items() <= PODS[pod].items()
+    match = policy["podSelector"].get("matchLabels", {})
+    return match.items() <= PODS[pod].items()
 
 
-def rules(found: Mapping[str, Any], pod: str, direction: str) -> list[Any]:
+def rules(policies_by_name: Mapping[str, Any], pod: str, direction: str) -> list[Any]:
     key = {"Ingress": "ingress", "Egress": "egress"}[direction]
-    return [rule for policy in found.values() if selects(policy, pod) for rule in policy.get(key, [])]
+    return [rule for policy in policies_by_name.values() if selects(policy, pod) for rule in policy.get(key, [])]
 
 
 def allows(rule: Mapping[str, Any], side: str, other: str, port: int) -> bool:
     peers = [each["podSelector"]["matchLabels"] for each in rule[side] if "podSelector" in each and len(each) == 1]
-    matching = any(wanted.items() <= PODS[other].items() for wanted in peers)
+    matching = any(match.items() <= PODS[other].items() for match in peers)
     return matching and port in [each["port"] for each in rule["ports"]]
 
 
-def sides(found: Mapping[str, Any], source: str, target: str, port: int) -> tuple[bool, bool]:
+def sides(policies_by_name: Mapping[str, Any], source: str, target: str, port: int) -> tuple[bool, bool]:
     """Whether the source may go out to the target, and whether the target lets it in."""
-    out = any(allows(rule, "to", target, port) for rule in rules(found, source, "Egress"))
-    into = any(allows(rule, "from", source, port) for rule in rules(found, target, "Ingress"))
+    out = any(allows(rule, "to", target, port) for rule in rules(policies_by_name, source, "Egress"))
+    into = any(allows(rule, "from", source, port) for rule in rules(policies_by_name, target, "Ingress"))
     return out, into
 
 
@@ -84,13 +83,13 @@ EVERY_PORT = {
 def test_exactly_the_connections_that_the_platform_needs_are_open_and_no_other_is_half_open(
     opened: Callable[[Iterable[bool]], bool],
 ) -> None:
-    found = specs(args())
+    policies_by_name = specs(args())
     assert {
         (source, target, port)
         for source in PODS
         for target in PODS
         for port in EVERY_PORT
-        if opened(sides(found, source, target, port))
+        if opened(sides(policies_by_name, source, target, port))
     } == ALLOWED
 
 
@@ -99,10 +98,10 @@ def test_every_pod_is_closed_in_both_directions_by_default() -> None:
     assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
-def outside(found: Mapping[str, Any], pod: str) -> set[tuple[str, int]]:
+def outside(policies_by_name: Mapping[str, Any], pod: str) -> set[tuple[str, int]]:
     return {
         (each["ipBlock"]["cidr"], port["port"])
-        for rule in rules(found, pod, "Egress")
+        for rule in rules(policies_by_name, pod, "Egress")
         for each in rule["to"]
         if "ipBlock" in each
         for port in rule["ports"]
@@ -110,49 +109,49 @@ def outside(found: Mapping[str, Any], pod: str) -> set[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("pod", ["worker", "flow", "operator", "reaper"])
-def test_only_who_speaks_to_kubernetes_may_reach_its_api_server(pod: str) -> None:
+def test_only_pods_that_use_the_kubernetes_api_may_reach_its_server(pod: str) -> None:
     server = Peer(cidr="10.0.0.1/32", ports=(6443,))
-    found = specs(args(api_server=(server,)))
-    assert ("10.0.0.1/32", 6443) in outside(found, pod)
+    policies_by_name = specs(args(api_server=(server,)))
+    assert ("10.0.0.1/32", 6443) in outside(policies_by_name, pod)
     for other in ("server", "scheduler", "dask-worker", "stranger"):
-        assert ("10.0.0.1/32", 6443) not in outside(found, other)
+        assert ("10.0.0.1/32", 6443) not in outside(policies_by_name, other)
 
 
 @pytest.mark.parametrize("pod", ["flow", "scheduler", "dask-worker"])
 def test_flows_reach_their_data_and_the_platform_does_not(pod: str) -> None:
-    found = specs(args(data=(Peer(cidr="10.9.0.0/16", ports=(443,)),)))
-    assert ("10.9.0.0/16", 443) in outside(found, pod)
+    policies_by_name = specs(args(data=(Peer(cidr="10.9.0.0/16", ports=(443,)),)))
+    assert ("10.9.0.0/16", 443) in outside(policies_by_name, pod)
     for other in ("server", "worker", "operator", "reaper"):
-        assert ("10.9.0.0/16", 443) not in outside(found, other)
+        assert ("10.9.0.0/16", 443) not in outside(policies_by_name, other)
 
 
 def test_without_a_setting_flows_reach_nothing_outside_but_the_api_server() -> None:
-    found = specs(args(api_server=(Peer(cidr="10.0.0.1/32", ports=(6443,)),)))
-    assert outside(found, "flow") == {("10.0.0.1/32", 6443)}
-    assert outside(found, "dask-worker") == set()
+    policies_by_name = specs(args(api_server=(Peer(cidr="10.0.0.1/32", ports=(6443,)),)))
+    assert outside(policies_by_name, "flow") == {("10.0.0.1/32", 6443)}
+    assert outside(policies_by_name, "dask-worker") == set()
 
 
 def test_an_external_prefect_is_reached_by_address_and_no_server_policy_is_left() -> None:
-    found = specs(args(embedded=False, prefect=(Peer(cidr="192.0.2.7/32", ports=(443,)),)))
-    assert "prefect-server" not in found
+    policies_by_name = specs(args(embedded=False, prefect=(Peer(cidr="192.0.2.7/32", ports=(443,)),)))
+    assert "prefect-server" not in policies_by_name
     for pod in ("worker", "flow", "scheduler", "dask-worker"):
-        assert ("192.0.2.7/32", 443) in outside(found, pod)
+        assert ("192.0.2.7/32", 443) in outside(policies_by_name, pod)
     for other in ("operator", "reaper", "stranger"):
-        assert ("192.0.2.7/32", 443) not in outside(found, other)
+        assert ("192.0.2.7/32", 443) not in outside(policies_by_name, other)
 
 
 def test_an_existing_operator_reaches_the_schedulers_from_its_own_namespace() -> None:
-    found = specs(args(operator_namespace="dask-operator"))
+    policies_by_name = specs(args(operator_namespace="dask-operator"))
     http = [
         peer
-        for rule in rules(found, "scheduler", "Ingress")
+        for rule in rules(policies_by_name, "scheduler", "Ingress")
         if ports.SCHEDULER_HTTP in [each["port"] for each in rule["ports"]]
         for peer in rule["from"]
     ]
     assert http == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "dask-operator"}}}]
 
 
-def test_metrics_are_open_to_nobody_until_a_namespace_is_named() -> None:
+def test_metrics_are_closed_until_a_namespace_is_named() -> None:
     closed, opened = specs(args()), specs(args(metrics_clients=("monitoring",)))
     assert "ingress" not in closed["prefect-worker"]
     [rule] = opened["prefect-worker"]["ingress"]
@@ -160,8 +159,8 @@ def test_metrics_are_open_to_nobody_until_a_namespace_is_named() -> None:
 
 
 def test_no_rule_has_an_empty_peer_list_because_that_would_mean_everybody() -> None:
-    for found in (specs(args()), specs(args(embedded=False)), specs(args(operator_namespace="x"))):
-        for policy in found.values():
+    for policies_by_name in (specs(args()), specs(args(embedded=False)), specs(args(operator_namespace="x"))):
+        for policy in policies_by_name.values():
             for rule in policy.get("ingress", []):
                 assert rule["from"]
             for rule in policy.get("egress", []):
