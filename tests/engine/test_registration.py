@@ -36,7 +36,7 @@ def registered(stack: Any) -> Any:
     return stack
 
 
-def test_each_declared_field_of_a_deployment_is_registered(registered: Any, prefect: Any) -> None:
+def test_each_declared_field_is_registered(registered: Any, prefect: Any) -> None:
     live = prefect.deployment("flow", "one")
     expected = {
         "entrypoint": "flows.x.y",
@@ -51,12 +51,8 @@ def test_each_declared_field_of_a_deployment_is_registered(registered: Any, pref
     assert {item["slug"] for item in live["schedules"]} == {"daily", "hourly", "weekly"}
     assert live["global_concurrency_limit"]["limit"] == 2
     assert live["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
-    assert registered.run("stack", "output", "one").text.strip() == live["id"]
-
-
-@pytest.mark.usefixtures("registered")
-def test_a_null_in_a_base_job_template_is_registered_as_null(prefect: Any) -> None:
     assert prefect.pool("pool")["base_job_template"]["job_configuration"]["command"] is None
+    assert registered.run("stack", "output", "one").text.strip() == live["id"]
 
 
 def test_a_preview_shows_readable_types_and_each_thing_by_its_name(stack: Any) -> None:
