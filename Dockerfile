@@ -1,6 +1,7 @@
-# Two images. `platform`: Prefect server, Prefect worker and Dask operator, which change rarely. `flow`: flow pod, Dask
-# scheduler and Dask workers, with the code as its last and smallest layer. Needs BuildKit, and a base image with
-# Python 3.11 as `python3` and its venv module. There is no `syntax` line: it would fetch a frontend from a registry.
+# The flow image: flow pod, Dask scheduler and Dask workers, with the code as its last and smallest layers. Server, worker
+# and operator have a file of their own, Dockerfile.platform, so that a change of a flow leaves them alone. Needs BuildKit,
+# and a base image with Python 3.11 as `python3` and its venv module. There is no `syntax` line: it would fetch a frontend
+# from a registry.
 ARG BASE=python:3.11-slim-bookworm
 
 
@@ -10,14 +11,6 @@ COPY requirements/uv.txt /build/
 RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=ca,target=/run/ca.crt,required=false \
     if [ -s /run/ca.crt ]; then export SSL_CERT_FILE=/run/ca.crt PIP_CERT=/run/ca.crt; fi; \
     python3 -m venv /build/uv && /build/uv/bin/pip install --quiet --require-hashes --requirement /build/uv.txt
-
-
-FROM uv AS platform-packages
-COPY requirements/platform.txt /build/
-RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=ca,target=/run/ca.crt,required=false \
-    if [ -s /run/ca.crt ]; then export SSL_CERT_FILE=/run/ca.crt; fi; \
-    python3 -m venv --without-pip /opt/venv && /build/uv/bin/uv pip install --quiet --python /opt/venv/bin/python \
-        --require-hashes --compile-bytecode --link-mode copy --requirement /build/platform.txt
 
 
 FROM uv AS flow-packages
@@ -34,6 +27,14 @@ RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=ca,target=/run
         --require-hashes --compile-bytecode --link-mode copy --requirement /build/flows.txt
 
 
+FROM uv AS package
+COPY pyproject.toml LICENSE /build/package/
+COPY ephemeral_dask /build/package/ephemeral_dask
+# Offline: uv is its own build backend, and the locked packages are the dependencies.
+RUN python3 -m venv --without-pip /opt/venv && /build/uv/bin/uv pip install --quiet --offline --no-cache --no-deps \
+        --python /opt/venv/bin/python --prefix /build/site --compile-bytecode --link-mode copy /build/package
+
+
 FROM ${BASE} AS runtime
 # A passwd entry: dask-kubernetes and others ask for the user's name. Every pod mounts something writable at /tmp; the
 # rest of the file system is read-only there.
@@ -48,18 +49,6 @@ USER 10001:10001
 WORKDIR /app
 
 
-FROM runtime AS platform
-# Prefect copies its pages there when the server starts; by default into its own, read-only package.
-# For every schedule in every request the server lists all timezones (`get_timezones` in prefect/types/_datetime.py).
-# With no system folder to walk through it reads them from one file of the tzdata package.
-ENV PREFECT_UI_STATIC_DIRECTORY=/tmp/prefect-ui \
-    PYTHONTZPATH=
-COPY --link --from=platform-packages /opt/venv /opt/venv
-COPY --link ephemeral_dask/__init__.py /app/ephemeral_dask/__init__.py
-COPY --link ephemeral_dask/contract /app/ephemeral_dask/contract
-COPY --link ops /app/ops
-
-
 FROM runtime AS flow
 ARG APT_PACKAGES=
 USER root
@@ -69,5 +58,6 @@ RUN if [ -n "${APT_PACKAGES}" ]; then \
     fi
 USER 10001:10001
 COPY --link --from=flow-packages /opt/venv /opt/venv
-COPY --link ephemeral_dask /app/ephemeral_dask
+COPY --link --from=package /build/site/lib /opt/venv/lib
+COPY --link .prefectignore /app/.prefectignore
 COPY --link flows /app/flows

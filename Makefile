@@ -6,42 +6,64 @@ STARTS ?= 200
 ifdef NETWORK
 export EPHEMERAL_DASK_NETWORK := $(NETWORK)
 endif
-# Pulumi's Kubernetes package is so large that compiling it anew takes longer than a preview.
+# Agreement to a question, Pulumi's own diff, every line of Pulumi: read by the verbs from their environment.
+export YES DIFF VERBOSE
+# What the verbs start sends no usage data to the makers of Prefect and Pulumi, and prints no notice about it.
+export DO_NOT_TRACK ?= 1
+# Pulumi's Kubernetes package is so large that compiling it takes longer than a preview: keep what was compiled.
 unexport PYTHONDONTWRITEBYTECODE
 TOOLS := .venv/bin/python -m tools
+# What was typed reaches Python as it is: without $(value) make would expand each $ in it, and in a recipe the shell
+# would take its quotes. Make exports the variables of its command line by itself, expanded; hence the unexport.
+export EPHEMERAL_DASK_FLOW := $(value FLOW)
+export EPHEMERAL_DASK_PARAMS := $(value PARAMS)
+export EPHEMERAL_DASK_VARS := $(value VARS)
+export EPHEMERAL_DASK_TAGS := $(value TAGS)
+export EPHEMERAL_DASK_NAME := $(value NAME)
+export EPHEMERAL_DASK_RUN := $(value RUN)
+unexport FLOW PARAMS VARS TAGS NAME RUN
 SELECT := --stack $(STACK) --cluster $(CLUSTER)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down preview run ui dashboard unit engine e2e test lint format lock doctor unlock env cluster-up cluster-down venv
+.PHONY: help up down preview run logs cancel demo stack ui dashboard unit engine e2e test lint format lock doctor unlock env cluster-up cluster-down venv
 .PHONY: summary e2e-full crash-sweep bench-registration bench-scaling bench-churn crd-remove settings-reference image-size
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo '  Options: STACK=dev  CLUSTER=local|existing  NETWORK=ptp|cilium  FLOW=<flow>/<deployment>  PARAMS="name=value ..."'
 
-venv:
+venv: ## Create .venv from the hashed lock
 	@$(PYTHON) tools/bootstrap.py
 
-up: venv ## Bring up the stack and run the sample flow on it
+up: venv ## Bring up the stack; the first time run the sample flow on it (VERBOSE=1)
 	@$(TOOLS) up $(SELECT)
 
-down: venv ## Destroy the stack, leave the cluster
+down: venv ## Destroy the stack with its data, leave the cluster (YES=1: do not ask)
 	@$(TOOLS) down $(SELECT)
 
-preview: venv ## Show what `up` would change
+preview: venv ## Show what `up` would change (DIFF=1: as Pulumi shows it)
 	@$(TOOLS) preview $(SELECT)
 
 summary: venv ## Print what `up` would change as Markdown for a pull request
 	@$(TOOLS) summary $(SELECT)
 
-run: venv ## Run a deployment, follow its logs, end with its state (FLOW=, PARAMS=)
-	@$(TOOLS) run $(SELECT) $(FLOW) $(PARAMS)
+demo: venv ## Run the sample flow and follow it
+	@$(TOOLS) demo $(SELECT)
+
+run: venv ## Run a deployment, follow its log, end with its state (FLOW=, PARAMS=, VARS=, TAGS=, NAME=)
+	@$(TOOLS) run $(SELECT)
+
+logs: venv ## Print a run's log from its start, and follow it (RUN=; the newest run by default)
+	@$(TOOLS) logs $(SELECT)
+
+cancel: venv ## Cancel a run and wait until it has ended (RUN=)
+	@$(TOOLS) cancel $(SELECT)
 
 ui: venv ## Open the Prefect UI's port until Ctrl-C
 	@$(TOOLS) ui $(SELECT)
 
 dashboard: venv ## Open a run's live Dask dashboard until Ctrl-C (RUN=)
-	@$(TOOLS) dashboard $(SELECT) $(RUN)
+	@$(TOOLS) dashboard $(SELECT)
 
 image-size: venv ## Print what a node pulls for the stack's images, layer by layer
 	@$(TOOLS) image-size $(SELECT)
@@ -49,7 +71,10 @@ image-size: venv ## Print what a node pulls for the stack's images, layer by lay
 env: venv ## Print exports: eval "$(make -s env)" makes a shell for pulumi, kubectl and prefect
 	@$(TOOLS) env $(SELECT)
 
-doctor: venv ## Name every missing precondition and its remedy
+stack: venv ## Create the file of a new stack from that of STACK, with its own namespace (NAME=)
+	@$(TOOLS) stack $(SELECT) $(NAME)
+
+doctor: venv ## Check the machine, the files and the stack; name every problem and its remedy
 	@$(TOOLS) doctor $(SELECT)
 
 unlock: venv ## Clear a backend lock whose process is gone
@@ -58,10 +83,10 @@ unlock: venv ## Clear a backend lock whose process is gone
 cluster-up: venv ## Start the local Kubernetes
 	@$(TOOLS) cluster-up
 
-cluster-down: venv ## Stop the local Kubernetes and take back what it did to this machine
+cluster-down: venv ## Stop the local Kubernetes and undo what it changed on this machine
 	@$(TOOLS) cluster-down
 
-crd-remove: venv ## Remove Dask's definitions from the cluster, when no Dask cluster exists in it
+crd-remove: venv ## Remove Dask's CRDs from the cluster, when no Dask cluster exists in it
 	@$(TOOLS) crd-remove $(SELECT)
 
 test: venv ## Run all tests
@@ -76,10 +101,10 @@ engine: venv ## Run the tests on the real Pulumi engine
 e2e: venv ## Run the tests on the real cluster
 	@$(TOOLS) test e2e
 
-e2e-full: venv ## Run the tests on the real cluster that take long: failed starts, evictions, all sample flows
+e2e-full: venv ## Run the long tests on the real cluster: failed starts, evictions, all sample flows
 	@$(TOOLS) test e2e-full
 
-crash-sweep: venv ## Kill an update at every step of every Prefect resource, and see that it is taken up again
+crash-sweep: venv ## Kill an update at every step of every Prefect resource and check that the next one completes it
 	@$(TOOLS) test crash-sweep
 
 bench-scaling: venv ## Measure a run's autoscaler beside the Dask operator's, on a stack that is up

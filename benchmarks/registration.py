@@ -59,10 +59,10 @@ from infra.prefect_yaml import load as deployments
 from infra.registration import Deployment, DeploymentArgs, Url, WorkPool, WorkPoolArgs
 
 given = json.loads(Path("given.json").read_text())
-reach = Url(url=given["url"])
-pool = WorkPool("bench", WorkPoolArgs(reach=reach, name="bench", base_job_template=given["template"]))
-for spec in deployments.load(Path("prefect.yaml")):
-    args = DeploymentArgs(reach=reach, spec=spec, work_pool_name=pool.name)
+endpoint = Url(url=given["url"])
+pool = WorkPool("bench", WorkPoolArgs(endpoint=endpoint, name="bench", base_job_template=given["template"]))
+for spec in deployments.load_deployments(Path("prefect.yaml")):
+    args = DeploymentArgs(endpoint=endpoint, spec=spec, work_pool_name=pool.name)
     Deployment(spec.key.replace("/", "-"), args)
 """
 

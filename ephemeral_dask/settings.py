@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ephemeral_dask.contract import environment as env
-from ephemeral_dask.contract import profiles
+from ephemeral_dask.contract import knobs, profiles
 from ephemeral_dask.contract.profiles import Profile
-from ephemeral_dask.contract.quantities import SMALLEST_WORKER_MEMORY, cores, memory_bytes
+from ephemeral_dask.contract.quantities import memory_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ephemeral_dask.contract.environment import JobVariable
+    from ephemeral_dask.contract.knobs import Knob
 
 _VOICES: Final = (
     "the run or its deployment",
@@ -28,18 +28,6 @@ _VOICES: Final = (
     "the stack's default",
     "the built-in default",
 )
-
-_BUILT_IN: Final[Mapping[JobVariable, int | str]] = {
-    env.DASK_MINIMUM: 1,
-    env.DASK_MAXIMUM: 4,
-    env.DASK_WORKER_CPU: "500m",
-    env.DASK_WORKER_MEMORY: "1Gi",
-    env.DASK_WORKER_THREADS: 1,
-    env.DASK_IDLE_TIMEOUT: 1800,
-    env.DASK_START_TIMEOUT: 600,
-    env.DASK_SCALING: "fast",
-    env.DASK_REPORT: "none",
-}
 
 
 class SettingsError(ValueError):
@@ -67,7 +55,7 @@ class CodeSizes:
     profile: str | None = None
 
     def __post_init__(self) -> None:
-        for variable in env.SIZES:
+        for variable in knobs.SIZES:
             value = self.get(variable)
             if value is not None:
                 _checked(variable, value, f"{variable.argument}= of ephemeral_dask()")
@@ -77,7 +65,7 @@ class CodeSizes:
                 " raise the maximum or lower the minimum."
             )
 
-    def get(self, variable: JobVariable) -> int | str | None:
+    def get(self, variable: Knob) -> int | str | None:
         value: int | str | None = getattr(self, variable.argument)
         return value
 
@@ -183,20 +171,20 @@ class DaskSettings:
 
         """
         named = _named_profile(environ, code)
-        chosen = {variable: _choose(variable, environ, code, named) for variable in env.SIZES}
+        chosen = {variable: _choose(variable, environ, code, named) for variable in knobs.SIZES}
         remarks: list[str] = []
         _apply_ceiling(chosen, environ, remarks)
         _reconcile(chosen, remarks)
         return cls(
-            minimum=int(chosen[env.DASK_MINIMUM].value),
-            maximum=int(chosen[env.DASK_MAXIMUM].value),
-            worker_cpu=str(chosen[env.DASK_WORKER_CPU].value),
-            worker_memory=str(chosen[env.DASK_WORKER_MEMORY].value),
-            worker_threads=int(chosen[env.DASK_WORKER_THREADS].value),
-            idle_timeout=int(chosen[env.DASK_IDLE_TIMEOUT].value),
-            start_timeout=int(chosen[env.DASK_START_TIMEOUT].value),
-            scaling=str(chosen[env.DASK_SCALING].value),
-            report=str(chosen[env.DASK_REPORT].value),
+            minimum=int(chosen[knobs.MINIMUM].value),
+            maximum=int(chosen[knobs.MAXIMUM].value),
+            worker_cpu=str(chosen[knobs.WORKER_CPU].value),
+            worker_memory=str(chosen[knobs.WORKER_MEMORY].value),
+            worker_threads=int(chosen[knobs.WORKER_THREADS].value),
+            idle_timeout=int(chosen[knobs.IDLE_TIMEOUT].value),
+            start_timeout=int(chosen[knobs.START_TIMEOUT].value),
+            scaling=str(chosen[knobs.SCALING].value),
+            report=str(chosen[knobs.REPORT].value),
             profile=named.profile,
             profile_name=named.name,
             remarks=tuple(remarks),
@@ -221,9 +209,9 @@ class _Named:
 
 def _named_profile(environ: Mapping[str, str], code: CodeSizes) -> _Named:
     name, voice, where = code.profile or "", 3, "profile= of ephemeral_dask()"
-    if asked := environ.get(env.DASK_PROFILE.variable):
+    if asked := environ.get(knobs.PROFILE.variable):
         name, voice = asked, 1
-        where = f"job variable {env.DASK_PROFILE.name} ({env.DASK_PROFILE.variable})"
+        where = f"job variable {knobs.PROFILE.name} ({knobs.PROFILE.variable})"
     text = environ.get(env.PROFILES)
     if not name or text is None:  # outside Kubernetes there are no profiles, and a flow that names one still runs
         return _Named("", Profile(), voice)
@@ -239,7 +227,7 @@ def _named_profile(environ: Mapping[str, str], code: CodeSizes) -> _Named:
     return _Named(name, known[name], voice)
 
 
-def _choose(variable: JobVariable, environ: Mapping[str, str], code: CodeSizes, named: _Named) -> _Choice:
+def _choose(variable: Knob, environ: Mapping[str, str], code: CodeSizes, named: _Named) -> _Choice:
     if text := environ.get(variable.variable):
         where = f"job variable {variable.name} ({variable.variable})"
         return _Choice(_parsed(variable, text, where), 0, where)
@@ -254,10 +242,10 @@ def _choose(variable: JobVariable, environ: Mapping[str, str], code: CodeSizes, 
     if text := environ.get(variable.default_variable):
         where = f"the stack's default ({variable.default_variable})"
         return _Choice(_parsed(variable, text, where), 4, where)
-    return _Choice(_BUILT_IN[variable], 5, "the built-in default")
+    return _Choice(variable.default, 5, "the built-in default")
 
 
-def _parsed(variable: JobVariable, text: str, where: str) -> int | str:
+def _parsed(variable: Knob, text: str, where: str) -> int | str:
     if variable.type == "string":
         return _checked(variable, text, where)
     try:
@@ -265,40 +253,20 @@ def _parsed(variable: JobVariable, text: str, where: str) -> int | str:
     except ValueError:
         raise SettingsError(
             f"{variable.title} is {text!r} from {where}, which is no whole number: write one, such as "
-            f"{_BUILT_IN[variable]}."
+            f"{variable.default}."
         ) from None
     return _checked(variable, number, where)
 
 
-def _checked(variable: JobVariable, value: int | str, where: str) -> int | str:
-    example = _BUILT_IN[variable]
-    if variable.type == "integer":
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise SettingsError(f"{variable.title} is {value!r} from {where}: write a whole number, such as {example}.")
-        if variable.minimum is not None and value < variable.minimum:
-            raise SettingsError(f"{variable.title} is {value} from {where}: write {variable.minimum} or more.")
-        return value
-    if variable.choices:
-        if value not in variable.choices:
-            raise SettingsError(
-                f"{variable.title} is {value!r} from {where}: write one of {', '.join(variable.choices)}."
-            )
-        return value
+def _checked(variable: Knob, value: int | str, where: str) -> int | str:
     try:
-        amount = cores(str(value)) if variable == env.DASK_WORKER_CPU else memory_bytes(str(value))
+        variable.check(value)
     except ValueError as error:
-        raise SettingsError(
-            f"{variable.title} from {where}: {error}. Write a Kubernetes quantity, such as {example}."
-        ) from None
-    if variable == env.DASK_WORKER_MEMORY and amount < SMALLEST_WORKER_MEMORY:
-        raise SettingsError(
-            f"{variable.title} is {value} from {where}, too little for a Dask worker to start: write "
-            f"{SMALLEST_WORKER_MEMORY // 2**20}Mi or more."
-        )
+        raise SettingsError(f"{variable.title} is {value!r} from {where}: it {error}.") from None
     return value
 
 
-def _apply_ceiling(chosen: dict[JobVariable, _Choice], environ: Mapping[str, str], remarks: list[str]) -> None:
+def _apply_ceiling(chosen: dict[Knob, _Choice], environ: Mapping[str, str], remarks: list[str]) -> None:
     text = environ.get(env.CEILING)
     if not text:
         return
@@ -310,7 +278,7 @@ def _apply_ceiling(chosen: dict[JobVariable, _Choice], environ: Mapping[str, str
         raise SettingsError(
             f"{env.CEILING} is {text!r}: the stack's ceiling of Dask workers is a whole number of 1 or more."
         )
-    for variable in (env.DASK_MINIMUM, env.DASK_MAXIMUM):
+    for variable in (knobs.MINIMUM, knobs.MAXIMUM):
         choice = chosen[variable]
         if int(choice.value) > ceiling:
             chosen[variable] = _Choice(ceiling, choice.voice, choice.where)
@@ -321,9 +289,9 @@ def _apply_ceiling(chosen: dict[JobVariable, _Choice], environ: Mapping[str, str
                 )
 
 
-def _reconcile(chosen: dict[JobVariable, _Choice], remarks: list[str]) -> None:
+def _reconcile(chosen: dict[Knob, _Choice], remarks: list[str]) -> None:
     """Where minimum and maximum contradict each other the stronger voice wins; one voice must not."""
-    low, high = chosen[env.DASK_MINIMUM], chosen[env.DASK_MAXIMUM]
+    low, high = chosen[knobs.MINIMUM], chosen[knobs.MAXIMUM]
     if int(high.value) >= int(low.value):
         return
     if high.voice == low.voice:
@@ -332,11 +300,11 @@ def _reconcile(chosen: dict[JobVariable, _Choice], remarks: list[str]) -> None:
             "raise the maximum or lower the minimum."
         )
     if low.voice < high.voice:
-        chosen[env.DASK_MAXIMUM] = _Choice(low.value, low.voice, low.where)
-        moved, old, new = env.DASK_MAXIMUM, high, low
+        chosen[knobs.MAXIMUM] = _Choice(low.value, low.voice, low.where)
+        moved, old, new = knobs.MAXIMUM, high, low
     else:
-        chosen[env.DASK_MINIMUM] = _Choice(high.value, high.voice, high.where)
-        moved, old, new = env.DASK_MINIMUM, low, high
+        chosen[knobs.MINIMUM] = _Choice(high.value, high.voice, high.where)
+        moved, old, new = knobs.MINIMUM, low, high
     if old.voice < len(_VOICES) - 1:
         remarks.append(
             f"{moved.title} {old.value} from {old.where} gives way to {new.value}: {_VOICES[new.voice]} goes "

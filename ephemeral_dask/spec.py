@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ephemeral_dask import upstream
-from ephemeral_dask.contract import image, labels, ports, scheduler
+from ephemeral_dask.contract import labels, ports, scheduler, security
 from ephemeral_dask.contract.dask import API_VERSION
 from ephemeral_dask.groups import LARGE
 from ephemeral_dask.scaling import PRESETS
@@ -145,7 +145,7 @@ def _worker_pod(cluster: str, place: Place, worker: Worker) -> dict[str, Any]:
     if place.results is not None:
         pod["volumes"].append({"name": "results", "persistentVolumeClaim": {"claimName": place.results.claim}})
         pod["containers"][0]["volumeMounts"].append({"name": "results", "mountPath": place.results.path})
-        pod["securityContext"] |= {"fsGroup": image.GROUP, "fsGroupChangePolicy": "OnRootMismatch"}
+        pod["securityContext"] |= {"fsGroup": security.GROUP, "fsGroupChangePolicy": "OnRootMismatch"}
     if worker.node_selector:
         pod["nodeSelector"] = dict(worker.node_selector)
     if worker.tolerations:

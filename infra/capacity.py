@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ephemeral_dask.contract import quantities, scheduler
-
-if TYPE_CHECKING:
-    from infra.dask_profile import DaskProfile
-    from infra.settings import FlowRun, Settings
-
-PLATFORM: Final = {
-    "server": ("250m", "512Mi", "1Gi"),
-    "services": ("250m", "512Mi", "1Gi"),
-    "worker": ("100m", "256Mi", "768Mi"),
-    "operator": ("100m", "192Mi", "512Mi"),
-    "reaper": ("10m", "48Mi", "128Mi"),
-}
-"""Component -> CPU request, memory request and memory limit where the stack says nothing else."""
+from infra.settings import PLATFORM, DaskProfile, FlowRun, Settings
 
 _SPARE_PODS: Final = 5
 """Pods of one component that a rolling update, a CronJob or a migration may add for a moment."""
@@ -115,7 +103,7 @@ def concurrency(settings: Settings) -> dict[str, int | None]:
     return {name: limit or max(1, left // sharing) for name, limit in explicit.items()}
 
 
-def complaint(settings: Settings) -> str | None:
+def quota_error(settings: Settings) -> str | None:
     """Return why the quota cannot hold what the settings ask for, or nothing."""
     if settings.quota is None:
         return None

@@ -1,45 +1,72 @@
-"""The stack's configuration as Pulumi has it: the settings, and whether the secrets that they need are there."""
+"""The stack's configuration as Pulumi has it: settings and secrets."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pulumi
+from pulumi import Output
 
-from infra import naming, settings
-
-
-def read() -> settings.Settings:
-    """Return the stack's settings.
-
-    Raises:
-        SettingsError: naming every wrong key at once, or one that holds a secret and must not.
-
-    """
-    return settings.parse(_plain(), stack=pulumi.get_stack())
+from infra import naming, settings, validation
+from infra.specs.credential import CREDENTIALS
 
 
-def check_secrets(chosen: settings.Settings) -> None:
-    """Refuse a stack whose secrets are nowhere, before anything is changed.
+@dataclass(frozen=True, kw_only=True)
+class Secrets:
+    """The stack's secrets. Pulumi marks each as secret, so that no log, diff or output shows it.
 
-    Raises:
-        SettingsError: naming the key, and the two ways to give it.
+    Attributes:
+        api_key: of Prefect Cloud, where it is set.
+        auth_string: of a Prefect server, `user:password`, where it is set.
+        database_url: of an embedded server's PostgreSQL, where it is set.
+        redis_url: of an embedded server's Redis, where it is set.
+        build: id -> value of the build secrets that the stack names.
 
     """
+
+    api_key: Output[str] | None
+    auth_string: Output[str] | None
+    database_url: Output[str] | None
+    redis_url: Output[str] | None
+    build: Mapping[str, Output[str]]
+
+
+def read() -> tuple[settings.Settings, Secrets]:
+    """Return the stack's settings and secrets.
+
+    Raises:
+        SettingsError: naming every wrong key, a secret under a key that others can read, or a secret that is missing.
+
+    """
+    checked = validation.load_settings(_plain(), stack=pulumi.get_stack())
+    _check_secrets(checked)
     config = pulumi.Config()
-    for key, why, existing in _needed(chosen.prefect):
+    return checked, Secrets(
+        api_key=config.get_secret(CREDENTIALS["api-key"].key),
+        auth_string=config.get_secret(CREDENTIALS["auth-string"].key),
+        database_url=config.get_secret(settings.DATABASE_URL),
+        redis_url=config.get_secret(settings.REDIS_URL),
+        build={name: config.require_secret(name) for name in _build_secrets(checked)},
+    )
+
+
+def _check_secrets(checked: settings.Settings) -> None:
+    """Refuse a stack whose secrets are missing, or readable in its file."""
+    config = pulumi.Config()
+    for key, why, existing in _required(checked.prefect):
         if config.get_secret(key) is None:
             raise settings.SettingsError(
                 f"{naming.PROJECT}:{key} is not set, and {why}: run `pulumi config set --secret {key}` and paste it, or"
                 f" name an existing Secret of the namespace as {existing}"
             )
-    for name in _named(chosen):
+    for name in _build_secrets(checked):
         if config.get_secret(name) is None:
             why = "is not set, and image.buildSecrets names it"
         elif not pulumi.runtime.is_config_secret(f"{naming.PROJECT}:{name}"):
-            why = "stands in clear, and image.buildSecrets names it"
+            why = "is not encrypted, and image.buildSecrets names it"
         else:
             continue
         raise settings.SettingsError(
@@ -48,42 +75,37 @@ def check_secrets(chosen: settings.Settings) -> None:
         )
 
 
-def _needed(prefect: settings.Prefect) -> Iterator[tuple[str, str, str]]:
-    """Give each secret that must be set: its key, why, and the key that names an existing Secret instead."""
+def _required(prefect: settings.Prefect) -> Iterator[tuple[str, str, str]]:
+    """Yield each secret that must be set: its key, why, and the key that names an existing Secret instead."""
     if isinstance(prefect, settings.CloudPrefect) and not prefect.key_secret:
-        yield "prefectApiKey", "Prefect Cloud asks for an API key", "prefect.keySecret"
+        yield CREDENTIALS["api-key"].key, "Prefect Cloud requires an API key", "prefect.keySecret"
     if not isinstance(prefect, settings.EmbeddedPrefect):
         return
     if isinstance(prefect.database, settings.Postgresql) and not prefect.database.url_secret:
-        yield "prefectDatabaseUrl", "PostgreSQL needs an address", "prefect.database.urlSecret"
+        yield settings.DATABASE_URL, "the server needs the address of PostgreSQL", "prefect.database.urlSecret"
     if prefect.redis is not None and not prefect.redis.url_secret:
-        yield "prefectRedisUrl", "Redis needs an address", "prefect.redis.urlSecret"
+        yield settings.REDIS_URL, "the server needs the address of Redis", "prefect.redis.urlSecret"
 
 
-def build_secrets(chosen: settings.Settings) -> dict[str, pulumi.Output[str]]:
-    """Return the values of the build secrets that the stack names, by id."""
-    return {name: pulumi.Config().require_secret(name) for name in _named(chosen)}
-
-
-def _named(chosen: settings.Settings) -> tuple[str, ...]:
-    return chosen.image.build_secrets if isinstance(chosen.image, settings.DockerBuild) else ()
+def _build_secrets(checked: settings.Settings) -> tuple[str, ...]:
+    return checked.image.build_secrets if isinstance(checked.image, settings.DockerBuild) else ()
 
 
 def _plain() -> Mapping[str, Any]:
-    """Return the project's own configuration values, secrets left out.
+    """Return the project's own configuration values without secrets.
 
-    All of them, not those that we know: a misspelt key must be refused, not passed over.
+    All of them and not only the known keys: a misspelt key must be refused instead of ignored.
     """
-    found = {**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
+    values = {**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
     prefix = f"{naming.PROJECT}:"
-    ours = {key.removeprefix(prefix): value for key, value in found.items() if key.startswith(prefix)}
-    hidden = {name for name in ours if pulumi.runtime.is_config_secret(f"{prefix}{name}")}
-    clear = {name: _decoded(value) for name, value in ours.items() if name not in hidden}
-    secret = settings.secret_keys(clear)
-    if misplaced := sorted(hidden - secret):
+    own = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
+    encrypted = {name for name in own if pulumi.runtime.is_config_secret(f"{prefix}{name}")}
+    readable = {name: _decode(value) for name, value in own.items() if name not in encrypted}
+    secret = settings.secret_keys(readable)
+    if misplaced := sorted(encrypted - secret):
         raise settings.SettingsError(settings.no_place_for_a_secret(misplaced[0]))
-    return {name: value for name, value in clear.items() if name not in secret}
+    return {name: value for name, value in readable.items() if name not in secret}
 
 
-def _decoded(value: str) -> Any:
+def _decode(value: str) -> Any:
     return json.loads(value) if value.startswith(("{", "[")) else value

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ephemeral_dask.contract import environment as env
-from ephemeral_dask.contract import image, labels, profiles
+from ephemeral_dask.contract import knobs, labels, profiles, security
+from ephemeral_dask.contract.secrets import SecretRef
 from infra import naming
 from infra.settings import BlockResults, Dask, FlowRun, NoResults, Results, Settings, VolumeResults
 
@@ -24,7 +25,7 @@ class JobTemplateArgs:
         flow_run: defaults of the flow pod.
         dask: defaults and ceiling of the Dask cluster.
         results: where task results are kept.
-        credential: environment variable -> (Secret, key) of the Prefect credential, or nothing.
+        credential: environment variable -> reference of the Prefect credential; empty where the API requires none.
 
     """
 
@@ -33,12 +34,10 @@ class JobTemplateArgs:
     flow_run: FlowRun
     dask: Dask
     results: Results = field(default_factory=NoResults)
-    credential: Mapping[str, tuple[str, str]]
+    credential: Mapping[str, SecretRef]
 
     @classmethod
-    def of(
-        cls, settings: Settings, pool: str, *, image: str, credential: Mapping[str, tuple[str, str]]
-    ) -> JobTemplateArgs:
+    def of(cls, settings: Settings, pool: str, *, image: str, credential: Mapping[str, SecretRef]) -> JobTemplateArgs:
         """Return what the stack's settings say for one of its work pools."""
         return cls(
             namespace=settings.namespace,
@@ -57,7 +56,14 @@ def build(args: JobTemplateArgs) -> dict[str, Any]:
     Scalars travel through `job_configuration.env`, because Prefect turns that dictionary's values into strings
     and drops what is unset, while Kubernetes refuses a number in a container's own `env` list.
     """
-    return {"job_configuration": _job_configuration(args), "variables": _variables(args)}
+    variables = _variables(args.flow_run, args.dask)
+    variables["properties"]["image"]["default"] = args.image
+    return {"job_configuration": _job_configuration(args), "variables": variables}
+
+
+def variables_schema(settings: Settings, pool: str) -> dict[str, Any]:
+    """Return the JSON schema of a pool's job variables, without the image's default: only a build knows that."""
+    return _variables(settings.work_pools[pool].flow_run or settings.flow_run, settings.dask)
 
 
 def _job_configuration(args: JobTemplateArgs) -> dict[str, Any]:
@@ -97,15 +103,15 @@ def _job_configuration(args: JobTemplateArgs) -> dict[str, Any]:
 def _environment(args: JobTemplateArgs) -> dict[str, str]:
     dask = args.dask
     defaults = {
-        env.DASK_MINIMUM: dask.minimum,
-        env.DASK_MAXIMUM: dask.maximum,
-        env.DASK_WORKER_CPU: dask.worker_cpu,
-        env.DASK_WORKER_MEMORY: dask.worker_memory,
-        env.DASK_WORKER_THREADS: dask.worker_threads,
-        env.DASK_IDLE_TIMEOUT: dask.idle_timeout,
-        env.DASK_START_TIMEOUT: dask.start_timeout,
-        env.DASK_SCALING: dask.scaling,
-        env.DASK_REPORT: dask.report,
+        knobs.MINIMUM: dask.minimum,
+        knobs.MAXIMUM: dask.maximum,
+        knobs.WORKER_CPU: dask.worker_cpu,
+        knobs.WORKER_MEMORY: dask.worker_memory,
+        knobs.WORKER_THREADS: dask.worker_threads,
+        knobs.IDLE_TIMEOUT: dask.idle_timeout,
+        knobs.START_TIMEOUT: dask.start_timeout,
+        knobs.SCALING: dask.scaling,
+        knobs.REPORT: dask.report,
     }
     values = {
         env.NAMESPACE: args.namespace,
@@ -114,7 +120,7 @@ def _environment(args: JobTemplateArgs) -> dict[str, str]:
         env.CEILING: str(dask.ceiling),
         **({env.DASHBOARD: dask.dashboard} if dask.dashboard else {}),
         env.PROFILES: profiles.encode({name: profile.contract() for name, profile in dask.profiles.items()}),
-        env.DASK_PROFILE.variable: f"{{{{ {env.DASK_PROFILE.name} }}}}",
+        knobs.PROFILE.variable: f"{{{{ {knobs.PROFILE.name} }}}}",
         # What the automation of crash_detection.py waits for.
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(args.flow_run.heartbeat_seconds),
         # A cluster's name asks for the user's name, which a UID without passwd entry does not have.
@@ -125,10 +131,10 @@ def _environment(args: JobTemplateArgs) -> dict[str, str]:
         values[variable.variable] = f"{{{{ {variable.name} }}}}"
         values[variable.default_variable] = str(default)
     values.update(_results(args.results))
-    for name, (secret, key) in args.credential.items():
-        values[env.API_SECRET_VARIABLE] = name
-        values[env.API_SECRET_NAME] = secret
-        values[env.API_SECRET_KEY] = key
+    for variable, reference in args.credential.items():
+        values[env.API_SECRET_VARIABLE] = variable
+        values[env.API_SECRET_NAME] = reference.name
+        values[env.API_SECRET_KEY] = reference.key
     return values
 
 
@@ -160,7 +166,7 @@ def _pod(args: JobTemplateArgs) -> dict[str, Any]:
     if name := claim(args.results):
         volumes.append({"name": "results", "persistentVolumeClaim": {"claimName": name}})
         mounts.append({"name": "results", "mountPath": _RESULTS})
-        group = {"fsGroup": image.GROUP, "fsGroupChangePolicy": "OnRootMismatch"}
+        group = {"fsGroup": security.GROUP, "fsGroupChangePolicy": "OnRootMismatch"}
     return {
         **{key: value for key, value in placement.items() if value},
         "parallelism": 1,
@@ -169,11 +175,7 @@ def _pod(args: JobTemplateArgs) -> dict[str, Any]:
         "enableServiceLinks": False,
         "serviceAccountName": naming.FLOW_RUN,
         "terminationGracePeriodSeconds": args.flow_run.grace_seconds,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "seccompProfile": {"type": "RuntimeDefault"},
-            **group,
-        },
+        "securityContext": {**security.pod_security(), **group},
         "volumes": volumes,
         "containers": [
             {
@@ -189,11 +191,7 @@ def _pod(args: JobTemplateArgs) -> dict[str, Any]:
                     "requests": {"cpu": "{{ cpu_request }}", "memory": "{{ memory_request }}"},
                     "limits": {"cpu": "{{ cpu_limit }}", "memory": "{{ memory_limit }}"},
                 },
-                "securityContext": {
-                    "allowPrivilegeEscalation": False,
-                    "readOnlyRootFilesystem": True,
-                    "capabilities": {"drop": ["ALL"]},
-                },
+                "securityContext": security.container_security(),
                 "volumeMounts": mounts,
             }
         ],
@@ -204,8 +202,7 @@ def _from_label(name: str, label: str) -> dict[str, Any]:
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{label}']"}}}
 
 
-def _variables(args: JobTemplateArgs) -> dict[str, Any]:
-    flow_run = args.flow_run
+def _variables(flow_run: FlowRun, dask: Dask) -> dict[str, Any]:
     text = {"type": "string"}
     strings = {"type": "object", "additionalProperties": {"type": "string"}}
     properties: dict[str, Any] = {
@@ -214,7 +211,7 @@ def _variables(args: JobTemplateArgs) -> dict[str, Any]:
         "labels": _variable("Labels", "Put on the Job and its pod.", strings),
         "annotations": _variable("Annotations", "Put on the Job and its pod.", strings),
         "command": _variable("Command", "Leave it empty: Prefect knows it.", text),
-        "image": _variable("Image", "Flow pod, Dask scheduler and Dask workers all run it.", text, default=args.image),
+        "image": _variable("Image", "Flow pod, Dask scheduler and Dask workers all run it.", text),
         "image_pull_policy": _variable(
             "Image Pull Policy",
             "Images are named by digest, so a copy on the node is the right one.",
@@ -238,17 +235,17 @@ def _variables(args: JobTemplateArgs) -> dict[str, Any]:
         "memory_request": _variable("Memory Request", "Of the flow pod.", text, default=flow_run.memory_request),
         "memory_limit": _variable("Memory Limit", "Of the flow pod.", text, default=flow_run.memory_limit),
     }
-    for variable in env.JOB_VARIABLES:
-        schema: dict[str, Any] = {"type": variable.type}
-        if variable.minimum is not None:
-            schema["minimum"] = variable.minimum
-        if variable in (env.DASK_MINIMUM, env.DASK_MAXIMUM):
-            schema["maximum"] = args.dask.ceiling
-        if variable.choices:
-            schema["enum"] = list(variable.choices)
-        if variable is env.DASK_PROFILE and args.dask.profiles:
-            schema["enum"] = sorted(args.dask.profiles)
-        properties[variable.name] = _variable(variable.title, variable.description, schema)
+    for knob in knobs.JOB_VARIABLES:
+        schema = knob.schema()
+        description = knob.help
+        if knob in (knobs.MINIMUM, knobs.MAXIMUM):
+            schema["maximum"] = dask.ceiling
+        if knob is knobs.PROFILE:
+            schema |= {"enum": sorted(dask.profiles)} if dask.profiles else {}
+        else:
+            # Not a `default`: it would hide what the flow's code sets.
+            description += f" Default: what the flow's code sets, else {getattr(dask, knob.argument)}."
+        properties[knob.name] = _variable(knob.title, description, schema)
     return {"type": "object", "properties": properties}
 
 

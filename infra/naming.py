@@ -1,11 +1,12 @@
-"""Names and labels of what the stack makes in Kubernetes."""
+"""Names and labels of the stack's objects. No Pulumi at run time."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from pulumi import Input
+if TYPE_CHECKING:
+    from pulumi import Input
 
 PROJECT: Final = "ephemeral-dask"
 
@@ -21,34 +22,37 @@ SERVER_PORT: Final = 4200
 """Port of the Prefect API and UI, Prefect's own default."""
 
 API_CREDENTIAL: Final = "prefect-api"
-"""The Secret that holds the Prefect credential where the API asks for one."""
+"""The Secret with the Prefect credential, where the API requires one."""
 
 RESULTS: Final = "results"
-"""The claim of the volume with task results."""
+"""The PersistentVolumeClaim with task results."""
+
 DATABASE: Final = "prefect-database"
+"""The Secret with the address of an embedded server's PostgreSQL."""
+
 REDIS: Final = "prefect-redis"
-"""The Secret that holds the address of an embedded server's PostgreSQL."""
+"""The Secret with the address of an embedded server's Redis."""
 
 STACK: Final = f"{PROJECT}/stack"
-"""Annotation of the namespace: the stack that made it, `organization/project/stack`."""
+"""Annotation of the namespace: the stack that owns it, `organization/project/stack`."""
 
 DASK_VERSION: Final = f"{PROJECT}/dask-kubernetes"
-"""Annotation of Dask's definitions: the version of dask-kubernetes that they came with."""
+"""Annotation of Dask's CRDs: the version of dask-kubernetes that they belong to."""
 
 
 def metadata(component: str, namespace: Input[str], *, instance: str | None = None, **annotations: str) -> Any:
-    """Return the metadata of one component's object: its name, where it is, its labels.
+    """Return the metadata of one component's object: name, namespace, labels.
 
     Args:
-        component: what it is part of.
-        namespace: where it is.
-        instance: which one, where a component is there more than once: part of the name.
-        annotations: its annotations.
+        component: the component that the object is part of.
+        namespace: of the object.
+        instance: becomes part of the name, for components with several instances.
+        annotations: of the object.
 
     """
     name = component if instance is None else f"{component}-{instance}"
-    found: dict[str, Any] = {"name": name, "namespace": namespace, "labels": labels(component, instance)}
-    return {**found, "annotations": annotations} if annotations else found
+    result: dict[str, Any] = {"name": name, "namespace": namespace, "labels": labels(component, instance)}
+    return {**result, "annotations": annotations} if annotations else result
 
 
 def labels(component: str, instance: str | None = None) -> Mapping[str, str]:
@@ -61,5 +65,10 @@ def labels(component: str, instance: str | None = None) -> Mapping[str, str]:
 
 def selector(component: str, instance: str | None = None) -> Mapping[str, str]:
     """Return the labels that never change: a Deployment's selector cannot be edited."""
-    of = {} if instance is None else {"app.kubernetes.io/instance": instance}
-    return {"app.kubernetes.io/name": component, "app.kubernetes.io/part-of": PROJECT, **of}
+    own = {} if instance is None else {"app.kubernetes.io/instance": instance}
+    return {"app.kubernetes.io/name": component, "app.kubernetes.io/part-of": PROJECT, **own}
+
+
+def crash_detection(pool: str) -> str:
+    """Return the name of the automation that marks silent runs of a work pool as Crashed."""
+    return f"Crash silent runs of work pool {pool}"

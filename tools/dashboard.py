@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
+import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from ephemeral_dask.contract import labels, ports
+from ephemeral_dask.contract.dask import API_VERSION
 from tools.errors import Problem
 from tools.forward import port_forward
+from tools.kubernetes import Kubernetes
 from tools.progress import say
+
+_CLUSTERS: Final = "daskclusters"
+_INTERVAL: Final = 2.0
+"""Seconds between two looks whether the cluster still exists."""
 
 
 def show(run: str, *, namespace: str, environment: Mapping[str, str]) -> None:
@@ -19,35 +24,28 @@ def show(run: str, *, namespace: str, environment: Mapping[str, str]) -> None:
     Args:
         run: the flow run's id or name, or its Dask cluster's name; empty for the only one there is.
         namespace: where the Dask clusters are.
-        environment: the environment in which kubectl talks to the cluster.
+        environment: of the target; KUBECONFIG in it says which cluster.
 
     Raises:
         Problem: there is no such cluster, there are several, or the port cannot be opened.
 
     """
-    command = ["kubectl", "--namespace", namespace, "get", "daskclusters", "--output", "json"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise Problem(
-            "The Dask clusters could not be listed",
-            remedy="`make doctor` tells what is down",
-            detail=done.stderr,
-        )
-    cluster = choose(run, json.loads(done.stdout)["items"])
+    kubernetes = Kubernetes(environment)
+    cluster = choose(run, kubernetes.list(_CLUSTERS, version=API_VERSION, namespace=namespace))
     with port_forward(
         f"service/{cluster}-scheduler",
         ports.SCHEDULER_HTTP,
         namespace=namespace,
         environment=environment,
         port=ports.DASHBOARD_FORWARD,
-    ) as opened:
-        say(f"    Dask dashboard of {cluster}: http://127.0.0.1:{opened}/status (Ctrl-C closes it)")
-        gone = ["kubectl", "--namespace", namespace, "wait", "--for=delete", f"daskcluster/{cluster}", "--timeout=-1s"]
+    ) as port:
+        say(f"    Dask dashboard of {cluster}: http://127.0.0.1:{port}/status (Ctrl-C closes it)")
         try:
-            subprocess.run(gone, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+            while kubernetes.get(f"{_CLUSTERS}/{cluster}", version=API_VERSION, namespace=namespace) is not None:
+                time.sleep(_INTERVAL)
         except KeyboardInterrupt:
             return
-        say(f"    Dask cluster {cluster} is gone: its run is over")
+        say(f"    Dask cluster {cluster} is gone: its run has ended")
 
 
 def choose(run: str, clusters: Sequence[Mapping[str, Any]]) -> str:
@@ -57,17 +55,16 @@ def choose(run: str, clusters: Sequence[Mapping[str, Any]]) -> str:
         Problem: none is, or several are.
 
     """
-    described = {_name(one): _describe(one) for one in clusters}
-    fitting = [_name(one) for one in clusters if not run or run in _names(one)]
-    if len(fitting) == 1:
-        return fitting[0]
-    there = "; ".join(described.values()) or "none at the moment: a run has one from its first task to its end"
-    if not fitting:
+    matches = [_name(each) for each in clusters if not run or run in _names(each)]
+    if len(matches) == 1:
+        return matches[0]
+    known = "; ".join(map(_describe, clusters)) or "none at the moment: a run has one from its first task to its end"
+    if not matches:
         what = f"no Dask cluster of a run '{run}'" if run else "no Dask cluster"
-        raise Problem(f"There is {what}", remedy=f"Give RUN=<flow run id or name>; there are {there}")
+        raise Problem(f"There is {what}", remedy=f"Set RUN=<flow run id or name>; there are {known}")
     raise Problem(
-        f"There are {len(fitting)} Dask clusters that could be meant",
-        remedy=f"Give RUN=<flow run id or name, or the cluster's name>; there are {there}",
+        f"There are {len(matches)} Dask clusters that could be meant",
+        remedy=f"Set RUN=<flow run id or name, or the cluster's name>; there are {known}",
     )
 
 
@@ -76,10 +73,10 @@ def _name(cluster: Mapping[str, Any]) -> str:
 
 
 def _names(cluster: Mapping[str, Any]) -> set[str]:
-    found = cluster["metadata"].get("labels", {})
-    return {_name(cluster), found.get(labels.FLOW_RUN, ""), found.get(labels.FLOW_RUN_NAME, "")}
+    marks = cluster["metadata"].get("labels", {})
+    return {_name(cluster), marks.get(labels.FLOW_RUN, ""), marks.get(labels.FLOW_RUN_NAME, "")}
 
 
 def _describe(cluster: Mapping[str, Any]) -> str:
-    found = cluster["metadata"].get("labels", {})
-    return f"{_name(cluster)} of run {found.get(labels.FLOW_RUN_NAME, '?')} ({found.get(labels.FLOW_RUN, '?')})"
+    marks = cluster["metadata"].get("labels", {})
+    return f"{_name(cluster)} of run {marks.get(labels.FLOW_RUN_NAME, '?')} ({marks.get(labels.FLOW_RUN, '?')})"

@@ -3,49 +3,81 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from infra.settings import Prebuilt
-from tools import registry, stackfile, target, toolchain
+from infra.settings import Prebuilt, Settings
+from tools import checkup, registry, stackfile, target, toolchain
 from tools.cluster import LocalCluster
 from tools.errors import Problem
 from tools.progress import say
+from tools.stack import Stack
+from tools.target import LOCAL
 
 Check = Callable[[], Sequence[Problem]]
 
 
 def refuse_bad_start(stack: str, *, local: bool) -> None:
-    """Raise the first unmet precondition of `make up`, after telling the others; nothing has been changed then.
+    """Raise the first unmet precondition of `make up`, after printing the others; nothing has been changed then.
 
     Raises:
         Problem: something is missing or wrong.
 
     """
-    found = [problem for _, check in preconditions(stack, local=local) for problem in check()]
-    for problem in found[1:]:
+    problems = [problem for _, check in preconditions(stack, local=local) for problem in check()]
+    for problem in problems[1:]:
         say(f"error: {problem}")
-    if found:
-        raise found[0]
+    if problems:
+        raise problems[0]
 
 
-def examine(stack: str, *, local: bool) -> int:
-    """Print every check with its outcome and return 1 if any failed."""
+def report(stack: str, *, cluster: str) -> int:
+    """Print every check with its outcome and return 1 if one failed."""
+    local = cluster == LOCAL
     checks = [*preconditions(stack, local=local)]
     if local:
         checks.append(("local cluster", _local_processes))
-    failed = False
-    for title, check in checks:
+    if not _print_all(checks):
+        return 1
+    try:
+        place = target.local(start=False) if local else target.existing()
+        settings = stackfile.check(stack, stackfile.read(stack), place.overrides)
+        return int(not _report_stack(Stack(stack, place), settings))
+    except Problem as problem:
+        print(f"  no  stack '{stack}'\n      {problem}")
+        return 1
+
+
+def _report_stack(stack: Stack, settings: Settings) -> bool:
+    outputs = stack.outputs() if stack.exists() else {}
+    if not outputs:
+        print(f"   -  stack '{stack.name}' is not up; bring it up: make up STACK={stack.name}")
+        return True
+    plan = stackfile.load_plan(stack.name, settings)
+    return _print_all(checkup.checks(stack, settings, plan, outputs))
+
+
+def _print_all(checks: Iterable[tuple[str, Check]]) -> bool:
+    """Make every check, also after one that failed, and tell whether all passed."""
+    outcomes = [_print(title, check) for title, check in checks]
+    return all(outcomes)
+
+
+def _print(title: str, check: Check) -> bool:
+    try:
         problems = check()
-        failed = failed or bool(problems)
-        print(f"{'no' if problems else 'ok':>4}  {title}")
-        for problem in problems:
-            print(f"      {problem}")
-    return int(failed)
+    except Problem as problem:
+        problems = [problem]
+    print(f"{'no' if problems else 'ok':>4}  {title}")
+    for problem in problems:
+        print(f"      {problem}")
+    return not problems
 
 
 def preconditions(stack: str, *, local: bool) -> list[tuple[str, Check]]:
     """Return what must be true for `make up`: title and check, which changes nothing."""
-    checks: list[tuple[str, Check]] = [(f"stack file of '{stack}'", lambda: _stack_file(stack, local=local))]
+    checks: list[tuple[str, Check]] = [
+        (f"stack file of '{stack}' and prefect.yaml", lambda: _files(stack, local=local))
+    ]
     if local:
         checks.append(("this machine can run the local cluster", lambda: LocalCluster().preflight()))
         checks.append(("Pulumi and Kubernetes, built or buildable", lambda: toolchain.preflight(_groups())))
@@ -60,12 +92,12 @@ def _groups() -> list[str]:
     return [*toolchain.PULUMI, *LocalCluster().groups]
 
 
-def _stack_file(stack: str, *, local: bool) -> list[Problem]:
+def _files(stack: str, *, local: bool) -> list[Problem]:
     try:
         content = stackfile.read(stack)
-        # On the local cluster the image section is ours; what it will hold is known once the cluster runs.
+        # The local cluster replaces the image section; its values are known once the cluster runs.
         image = {"image": {"builder": "docker-build", "registry": "localhost"}}
-        stackfile.check(stack, content, image if local else {})
+        stackfile.load_plan(stack, stackfile.check(stack, content, image if local else {}))
     except Problem as problem:
         return [problem]
     return []
@@ -75,7 +107,7 @@ def _registry(stack: str) -> list[Problem]:
     try:
         image = stackfile.check(stack, stackfile.read(stack), {}).image
     except Problem:
-        return []  # said by the check of the stack file
+        return []  # reported by the check of the stack file
     return [] if isinstance(image, Prebuilt) else registry.complaints(image.registry)
 
 

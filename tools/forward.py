@@ -2,92 +2,79 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
-import threading
+import errno
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
 
 from infra import naming
+from infra.registration.endpoint import PortForward
+from infra.registration.errors import GoneError, RegistrationError
+from infra.registration.port_forward import Tunnel
 from infra.settings import EmbeddedPrefect, Settings
 from tools.errors import Problem
 
-_OPENED: Final = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+) ")
-_DEADLINE: Final = 30.0
-"""Seconds until kubectl must have opened the port."""
-
 
 @contextmanager
-def prefect_api(chosen: Settings, environment: Mapping[str, str], *, port: int = 0) -> Iterator[str]:
-    """Give the address of the stack's Prefect API for as long as the block runs.
+def prefect_api(settings: Settings, environment: Mapping[str, str], *, port: int = 0) -> Iterator[str]:
+    """Provide the address of the stack's Prefect API for as long as the block runs.
 
     Args:
-        chosen: the stack's settings. A server inside the cluster is reached by a port-forward through the
-            Kubernetes API, any other at its own address.
-        environment: the environment in which kubectl talks to the cluster.
+        settings: of the stack. A server inside the cluster is reached by a port-forward through the Kubernetes API,
+            any other at its own address.
+        environment: of the target; KUBECONFIG in it says which cluster.
         port: local port of the forward; a free one by default.
 
     Raises:
         Problem: the port cannot be opened.
 
     """
-    if not isinstance(chosen.prefect, EmbeddedPrefect):
-        yield chosen.prefect.api_url
+    if not isinstance(settings.prefect, EmbeddedPrefect):
+        yield settings.prefect.api_url
         return
     with port_forward(
-        f"service/{naming.SERVER}", naming.SERVER_PORT, namespace=chosen.namespace, environment=environment, port=port
-    ) as opened:
-        yield f"http://127.0.0.1:{opened}/api"
+        f"service/{naming.SERVER}", naming.SERVER_PORT, namespace=settings.namespace, environment=environment, port=port
+    ) as local:
+        yield f"http://127.0.0.1:{local}/api"
 
 
 @contextmanager
 def port_forward(
     target: str, remote: int, *, namespace: str, environment: Mapping[str, str], port: int = 0
 ) -> Iterator[int]:
-    """Open a way through the Kubernetes API for as long as the block runs, and give the local port.
+    """Open a way through the Kubernetes API and provide the local port.
+
+    Every connection goes to a pod that is ready at that moment, so the forward survives a pod that is replaced. It
+    stays open until this process ends.
 
     Args:
-        target: `service/<name>` or `pod/<name>`.
+        target: `service/<name>`.
         remote: its port.
         namespace: where it is.
-        environment: the environment in which kubectl talks to the cluster.
+        environment: of the target; KUBECONFIG in it says which cluster.
         port: local port; a free one by default.
 
     Raises:
-        Problem: the port cannot be opened.
+        Problem: the Service does not exist or has no ready pod, the port is taken, or Kubernetes does not answer.
 
     """
-    command = ["kubectl", "--namespace", namespace, "port-forward", target, f"{port or ''}:{remote}"]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    # kubectl that never answers must not hang us: ending it ends the read below.
-    watchdog = threading.Timer(_DEADLINE, process.terminate)
-    watchdog.start()
+    service = target.removeprefix("service/")
+    endpoint = PortForward(namespace=namespace, service=service, port=remote)
+    kubeconfig = environment.get("KUBECONFIG") or os.environ.get("KUBECONFIG")
     try:
-        try:
-            opened = _opened(process, target)
-        finally:
-            watchdog.cancel()
-        yield int(opened)
-    finally:
-        process.terminate()
-        process.wait()
-        for stream in (process.stdout, process.stderr):
-            if stream:
-                stream.close()
-
-
-def _opened(process: subprocess.Popen[str], target: str) -> str:
-    if process.stdout is None or process.stderr is None:
-        raise AssertionError("both streams are pipes")
-    for line in process.stdout:
-        if found := _OPENED.match(line):
-            # Every connection is a line more; a full pipe would stop kubectl.
-            for stream in (process.stdout, process.stderr):
-                threading.Thread(target=stream.read, daemon=True).start()
-            return found.group(1)
-    raise Problem(
-        f"The port to {target} could not be opened",
-        remedy="Look whether its pod runs (`kubectl get pods`) and whether the port is free; `make doctor` tells more",
-        detail=process.stderr.read(),
-    )
+        tunnel = Tunnel(endpoint, port=port, kubeconfig=kubeconfig)
+    except GoneError:
+        raise Problem(
+            f"There is no Service '{service}' in namespace '{namespace}'",
+            remedy="Bring the stack up: make up, with STACK= if it is not dev",
+        ) from None
+    except RegistrationError as error:
+        raise Problem(str(error).rstrip("."), remedy="`make doctor` says what is down") from None
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise Problem(
+            f"Port {port} of this machine is in use",
+            remedy="End the program that listens there; another `make ui` or `make dashboard` is one",
+        ) from None
+    yield tunnel.port

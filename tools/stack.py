@@ -1,27 +1,33 @@
-"""One Pulumi stack, driven through the Pulumi command line."""
+"""One Pulumi stack of this project, driven through Pulumi's Automation API."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-import socket
-import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
-import yaml
+from pulumi import automation
+from pulumi.automation.errors import CommandError, StackNotFoundError
+from pulumi.automation.events import EngineEvent
 
-from infra.registration.session import CREDENTIALS
 from infra.settings import CloudPrefect, Prefect
+from infra.specs.credential import CREDENTIALS
 from tools import stackfile
+from tools.engine import backend_lock, diagnostics
+from tools.engine.automation import Workspace, finish, output, workspace
 from tools.errors import Problem
 from tools.paths import PROJECT, ROOT
 from tools.target import Target
+
+OnEvent = Callable[[EngineEvent], None]
 
 
 def credential_names(prefect: Prefect) -> tuple[str, str]:
@@ -29,12 +35,53 @@ def credential_names(prefect: Prefect) -> tuple[str, str]:
     return CREDENTIALS["api-key" if isinstance(prefect, CloudPrefect) else "auth-string"]
 
 
+def _ignore(_: EngineEvent) -> None:
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What a preview found.
+
+    Attributes:
+        events: of the engine, in order.
+        error: why it failed; empty when it did not.
+
+    """
+
+    events: tuple[EngineEvent, ...]
+    error: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """What Pulumi knows about a stack's resources.
+
+    Attributes:
+        resources: as they stand in the state.
+        pending: what an update that was killed had begun, as `creating <resource>`.
+
+    """
+
+    resources: tuple[Mapping[str, Any], ...]
+    pending: tuple[str, ...] = ()
+
+    @property
+    def is_up(self) -> bool:
+        """Whether an update has succeeded since the stack was created or destroyed: only then are there outputs."""
+        return any(each["type"] == "pulumi:pulumi:Stack" and each.get("outputs") for each in self.resources)
+
+    def of_type(self, kind: str) -> list[Mapping[str, Any]]:
+        """Return the resources of one type."""
+        return [each for each in self.resources if each["type"] == kind]
+
+
 class Stack:
     """A stack on a target.
 
     Args:
         name: the stack's name, that of its `Pulumi.<name>.yaml`.
-        target: where it goes.
+        target: where it is deployed.
 
     """
 
@@ -44,11 +91,29 @@ class Stack:
 
     @property
     def config_file(self) -> Path:
-        """The configuration that Pulumi is given."""
+        """The configuration that Pulumi reads."""
         return stackfile.local_copy(self.name) if self._target.local else stackfile.tracked(self.name)
 
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Environment of child processes: it names the cluster and the Pulumi backend."""
+        return self._target.run_environment()
+
+    @cached_property
+    def _environment(self) -> Mapping[str, str]:
+        # Every command takes its options from the environment, those without an argument in the API too.
+        return {**self._target.run_environment(), "PULUMI_OPTION_CONFIG_FILE": str(self.config_file)}
+
+    @cached_property
+    def _workspace(self) -> Workspace:
+        return workspace(ROOT, self._environment)
+
+    @cached_property
+    def _stack(self) -> automation.Stack:
+        return automation.Stack(self.name, self._workspace, automation.StackInitMode.SELECT)
+
     def prepare(self) -> None:
-        """Make the stack in its backend if there is none, and the local cluster's copy of its configuration.
+        """Create the stack in its backend if it does not exist, and the local cluster's copy of its configuration.
 
         Raises:
             Problem: the backend cannot be reached, or the passphrase is not the one of this stack.
@@ -63,81 +128,140 @@ class Stack:
 
     def exists(self) -> bool:
         """Whether the backend knows the stack."""
-        listed = json.loads(self._answer(["stack", "ls", "--json"]))
-        return any(str(entry["name"]).rsplit("/", 1)[-1] == self.name for entry in listed)
+        try:
+            stacks = self._workspace.list_stacks()
+        except CommandError as error:
+            raise _failed("list the stacks of the Pulumi backend", error) from None
+        return any(each.name.rpartition("/")[2] == self.name for each in stacks)
 
     def _init(self) -> str | None:
-        """Make the stack; on the local cluster away from the tracked file, into which Pulumi writes the salt."""
-        if not self._target.local:
-            self._answer(["stack", "init", self.name, "--no-select"])
-            return None
-        with tempfile.TemporaryDirectory() as folder:
-            shutil.copy(ROOT / "Pulumi.yaml", folder)
-            provider = ["--secrets-provider", "passphrase"]
-            self._answer(["-C", folder, "stack", "init", self.name, "--no-select", *provider])
-            made = yaml.safe_load((Path(folder) / f"Pulumi.{self.name}.yaml").read_text())
-        return str(made["encryptionsalt"])
+        """Create the stack; on the local cluster away from the tracked file, into which Pulumi writes the salt."""
+        try:
+            if not self._target.local:
+                self._workspace.create_stack(self.name)
+                return None
+            with tempfile.TemporaryDirectory() as folder:
+                shutil.copy(ROOT / "Pulumi.yaml", folder)
+                environment = self._target.run_environment()
+                temporary = workspace(Path(folder), environment, secrets_provider="passphrase")
+                temporary.create_stack(self.name)
+                return temporary.stack_settings(self.name).encryption_salt
+        except CommandError as error:
+            raise _failed(f"create stack '{self.name}'", error) from None
 
     def _check_passphrase(self) -> None:
         if "encryptionsalt" not in self.config_file.read_text():
-            return  # another provider of secrets; its complaint comes from Pulumi itself
+            return  # another provider of secrets; Pulumi itself reports what is wrong with it
         with tempfile.TemporaryDirectory() as folder:
             # Pulumi compares the passphrase with the salt only when it has something to encrypt: a value that is
-            # no secret, in a copy that is thrown away.
-            copy = Path(shutil.copy(self.config_file, folder))
-            command = ["config", "set", "--secret", "probe", "probe", "--stack", self.name, "--config-file", str(copy)]
-            done = self._capture(command)
-        if done.returncode == 0:
-            return
-        if "passphrase" in done.stderr:
-            raise Problem(
-                f"The passphrase is not the one that stack '{self.name}' was made with",
-                remedy="Set PULUMI_CONFIG_PASSPHRASE (or PULUMI_CONFIG_PASSPHRASE_FILE) to that one; for the local"
-                " cluster unset both, its own passphrase is kept beside its state",
-            )
-        raise _failed(command, done)
+            # not a secret, in a copy that is deleted.
+            copy = shutil.copy(self.config_file, folder)
+            probe = workspace(ROOT, {**self._environment, "PULUMI_OPTION_CONFIG_FILE": copy})
+            try:
+                probe.set_config(self.name, "probe", automation.ConfigValue("probe", secret=True))
+            except CommandError as error:
+                if "passphrase" not in output(error):
+                    raise _failed("encrypt a value", error) from None
+                raise Problem(
+                    f"The passphrase is not the one that stack '{self.name}' was created with",
+                    remedy="Set PULUMI_CONFIG_PASSPHRASE (or PULUMI_CONFIG_PASSPHRASE_FILE) to that one; for the local"
+                    " cluster unset both, its own passphrase is kept beside its state",
+                ) from None
 
-    def up(self) -> Mapping[str, int]:
-        """Update the stack and return how many resources were created, updated, ..., and stayed the same.
+    def up(
+        self, on_event: OnEvent = _ignore, on_output: Callable[[str], None] | None = None
+    ) -> tuple[EngineEvent, ...]:
+        """Update the stack and return the engine's events.
+
+        Args:
+            on_event: takes each of the engine's events, on a thread of its own.
+            on_output: takes each line that Pulumi prints.
 
         Raises:
-            Problem: the update failed; Pulumi has said why.
+            Problem: the update failed.
 
         """
-        self._run(["up", "--yes", "--skip-preview", "--refresh", *self._named()])
-        history = json.loads(self._answer(["stack", "history", "--json", "--page-size", "1", "--stack", self.name]))
-        changes: Mapping[str, int] = history[0].get("resourceChanges") or {}
-        return changes
+        events: list[EngineEvent] = []
 
-    def preview(self, arguments: Sequence[str] = ()) -> None:
-        """Show what an update would change."""
-        self._run(["preview", "--diff", *arguments, *self._named()])
+        def take(event: EngineEvent) -> None:
+            events.append(event)
+            on_event(event)
 
-    def plan(self) -> tuple[list[str], str | None]:
-        """Preview an update and return the engine's event log, and why it failed if it did.
+        try:
+            finish(lambda: self._stack.up(refresh=True, on_event=take, on_output=on_output, show_secrets=False))
+        except CommandError as error:
+            raise self._stopped("update", events, error) from None
+        return tuple(events)
 
-        What Pulumi shows a person goes to standard error. The refresh is that of `up`: edits from outside count.
+    def preview(self) -> Preview:
+        """Return what an update would change. The refresh is that of `up`: edits from outside Pulumi count."""
+        events: list[EngineEvent] = []
+        try:
+            finish(lambda: self._stack.preview(refresh=True, on_event=events.append))
+        except CommandError as error:
+            return Preview(events=tuple(events), error=output(error))
+        return Preview(events=tuple(events))
+
+    def diff(self) -> None:
+        """Print what an update would change as Pulumi shows it.
+
+        Raises:
+            Problem: the preview failed; Pulumi has printed why.
+
         """
-        with tempfile.TemporaryDirectory() as folder:
-            log = Path(folder) / "events.jsonl"
-            command = ["pulumi", "--non-interactive", "preview", "--refresh", "--event-log", str(log), *self._named()]
-            # Hidden behind this switch, and what Pulumi's own Automation API reads.
-            environment = {**self._target.run_environment(), "PULUMI_DEBUG_COMMANDS": "true"}
-            done = subprocess.run(
-                command, cwd=ROOT, env=environment, stdout=sys.stderr, stderr=subprocess.PIPE, text=True, check=False
+        try:
+            finish(
+                lambda: self._stack.preview(
+                    refresh=True,
+                    diff=True,
+                    color="always" if sys.stdout.isatty() else "never",
+                    on_output=lambda line: print(line, flush=True),
+                )
             )
-            print(done.stderr, end="", file=sys.stderr)
-            lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-        return lines, done.stderr.strip() if done.returncode != 0 else None
+        except CommandError:
+            raise Problem(
+                f"The preview of stack '{self.name}' failed", remedy="Correct what Pulumi says above"
+            ) from None
 
-    def destroy(self) -> None:
-        """Destroy everything that the stack made."""
-        self._run(["destroy", "--yes", "--skip-preview", *self._named()])
+    def destroy(self, on_event: OnEvent = _ignore, on_output: Callable[[str], None] | None = None) -> None:
+        """Destroy everything that the stack created.
+
+        Raises:
+            Problem: something could not be destroyed.
+
+        """
+        events: list[EngineEvent] = []
+
+        def take(event: EngineEvent) -> None:
+            events.append(event)
+            on_event(event)
+
+        try:
+            finish(lambda: self._stack.destroy(on_event=take, on_output=on_output, show_secrets=False))
+        except CommandError as error:
+            raise self._stopped("destroy", events, error) from None
+
+    def _stopped(self, operation: str, events: list[EngineEvent], error: CommandError) -> Problem:
+        failures = diagnostics.failures(events)
+        return Problem(
+            f"The {operation} of stack '{self.name}' failed",
+            remedy="What succeeded is kept: correct the error below and run the same command again",
+            detail="\n".join(map(str, failures)) or output(error),
+        )
 
     def outputs(self) -> dict[str, Any]:
-        """Return the stack's outputs, secrets left out."""
-        answer: dict[str, Any] = json.loads(self._answer(["stack", "output", "--json", "--stack", self.name]))
-        return answer
+        """Return the stack's outputs, without secrets; empty for a stack that was never up or does not exist.
+
+        Raises:
+            Problem: the backend cannot be reached.
+
+        """
+        try:
+            return {name: each.value for name, each in self._stack.outputs().items() if not each.secret}
+        except StackNotFoundError:
+            return {}
+        except CommandError as error:
+            raise _failed(f"read the outputs of stack '{self.name}'", error) from None
 
     def credential(self, prefect: Prefect) -> Mapping[str, str]:
         """Return the Prefect credential as the environment variable that Prefect reads, or nothing.
@@ -145,98 +269,76 @@ class Stack:
         The environment's own wins; otherwise it is the stack's secret, if there is one.
         """
         variable, secret = credential_names(prefect)
-        if found := os.environ.get(variable):
-            return {variable: found}
-        done = self._capture(["config", "get", secret, *self._named()])
-        return {variable: done.stdout.strip()} if done.returncode == 0 else {}
-
-    def dead_locks(self) -> list[Path]:
-        """Locks of the file backend whose process is gone.
-
-        Raises:
-            Problem: a lock is held by a process that lives, here or on another machine.
-
-        """
-        dead = []
-        for path in self._locks():
-            lock = json.loads(path.read_text())
-            if lock["hostname"] != socket.gethostname() or _alive(int(lock["pid"])):
-                raise Problem(
-                    f"Stack '{self.name}' is being changed by process {lock['pid']} on {lock['hostname']}"
-                    f" since {lock['timestamp']}",
-                    remedy="Wait for it to end, or end it and run `make unlock`",
-                )
-            dead.append(path)
-        return dead
+        if value := os.environ.get(variable):
+            return {variable: value}
+        with suppress(CommandError):
+            return {variable: self._stack.get_config(secret).value}
+        return {}
 
     def unlock(self) -> int:
-        """Remove dead locks and return how many there were."""
-        dead = self.dead_locks()
-        for path in dead:
-            path.unlink(missing_ok=True)
-        return len(dead)
+        """Remove locks whose process has ended and return how many there were.
 
-    def settle(self) -> list[str]:
-        """Take back what a killed update had begun and not recorded, and return it as `creating <resource>`.
+        Raises:
+            Problem: a living process holds a lock, here or on another machine.
 
-        Pulumi keeps such marks in the state, a creation's for ever. The next update does not need them: a creation
+        """
+        backend = self._environment.get("PULUMI_BACKEND_URL", "")
+        return backend_lock.clear_dead(self.name, backend_lock.locks(backend, PROJECT, self.name))
+
+    def state(self) -> State:
+        """Return what Pulumi knows about the stack's resources.
+
+        Raises:
+            Problem: the backend cannot be reached.
+
+        """
+        return _parsed(self._export())
+
+    def settle(self) -> State:
+        """Drop the marks of what a killed update had begun and not recorded, and return the state as it was before.
+
+        Pulumi keeps the mark of a creation until somebody removes it. The next update does not need them: a creation
         finds the object under its name and adopts it, and a change or a deletion is compared with the world by the
         refresh and done again.
+
+        Raises:
+            Problem: the backend cannot be reached.
+
         """
-        with tempfile.TemporaryDirectory() as folder:
-            state = Path(folder) / "state.json"
-            self._answer(["stack", "export", "--stack", self.name, "--file", str(state)])
-            begun = (json.loads(state.read_text())["deployment"] or {}).get("pending_operations") or []
-            if begun:
+        exported = self._export()
+        state = _parsed(exported)
+        if state.pending:
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / "state.json"
+                file.write_text(exported)
                 # An import drops the marks; everything else comes back as it was, secrets still encrypted.
-                self._answer(["stack", "import", "--stack", self.name, "--file", str(state)])
-        return [f"{each['type']} {str(each['resource']['urn']).rpartition('::')[2]}" for each in begun]
+                self._call("stack", "import", "--file", str(file))
+        return state
 
-    def _locks(self) -> list[Path]:
-        backend = self._target.run_environment().get("PULUMI_BACKEND_URL", "")
-        if urlparse(backend).scheme != "file":
-            return []
-        folder = Path(urlparse(backend).path) / ".pulumi" / "locks"
-        return sorted(folder.glob(f"organization/{PROJECT}/{self.name}/*.json"))
+    def _export(self) -> str:
+        # The API's own export decrypts secrets, and its import writes them to a file.
+        return self._call("stack", "export")
 
-    def _named(self) -> list[str]:
-        return ["--stack", self.name, "--config-file", str(self.config_file)]
-
-    def _run(self, arguments: Sequence[str]) -> None:
-        command = ["pulumi", "--non-interactive", *arguments]
-        done = subprocess.run(command, cwd=ROOT, env=self._target.run_environment(), check=False)
-        if done.returncode != 0:
-            raise Problem(
-                f"`pulumi {arguments[0]}` of stack '{self.name}' did not succeed",
-                remedy="Its last lines above say why; what was done is kept, so run the same command again after"
-                " mending that",
+    def _call(self, *arguments: str) -> str:
+        try:
+            done = self._workspace.pulumi_command.run(
+                [*arguments, "--stack", self.name], str(self._workspace.work_dir), self._environment
             )
-
-    def _capture(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        command = ["pulumi", "--non-interactive", *arguments]
-        environment = self._target.run_environment()
-        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-
-    def _answer(self, arguments: Sequence[str]) -> str:
-        done = self._capture(arguments)
-        if done.returncode != 0:
-            raise _failed(arguments, done)
-        return done.stdout
+        except CommandError as error:
+            raise _failed(f"run `pulumi {' '.join(arguments[:2])}`", error) from None
+        return str(done.stdout)
 
 
-def _failed(arguments: Sequence[str], done: subprocess.CompletedProcess[str]) -> Problem:
-    return Problem(
-        f"`pulumi {' '.join(arguments[:2])}` did not succeed",
-        remedy="Mend what Pulumi says below",
-        detail=done.stderr.strip() or done.stdout.strip(),
+def _parsed(exported: str) -> State:
+    deployment = json.loads(exported)["deployment"] or {}
+    return State(
+        resources=tuple(deployment.get("resources") or ()),
+        pending=tuple(
+            f"{each['type']} {str(each['resource']['urn']).rpartition('::')[2]}"
+            for each in deployment.get("pending_operations") or ()
+        ),
     )
 
 
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _failed(what: str, error: CommandError) -> Problem:
+    return Problem(f"Pulumi could not {what}", remedy="Correct what it says below", detail=output(error))

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
-from infra import settings
+from infra import settings, validation
+from infra.prefect_yaml.load import DeploymentError
+from infra.validation import Plan
 from tools.errors import Problem
 from tools.paths import PROJECT, ROOT, state_dir
 
+_NAME: Final = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
+"""A stack's name becomes a part of a Kubernetes namespace's, which has 63 characters at most."""
+
 
 def tracked(stack: str) -> Path:
-    """Path of the file that is in git."""
+    """Return the path of the file that is in git."""
     return ROOT / f"Pulumi.{stack}.yaml"
 
 
 def local_copy(stack: str) -> Path:
-    """Path of the local cluster's copy of it, beside the state that its encryption salt belongs to.
+    """Return the path of the local cluster's copy of it, beside the state that its encryption salt belongs to.
 
     Outside the clone, so that a second clone works on the same stack.
     """
@@ -27,7 +33,7 @@ def local_copy(stack: str) -> Path:
 
 
 def stacks() -> list[str]:
-    """Names of the stacks that have a file."""
+    """Return the names of the stacks that have a file."""
     return sorted(path.name.split(".")[1] for path in ROOT.glob("Pulumi.*.yaml"))
 
 
@@ -35,14 +41,14 @@ def read(stack: str) -> dict[str, Any]:
     """Read the tracked file.
 
     Raises:
-        Problem: there is none, or it is no YAML mapping.
+        Problem: it does not exist, or it is not a YAML mapping.
 
     """
     path = tracked(stack)
     if not path.exists():
         raise Problem(
             f"There is no stack '{stack}': {path.name} does not exist",
-            remedy=f"Use one of {', '.join(stacks())}, or copy one of their files to {path.name} and edit it",
+            remedy=f"Use STACK= with one of {', '.join(stacks())}, or create it: make stack NAME={stack}",
         )
     try:
         content = yaml.safe_load(path.read_text())
@@ -51,12 +57,12 @@ def read(stack: str) -> dict[str, Any]:
         line = f" in line {where.line + 1}" if where else ""
         raise Problem(
             f"{path.name} is not valid YAML{line}: {getattr(error, 'problem', error)}",
-            remedy="Mend that line; nothing was changed",
+            remedy="Correct that line; nothing was changed",
         ) from None
     if not isinstance(content, dict) or not isinstance(content.get("config"), dict):
         raise Problem(
             f"{path.name} has no `config:` with the stack's settings in it",
-            remedy=f"Write them as `config:` and below it keys like `{PROJECT}:image`",
+            remedy=f"Write `config:` and below it keys such as `{PROJECT}:image`",
         )
     return content
 
@@ -74,13 +80,68 @@ def check(stack: str, content: Mapping[str, Any], overrides: Mapping[str, Any]) 
     secret = settings.secret_keys(merged)
     plain = {key: value for key, value in merged.items() if key not in secret}
     try:
-        return settings.parse(plain, stack=stack)
+        return validation.load_settings(plain, stack=stack)
     except settings.SettingsError as error:
-        raise Problem(str(error), remedy=f"Mend Pulumi.{stack}.yaml") from None
+        raise Problem(str(error), remedy=f"Correct Pulumi.{stack}.yaml") from None
+
+
+def load_plan(stack: str, checked: settings.Settings) -> Plan:
+    """Check prefect.yaml against the stack's settings as the program will, before Pulumi starts.
+
+    Args:
+        stack: its name.
+        checked: its settings.
+
+    Raises:
+        Problem: prefect.yaml is wrong or does not fit the stack.
+
+    """
+    try:
+        # The program prints its warnings once more.
+        return validation.load_plan(ROOT, checked, stack=stack, warn=lambda _: None)
+    except DeploymentError as error:
+        raise Problem(str(error), remedy="Correct prefect.yaml; nothing was changed") from None
+    except settings.SettingsError as error:
+        raise Problem(str(error), remedy=f"Correct Pulumi.{stack}.yaml; nothing was changed") from None
+
+
+def create(name: str, *, source: str) -> Path:
+    """Write the file of a new stack: another stack's file with a namespace of its own.
+
+    Args:
+        name: of the new stack.
+        source: stack whose file is copied, comments included.
+
+    Raises:
+        Problem: the name cannot be used, the file exists, or the source holds secrets, which belong to its own stack.
+
+    """
+    if not _NAME.fullmatch(name):
+        raise Problem(
+            f"'{name}' cannot be the name of a stack",
+            remedy="Use up to 40 lower-case letters, digits and hyphens: make stack NAME=staging",
+        )
+    path = tracked(name)
+    if path.exists():
+        raise Problem(f"{path.name} exists already", remedy="Edit it, or choose another name")
+    content = read(source)
+    if "encryptionsalt" in content or any(
+        isinstance(value, dict) and "secure" in value for value in content["config"].values()
+    ):
+        raise Problem(
+            f"Pulumi.{source}.yaml holds encrypted values, which only stack '{source}' can read",
+            remedy=f"Copy it to {path.name} without encryptionsalt and `secure:` values, and change its namespace",
+        )
+    key = f"{PROJECT}:namespace"
+    namespace = f"{content['config'].get(key, 'flows')}-{name}"
+    lines = [line for line in tracked(source).read_text().splitlines() if not line.strip().startswith(f"{key}:")]
+    lines.insert(lines.index("config:") + 1, f"  {key}: {namespace}")
+    path.write_text("\n".join(lines) + "\n")
+    return path
 
 
 def write_copy(stack: str, content: Mapping[str, Any], overrides: Mapping[str, Any], salt: str | None) -> Path:
-    """Write the local cluster's copy: the tracked settings, the overrides, and what only the copy holds.
+    """Write the local cluster's copy: the tracked settings, the overrides, and what only the copy has.
 
     Secrets that were set in the copy (`pulumi config set --secret`) and its encryption salt stay.
     """
@@ -95,9 +156,9 @@ def write_copy(stack: str, content: Mapping[str, Any], overrides: Mapping[str, A
     }
     prefixed = {f"{PROJECT}:{key}": value for key, value in overrides.items()}
     copy = {**content, "config": {**kept, **_merged(content["config"], prefixed)}}
-    if found := salt or before.get("encryptionsalt"):
-        copy["encryptionsalt"] = found
-    head = f"# Made by make from {tracked(stack).name}: edit that file, not this one.\n"
+    if current := salt or before.get("encryptionsalt"):
+        copy["encryptionsalt"] = current
+    head = f"# Written by make from {tracked(stack).name}: edit that file, not this one.\n"
     text = head + yaml.safe_dump(copy, sort_keys=False)
     if not path.exists() or path.read_text() != text:
         path.write_text(text)
@@ -107,11 +168,11 @@ def write_copy(stack: str, content: Mapping[str, Any], overrides: Mapping[str, A
 def _merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Put overrides over the settings, key by key where both are sections of the same kind.
 
-    Images that another pipeline pushed are not in the local cluster's registry: such a section gives way as a whole.
+    Images that another pipeline pushed are not in the local cluster's registry: such a section is replaced as a whole.
     """
-    found = dict(values)
+    merged = dict(values)
     for key, value in overrides.items():
-        before = found.get(key)
+        before = merged.get(key)
         same = isinstance(before, dict) and before.get("builder") in (None, value.get("builder"))
-        found[key] = {**before, **value} if same and isinstance(before, dict) else value
-    return found
+        merged[key] = {**before, **value} if same and isinstance(before, dict) else value
+    return merged

@@ -1,4 +1,4 @@
-"""A team's own namespace, whose pods may reach the platform's Prefect API and know where it is."""
+"""The namespace of a team, whose pods know the address of the Prefect API of the platform and may call it."""
 
 from __future__ import annotations
 

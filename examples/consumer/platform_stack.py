@@ -1,4 +1,4 @@
-"""The platform as another team sees it: its stack's output `platform`, checked."""
+"""The platform as another team uses it: the output `platform` of its stack, checked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONTRACT: Final = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Platform:
-    """What this team uses of the platform."""
+    """The outputs of the platform that this team uses."""
 
     namespace: str
     prefect_api_url: str
@@ -24,26 +24,26 @@ class Platform:
 
     @classmethod
     def of(cls, stack: str) -> pulumi.Output[Platform]:
-        """Read the stack's outputs.
+        """Read the outputs of a stack.
 
-        Raises (when they are known):
-            pulumi.RunError: the stack is no platform, or its contract is another one.
+        Raises (once the outputs are known):
+            pulumi.RunError: the stack is not a platform, or has another contract.
 
         """
-        return pulumi.StackReference(stack).require_output("platform").apply(cls._checked)
+        return pulumi.StackReference(stack).require_output("platform").apply(cls._from_output)
 
     @classmethod
-    def _checked(cls, found: Any) -> Platform:
-        if not isinstance(found, dict) or found.get("contract") != CONTRACT:
-            theirs = found.get("contract") if isinstance(found, dict) else None
+    def _from_output(cls, output: Any) -> Platform:
+        if not isinstance(output, dict) or output.get("contract") != CONTRACT:
+            theirs = output.get("contract") if isinstance(output, dict) else None
             raise pulumi.RunError(
-                f"the platform's outputs follow contract {theirs}, and this program knows {CONTRACT}: read the "
-                "platform's CHANGELOG for what changed, and adapt this file"
+                f"the platform's outputs follow contract {theirs}, and this program was written for {CONTRACT}: read "
+                "the platform's CHANGELOG for what changed, and adapt this file"
             )
         return cls(
-            namespace=found["namespace"],
-            prefect_api_url=found["prefectApiUrl"],
-            prefect_server_labels=found["prefectServerLabels"],
-            prefect_server_port=int(found["prefectServerPort"]),
-            deployments=found["deployments"],
+            namespace=output["namespace"],
+            prefect_api_url=output["prefectApiUrl"],
+            prefect_server_labels=output["prefectServerLabels"],
+            prefect_server_port=int(output["prefectServerPort"]),
+            deployments=output["deployments"],
         )

@@ -1,4 +1,4 @@
-"""The Dask operator, acting in one namespace only."""
+"""The Dask operator, limited to one namespace."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pulumi_kubernetes as k8s
 import yaml
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
-from ephemeral_dask.contract import ports
+from ephemeral_dask.contract import ports, security
 from ephemeral_dask.contract.dask import GROUP
 from infra import naming
 from infra.components import pods
@@ -20,7 +20,7 @@ from infra.naming import PROJECT
 from infra.settings import InstallOperator
 
 RULES: Final = (
-    # Deletes a cluster that has been idle for too long.
+    # `delete` is for clusters that have been idle for too long.
     Rule(groups=[GROUP], resources=["daskclusters"], verbs=["list", "watch", "patch", "delete"]),
     Rule(groups=[GROUP], resources=["daskworkergroups"], verbs=["get", "list", "watch", "patch", "create"]),
     Rule(groups=[GROUP], resources=["daskautoscalers"], verbs=["list", "watch", "patch"]),
@@ -30,13 +30,13 @@ RULES: Final = (
     Rule(groups=[""], resources=["events"], verbs=["create"]),
     Rule(groups=["apps"], resources=["deployments"], verbs=["get", "list", "create", "delete"]),
 )
-"""What the controller of dask-kubernetes 2026.3.0 and kopf use inside the namespace, as the API server's audit log
-shows. A DaskJob would need more; a flow run has no use for one."""
+"""Permissions that the controller of dask-kubernetes 2026.3.0 and kopf use in the namespace, according to the API
+server's audit log. DaskJobs would need more; flow runs do not use them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DaskOperatorArgs:
-    """What the operator needs."""
+    """The operator."""
 
     namespace: Input[str]
     image: Input[str]
@@ -55,24 +55,24 @@ class DaskOperator(ComponentResource):
     def __init__(self, name: str, args: DaskOperatorArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__(f"{PROJECT}:index:DaskOperator", name, {}, opts)
         child = ResourceOptions(parent=self)
-        definitions = [
+        crds = [
             k8s.apiextensions.v1.CustomResourceDefinition(
-                f"{name}-{definition['spec']['names']['plural']}",
+                f"{name}-{crd['spec']['names']['plural']}",
                 metadata={
-                    "name": definition["metadata"]["name"],
+                    "name": crd["metadata"]["name"],
                     "labels": {"app.kubernetes.io/managed-by": "pulumi", "app.kubernetes.io/part-of": PROJECT},
                     "annotations": {
                         naming.DASK_VERSION: metadata.version("dask-kubernetes"),
-                        # Every stack of the cluster owns what all of them apply, and one is the first to be upgraded:
-                        # which way is up, the preflight has seen to.
+                        # All stacks of a cluster apply the same CRDs, and one of them is upgraded first: force
+                        # ownership. The preflight has refused a downgrade.
                         "pulumi.com/patchForce": "true",
                     },
                 },
-                spec=definition["spec"],
-                # Other namespaces of the cluster may hold DaskClusters: they would go with their definition.
+                spec=crd["spec"],
+                # Other namespaces may have DaskClusters, which would be deleted with their CRD.
                 opts=ResourceOptions(parent=self, retain_on_delete=True),
             )
-            for definition in custom_resource_definitions()
+            for crd in custom_resource_definitions()
         ]
         identity = Identity(
             f"{name}-identity",
@@ -85,12 +85,12 @@ class DaskOperator(ComponentResource):
             ),
             child,
         )
-        account = pods.named(identity.name, *[each.id for each in definitions])
+        account = pods.known_after(identity.name, *[each.id for each in crds])
         pod = pods.pod(account, _container(args))
         deployment = k8s.apps.v1.Deployment(
             f"{name}-deployment",
             metadata=naming.metadata(naming.OPERATOR, args.namespace),
-            # Two operators would both act on every cluster.
+            # During a rolling update two operators would act on the same clusters.
             spec=pods.deployment(naming.OPERATOR, pod, settings=args.settings.pod, strategy="Recreate"),
             opts=child,
         )
@@ -99,10 +99,10 @@ class DaskOperator(ComponentResource):
 
 
 def custom_resource_definitions() -> list[dict[str, Any]]:
-    """Return the CRDs as the installed dask-kubernetes ships them: they match the client in the flow image."""
+    """Return the CRDs of the installed dask-kubernetes, which match the client in the flow image."""
     folder = resources.files("dask_kubernetes").joinpath("operator/deployment/helm/dask-kubernetes-operator/crds")
     return [
-        yaml.load(entry.read_text(), Loader=yaml.CSafeLoader)  # the safe loader in C: 1 MB of YAML
+        yaml.load(entry.read_text(), Loader=yaml.CSafeLoader)  # libyaml's safe loader: 1 MB of YAML
         for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
     ]
 
@@ -121,6 +121,6 @@ def _container(args: DaskOperatorArgs) -> dict[str, Any]:
         "readinessProbe": {"httpGet": health, "periodSeconds": 10},
         "livenessProbe": {"httpGet": health, "periodSeconds": 20, "failureThreshold": 6},
         "resources": pods.resources("operator", args.settings.pod),
-        "securityContext": pods.container_security(),
+        "securityContext": security.container_security(),
         "volumeMounts": [pods.writable_mount()],
     }

@@ -1,4 +1,4 @@
-"""The reaper: ends Dask clusters whose flow run is over, however it ended."""
+"""The reaper: deletes Dask clusters whose flow run has ended."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 import pulumi_kubernetes as k8s
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
-from ephemeral_dask.contract import ports
+from ephemeral_dask.contract import ports, security
 from ephemeral_dask.contract.dask import GROUP
 from infra import naming
 from infra.components import pods
@@ -23,26 +23,26 @@ RULES: Final = (
     Rule(groups=["batch"], resources=["jobs"], verbs=["get"]),
     Rule(groups=[""], resources=["pods"], verbs=["list"]),
 )
-"""See what is over, delete it, and take finalizers away that nobody else does."""
+"""Permissions to find clusters of ended runs, to delete them, and to remove finalizers that block the deletion."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DaskReaperArgs:
-    """What the reaper needs."""
+    """The reaper."""
 
     namespace: Input[str]
     image: Input[str]
     maximum_lifetime: int
-    """Seconds that a Dask cluster may live, whatever its run is doing."""
+    """Seconds after which a Dask cluster is deleted even if its run is live."""
     annotations: Mapping[str, str] = field(default_factory=dict)
     """Of its ServiceAccount."""
     pull_secrets: tuple[str, ...] = ()
 
 
 class DaskReaper(ComponentResource):
-    """One small pod that looks every few seconds.
+    """One small pod that checks every few seconds.
 
-    No CronJob: at a look a minute, and a pod's start on top, "gone within a minute" could not be promised.
+    Not a CronJob, which starts a pod at most once a minute: clusters are to be deleted within a minute.
     """
 
     name: Output[str]
@@ -86,6 +86,6 @@ def _container(args: DaskReaperArgs) -> dict[str, Any]:
         "readinessProbe": {"httpGet": health, "periodSeconds": 10},
         "livenessProbe": {"httpGet": health, "periodSeconds": 20, "failureThreshold": 3},
         "resources": pods.resources("reaper", Pod()),
-        "securityContext": pods.container_security(),
+        "securityContext": security.container_security(),
         "volumeMounts": [pods.writable_mount()],
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import pulumi
 import pulumi_docker as docker
@@ -14,14 +15,17 @@ from pulumi import ComponentResource, Input, Output, ResourceOptions
 from infra.naming import PROJECT
 from infra.settings import Docker, DockerBuild, FlowBuild, Prebuilt
 
+_DOCKERFILES: Final = {"flow": "Dockerfile", "platform": "Dockerfile.platform"}
+"""Target -> file."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FlowImageArgs:
-    """How the images come to be."""
+    """How the images are built."""
 
     builder: DockerBuild | Docker | Prebuilt
     context: str
-    """Folder with the Dockerfile, from that of Pulumi.yaml: an absolute one differs from clone to clone."""
+    """Folder with the Dockerfiles, relative to that of Pulumi.yaml: an absolute one differs from clone to clone."""
     tag: str
     """Tag beside the digest, for people who look into the registry."""
     secrets: Mapping[str, Input[str]] = field(default_factory=dict)
@@ -31,7 +35,9 @@ class FlowImageArgs:
 class FlowImage(ComponentResource):
     """Images for flow pod, Dask scheduler and Dask workers; another for server, worker and operator.
 
-    They are targets of one Dockerfile, so that a change of flow code leaves the platform's pods alone.
+    The platform image has a Dockerfile and an ignore file of its own: `<Dockerfile>.dockerignore` takes precedence over
+    `.dockerignore`, for BuildKit and for the context hash of both providers. A change of a flow neither rebuilds nor
+    announces the platform image.
     """
 
     flow: Output[str]
@@ -81,7 +87,7 @@ class FlowImage(ComponentResource):
             f"{self._name}-{suffix}",
             tags=[f"{repository}:{self._args.tag}"],
             context={"location": self._args.context},
-            dockerfile={"location": str(Path(self._args.context) / "Dockerfile")},
+            dockerfile={"location": self._dockerfile(target)},
             target=target,
             build_args=arguments,
             secrets=_secrets(builder.ca_bundle, self._args.secrets if target == "flow" else {}),
@@ -95,13 +101,16 @@ class FlowImage(ComponentResource):
         )
         return image.digest.apply(lambda digest: f"{repository}@{digest}")
 
+    def _dockerfile(self, target: str) -> str:
+        return str(Path(self._args.context) / _DOCKERFILES[target])
+
     def _docker(self, target: str, suffix: str, repository: str, arguments: dict[str, str]) -> Output[str]:
         image = docker.Image(
             f"{self._name}-{suffix}",
             image_name=f"{repository}:{self._args.tag}",
             build=docker.DockerBuildArgs(
                 context=self._args.context,
-                dockerfile=str(Path(self._args.context) / "Dockerfile"),
+                dockerfile=self._dockerfile(target),
                 target=target,
                 args=arguments,
                 builder_version=docker.BuilderVersion.BUILDER_BUILD_KIT,
@@ -112,7 +121,7 @@ class FlowImage(ComponentResource):
 
 
 def _secrets(bundle: str | None, further: Mapping[str, Input[str]]) -> dict[str, Input[str]] | None:
-    found = dict(further)
+    secrets = dict(further)
     if bundle is not None:
-        found["ca"] = pulumi.Output.secret(Path(bundle).read_text(encoding="ascii", errors="ignore"))
-    return found or None
+        secrets["ca"] = pulumi.Output.secret(Path(bundle).read_text(encoding="ascii", errors="ignore"))
+    return secrets or None

@@ -1,4 +1,4 @@
-"""Who acts in the namespace, and what it may do there."""
+"""ServiceAccounts and their RBAC permissions in the namespace."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class IdentityArgs:
     """One identity.
 
     Attributes:
-        account: the ServiceAccount's name, and that of its Role.
-        namespace: where it acts.
-        rules: what it may do; nothing when empty.
-        annotations: of the ServiceAccount, such as those by which a cloud gives it an identity.
-        pull_secrets: Secrets that its pods pull images with.
+        account: name of the ServiceAccount and of its Role.
+        namespace: of both.
+        rules: its permissions; no Role when empty.
+        annotations: of the ServiceAccount, such as those that map it to a cloud identity.
+        pull_secrets: Secrets with which its pods pull images.
 
     """
 
@@ -44,13 +44,13 @@ class IdentityArgs:
 
 
 class Identity(ComponentResource):
-    """A ServiceAccount and, if it may do anything, its Role and RoleBinding.
+    """A ServiceAccount and, if it has rules, its Role and RoleBinding.
 
-    Without rules it gets no token either: nothing in such a pod speaks to the Kubernetes API.
+    Without rules its pods get no token: they do not use the Kubernetes API.
     """
 
     name: Output[str]
-    """The ServiceAccount's name, known once its rights are in force."""
+    """The ServiceAccount's name, known once its RoleBinding exists."""
 
     def __init__(self, name: str, args: IdentityArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__(f"{PROJECT}:index:Identity", name, {}, opts)
@@ -68,7 +68,7 @@ class Identity(ComponentResource):
             role = k8s.rbac.v1.Role(
                 f"{name}-role",
                 metadata=metadata,
-                rules=granted(args.rules),
+                rules=role_rules(args.rules),
                 opts=child,
             )
             binding = k8s.rbac.v1.RoleBinding(
@@ -77,20 +77,20 @@ class Identity(ComponentResource):
                 role_ref=k8s.rbac.v1.RoleRefArgs(
                     api_group="rbac.authorization.k8s.io", kind="Role", name=role.metadata.name.apply(str)
                 ),
-                subjects=bound(self.name, args.namespace),
+                subjects=role_subjects(self.name, args.namespace),
                 opts=child,
             )
-            self.name = pods.named(self.name, binding.id)
+            self.name = pods.known_after(self.name, binding.id)
         self.register_outputs({"name": self.name})
 
 
-def granted(rules: Sequence[Rule]) -> list[dict[str, Any]]:
-    """Return a Role's rules in the shape that Kubernetes takes. Pure."""
+def role_rules(rules: Sequence[Rule]) -> list[dict[str, Any]]:
+    """Return a Role's rules in the form of the Kubernetes API."""
     return [
         {"apiGroups": list(rule.groups), "resources": list(rule.resources), "verbs": list(rule.verbs)} for rule in rules
     ]
 
 
-def bound(account: Input[str], namespace: Input[str]) -> list[dict[str, Any]]:
-    """Return a RoleBinding's subjects in the shape that Kubernetes takes. Pure."""
+def role_subjects(account: Input[str], namespace: Input[str]) -> list[dict[str, Any]]:
+    """Return a RoleBinding's subjects in the form of the Kubernetes API."""
     return [{"kind": "ServiceAccount", "name": account, "namespace": namespace}]

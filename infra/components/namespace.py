@@ -1,4 +1,4 @@
-"""The namespace of the stack, and who acts in it."""
+"""The namespace of the stack, with the identities of flow runs and Dask pods."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from infra.naming import PROJECT
 from infra.settings import Identities, Quota
 
 POD_SECURITY_VERSION = "v1.31"
-"""Pinned, so that an upgrade of the cluster does not change what is allowed; raise it on purpose."""
+"""Pinned, so that an upgrade of the cluster does not change which pods are admitted."""
 
 FLOW_RUN_RULES: Final = (
     Rule(groups=[GROUP], resources=["daskclusters"], verbs=["create", "get", "delete"]),
@@ -26,13 +26,13 @@ FLOW_RUN_RULES: Final = (
     Rule(groups=[""], resources=["pods", "events"], verbs=["list"]),
     Rule(groups=[""], resources=["pods/log"], verbs=["get"]),
 )
-"""What a flow run needs to bring up its Dask cluster, to explain why one does not start, to scale and to end it."""
+"""Permissions of a flow run: to create its Dask cluster, diagnose a failed start, scale it and delete it."""
 
 DEFAULT_LIMITS: Final = {
     "default": {"memory": "1Gi"},
     "default_request": {"cpu": "100m", "memory": "256Mi"},
 }
-"""What a container gets that says nothing itself: a quota refuses pods without requests."""
+"""Defaults of containers without requests: a quota refuses pods without them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +40,12 @@ class FlowNamespaceArgs:
     """The namespace.
 
     Attributes:
-        name: what it is called.
-        stack: the stack that it belongs to, `organization/project/stack`.
-        quota: what its pods may request together; no ResourceQuota when unset.
+        name: of the namespace.
+        stack: the stack that owns it, `organization/project/stack`.
+        quota: the sum that its pods may request; no ResourceQuota when unset.
         identities: annotations of the ServiceAccounts.
-        pull_secrets: Secrets that pods pull images with.
-        protect: whether a destroy refuses to take it.
+        pull_secrets: Secrets with which pods pull images.
+        protect: whether a destroy refuses to delete it.
 
     """
 
@@ -102,8 +102,8 @@ class FlowNamespace(ComponentResource):
                 opts=child,
             )
             after.append(quota.id)
-        self.name = pods.named(self.name, *after)
-        for account, rules, wishes in (
+        self.name = pods.known_after(self.name, *after)
+        for account, rules, settings in (
             (naming.FLOW_RUN, FLOW_RUN_RULES, args.identities.flow_run),
             (naming.DASK, (), args.identities.dask),
         ):
@@ -113,7 +113,7 @@ class FlowNamespace(ComponentResource):
                     account=account,
                     namespace=self.name,
                     rules=rules,
-                    annotations=wishes.annotations,
+                    annotations=settings.annotations,
                     pull_secrets=args.pull_secrets,
                 ),
                 child,

@@ -1,4 +1,4 @@
-"""Who may speak to whom in the namespace: nobody, and then exactly these."""
+"""NetworkPolicies of the namespace: default deny, and one policy per component."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pulumi import ComponentResource, Input, ResourceOptions
 
 from ephemeral_dask.contract import labels, ports
 from infra import naming
+from infra.components import prefect_worker
 from infra.naming import PROJECT
 from infra.settings import Network, Peer
 
@@ -26,7 +27,6 @@ DASK: Final = {labels.COMPONENT: naming.DASK}
 SCHEDULER: Final = {**DASK, "dask.org/component": "scheduler"}
 DASK_WORKER: Final = {**DASK, "dask.org/component": "worker"}
 
-_WORKER_HEALTH: Final = 8080
 _DNS: Final = 53
 
 
@@ -35,10 +35,10 @@ class NetworkPoliciesArgs:
     """The policies.
 
     Attributes:
-        namespace: whose pods they bind.
-        network: what the stack says about it.
-        embedded: whether the Prefect server is the stack's own.
-        operator_namespace: where the Dask operator runs; the stack's own when unset.
+        namespace: of the policies.
+        network: the stack's settings.
+        embedded: whether the stack has its own Prefect server.
+        operator_namespace: where the Dask operator runs; the stack's namespace when unset.
 
     """
 
@@ -52,8 +52,8 @@ class NetworkPolicies(ComponentResource):
     """Default deny in both directions, then one policy per component.
 
     The scheduler's HTTP port is unauthenticated and can retire workers (https://github.com/dask/distributed/issues/6407),
-    and its comm port runs what it is sent: neither is open to more than who needs it. A policy cannot tell one run's
-    pods from another's.
+    and its comm port executes what it receives: both are open only to the pods that need them. A policy cannot tell
+    the pods of one run from those of another.
     """
 
     def __init__(self, name: str, args: NetworkPoliciesArgs, opts: ResourceOptions | None = None) -> None:
@@ -69,7 +69,7 @@ class NetworkPolicies(ComponentResource):
 
 
 def specs(args: NetworkPoliciesArgs) -> dict[str, Any]:
-    """Return policy name -> spec, in the shape that Kubernetes takes. Pure."""
+    """Return policy name -> spec in the form of the Kubernetes API."""
     network = args.network
     prefect = [_to(SERVER, naming.SERVER_PORT)] if args.embedded else _outside(network.prefect)
     api_server = _outside(network.api_server)
@@ -79,12 +79,12 @@ def specs(args: NetworkPoliciesArgs) -> dict[str, Any]:
     operator = _peer(OPERATOR)
     if args.operator_namespace is not None:
         operator = _from_namespace(args.operator_namespace)
-    found = {
+    result = {
         "default-deny": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
         "dns": _policy({}, egress=[_dns(network.dns)]),
         "prefect-worker": _policy(
             WORKER,
-            ingress=_rules(metrics, _WORKER_HEALTH),
+            ingress=_rules(metrics, prefect_worker.HEALTH_PORT),
             egress=[*prefect, *api_server],
         ),
         "flow-run": _policy(
@@ -115,7 +115,7 @@ def specs(args: NetworkPoliciesArgs) -> dict[str, Any]:
         "dask-reaper": _policy(REAPER, egress=api_server),
     }
     if args.operator_namespace is None:
-        found["dask-operator"] = _policy(
+        result["dask-operator"] = _policy(
             OPERATOR,
             ingress=_rules(metrics, ports.OPERATOR_HTTP),
             egress=[*api_server, _to(SCHEDULER, ports.SCHEDULER_HTTP)],
@@ -123,13 +123,13 @@ def specs(args: NetworkPoliciesArgs) -> dict[str, Any]:
     if args.embedded:
         clients = [_peer(each) for each in (WORKER, FLOW_RUN, DASK)]
         outside = [_from_namespace(each) for each in network.prefect_clients]
-        found["prefect-server"] = _policy(
+        result["prefect-server"] = _policy(
             SERVER,
             ingress=[_rule([*clients, *outside], naming.SERVER_PORT)],
             egress=_outside(network.database),
         )
-        found["prefect-services"] = _policy(SERVICES, egress=_outside(network.database))
-    return found
+        result["prefect-services"] = _policy(SERVICES, egress=_outside(network.database))
+    return result
 
 
 def _policy(
@@ -157,7 +157,7 @@ def _rule(peers: Sequence[Mapping[str, Any]], *numbers: int) -> dict[str, Any]:
 
 
 def _rules(peers: Sequence[Mapping[str, Any]], *numbers: int) -> list[dict[str, Any]]:
-    """Return a rule for the peers, and none when there are none: an empty `from` means everybody."""
+    """Return a rule for the peers, or no rule without peers: an empty `from` allows every address."""
     return [_rule(peers, *numbers)] if peers else []
 
 
@@ -174,8 +174,8 @@ def _dns(further: Sequence[str]) -> dict[str, Any]:
         "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
         "podSelector": {"matchLabels": {"k8s-app": "kube-dns"}},
     }
-    asked = [{"protocol": protocol, "port": _DNS} for protocol in ("UDP", "TCP")]
-    return {"to": [cluster, *({"ipBlock": {"cidr": each}} for each in further)], "ports": asked}
+    dns_ports = [{"protocol": protocol, "port": _DNS} for protocol in ("UDP", "TCP")]
+    return {"to": [cluster, *({"ipBlock": {"cidr": each}} for each in further)], "ports": dns_ports}
 
 
 def _tcp(numbers: Iterable[int]) -> list[dict[str, Any]]:

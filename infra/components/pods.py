@@ -1,4 +1,4 @@
-"""What every pod of the platform has in common."""
+"""The parts that all pods of the platform share."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any, Final
 import pulumi_kubernetes as k8s
 from pulumi import Input, Output, ResourceOptions
 
-from infra import capacity, naming
-from infra.settings import Pod
+from ephemeral_dask.contract import security
+from ephemeral_dask.contract.secrets import SecretRef
+from infra import naming
+from infra.settings import PLATFORM, Pod
 
 WRITABLE: Final = "/tmp"  # noqa: S108  the mount point of a pod's own emptyDir
-"""The one folder that a container may write to."""
+"""The only folder that a container may write to."""
 
 
 def deployment(
@@ -25,9 +27,17 @@ def deployment(
     strategy: str = "RollingUpdate",
     versions: Mapping[str, Input[str]] = {},
 ) -> Any:
-    """Return the spec of a Deployment whose pods carry the component's labels and the stack's wishes.
+    """Return the spec of a Deployment.
 
-    Of `versions` each is an annotation that changes with something that pods read only when they start.
+    Args:
+        component: whose labels the pods get.
+        pod: spec of the pods.
+        settings: of the stack, for the pods' placement, labels and annotations.
+        instance: for components with several Deployments.
+        replicas: number of pods.
+        strategy: `RollingUpdate` or `Recreate`.
+        versions: annotation -> a value that changes with something that pods read only when they start.
+
     """
     metadata: dict[str, Any] = {"labels": {**settings.labels, **naming.labels(component, instance)}}
     if annotations := {**settings.annotations, **versions}:
@@ -41,37 +51,37 @@ def deployment(
 
 
 def pod(account: Input[str], container: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the pod of a component that keeps nothing: one container, and a folder to write to."""
+    """Return the pod of a stateless component: one container, and a folder to write to."""
     return {
         "serviceAccountName": account,
         "enableServiceLinks": False,
-        "securityContext": pod_security(),
+        "securityContext": security.pod_security(),
         "containers": [container],
         "volumes": [writable_volume()],
     }
 
 
 def placement(settings: Pod) -> dict[str, Any]:
-    """Return where the pods may run, as far as the stack says anything about it."""
-    wishes = {
+    """Return the scheduling fields that the stack sets."""
+    fields = {
         "nodeSelector": dict(settings.node_selector),
         "tolerations": [each.manifest() for each in settings.tolerations],
         "affinity": dict(settings.affinity),
         "topologySpreadConstraints": [dict(each) for each in settings.topology_spread_constraints],
         "priorityClassName": settings.priority_class,
     }
-    return {key: value for key, value in wishes.items() if value}
+    return {key: value for key, value in fields.items() if value}
 
 
 def resources(component: str, settings: Pod) -> dict[str, Any]:
     """Return what a container of the component requests and may use; no CPU limit unless one is asked for.
 
     Args:
-        component: a key of `capacity.PLATFORM`, which has the defaults.
+        component: a key of `settings.PLATFORM`, which has the defaults.
         settings: the stack's.
 
     """
-    cpu, memory, memory_limit = capacity.PLATFORM[component]
+    cpu, memory, memory_limit = PLATFORM[component]
     limits = {"memory": settings.memory_limit or memory_limit}
     if settings.cpu_limit:
         limits["cpu"] = settings.cpu_limit
@@ -84,9 +94,9 @@ def resources(component: str, settings: Pod) -> dict[str, Any]:
 def disruption_budget(
     name: str, metadata: Any, match: Mapping[str, str], replicas: int, opts: ResourceOptions
 ) -> k8s.policy.v1.PodDisruptionBudget | None:
-    """Make a budget that lets a drained node take one pod at a time.
+    """Register a budget that lets a node drain evict one pod at a time.
 
-    With one replica there is none: it would make every drain of its node wait for ever.
+    None with one replica: it would block every drain of the node.
     """
     if replicas < 2:
         return None
@@ -100,43 +110,27 @@ def disruption_budget(
     )
 
 
-def pod_security() -> dict[str, Any]:
-    """Return the pod half of what the `restricted` Pod Security Standard asks."""
-    return {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
-
-
-def container_security() -> dict[str, Any]:
-    """Return the container half of what the `restricted` Pod Security Standard asks, with a read-only root on top."""
-    return {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
-
-
-def environment(values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Plain values, and `(Secret, key)` pairs as references, in the shape a container wants."""
+def environment(values: Mapping[str, Input[str] | SecretRef]) -> list[dict[str, Any]]:
+    """Return the `env` of a container: values, and references to Secrets."""
     entries: list[dict[str, Any]] = []
     for name, value in values.items():
-        if isinstance(value, tuple):
-            secret, key = value
-            reference = {"secretKeyRef": {"name": secret, "key": key}}
-            entries.append({"name": name, "valueFrom": reference})
+        if isinstance(value, SecretRef):
+            entries.append({"name": name, "valueFrom": value.value_from()})
         else:
             entries.append({"name": name, "value": value})
     return entries
 
 
 def writable_volume() -> dict[str, Any]:
-    """Return the emptyDir behind `WRITABLE`."""
+    """Return the volume at `WRITABLE`, an emptyDir."""
     return {"name": "tmp", "emptyDir": {}}
 
 
 def writable_mount() -> dict[str, Any]:
-    """Return its mount."""
+    """Return the mount of that volume."""
     return {"name": "tmp", "mountPath": WRITABLE}
 
 
-def named(resource_name: Output[Any], *after: Input[Any]) -> Output[str]:
-    """Return a name that is known once other things are there too."""
-    return Output.all(resource_name, *after).apply(lambda known: str(known[0]))
+def known_after(name: Input[Any], *others: Input[Any]) -> Output[str]:
+    """Return a name that is known once the others are known too."""
+    return Output.all(name, *others).apply(lambda values: str(values[0]))

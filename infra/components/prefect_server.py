@@ -9,6 +9,8 @@ from typing import Any, Final
 import pulumi_kubernetes as k8s
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
+from ephemeral_dask.contract import security
+from ephemeral_dask.contract.secrets import SecretRef
 from infra import naming
 from infra.components import pods
 from infra.components.identity import Identity, IdentityArgs
@@ -25,7 +27,7 @@ THROUGH_REDIS: Final = {
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect_redis.lease_storage",
     "PREFECT_SERVER_WORKER_CHANNEL_CLEANUP_QUEUE_STORAGE": "prefect_redis.cleanup_queue",
 }
-"""What several server processes must share; the names are those of prefect-redis 0.3.0."""
+"""Settings that let several server processes share state; the values are modules of prefect-redis 0.3.0."""
 
 _REDIS_URLS: Final = ("PREFECT_REDIS_MESSAGING_URL", "PREFECT_SERVER_DOCKET_URL")
 
@@ -35,25 +37,25 @@ class PrefectServerArgs:
     """The server.
 
     Attributes:
-        namespace: where it runs.
+        namespace: of the server.
         image: the platform image.
-        settings: what the stack says about it.
-        auth: (Secret, key) of the basic-auth string that it asks for, or nothing.
-        database: (Secret, key) of the PostgreSQL's address; used where the settings name one.
-        redis: (Secret, key) of the Redis' address; likewise.
-        versions: annotation -> what changes with the value of one of these Secrets.
+        settings: of the stack.
+        auth: the basic-auth string that the server requires, if any.
+        database: address of PostgreSQL; required where the settings select PostgreSQL.
+        redis: address of Redis; required where the settings have one.
+        versions: annotation -> a value that changes with one of these Secrets.
         annotations: of its ServiceAccount.
-        pull_secrets: Secrets that its pods pull images with.
-        protect: whether a destroy refuses to take the database's volume.
+        pull_secrets: Secrets with which its pods pull images.
+        protect: whether a destroy refuses to delete the database's volume.
 
     """
 
     namespace: Input[str]
     image: Input[str]
     settings: EmbeddedPrefect
-    auth: tuple[Input[str], str] | None = None
-    database: tuple[Input[str], str] | None = None
-    redis: tuple[Input[str], str] | None = None
+    auth: SecretRef | None = None
+    database: SecretRef | None = None
+    redis: SecretRef | None = None
     versions: Mapping[str, Input[str]] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     pull_secrets: tuple[str, ...] = ()
@@ -61,22 +63,22 @@ class PrefectServerArgs:
 
 
 class PrefectServer(ComponentResource):
-    """The server, with its volume or its PostgreSQL, and an ingress if one is wanted.
+    """The server, its volume with SQLite, and its ingress if the stack has one.
 
-    One process with SQLite, because that knows one writer and the event broker lives in the process's memory. With
-    PostgreSQL and Redis as many as the stack asks for.
+    One process with SQLite, which allows one writer, and whose event broker is in the process's memory. With
+    PostgreSQL and Redis, as many replicas as the stack sets.
     """
 
     service: Output[str]
-    """Name of the Service, known once the server answers."""
+    """Name of the Service, known once the server is ready."""
     api_url: Output[str]
-    """The API as a pod sees it."""
+    """The API as a pod reaches it."""
 
     def __init__(self, name: str, args: PrefectServerArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__(f"{PROJECT}:index:PrefectServer", name, {}, opts)
         self._name, self._args, self._child = name, args, ResourceOptions(parent=self)
         settings = args.settings
-        # Volume and Service become ready with the pod that uses them, and that pod comes after them.
+        # Volume and Service become ready with the server's pod, which is created after them.
         self._unawaited = naming.metadata(naming.SERVER, args.namespace, **{"pulumi.com/skipAwait": "true"})
         account = Identity(
             f"{name}-identity",
@@ -95,7 +97,7 @@ class PrefectServer(ComponentResource):
             naming.SERVER,
             _pod(args, account.name, volume, _server(args, services=together)),
             replicas=settings.replicas,
-            # Two servers on one SQLite file would corrupt each other's view during a rolling update.
+            # During a rolling update two servers would write to one SQLite file.
             strategy="Recreate" if volume is not None else "RollingUpdate",
         )
         if not together:
@@ -109,7 +111,7 @@ class PrefectServer(ComponentResource):
         )
         if settings.ingress is not None:
             self._ingress(settings.ingress, service.metadata.name.apply(str))
-        self.service = pods.named(service.metadata.name, deployment.id)
+        self.service = pods.known_after(service.metadata.name, deployment.id)
         self.api_url = Output.format("http://{0}.{1}.svc:{2}/api", self.service, args.namespace, naming.SERVER_PORT)
         self.register_outputs({"service": self.service, "api_url": self.api_url})
 
@@ -155,20 +157,20 @@ class PrefectServer(ComponentResource):
             opts=self._child,
         )
 
-    def _ingress(self, wanted: Ingress, service: Output[str]) -> None:
+    def _ingress(self, ingress: Ingress, service: Output[str]) -> None:
         backend = {"service": {"name": service, "port": {"name": "http"}}}
-        tls = {"hosts": [wanted.host], **({"secretName": wanted.tls_secret} if wanted.tls_secret else {})}
+        tls = {"hosts": [ingress.host], **({"secretName": ingress.tls_secret} if ingress.tls_secret else {})}
         k8s.networking.v1.Ingress(
             f"{self._name}-ingress",
             metadata=naming.metadata(
-                naming.SERVER, self._args.namespace, **{"pulumi.com/skipAwait": "true", **wanted.annotations}
+                naming.SERVER, self._args.namespace, **{"pulumi.com/skipAwait": "true", **ingress.annotations}
             ),
             spec={
-                **({"ingress_class_name": wanted.class_name} if wanted.class_name else {}),
+                **({"ingress_class_name": ingress.class_name} if ingress.class_name else {}),
                 "tls": [tls],
                 "rules": [
                     {
-                        "host": wanted.host,
+                        "host": ingress.host,
                         "http": {"paths": [{"path": "/", "path_type": "Prefix", "backend": backend}]},
                     }
                 ],
@@ -184,8 +186,8 @@ def _pod(
         "serviceAccountName": account,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        # The image's own user owns nothing on a new volume: the group does.
-        "securityContext": {**pods.pod_security(), "fsGroup": 10001},
+        # The image's user does not own a new volume; its group does.
+        "securityContext": {**security.pod_security(), "fsGroup": security.GROUP},
         "containers": [container],
         "volumes": [pods.writable_volume()],
     }
@@ -208,7 +210,7 @@ def _container(args: PrefectServerArgs, name: str, command: list[str], component
         "command": command,
         "env": pods.environment(_environment(args)),
         "resources": pods.resources(component, args.settings.pod),
-        "securityContext": pods.container_security(),
+        "securityContext": security.container_security(),
         "volumeMounts": [pods.writable_mount()],
     }
 
@@ -226,14 +228,14 @@ def _server(args: PrefectServerArgs, *, services: bool) -> dict[str, Any]:
 
 
 def _services(args: PrefectServerArgs) -> dict[str, Any]:
-    """Return the container of the background services; they listen nowhere, so nothing can be probed."""
+    """Return the container of the background services. It has no probes, because they listen on no port."""
     return _container(args, "services", ["prefect", "server", "services", "start"], "services")
 
 
 def _migration(args: PrefectServerArgs) -> dict[str, Any]:
-    """Return the container that brings the schema up to date before the server starts.
+    """Return the init container that migrates the database before the server starts.
 
-    Apart from the server, so that the probes of a server that starts need no room for a long migration.
+    Separate from the server, whose startup probe would otherwise have to allow for a long migration.
     """
     return _container(args, "migrate", ["prefect", "server", "database", "upgrade", "--yes"], "server")
 
@@ -241,18 +243,18 @@ def _migration(args: PrefectServerArgs) -> dict[str, Any]:
 def _environment(args: PrefectServerArgs) -> dict[str, Any]:
     values: dict[str, Any] = {
         "HOME": pods.WRITABLE,
-        # The server copies its UI there at start; site-packages is read-only.
+        # The server copies its UI there when it starts; site-packages is read-only.
         "PREFECT_UI_STATIC_DIRECTORY": f"{pods.WRITABLE}/ui",
         # The page is loaded by a browser, which cannot resolve the Service's name.
         "PREFECT_UI_API_URL": f"{args.settings.browser_url}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
-        # Its own page only: no other site's page may speak to it with a browser's credentials.
+        # Only its own page: no other site may call the API with a browser's credentials.
         "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": _origins(args.settings.browser_url),
     }
     if isinstance(args.settings.database, Postgresql):
         if args.database is None:
-            raise ValueError("a server on PostgreSQL needs the Secret with its address")
+            raise ValueError("`database` is missing: the settings select PostgreSQL")
         values["PREFECT_HOME"] = f"{pods.WRITABLE}/prefect"
         values["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = args.database
         values["PREFECT_SERVER_DATABASE_MIGRATE_ON_START"] = "false"
@@ -263,11 +265,11 @@ def _environment(args: PrefectServerArgs) -> dict[str, Any]:
         values["PREFECT_SERVER_API_AUTH_STRING"] = args.auth
     if args.settings.redis is not None:
         if args.redis is None:
-            raise ValueError("servers that share a Redis need the Secret with its address")
+            raise ValueError("`redis` is missing: the settings have a Redis")
         values |= THROUGH_REDIS | dict.fromkeys(_REDIS_URLS, args.redis)
     return values | dict(args.settings.pod.env)
 
 
 def _origins(browser_url: str) -> str:
-    """Return the origins of the server's own page: people type localhost as well as 127.0.0.1."""
+    """Return the origins of the server's own page, localhost as well as 127.0.0.1."""
     return ",".join(dict.fromkeys([browser_url, browser_url.replace("//127.0.0.1", "//localhost")]))

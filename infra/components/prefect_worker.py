@@ -1,4 +1,4 @@
-"""The Prefect worker: takes runs from one work pool and makes a Kubernetes Job of each."""
+"""The Prefect worker: polls one work pool and creates a Kubernetes Job for each run."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any, Final
 import pulumi_kubernetes as k8s
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
+from ephemeral_dask.contract import security
+from ephemeral_dask.contract.secrets import SecretRef
 from infra import naming
 from infra.components import pods
 from infra.components.identity import Rule
@@ -19,36 +21,31 @@ RULES: Final = (
     Rule(groups=["batch"], resources=["jobs"], verbs=["create", "get", "list", "watch", "delete"]),
     Rule(groups=[""], resources=["pods"], verbs=["list", "watch"]),
 )
-"""What prefect-kubernetes 0.8.0 uses: Jobs of runs, and their pods to tell why one crashed."""
+"""Permissions that prefect-kubernetes 0.8.0 uses: Jobs of runs, and their pods to report why one crashed."""
 
 HEALTH_PORT: Final = 8080
-"""Port of the worker's own health check, Prefect's default."""
-
-_SECRET_SETTINGS: Final = {
-    "PREFECT_API_KEY": "API_KEY",
-    "PREFECT_API_AUTH_STRING": "API_AUTH_STRING",
-}
+"""Port of the worker's health check, Prefect's default."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrefectWorkerArgs:
-    """What a worker needs to serve one work pool."""
+    """The worker of one work pool."""
 
     namespace: Input[str]
     account: Input[str]
     """ServiceAccount with `RULES`; all workers of a stack share it."""
     image: Input[str]
     api_url: Input[str]
-    """The Prefect API as a pod sees it."""
+    """The Prefect API as a pod reaches it."""
     pool: str
-    """Name of the work pool, which the Deployment is named after."""
+    """Name of the work pool, part of the Deployment's name."""
     work_pool: Input[str]
-    """The same, known once the pool is there."""
+    """The same, known once the pool exists."""
     settings: Worker
-    credential: Mapping[str, tuple[Input[str], str]]
-    """Environment variable -> (Secret, key) of the Prefect credential, or nothing."""
+    credential: Mapping[str, SecretRef]
+    """Environment variable -> reference of the Prefect credential; empty where the API requires none."""
     versions: Mapping[str, Input[str]] = field(default_factory=dict)
-    """Annotation -> what changes with its value."""
+    """Annotation -> a value that changes with the credential."""
 
 
 class PrefectWorker(ComponentResource):
@@ -83,7 +80,7 @@ class PrefectWorker(ComponentResource):
 
 def _container(args: PrefectWorkerArgs) -> dict[str, Any]:
     command = ["prefect", "worker", "start", "--type", "kubernetes", "--with-healthcheck"]
-    # The pool is a resource of this stack; a worker that made it would fight over its template.
+    # The pool is a resource of this stack: a worker must not create it with another template.
     command += ["--install-policy", "never", "--pool"]
     limit = ["--limit", str(args.settings.limit)] if args.settings.limit else []
     health = {"path": "/health", "port": HEALTH_PORT}
@@ -97,7 +94,7 @@ def _container(args: PrefectWorkerArgs) -> dict[str, Any]:
         "readinessProbe": {"httpGet": health, "periodSeconds": 10},
         "livenessProbe": {"httpGet": health, "periodSeconds": 20, "failureThreshold": 6},
         "resources": pods.resources("worker", args.settings.pod),
-        "securityContext": pods.container_security(),
+        "securityContext": security.container_security(),
         "volumeMounts": [pods.writable_mount()],
     }
 
@@ -108,16 +105,16 @@ def _environment(args: PrefectWorkerArgs) -> dict[str, Any]:
         "PREFECT_HOME": f"{pods.WRITABLE}/prefect",
         "PREFECT_API_URL": args.api_url,
         "PREFECT_WORKER_QUERY_SECONDS": str(args.settings.poll_seconds),
-        # Otherwise a run that is cancelled before its pod runs keeps its Job.
+        # Without it, the Job of a run that is cancelled before its pod starts is not deleted.
         "PREFECT_WORKER_ENABLE_CANCELLATION": "true",
         "PREFECT_WORKER_WEBSERVER_HOST": "0.0.0.0",  # noqa: S104  the kubelet probes from outside the pod
         "PREFECT_WORKER_WEBSERVER_PORT": str(HEALTH_PORT),
-        # Unset, the observer watches the whole cluster, is refused, and crashes are never noticed.
+        # Without it, the observer watches the whole cluster, which RBAC refuses, and crashes go unnoticed.
         "PREFECT_INTEGRATIONS_KUBERNETES_OBSERVER_NAMESPACES": args.namespace,
     }
-    for variable, (secret, key) in args.credential.items():
-        setting = f"PREFECT_INTEGRATIONS_KUBERNETES_WORKER_{_SECRET_SETTINGS[variable]}_SECRET"
-        values[variable] = (secret, key)
-        values[f"{setting}_NAME"] = secret
-        values[f"{setting}_KEY"] = key
+    for variable, reference in args.credential.items():
+        setting = f"PREFECT_INTEGRATIONS_KUBERNETES_WORKER_{variable.removeprefix('PREFECT_')}_SECRET"
+        values[variable] = reference
+        values[f"{setting}_NAME"] = reference.name
+        values[f"{setting}_KEY"] = reference.key
     return values | dict(args.settings.pod.env)

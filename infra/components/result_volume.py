@@ -1,4 +1,4 @@
-"""The volume on which task results outlive the pods that made them."""
+"""The volume that keeps task results after their pods are gone."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class ResultVolumeArgs:
     """What the volume is.
 
     Attributes:
-        namespace: where the claim is made.
-        settings: its size, class and access.
-        protect: whether a destroy, or a stack that has another store, refuses to take it.
+        namespace: of the claim.
+        settings: its size, storage class and access mode.
+        protect: whether a destroy, or a change to another store, refuses to delete it.
 
     """
 
@@ -38,7 +38,7 @@ class ResultVolume(ComponentResource):
         super().__init__(f"{PROJECT}:index:ResultVolume", name, {}, opts)
         claim = k8s.core.v1.PersistentVolumeClaim(
             f"{name}-claim",
-            # Many storage classes bind a claim with its first pod, and that is the first run's.
+            # Many storage classes bind a claim with its first pod, here that of the first run.
             metadata=naming.metadata(naming.RESULTS, args.namespace, **{"pulumi.com/skipAwait": "true"}),
             spec={
                 "accessModes": [args.settings.access_mode],

@@ -1,4 +1,4 @@
-"""A secret as pods see it: a reference to a Kubernetes Secret, never a value."""
+"""A secret of the stack's configuration as a Kubernetes Secret, which pods refer to."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Final
 import pulumi_kubernetes as k8s
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
+from ephemeral_dask.contract.secrets import SecretRef
 from infra import naming
 from infra.components import pods
 from infra.naming import PROJECT
@@ -23,8 +24,8 @@ class StackSecretArgs:
 
     Attributes:
         namespace: of the Secret.
-        secret: name of the Secret that is made.
-        existing: a Secret that somebody else made; nothing is made then.
+        secret: name of the Secret that is created.
+        existing: a key of a Secret that exists; no Secret is created then.
         value: from the stack's configuration.
 
     """
@@ -36,34 +37,34 @@ class StackSecretArgs:
 
 
 class StackSecret(ComponentResource):
-    """A Secret made of the stack's configuration, unless an existing one is named."""
+    """A Secret with a value of the stack's configuration, unless an existing one is named."""
 
-    plain: tuple[str, str] | None
-    """(Secret, key); nothing where no secret was given."""
-    reference: tuple[Input[str], str] | None
-    """The same, known once the Secret is there."""
+    ref: SecretRef | None
+    """Known before the Secret exists; None where no secret was given."""
+    created_ref: SecretRef | None
+    """The same, known once the Secret exists."""
     version: Mapping[str, Output[str]]
-    """Annotation -> what changes with the value, for pods that read it; nothing where the Secret is somebody else's."""
+    """Annotation -> a value that changes with the secret, for pods that read it; empty for an existing Secret."""
 
     def __init__(self, name: str, args: StackSecretArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__(f"{PROJECT}:index:StackSecret", name, {}, opts)
         self.version = {}
         if args.existing is not None:
-            self.plain = self.reference = (args.existing.name, args.existing.key)
+            self.ref = self.created_ref = SecretRef(name=args.existing.name, key=args.existing.key)
         elif args.value is not None:
-            made = k8s.core.v1.Secret(
+            secret = k8s.core.v1.Secret(
                 f"{name}-secret",
                 metadata=naming.metadata(args.secret, args.namespace),
                 string_data={_KEY: args.value},
                 opts=ResourceOptions(parent=self),
             )
-            self.plain = (args.secret, _KEY)
-            self.reference = (made.metadata.name.apply(str), _KEY)
-            # The provider replaces a Secret whose data change, and so the uid changes with them and with nothing else:
-            # not when somebody labels it, and unlike a checksum it tells nothing about a value that can be guessed.
-            # A new Secret's id is unknown in a preview, which would otherwise show the uid of the one that goes.
-            uid = pods.named(made.metadata.uid, made.id)
+            self.ref = SecretRef(name=args.secret, key=_KEY)
+            self.created_ref = SecretRef(name=secret.metadata.name.apply(str), key=_KEY)
+            # The provider replaces a Secret whose data change, so the uid changes with the data and with nothing else:
+            # not with labels, and unlike a checksum it reveals nothing about a value that can be guessed.
+            # The id of a new Secret is unknown in a preview, which would otherwise show the uid of the old one.
+            uid = pods.known_after(secret.metadata.uid, secret.id)
             self.version = {f"{PROJECT}/{args.secret}": uid}
         else:
-            self.plain = self.reference = None
+            self.ref = self.created_ref = None
         self.register_outputs({})

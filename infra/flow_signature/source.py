@@ -1,4 +1,4 @@
-"""Finding a flow function in its source, without running any of it."""
+"""Finds a flow function in its source, without executing any of it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 _DEEPEST = 8
-"""Re-exports followed from module to module."""
+"""Re-exports that are followed from module to module."""
 
 
 class SourceError(Exception):
-    """An entrypoint leads nowhere: a sentence with its remedy."""
+    """An entrypoint does not name a flow. The text says why and what to write."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +23,10 @@ class FlowSource:
     """A flow function.
 
     Attributes:
-        path: of its file.
+        path: its file.
         root: the folder that module names start from.
         function: its definition.
-        decorator: the `@flow` on it.
+        decorator: its `@flow` decorator.
 
     """
 
@@ -37,11 +37,11 @@ class FlowSource:
 
     @property
     def docstring(self) -> str | None:
-        """The function's own, cleaned as `inspect.getdoc` does."""
+        """The function's docstring, cleaned as `inspect.getdoc` does."""
         return ast.get_docstring(self.function)
 
     def option(self, name: str) -> ast.expr | None:
-        """Return what `@flow(...)` is given under a name."""
+        """Return the argument of `@flow(...)` with that name, or None."""
         if isinstance(self.decorator, ast.Call):
             for keyword in self.decorator.keywords:
                 if keyword.arg == name:
@@ -50,16 +50,16 @@ class FlowSource:
 
 
 def parse(path: Path) -> ast.Module:
-    """Parse a file; the same text only once.
+    """Parse a file; the same text is parsed once.
 
     Raises:
-        SourceError: it is no Python.
+        SourceError: the file has a syntax error.
 
     """
     try:
         return _parsed(path.read_text(encoding="utf-8"))
     except SyntaxError as error:
-        message = f"{path.name} line {error.lineno} is no Python ({error.msg}); correct it"
+        message = f"{path.name} line {error.lineno} has a syntax error ({error.msg}); correct it"
         raise SourceError(message) from None
 
 
@@ -78,29 +78,44 @@ def find(entrypoint: str, root: Path) -> FlowSource:
     """Return the flow that an entrypoint names.
 
     Args:
-        entrypoint: `package.module.function`, or `path/to/file.py:function`; the function may be a method.
+        entrypoint: `package.module.function`, `path/to/file.py:function` or `package.module:function`; after a colon
+            the function may be a method.
         root: the folder of prefect.yaml.
 
     Raises:
         SourceError: there is no such file, function or flow.
 
     """
-    if ":" in entrypoint:
-        file, _, name = entrypoint.rpartition(":")
-        path = root / file
+    path, name = locate(entrypoint, root)
+    return _lookup(path, name.split("."), root, 0)
+
+
+def locate(entrypoint: str, root: Path) -> tuple[Path, str]:
+    """Return the file that an entrypoint loads, and the name of the flow function in it.
+
+    Args:
+        entrypoint: as in `find`.
+        root: the folder of prefect.yaml.
+
+    Raises:
+        SourceError: there is no such file.
+
+    """
+    file, colon, name = entrypoint.rpartition(":")
+    if colon:
+        module = None if file.endswith(".py") else module_path(file, root)
+        path = module or root / file
         if not path.is_file():
-            message = f"there is no file {file}; write path/to/file.py:function, as seen from prefect.yaml"
-            raise SourceError(message)
-        return _lookup(path, name.split("."), root, 0)
-    module, _, name = entrypoint.rpartition(".")
-    found = module_path(module, root) if module else None
-    if found is None:
-        message = (
-            f"there is no module '{module or entrypoint}' below the folder of prefect.yaml; write "
-            "package.module.function or path/to/file.py:function"
+            raise SourceError(f"no file {file} next to prefect.yaml; write path/to/file.py:function")
+        return path, name
+    file, _, name = entrypoint.rpartition(".")
+    module = module_path(file, root) if file else None
+    if module is None:
+        raise SourceError(
+            f"no module '{file or entrypoint}' next to prefect.yaml; write package.module.function or"
+            " path/to/file.py:function"
         )
-        raise SourceError(message)
-    return _lookup(found, [name], root, 0)
+    return module, name
 
 
 def _lookup(path: Path, names: list[str], root: Path, depth: int) -> FlowSource:
@@ -121,16 +136,15 @@ def _lookup(path: Path, names: list[str], root: Path, depth: int) -> FlowSource:
                 if (alias.asname or alias.name) == name and source is not None:
                     return _lookup(source, [alias.name], root, depth + 1)
         if isinstance(node, ast.Assign) and name in _targets(node):
-            message = (
-                f"{_shown(path, root)} makes '{name}' by an assignment, which can only be understood by running "
-                "it; name a function that is decorated with @flow"
+            raise SourceError(
+                f"{_relative(path, root)} assigns '{name}', and only running it would show what that is; name a"
+                " function that is decorated with @flow"
             )
-            raise SourceError(message)
     raise SourceError(_no_such(name, path, root))
 
 
 def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Yield the statements of a module or class, those inside if and try included."""
+    """Yield the statements of a module or class, including those inside `if` and `try`."""
     for node in body:
         yield node
         if isinstance(node, ast.If):
@@ -140,7 +154,7 @@ def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def imported_from(node: ast.ImportFrom, path: Path, root: Path) -> Path | None:
-    """Return the file below `root` that a `from ... import` reads, or None when it is somewhere else."""
+    """Return the file below `root` that a `from ... import` reads, or None if it is elsewhere."""
     module = node.module or ""
     if node.level:
         package = path.parent
@@ -163,8 +177,8 @@ def _decorator(function: Function, tree: ast.Module, path: Path, root: Path) -> 
             and called.value.id in modules
         ):
             return decorator
-    message = f"'{function.name}' in {_shown(path, root)} is no flow; decorate it with @flow from prefect"
-    raise SourceError(message)
+    file = _relative(path, root)
+    raise SourceError(f"'{function.name}' in {file} is not a flow; decorate it with @flow from prefect")
 
 
 def _flow_names(tree: ast.Module) -> tuple[set[str], set[str]]:
@@ -184,8 +198,8 @@ def _targets(node: ast.Assign) -> set[str]:
 
 
 def _no_such(name: str, path: Path, root: Path) -> str:
-    return f"there is no '{name}' in {_shown(path, root)}; name a function that is decorated with @flow"
+    return f"no '{name}' in {_relative(path, root)}; name a function that is decorated with @flow"
 
 
-def _shown(path: Path, root: Path) -> str:
+def _relative(path: Path, root: Path) -> str:
     return str(path.relative_to(root)) if path.is_relative_to(root) else path.name

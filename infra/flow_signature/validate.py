@@ -1,7 +1,7 @@
-"""A value against a JSON schema, as far as schemas of parameters and job variables go.
+"""Checks a value against a JSON schema, with the keywords that schemas of parameters and job variables use.
 
-Keywords that are not known here are passed over: what is let through too easily, Prefect's server still refuses.
-The full validator takes half a second to import, which every preview would pay.
+Unknown keywords are ignored: Prefect's server validates again and refuses what passes here by mistake. The full
+validator (`jsonschema`) takes half a second to import, which every preview would pay.
 """
 
 from __future__ import annotations
@@ -10,109 +10,127 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-_TYPES: Final[Mapping[str, Callable[[Any], bool]]] = {
-    "string": lambda value: isinstance(value, str),
-    "integer": lambda value: _number(value) and float(value).is_integer(),
-    "number": lambda value: _number(value),  # noqa: PLW0108  defined below
-    "boolean": lambda value: isinstance(value, bool),
-    "object": lambda value: isinstance(value, dict),
-    "array": lambda value: isinstance(value, list),
-    "null": lambda value: value is None,
+_TYPES: Final[Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
+    "string": ("a string", lambda value: isinstance(value, str)),
+    "integer": ("an integer", lambda value: _is_number(value) and float(value).is_integer()),
+    "number": ("a number", lambda value: _is_number(value)),  # noqa: PLW0108  defined below
+    "boolean": ("a boolean", lambda value: isinstance(value, bool)),
+    "object": ("an object", lambda value: isinstance(value, dict)),
+    "array": ("an array", lambda value: isinstance(value, list)),
+    "null": ("null", lambda value: value is None),
 }
+"""JSON type -> its name in a message, and its test."""
+
 _BOUNDS: Final[Mapping[str, tuple[str, Callable[[Any, Any], bool]]]] = {
-    "minimum": ("below", lambda value, bound: value >= bound),
-    "maximum": ("above", lambda value, bound: value <= bound),
-    "exclusiveMinimum": ("not above", lambda value, bound: value > bound),
-    "exclusiveMaximum": ("not below", lambda value, bound: value < bound),
+    "minimum": ("is below {}", lambda value, bound: value >= bound),
+    "maximum": ("is above {}", lambda value, bound: value <= bound),
+    "exclusiveMinimum": ("must be above {}", lambda value, bound: value > bound),
+    "exclusiveMaximum": ("must be below {}", lambda value, bound: value < bound),
 }
+"""Keyword -> message, and whether a value keeps the bound."""
 
 
-def complaint(value: Any, schema: Mapping[str, Any] | bool, top: Mapping[str, Any]) -> str:
-    """Return what is wrong with a value, to be read after its name, or nothing.
+def schema_error(
+    value: Any, schema: Mapping[str, Any] | bool, root: Mapping[str, Any], *, bound_origin: str = ""
+) -> str:
+    """Return what is wrong with a value, to be read after its name, or an empty string.
 
-    Values are not repeated: they may be secret.
+    The message never repeats the value, which may be secret.
 
     Args:
-        value: of JSON's types.
-        schema: that it should fit.
-        top: the schema in which references are looked up.
+        value: a JSON value.
+        schema: the schema that it must match.
+        root: the schema in which `$ref` is resolved.
+        bound_origin: where the schema's `maximum` comes from, such as `the stack's dask.ceiling`; the message then
+            names it: `is above the stack's dask.ceiling (16)`.
 
     """
     if isinstance(schema, bool):
         return "" if schema else "is not allowed"
     if "$ref" in schema:
-        found = _referenced(str(schema["$ref"]), top)
-        return complaint(value, found, top) if found is not None else ""
-    return _of_itself(value, schema) or _of_parts(value, schema, top) or _of_choices(value, schema, top)
+        target = _referenced(str(schema["$ref"]), root)
+        return schema_error(value, target, root, bound_origin=bound_origin) if target is not None else ""
+    return (
+        _value_error(value, schema, bound_origin)
+        or _member_error(value, schema, root)
+        or _choice_error(value, schema, root, bound_origin)
+    )
 
 
-def _of_itself(value: Any, schema: Mapping[str, Any]) -> str:
-    kinds = schema.get("type")
-    kinds = [kinds] if isinstance(kinds, str) else kinds or []
-    if kinds and not any(_TYPES[kind](value) for kind in kinds if kind in _TYPES):
-        return f"is no {' or '.join(kinds)}"
+def _value_error(value: Any, schema: Mapping[str, Any], bound_origin: str) -> str:
+    types = schema.get("type")
+    types = [types] if isinstance(types, str) else types or []
+    if types and not any(_TYPES[name][1](value) for name in types if name in _TYPES):
+        return f"must be {' or '.join(_TYPES[name][0] if name in _TYPES else name for name in types)}"
     if "enum" in schema and value not in schema["enum"]:
-        return f"is none of {', '.join(map(str, schema['enum']))}"
+        return f"must be one of {', '.join(map(str, schema['enum']))}"
     if "const" in schema and value != schema["const"]:
-        return f"is not {schema['const']}"
+        return f"must be {schema['const']}"
     if isinstance(value, str):
-        return _of_text(value, schema)
-    if _number(value):
-        for keyword, (word, holds) in _BOUNDS.items():
-            if _number(schema.get(keyword)) and not holds(value, schema[keyword]):
-                return f"is {word} {schema[keyword]}"
+        return _string_error(value, schema)
+    return _bound_error(value, schema, bound_origin) if _is_number(value) else ""
+
+
+def _bound_error(value: float, schema: Mapping[str, Any], bound_origin: str) -> str:
+    for keyword, (message, holds) in _BOUNDS.items():
+        bound = schema.get(keyword)
+        if _is_number(bound) and not holds(value, bound):
+            return message.format(f"{bound_origin} ({bound})" if bound_origin and keyword == "maximum" else bound)
     return ""
 
 
-def _of_text(value: str, schema: Mapping[str, Any]) -> str:
+def _string_error(value: str, schema: Mapping[str, Any]) -> str:
     if len(value) < schema.get("minLength", 0):
-        return f"is shorter than {schema['minLength']}"
+        return f"must have at least {_characters(schema['minLength'])}"
     if len(value) > schema.get("maxLength", len(value)):
-        return f"is longer than {schema['maxLength']}"
+        return f"must have at most {_characters(schema['maxLength'])}"
     if "pattern" in schema and not re.search(schema["pattern"], value):
         return f"does not match {schema['pattern']}"
     return ""
 
 
-def _of_parts(value: Any, schema: Mapping[str, Any], top: Mapping[str, Any]) -> str:
+def _characters(number: int) -> str:
+    return f"{number} character{'' if number == 1 else 's'}"
+
+
+def _member_error(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> str:
     if isinstance(value, dict):
-        return _of_object(value, schema, top)
+        return _property_error(value, schema, root)
     if isinstance(value, list) and isinstance(schema.get("items"), Mapping):
         for index, item in enumerate(value):
-            if why := complaint(item, schema["items"], top):
-                return f"[{index}] {why}"
+            if error := schema_error(item, schema["items"], root):
+                return f"[{index}] {error}"
     return ""
 
 
-def _of_object(value: Mapping[str, Any], schema: Mapping[str, Any], top: Mapping[str, Any]) -> str:
+def _property_error(value: Mapping[str, Any], schema: Mapping[str, Any], root: Mapping[str, Any]) -> str:
     properties = schema.get("properties", {})
     for name in schema.get("required", []):
         if name not in value:
             return f"lacks '{name}'"
     for name, item in value.items():
-        inner = properties.get(name, schema.get("additionalProperties", True))
-        if why := complaint(item, inner, top):
-            return f".{name} {why}"
+        if error := schema_error(item, properties.get(name, schema.get("additionalProperties", True)), root):
+            return f".{name} {error}"
     return ""
 
 
-def _of_choices(value: Any, schema: Mapping[str, Any], top: Mapping[str, Any]) -> str:
-    for inner in schema.get("allOf", []):
-        if why := complaint(value, inner, top):
-            return why
+def _choice_error(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], bound_origin: str) -> str:
+    for choice in schema.get("allOf", []):
+        if error := schema_error(value, choice, root, bound_origin=bound_origin):
+            return error
     for keyword in ("anyOf", "oneOf"):
-        whys = [complaint(value, inner, top) for inner in schema.get(keyword, [])]
-        if whys and all(whys):
-            return ", ".join(dict.fromkeys(whys))
+        errors = [schema_error(value, choice, root, bound_origin=bound_origin) for choice in schema.get(keyword, [])]
+        if errors and all(errors):
+            return ", ".join(dict.fromkeys(errors))
     return ""
 
 
-def _referenced(reference: str, top: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    found: Any = top
+def _referenced(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    target: Any = root
     for part in reference.removeprefix("#/").split("/"):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return found if isinstance(found, Mapping) else None
+        target = target.get(part) if isinstance(target, Mapping) else None
+    return target if isinstance(target, Mapping) else None
 
 
-def _number(value: Any) -> bool:
+def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)

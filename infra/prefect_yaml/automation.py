@@ -17,7 +17,7 @@ from infra.specs.automation import ACTIONS, SETS, SHORTEST_SILENCE, TRIGGERS, Au
 OWN_KEYS: Final = ("name", "description", "enabled", "parameters", "job_variables", "schedule_after")
 """What a trigger in prefect.yaml says about its automation and the run that it makes."""
 
-NAMES: Final = {"deployment_id": "deployment", "work_pool_id": "work_pool", "work_queue_id": "work_queue"}
+NAME_KEYS: Final = {"deployment_id": "deployment", "work_pool_id": "work_pool", "work_queue_id": "work_queue"}
 """Id in an action -> key by which a stack's file may name the object instead."""
 
 _STATES: Final = (
@@ -51,7 +51,7 @@ class AutomationError(Exception):
         self.place = place
 
 
-def deployment_trigger(raw: Any, number: int, deployment: str) -> AutomationSpec:
+def parse_deployment_trigger(raw: Any, number: int, deployment: str) -> AutomationSpec:
     """Read one of a deployment's triggers.
 
     Args:
@@ -63,7 +63,7 @@ def deployment_trigger(raw: Any, number: int, deployment: str) -> AutomationSpec
         AutomationError: what is wrong first.
 
     """
-    given = trigger(raw, (), OWN_KEYS)
+    given = parse_trigger(raw, (), OWN_KEYS)
     action: dict[str, Any] = {"type": "run-deployment"}
     for key in ("parameters", "job_variables"):
         if raw.get(key) is not None:
@@ -79,7 +79,7 @@ def deployment_trigger(raw: Any, number: int, deployment: str) -> AutomationSpec
     )
 
 
-def trigger(raw: Any, place: Place = (), others: Collection[str] = ()) -> dict[str, Any]:
+def parse_trigger(raw: Any, place: Place = (), others: Collection[str] = ()) -> dict[str, Any]:
     """Check a trigger and return it, durations as seconds.
 
     Args:
@@ -108,7 +108,7 @@ def trigger(raw: Any, place: Place = (), others: Collection[str] = ()) -> dict[s
     return _composite(given, place)
 
 
-def action(raw: Any, place: Place = ()) -> dict[str, Any]:
+def parse_action(raw: Any, place: Place = ()) -> dict[str, Any]:
     """Check an action and return it.
 
     Args:
@@ -123,7 +123,7 @@ def action(raw: Any, place: Place = ()) -> dict[str, Any]:
     kind = str(fields.get("type"))
     if kind not in ACTIONS:
         _refuse((*place, "type"), f"there is no action of type '{kind}'; {nearest(kind, ACTIONS)}")
-    known = {*ACTIONS[kind], *(NAMES[key] for key in ACTIONS[kind] if key in NAMES)}
+    known = {*ACTIONS[kind], *(NAME_KEYS[key] for key in ACTIONS[kind] if key in NAME_KEYS)}
     for key in fields:
         if key not in known and key != "type":
             _refuse((*place, key), f"an action of type {kind} has no key '{key}'; {nearest(key, known)}")
@@ -167,7 +167,7 @@ def _composite(given: dict[str, Any], place: Place) -> dict[str, Any]:
     children = given.get("triggers")
     if not isinstance(children, list) or not children:
         _refuse((*place, "triggers"), "triggers is no list with triggers in it; write `- expect: [...]` below it")
-    given["triggers"] = [trigger(child, (*place, "triggers", index)) for index, child in enumerate(children)]
+    given["triggers"] = [parse_trigger(child, (*place, "triggers", index)) for index, child in enumerate(children)]
     if "within" in given:
         given["within"] = _seconds(given["within"], (*place, "within"))
     if given["type"] == "compound":
@@ -219,7 +219,7 @@ def _are_labels(value: Any) -> bool:
 
 def _check_target(given: dict[str, Any], kind: str, place: Place) -> None:
     target = next(key for key in ACTIONS[kind] if key.endswith("_id"))
-    name = NAMES.get(target)
+    name = NAME_KEYS.get(target)
     source = _one_of(given.get("source", "selected"), ("selected", "inferred"), (*place, "source"))
     named = [key for key in (target, name) if key and key in given]
     ways = f"{name} or {target}" if name else target

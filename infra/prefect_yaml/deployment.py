@@ -14,6 +14,7 @@ from infra.prefect_yaml import automation as automation_yaml
 from infra.prefect_yaml import schedule as schedule_yaml
 from infra.prefect_yaml import templating
 from infra.prefect_yaml.document import Document, Place, nearest
+from infra.prefect_yaml.entrypoint import module_form
 from infra.specs.automation import AutomationSpec
 from infra.specs.deployment import CollisionStrategy, DeploymentSpec, Schedule
 
@@ -130,10 +131,12 @@ class Entry:
         self._check_version_type()
         pool = self._section("work_pool", _POOL_KEYS)
         limit = self._limit()
+        pull_steps = self._pull_steps()
         return DeploymentSpec(
             flow_name=flow_name,
             name=name,
-            entrypoint=entrypoint,
+            # Pull steps bring code of their own, which is not where the image has its modules.
+            entrypoint=entrypoint if pull_steps else module_form(entrypoint, source.root),
             description=self._text("description") or _literal(source, "description") or source.docstring,
             version=self._text("version"),
             tags=self._tags(),
@@ -148,7 +151,7 @@ class Entry:
             work_pool_name=pool.get("name"),
             work_queue_name=pool.get("work_queue_name") or "default",
             job_variables=self._mapping("job_variables", pool, ("work_pool",)),
-            pull_steps=self._pull_steps(),
+            pull_steps=pull_steps,
             triggers=triggers,
             secret_fields=frozenset(field for field in secret if not field.startswith("triggers.")),
         )
@@ -190,7 +193,7 @@ class Entry:
         for index, item in enumerate(listed):
             place: Place = ("schedule",) if single else ("schedules", index)
             try:
-                schedule = schedule_yaml.parse(item, index + 1)
+                schedule = schedule_yaml.parse_schedule(item, index + 1)
             except schedule_yaml.ScheduleError as error:
                 self._complain((*place, error.key), f"{'.'.join(map(str, place))}: {error}")
                 continue
@@ -207,7 +210,7 @@ class Entry:
         found: list[AutomationSpec] = []
         for index, item in enumerate(listed):
             try:
-                trigger = automation_yaml.deployment_trigger(item, index + 1, name)
+                trigger = automation_yaml.parse_deployment_trigger(item, index + 1, name)
             except automation_yaml.AutomationError as error:
                 place: Place = ("triggers", index, *error.place)
                 self._complain(place, f"{'.'.join(map(str, place))}: {error}")
@@ -312,7 +315,7 @@ def parameter_complaints(
         if name not in names and not takes_others:
             complaints.append(f"the flow has no parameter '{name}'; {nearest(name, names)}")
         elif enforce and name in schema["properties"] and not templating.has_placeholder(value):
-            why = json_schema.complaint(value, schema["properties"][name], schema)
+            why = json_schema.schema_error(value, schema["properties"][name], schema)
             complaints += [f"'{name}' {why}; correct it"] if why else []
     return complaints
 

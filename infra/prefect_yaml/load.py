@@ -5,18 +5,16 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from infra.flow_signature import source as flow_source
-from infra.flow_signature import validate as json_schema
-from infra.prefect_yaml import templating
 from infra.prefect_yaml.deployment import Entry, parameter_complaints
 from infra.prefect_yaml.document import Document, nearest
 from infra.specs.deployment import DeploymentSpec, Schedule
 
-__all__ = ["DeploymentError", "DeploymentSpec", "Override", "Schedule", "check_job_variables", "load"]
+__all__ = ["DeploymentError", "DeploymentSpec", "Override", "Schedule", "load_deployments"]
 
 _TOP: Final = ("prefect-version", "name", "build", "push", "pull", "deployments", "definitions")
 
@@ -46,7 +44,7 @@ def to_stderr(text: str) -> None:
     print(f"warning: {text}", file=sys.stderr)
 
 
-def load(
+def load_deployments(
     path: Path,
     *,
     overrides: Mapping[str, Override] | None = None,
@@ -75,42 +73,6 @@ def load(
         head = f"{path.name} is not valid, so nothing was changed:"
         raise DeploymentError("\n".join([head, *(f"  {problem}" for problem in document.problems)]))
     return tuple(specs)
-
-
-def check_job_variables(specs: Iterable[DeploymentSpec], template: Mapping[str, Any]) -> None:
-    """Compare the deployments' job variables with the pool's template.
-
-    Prefect itself lets an unknown one pass, and it then has no effect.
-
-    Args:
-        specs: deployments of that pool.
-        template: the pool's base job template.
-
-    Raises:
-        DeploymentError: naming every variable that is unknown or does not fit.
-
-    """
-    schema = template.get("variables", {})
-    known = schema.get("properties", {})
-    problems = []
-    for spec in specs:
-        for name, value, where in _job_variables(spec):
-            if name not in known:
-                problems.append(f"{where} is not in the work pool's template; {nearest(name, known)}")
-            elif not templating.has_placeholder(value):
-                why = json_schema.complaint(value, known[name], schema)
-                problems += [f"{where} {why}; correct it"] if why else []
-    if problems:
-        raise DeploymentError("\n".join(problems))
-
-
-def _job_variables(spec: DeploymentSpec) -> Iterator[tuple[str, Any, str]]:
-    """Yield name, value and place of the deployment's own job variables and those of its triggers."""
-    for name, value in spec.job_variables.items():
-        yield name, value, f"deployment '{spec.key}': job variable '{name}'"
-    for trigger in spec.triggers:
-        for name, value in trigger.actions[0].get("job_variables", {}).items():
-            yield name, value, f"deployment '{spec.key}': trigger '{trigger.name}': job variable '{name}'"
 
 
 def _declared(document: Document, environment: Mapping[str, str], warn: Callable[[str], None]) -> list[DeploymentSpec]:

@@ -46,7 +46,7 @@ class ScheduleError(Exception):
         self.key = key
 
 
-def parse(raw: Mapping[str, Any], number: int) -> Schedule:
+def parse_schedule(raw: Mapping[str, Any], number: int) -> Schedule:
     """Read one schedule.
 
     Args:

@@ -8,12 +8,13 @@ leaves state behind that nobody can read.
 from infra.registration.automation import Automation, AutomationArgs
 from infra.registration.concurrency_limit import GlobalConcurrencyLimit, GlobalConcurrencyLimitArgs
 from infra.registration.deployment import Deployment, DeploymentArgs
-from infra.registration.endpoint import PortForward, Reach, Url
+from infra.registration.endpoint import ApiEndpoint, PortForward, Url
 from infra.registration.variable import Variable, VariableArgs
 from infra.registration.work_pool import WorkPool, WorkPoolArgs
 from infra.registration.work_queue import WorkQueue, WorkQueueArgs
 
 __all__ = [
+    "ApiEndpoint",
     "Automation",
     "AutomationArgs",
     "Deployment",
@@ -21,7 +22,6 @@ __all__ = [
     "GlobalConcurrencyLimit",
     "GlobalConcurrencyLimitArgs",
     "PortForward",
-    "Reach",
     "Url",
     "Variable",
     "VariableArgs",

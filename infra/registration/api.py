@@ -96,11 +96,11 @@ class PrefectApi:
                 since, patience, error = self._silence
                 if deadline <= patience and self._clock() - since < DEADLINE:
                     raise error
-            doing = "reach the Prefect API"
+            operation = "reach the Prefect API"
             end = self._clock() + deadline
             try:
-                self._send("GET", "/health", None, doing, end)
-                answer = self._send("GET", "/admin/version", None, doing, end)
+                self._send("GET", "/health", None, operation, end)
+                answer = self._send("GET", "/admin/version", None, operation, end)
             except UnreachableError as failure:
                 self._silence = (self._clock(), deadline, failure)
                 raise
@@ -108,59 +108,59 @@ class PrefectApi:
             if answer.status_code == 404:
                 self._one_by_one = False
             else:
-                self._check_version(str(self._accept(answer, doing, {})))
+                self._check_version(str(self._accept(answer, operation, {})))
             self._ready = True
 
-    def get(self, path: str, *, doing: str, deadline: float = DEADLINE) -> Json | None:
+    def get(self, path: str, *, operation: str, deadline: float = DEADLINE) -> Json | None:
         """Return what stands at `path`, or None when nothing does (404)."""
-        answer = self._request("GET", path, None, doing, deadline)
-        return None if answer.status_code == 404 else self._accept(answer, doing, {})
+        answer = self._request("GET", path, None, operation, deadline)
+        return None if answer.status_code == 404 else self._accept(answer, operation, {})
 
-    def post(self, path: str, body: Json, *, doing: str, deadline: float = DEADLINE) -> Json:
+    def post(self, path: str, body: Json, *, operation: str, deadline: float = DEADLINE) -> Json:
         """Send `body` and return the answer."""
-        return self._accept(self._request("POST", path, body, doing, deadline), doing, body)
+        return self._accept(self._request("POST", path, body, operation, deadline), operation, body)
 
-    def patch(self, path: str, body: Json, *, doing: str) -> None:
+    def patch(self, path: str, body: Json, *, operation: str) -> None:
         """Change the object at `path`."""
-        self._accept(self._request("PATCH", path, body, doing, DEADLINE), doing, body)
+        self._accept(self._request("PATCH", path, body, operation, DEADLINE), operation, body)
 
-    def put(self, path: str, body: Json, *, doing: str) -> None:
+    def put(self, path: str, body: Json, *, operation: str) -> None:
         """Write the whole object at `path`."""
-        self._accept(self._request("PUT", path, body, doing, DEADLINE), doing, body)
+        self._accept(self._request("PUT", path, body, operation, DEADLINE), operation, body)
 
-    def delete(self, path: str, *, doing: str) -> None:
+    def delete(self, path: str, *, operation: str) -> None:
         """Delete the object at `path`; one that is gone already is a success."""
-        answer = self._request("DELETE", path, None, doing, DEADLINE)
+        answer = self._request("DELETE", path, None, operation, DEADLINE)
         if answer.status_code != 404:
-            self._accept(answer, doing, {})
+            self._accept(answer, operation, {})
 
-    def flow_id(self, name: str, *, doing: str) -> str:
+    def flow_id(self, name: str, *, operation: str) -> str:
         """Return the id of a flow, which is made if there is none; asked for once."""
         # The deployments of a flow come on several threads at once, and each of them would write.
         with self._flow_locks.setdefault(name, threading.Lock()):
             found = self._flows.get(name)
             if found is None:
-                found = self._flows[name] = self.post("/flows/", {"name": name}, doing=doing)["id"]
+                found = self._flows[name] = self.post("/flows/", {"name": name}, operation=operation)["id"]
             return found
 
-    def _request(self, method: str, path: str, body: Json, doing: str, deadline: float) -> httpx.Response:
+    def _request(self, method: str, path: str, body: Json, operation: str, deadline: float) -> httpx.Response:
         end = self._clock() + deadline
         self.wait_ready(deadline)
-        answer = self._send(method, path, body, doing, end)
+        answer = self._send(method, path, body, operation, end)
         if answer.status_code == 403 and "CSRF" in answer.text:
-            self._take_csrf_token(doing, end)
-            answer = self._send(method, path, body, doing, end)
+            self._take_csrf_token(operation, end)
+            answer = self._send(method, path, body, operation, end)
         return answer
 
-    def _take_csrf_token(self, doing: str, end: float) -> None:
+    def _take_csrf_token(self, operation: str, end: float) -> None:
         """Get what a server with protection against forged requests wants to see in every one that writes."""
         client = str(uuid.uuid4())
-        answer = self._send("GET", f"/csrf-token?client={client}", None, doing, end)
+        answer = self._send("GET", f"/csrf-token?client={client}", None, operation, end)
         if answer.is_success and self._client is not None:
             token = answer.json()["token"]
             self._client.headers.update({"Prefect-Csrf-Token": token, "Prefect-Csrf-Client": client})
 
-    def _send(self, method: str, path: str, body: Json, doing: str, end: float) -> httpx.Response:
+    def _send(self, method: str, path: str, body: Json, operation: str, end: float) -> httpx.Response:
         import httpx  # noqa: PLC0415  a no-op preview needs no HTTP
 
         pause, tries = _FIRST_PAUSE, 0
@@ -193,7 +193,7 @@ class PrefectApi:
             wait = asked if asked is not None else pause * random.uniform(0.7, 1.3)  # noqa: S311  jitter
             if self._clock() + wait >= end:
                 raise failure or UnreachableError(
-                    f"Could not {doing} at {self.address}",
+                    f"Could not {operation} at {self.address}",
                     why=why,
                     remedy="see that the server runs and answers this machine, then run it again",
                 )
@@ -208,17 +208,17 @@ class PrefectApi:
         """
         return self._write if self._one_by_one and method != "GET" else nullcontext()
 
-    def _accept(self, answer: httpx.Response, doing: str, body: Json) -> Json:
+    def _accept(self, answer: httpx.Response, operation: str, body: Json) -> Json:
         if answer.is_success:
             return answer.json() if answer.content else None
         raise RegistrationError(
-            f"Could not {doing} at {self.address}",
+            f"Could not {operation} at {self.address}",
             why=f"the server answered {answer.status_code} {_sentence(answer, body)}",
-            remedy=self._cure(answer.status_code),
+            remedy=self._remedy(answer.status_code),
             status=answer.status_code,
         )
 
-    def _cure(self, status: int) -> str:
+    def _remedy(self, status: int) -> str:
         if status in (401, 403):
             return f"check the credentials ({self._credentials}) and what they may do"
         if status == 404:

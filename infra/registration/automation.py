@@ -13,9 +13,9 @@ from pulumi.dynamic import Resource, UpdateResult
 from infra.registration import session
 from infra.registration.api import DEADLINE, PrefectApi, path
 from infra.registration.encoding import decode, encode, known
-from infra.registration.endpoint import Reach, to_props
+from infra.registration.endpoint import ApiEndpoint, to_props
 from infra.registration.errors import RegistrationError
-from infra.registration.ownership import described, undescribed
+from infra.registration.ownership import split_owner_line, with_owner_line
 from infra.registration.provider import OWNER, REACH, Fields, PrefectProvider, owner, stack_of
 from infra.specs.automation import full_trigger, normal_action, normal_trigger
 
@@ -28,7 +28,7 @@ class AutomationArgs:
     """An automation.
 
     Attributes:
-        reach: where the Prefect API is.
+        endpoint: where the Prefect API is.
         name: its name in Prefect, which lets two have the same; here it is unique within the stack, or within the
             deployment that owns it.
         trigger: in Prefect's schema; ids inside it may be outputs.
@@ -44,7 +44,7 @@ class AutomationArgs:
 
     """
 
-    reach: Reach
+    endpoint: ApiEndpoint
     name: str
     trigger: Mapping[str, Any]
     actions: Sequence[Mapping[str, Any]]
@@ -81,7 +81,7 @@ def inputs(args: AutomationArgs, mark: str) -> dict[str, Any]:
     if args.secret:
         actions["actions"] = Output.secret(actions["actions"])
     return {
-        REACH: to_props(args.reach),
+        REACH: to_props(args.endpoint),
         OWNER: mark,
         "deployment": args.deployment,
         "deployment_id": args.deployment_id,
@@ -101,26 +101,25 @@ class AutomationProvider(PrefectProvider):
     """
 
     noun = "automation"
-    identity = ("deployment", "name")
-    answers = ("automation_id",)
+    key_fields = ("deployment", "name")
+    computed = ("automation_id",)
 
     def key(self, fields: Fields) -> str:
-        """See base."""
-        return "/".join(str(fields[name]) for name in self.identity if fields.get(name))
+        return "/".join(str(fields[name]) for name in self.key_fields if fields.get(name))
 
-    def find(self, api: PrefectApi, fields: Fields, *, doing: str, deadline: float) -> Fields | None:
-        """See base."""
+    def get(self, api: PrefectApi, fields: Fields, *, operation: str, deadline: float) -> Fields | None:
         seen = fields.get("automation_id")
-        found: Fields | None = api.get(path("automations", seen), doing=doing, deadline=deadline) if seen else None
-        return found or self._chosen(self._namesakes(api, fields, doing, deadline), fields)
+        found: Fields | None = (
+            api.get(path("automations", seen), operation=operation, deadline=deadline) if seen else None
+        )
+        return found or self._chosen(self._namesakes(api, fields, operation, deadline), fields)
 
-    def observe(self, live: Fields, declared: Fields) -> Fields:
-        """See base."""
+    def from_api(self, live: Fields, declared: Fields) -> Fields:
         seen = {
             "deployment": declared.get("deployment"),
             "deployment_id": declared.get("deployment_id"),
             "name": live["name"],
-            "description": undescribed(live.get("description") or "")[0] or None,
+            "description": split_owner_line(live.get("description") or "")[0] or None,
             "enabled": live["enabled"],
             "tags": live.get("tags") or [],
             "trigger": normal_trigger(live["trigger"]),
@@ -132,64 +131,61 @@ class AutomationProvider(PrefectProvider):
         return seen
 
     def owner_of(self, live: Fields) -> str:
-        """See base."""
-        return undescribed(live.get("description") or "")[1]
+        return split_owner_line(live.get("description") or "")[1]
 
-    def make(self, api: PrefectApi, fields: Fields) -> Fields:
-        """See base."""
+    def create_live(self, api: PrefectApi, fields: Fields) -> Fields:
         body = _body(fields, {})
         if fields.get("deployment_id"):
             body["owner_resource"] = _resource(fields)
-        doing = self._doing("register", fields)
-        made: Fields = api.post("/automations/", body, doing=doing)
-        for twin in self._namesakes(api, fields, doing, DEADLINE):
+        operation = self._operation("register", fields)
+        made: Fields = api.post("/automations/", body, operation=operation)
+        for twin in self._namesakes(api, fields, operation, DEADLINE):
             # The answer to a first try was lost, and Prefect lets two have the same name.
             if twin["id"] != made["id"] and self.owner_of(twin) == stack_of(fields[OWNER]):
-                self.remove(api, twin, fields)
+                self.delete_live(api, twin, fields)
         return made
 
-    def amend(self, api: PrefectApi, live: Fields, fields: Fields) -> Fields:
+    def update_live(self, api: PrefectApi, live: Fields, fields: Fields) -> Fields:
         """See base.
 
         Writing the trigger makes Prefect forget what it has counted so far, so being enabled is written alone.
         """
-        seen = self.observe(live, fields)
+        seen = self.from_api(live, fields)
         changed = [name for name in _COMPARED if name in seen and seen.get(name) != fields.get(name)]
         marked = self.owner_of(live) == stack_of(fields[OWNER])
         if not changed and marked:
             return live
-        doing, where = self._doing("update", fields), path("automations", live["id"])
+        operation, where = self._operation("update", fields), path("automations", live["id"])
         if changed == ["enabled"] and marked:
-            api.patch(where, {"enabled": fields["enabled"]}, doing=doing)
+            api.patch(where, {"enabled": fields["enabled"]}, operation=operation)
         else:
-            api.put(where, _body(fields, live), doing=doing)
-        return self.find(api, {**fields, "automation_id": live["id"]}, doing=doing, deadline=DEADLINE) or live
+            api.put(where, _body(fields, live), operation=operation)
+        return self.get(api, {**fields, "automation_id": live["id"]}, operation=operation, deadline=DEADLINE) or live
 
-    def remove(self, api: PrefectApi, live: Fields, fields: Fields) -> None:
-        """See base."""
-        api.delete(path("automations", live["id"]), doing=self._doing("delete", fields))
+    def delete_live(self, api: PrefectApi, live: Fields, fields: Fields) -> None:
+        api.delete(path("automations", live["id"]), operation=self._operation("delete", fields))
 
     def update(self, _id: str, _olds: Fields, _news: Fields) -> UpdateResult:
         """See base. Which deployment owns an automation never changes in Prefect: then it is made again."""
         olds, news = decode(_olds), decode(_news)
         if olds.get("deployment_id") != news.get("deployment_id"):
             api, seen = session.api(news), olds.get("automation_id")
-            doing = self._doing("update", news)
-            live = api.get(path("automations", seen), doing=doing) if seen else None
+            operation = self._operation("update", news)
+            live = api.get(path("automations", seen), operation=operation) if seen else None
             if live is not None and self.owner_of(live) in ("", stack_of(olds[OWNER])):
-                self.remove(api, live, news)
+                self.delete_live(api, live, news)
         return super().update(_id, _olds, _news)
 
-    def _namesakes(self, api: PrefectApi, fields: Fields, doing: str, deadline: float) -> list[Fields]:
+    def _namesakes(self, api: PrefectApi, fields: Fields, operation: str, deadline: float) -> list[Fields]:
         if fields.get("deployment"):
             if not (fields.get("deployment_id") and known(fields["deployment_id"])):
                 # The deployment does not exist yet, and so no automation of it.
                 return []
             where = path("automations", "related-to", _resource(fields))
-            listed = api.get(where, doing=doing, deadline=deadline) or []
+            listed = api.get(where, operation=operation, deadline=deadline) or []
         else:
             wanted = {"automations": {"name": {"any_": [fields["name"]]}}}
-            listed = api.post("/automations/filter", wanted, doing=doing, deadline=deadline)
+            listed = api.post("/automations/filter", wanted, operation=operation, deadline=deadline)
         return [item for item in listed if item["name"] == fields["name"]]
 
     def _chosen(self, found: list[Fields], fields: Fields) -> Fields | None:
@@ -211,7 +207,7 @@ def _resource(fields: Fields) -> str:
 def _body(fields: Fields, live: Fields) -> Fields:
     body = {
         "name": fields["name"],
-        "description": described(fields.get("description") or "", stack_of(fields[OWNER])),
+        "description": with_owner_line(fields.get("description") or "", stack_of(fields[OWNER])),
         "enabled": live.get("enabled", True) if fields.get("enabled") is None else fields["enabled"],
         "trigger": full_trigger(fields["trigger"]),
         **{name: fields.get(name) or [] for name in _ACTIONS},

@@ -10,7 +10,7 @@ from pulumi import Output
 from pulumi.dynamic import Resource
 
 from infra.registration.api import DEADLINE, PrefectApi, path
-from infra.registration.endpoint import Reach, to_props
+from infra.registration.endpoint import ApiEndpoint, to_props
 from infra.registration.provider import OWNER, REACH, Fields, PrefectProvider, owner
 
 _WRITABLE: Final = ("limit", "slot_decay_per_second", "active")
@@ -21,7 +21,7 @@ class GlobalConcurrencyLimitArgs:
     """A global concurrency limit.
 
     Attributes:
-        reach: where the Prefect API is.
+        endpoint: where the Prefect API is.
         name: which `concurrency(...)` and `rate_limit(...)` in a flow refer to; `tag:<tag>` limits the runs of
             tasks with that tag.
         limit: slots.
@@ -30,7 +30,7 @@ class GlobalConcurrencyLimitArgs:
 
     """
 
-    reach: Reach
+    endpoint: ApiEndpoint
     name: str
     limit: int
     slot_decay_per_second: float = 0
@@ -62,7 +62,7 @@ def inputs(args: GlobalConcurrencyLimitArgs, mark: str) -> dict[str, Any]:
 
     """
     return {
-        REACH: to_props(args.reach),
+        REACH: to_props(args.endpoint),
         OWNER: mark,
         "name": args.name,
         "limit": args.limit,
@@ -75,42 +75,36 @@ class GlobalConcurrencyLimitProvider(PrefectProvider):
     """See `PrefectProvider`; there is no mark of ownership."""
 
     noun = "global concurrency limit"
-    identity = ("name",)
-    answers = ("limit_id",)
+    key_fields = ("name",)
+    computed = ("limit_id",)
     adoption_note = "Prefect cannot tell whose it is, so see that no other stack declares it."
 
-    def find(self, api: PrefectApi, fields: Fields, *, doing: str, deadline: float) -> Fields | None:
-        """See base."""
+    def get(self, api: PrefectApi, fields: Fields, *, operation: str, deadline: float) -> Fields | None:
         where = path("v2", "concurrency_limits", fields["name"])
-        found: Fields | None = api.get(where, doing=doing, deadline=deadline)
+        found: Fields | None = api.get(where, operation=operation, deadline=deadline)
         return found
 
-    def observe(self, live: Fields, declared: Fields) -> Fields:
-        """See base."""
+    def from_api(self, live: Fields, declared: Fields) -> Fields:
         kept = [name for name in _WRITABLE if name != "active" or declared.get("active") is not None]
         return {"name": live["name"], **{name: live[name] for name in kept}, "limit_id": live["id"]}
 
     def owner_of(self, live: Fields) -> str:  # noqa: ARG002  it has no place for one
-        """See base."""
         return ""
 
-    def make(self, api: PrefectApi, fields: Fields) -> Fields:
-        """See base."""
+    def create_live(self, api: PrefectApi, fields: Fields) -> Fields:
         given = {name: fields[name] for name in ("name", *_WRITABLE) if fields.get(name) is not None}
-        return self.made(api, "/v2/concurrency_limits/", given, fields)
+        return self.create_or_adopt(api, "/v2/concurrency_limits/", given, fields)
 
-    def amend(self, api: PrefectApi, live: Fields, fields: Fields) -> Fields:
-        """See base."""
-        seen = self.observe(live, fields)
+    def update_live(self, api: PrefectApi, live: Fields, fields: Fields) -> Fields:
+        seen = self.from_api(live, fields)
         changed = {
             name: fields[name] for name in _WRITABLE if fields.get(name) is not None and seen.get(name) != fields[name]
         }
         if not changed:
             return live
-        doing = self._doing("update", fields)
-        api.patch(path("v2", "concurrency_limits", fields["name"]), changed, doing=doing)
-        return self.find(api, fields, doing=doing, deadline=DEADLINE) or live
+        operation = self._operation("update", fields)
+        api.patch(path("v2", "concurrency_limits", fields["name"]), changed, operation=operation)
+        return self.get(api, fields, operation=operation, deadline=DEADLINE) or live
 
-    def remove(self, api: PrefectApi, live: Fields, fields: Fields) -> None:
-        """See base."""
-        api.delete(path("v2", "concurrency_limits", live["name"]), doing=self._doing("delete", fields))
+    def delete_live(self, api: PrefectApi, live: Fields, fields: Fields) -> None:
+        api.delete(path("v2", "concurrency_limits", live["name"]), operation=self._operation("delete", fields))

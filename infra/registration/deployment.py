@@ -12,7 +12,7 @@ from pulumi.dynamic import Resource
 from infra.registration import schedules
 from infra.registration.api import DEADLINE, PrefectApi, path
 from infra.registration.encoding import encode
-from infra.registration.endpoint import Reach, to_props
+from infra.registration.endpoint import ApiEndpoint, to_props
 from infra.registration.errors import RegistrationError
 from infra.registration.parameter_validation import conforms
 from infra.registration.provider import OWNER, OWNER_MARK, REACH, Fields, PrefectProvider, owner, stack_of
@@ -46,7 +46,7 @@ class DeploymentArgs:
     """A deployment.
 
     Attributes:
-        reach: where the Prefect API is.
+        endpoint: where the Prefect API is.
         spec: what it is; see `infra.prefect_yaml.load.load`.
         work_pool_name: the stack's own pool, for a spec that names none. As an output of the `WorkPool` it puts
             the pool first, and a deployment on another pool waits for it as well.
@@ -54,7 +54,7 @@ class DeploymentArgs:
 
     """
 
-    reach: Reach
+    endpoint: ApiEndpoint
     spec: DeploymentSpec
     work_pool_name: Input[str]
     work_queue_name: Input[str] | None = None
@@ -88,7 +88,7 @@ def inputs(args: DeploymentArgs, mark: str) -> dict[str, Any]:
         fields[name] = Output.secret(fields[name])
     if args.work_queue_name is not None:
         fields["work_queue_name"] = args.work_queue_name
-    return {REACH: to_props(args.reach), OWNER: mark, **fields, "work_pool_name": _pool(args)}
+    return {REACH: to_props(args.endpoint), OWNER: mark, **fields, "work_pool_name": _pool(args)}
 
 
 def _pool(args: DeploymentArgs) -> Input[str]:
@@ -124,22 +124,19 @@ class DeploymentProvider(PrefectProvider):
     """See `PrefectProvider`; the mark of ownership is a label."""
 
     noun = "deployment"
-    identity = ("flow_name", "name")
-    answers = ("deployment_id",)
+    key_fields = ("flow_name", "name")
+    computed = ("deployment_id",)
 
-    def find(self, api: PrefectApi, fields: Fields, *, doing: str, deadline: float) -> Fields | None:
-        """See base."""
+    def get(self, api: PrefectApi, fields: Fields, *, operation: str, deadline: float) -> Fields | None:
         where = path("deployments", "name", fields["flow_name"], fields["name"])
-        found: Fields | None = api.get(where, doing=doing, deadline=deadline)
+        found: Fields | None = api.get(where, operation=operation, deadline=deadline)
         return found
 
-    def glance(self, api: PrefectApi, fields: Fields, *, doing: str, deadline: float) -> Fields | None:
-        """See base."""
-        seen = api.deployments.look(fields["flow_name"], fields["name"], doing=doing, deadline=deadline)
-        return seen[0] if seen else self.find(api, fields, doing=doing, deadline=deadline)
+    def get_cached(self, api: PrefectApi, fields: Fields, *, operation: str, deadline: float) -> Fields | None:
+        seen = api.deployments.look(fields["flow_name"], fields["name"], operation=operation, deadline=deadline)
+        return seen[0] if seen else self.get(api, fields, operation=operation, deadline=deadline)
 
-    def observe(self, live: Fields, declared: Fields) -> Fields:
-        """See base."""
+    def from_api(self, live: Fields, declared: Fields) -> Fields:
         seen = {field: live.get(name) for field, name in _SENT_AS.items()}
         for field in _LEFT_ALONE:
             if field not in declared:
@@ -160,17 +157,15 @@ class DeploymentProvider(PrefectProvider):
         }
 
     def owner_of(self, live: Fields) -> str:
-        """See base."""
         return str((live.get("labels") or {}).get(OWNER_MARK, ""))
 
-    def make(self, api: PrefectApi, fields: Fields) -> Fields:
-        """See base."""
+    def create_live(self, api: PrefectApi, fields: Fields) -> Fields:
         api.deployments.written(fields["flow_name"], fields["name"])
         judged = fields[_ENFORCE] and conforms(fields.get("parameters", {}), fields.get("parameter_schema", {}))
         made = self._post(api, fields, {}, judged=judged)
         return made if made[_ENFORCE] == fields[_ENFORCE] else self._post(api, fields, {})
 
-    def amend(self, api: PrefectApi, live: Fields, fields: Fields) -> Fields:
+    def update_live(self, api: PrefectApi, live: Fields, fields: Fields) -> Fields:
         """See base.
 
         A PATCH of the deployment throws away its future scheduled runs, so it is sent only for a difference
@@ -180,41 +175,40 @@ class DeploymentProvider(PrefectProvider):
         if self.owner_of(live) != stack_of(fields[OWNER]):
             # Only a POST can write labels. It replaces the schedules too, so those paused by hand go as paused.
             return self._post(api, fields, schedules.activity(live["schedules"], fields["schedules"]))
-        doing = self._doing("update", fields)
+        operation = self._operation("update", fields)
         where = path("deployments", live["id"])
-        seen = self.observe(live, fields)
-        changed = [field for field in seen if field not in self.answers and seen.get(field) != fields.get(field)]
+        seen = self.from_api(live, fields)
+        changed = [field for field in seen if field not in self.computed and seen.get(field) != fields.get(field)]
         patch = _patch(fields, changed)
         if "work_pool_name" in patch:
             self._require_pool(api, fields)
         if patch:
-            api.patch(where, patch, doing=doing)
+            api.patch(where, patch, operation=operation)
         steps = schedules.plan(live["schedules"], fields["schedules"])
         for schedule in steps.delete:
-            api.delete(f"{where}{path('schedules', schedule)}", doing=doing)
+            api.delete(f"{where}{path('schedules', schedule)}", operation=operation)
         for schedule, sent in steps.change.items():
-            api.patch(f"{where}{path('schedules', schedule)}", sent, doing=doing)
+            api.patch(f"{where}{path('schedules', schedule)}", sent, operation=operation)
         if steps.create:
-            api.post(f"{where}/schedules", steps.create, doing=doing)
+            api.post(f"{where}/schedules", steps.create, operation=operation)
         if not (patch or steps.delete or steps.change or steps.create):
             return live
-        again = self.find(api, fields, doing=self._doing("read", fields), deadline=DEADLINE)
+        again = self.get(api, fields, operation=self._operation("read", fields), deadline=DEADLINE)
         return again or live
 
-    def remove(self, api: PrefectApi, live: Fields, fields: Fields) -> None:
-        """See base."""
+    def delete_live(self, api: PrefectApi, live: Fields, fields: Fields) -> None:
         api.deployments.written(fields["flow_name"], fields["name"])
-        api.delete(path("deployments", live["id"]), doing=self._doing("delete", fields))
+        api.delete(path("deployments", live["id"]), operation=self._operation("delete", fields))
 
     def _post(self, api: PrefectApi, fields: Fields, active: dict[str, bool], *, judged: bool = False) -> Fields:
-        doing = self._doing("register", fields)
+        operation = self._operation("register", fields)
         wanted = {
             slug: {"active": active[slug], **schedule} if slug in active else schedule
             for slug, schedule in fields["schedules"].items()
         }
         body = {
             "name": fields["name"],
-            "flow_id": api.flow_id(fields["flow_name"], doing=doing),
+            "flow_id": api.flow_id(fields["flow_name"], operation=operation),
             "labels": {OWNER_MARK: stack_of(fields[OWNER])},
             "schedules": [schedules.body(slug, schedule) for slug, schedule in wanted.items()],
             "concurrency_options": _concurrency_options(fields),
@@ -227,15 +221,15 @@ class DeploymentProvider(PrefectProvider):
         if judged:
             # What a new deployment's server is not told it takes for true, without a judgement of its own.
             del body[_ENFORCE]
-        made: Fields = api.post("/deployments/", body, doing=doing)
+        made: Fields = api.post("/deployments/", body, operation=operation)
         return made
 
     def _require_pool(self, api: PrefectApi, fields: Fields) -> None:
         """Prefect answers a PATCH that names a missing pool with 500 and no word."""
         pool = fields["work_pool_name"]
-        if api.get(path("work_pools", pool), doing=self._doing("update", fields)) is None:
+        if api.get(path("work_pools", pool), operation=self._operation("update", fields)) is None:
             raise RegistrationError(
-                f"Could not {self._doing('update', fields)} at {api.address}",
+                f"Could not {self._operation('update', fields)} at {api.address}",
                 why=f"there is no work pool '{pool}'",
                 remedy="name one that exists in work_pool.name",
             )

@@ -46,13 +46,13 @@ class Listing:
         """Remember that this process has changed a deployment: no listing speaks for it from now on."""
         self._written.add((flow, name))
 
-    def look(self, flow: str, name: str, *, doing: str, deadline: float) -> tuple[Fields | None] | None:
+    def look(self, flow: str, name: str, *, operation: str, deadline: float) -> tuple[Fields | None] | None:
         """Return the deployment, or that there is none, in a tuple; None where only the server itself can say.
 
         Args:
             flow: name of the flow.
             name: of the deployment.
-            doing: what for, in an error's sentence.
+            operation: what for, in an error's sentence.
             deadline: seconds that it may take.
 
         """
@@ -61,18 +61,18 @@ class Listing:
             self._looks += 1
             if self._too_many or key in self._written:
                 return None
-            if self._looks == 1 and self._count("deployments", doing, deadline) == 0:
+            if self._looks == 1 and self._count("deployments", operation, deadline) == 0:
                 # A first registration on a new server: there is nothing to look for.
                 self._taken = self._clock()
             if self._clock() - self._taken >= FRESH:
                 if self._looks <= FEW:
                     return None
-                self._take(doing, deadline)
+                self._take(operation, deadline)
             return None if self._too_many else (self._found.get(key),)
 
-    def _take(self, doing: str, deadline: float) -> None:
-        flows = self._all("flows", doing, deadline)
-        deployments = self._all("deployments", doing, deadline) if flows is not None else None
+    def _take(self, operation: str, deadline: float) -> None:
+        flows = self._all("flows", operation, deadline)
+        deployments = self._all("deployments", operation, deadline) if flows is not None else None
         if flows is None or deployments is None:
             self._too_many = True
             return
@@ -80,14 +80,14 @@ class Listing:
         self._found = {(names.get(one["flow_id"], ""), one["name"]): one for one in deployments}
         self._taken = self._clock()
 
-    def _all(self, kind: str, doing: str, deadline: float) -> list[Fields] | None:
+    def _all(self, kind: str, operation: str, deadline: float) -> list[Fields] | None:
         """Return all objects of a kind; None when they are many, or changed while they were counted."""
-        count = self._count(kind, doing, deadline)
+        count = self._count(kind, operation, deadline)
         if count >= MANY:
             return None
-        found: list[Fields] = self._api.post(f"/{kind}/filter", {}, doing=doing, deadline=deadline)
+        found: list[Fields] = self._api.post(f"/{kind}/filter", {}, operation=operation, deadline=deadline)
         return found if len(found) == count else None
 
-    def _count(self, kind: str, doing: str, deadline: float) -> int:
-        count: int = self._api.post(f"/{kind}/count", {}, doing=doing, deadline=deadline)
+    def _count(self, kind: str, operation: str, deadline: float) -> int:
+        count: int = self._api.post(f"/{kind}/count", {}, operation=operation, deadline=deadline)
         return count

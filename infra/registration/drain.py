@@ -1,6 +1,7 @@
-"""The end of a stack's live runs, before anything that they need goes.
+"""Ends a stack's live runs before a destroy deletes anything that they need.
 
-A resource that depends on the whole stack is deleted first. This one makes nothing; its deletion is the drain.
+Pulumi deletes a resource before its dependencies. `Drain` depends on the whole stack and creates nothing: its deletion,
+the first of a destroy, is the drain.
 """
 
 from __future__ import annotations
@@ -17,42 +18,42 @@ from pulumi.dynamic import ConfigureRequest, CreateResult, Resource
 from infra.registration import session
 from infra.registration.api import GLANCE, PrefectApi, path
 from infra.registration.encoding import decode
-from infra.registration.endpoint import Reach, to_props
-from infra.registration.errors import RegistrationError, UnreachableError, say
+from infra.registration.endpoint import ApiEndpoint, to_props
+from infra.registration.errors import RegistrationError, UnreachableError, log
 from infra.registration.provider import REACH
-from infra.registration.stateless import RememberingProvider
+from infra.registration.stateless import StatelessProvider
 
 if TYPE_CHECKING:
-    from infra.registration.kubernetes import Found
+    from infra.registration.kubernetes import LiveObjects
 
 Runs = Literal["wait", "cancel", "refuse"]
 
 _LIVE: Final = ["RUNNING", "PENDING", "CANCELLING"]
 _POLL: Final = 1.0
-"""Seconds between two looks."""
+"""Seconds between two polls."""
 
 _OPERATOR: Final = 60.0
-"""Seconds that the Dask operator gets to take a cluster down; it takes two to ten."""
+"""Seconds that the Dask operator may take to delete a cluster; it takes two to ten."""
 
-_NAMED: Final = 5
-"""Runs that a refusal names; the rest is counted."""
+_MOST_NAMES: Final = 5
+"""Names listed in a message; the rest is counted."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DrainArgs:
-    """What is drained, and how.
+    """What a drain ends, and how.
 
     Attributes:
-        reach: where the Prefect API is.
-        namespace: where runs and their Dask clusters live.
-        pools: work pools that are paused.
-        runs: what happens to live runs: `refuse` ends the destroy with an error, `cancel` cancels them, `wait`
-            lets them end and cancels those that do not.
-        deadline: seconds until what has not ended is ended.
+        endpoint: where the Prefect API is.
+        namespace: namespace of the runs and their Dask clusters.
+        pools: work pools to pause.
+        runs: what happens to live runs: `refuse` fails the destroy, `cancel` cancels them, `wait` waits for them and
+            cancels those that do not end in time.
+        deadline: seconds to wait before runs are cancelled or deleted.
 
     """
 
-    reach: Reach
+    endpoint: ApiEndpoint
     namespace: Input[str]
     pools: Sequence[Input[str]]
     runs: Runs = "cancel"
@@ -64,7 +65,7 @@ class Drain(Resource, module="prefect", name="Drain"):
 
     def __init__(self, name: str, args: DrainArgs, opts: pulumi.ResourceOptions) -> None:
         props = {
-            REACH: to_props(args.reach),
+            REACH: to_props(args.endpoint),
             "namespace": args.namespace,
             "pools": list(args.pools),
             "runs": args.runs,
@@ -73,22 +74,24 @@ class Drain(Resource, module="prefect", name="Drain"):
         super().__init__(DrainProvider(), name, props, opts)
 
 
-class DrainProvider(RememberingProvider):
-    """Does nothing until it is deleted."""
+class DrainProvider(StatelessProvider):
+    """Does nothing before its deletion."""
 
     def configure(self, req: ConfigureRequest) -> None:
-        """See `session.configure`."""
         session.configure(req)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Remember what is to be drained, and tell of a pool that an earlier, interrupted destroy left paused."""
+        """Store the inputs, and warn about a work pool that an interrupted destroy has left paused."""
         fields = decode(props)
-        for pool in _paused(session.api(fields), fields["pools"]):
-            say("warning", f"Work pool '{pool}' is paused: `prefect work-pool resume '{pool}'` lets its runs start.")
+        for pool in _paused_pools(session.api(fields), fields["pools"]):
+            log(
+                "warning",
+                f"Work pool '{pool}' is paused: its runs do not start until `prefect work-pool resume '{pool}'`.",
+            )
         return super().create(props)
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        """Drain."""
+        """Drain the stack."""
         from infra.registration.kubernetes import Cluster  # noqa: PLC0415  a second to import
 
         fields = decode(_props)
@@ -97,11 +100,11 @@ class DrainProvider(RememberingProvider):
 
 
 class _Namespace(Protocol):
-    def look(self) -> Found: ...
+    def live_objects(self) -> LiveObjects: ...
 
     def delete_runs(self) -> None: ...
 
-    def let_go(self, dask: tuple[str, ...]) -> None: ...
+    def force_delete(self, objects: tuple[str, ...]) -> None: ...
 
 
 def drain(
@@ -112,23 +115,23 @@ def drain(
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Do it.
+    """Pause the work pools, end live runs, and delete their Dask clusters.
 
-    A Prefect server that does not answer holds nothing up: its runs are ended in Kubernetes then.
+    If the Prefect server does not answer, the runs are deleted in Kubernetes only.
 
     Args:
         api: the Prefect API.
-        cluster: the stack's namespace.
+        cluster: the stack's namespace in Kubernetes.
         fields: `DrainArgs` as plain values.
-        clock: monotonic seconds.
-        pause: waits that many seconds.
+        clock: returns monotonic seconds.
+        pause: waits for a number of seconds.
 
     Raises:
-        RegistrationError: runs are live and `runs` is `refuse`; the pools take runs again then.
+        RegistrationError: runs are live and `runs` is `refuse`; the pools are resumed first.
 
     """
 
-    def until(done: Callable[[], bool], seconds: float) -> bool:
+    def wait_until(done: Callable[[], bool], seconds: float) -> bool:
         end = clock() + seconds
         while not done():
             if clock() >= end:
@@ -139,52 +142,52 @@ def drain(
     pools, policy = fields["pools"], fields["runs"]
     paused = _pause(api, pools)
     reachable = paused is not None
-    names = _live(api, pools) if reachable else cluster.look().jobs
+    names = _live_runs(api, pools) if reachable else cluster.live_objects().jobs
     if names and policy == "refuse":
         for pool in paused or ():
             _set_paused(api, pool, paused=False)
         raise RegistrationError(
-            f"The stack is not destroyed: {len(names)} flow run(s) are live",
+            f"The stack was not destroyed: {len(names)} flow run(s) are live",
             why=f"{_listed(names)}, and the stack's drain.runs is 'refuse'",
-            remedy="let them end, or cancel them, or set drain.runs to 'cancel' or 'wait' and run `pulumi up` first",
+            remedy="wait for them, cancel them, or set drain.runs to 'cancel' or 'wait' and run `pulumi up` first",
         )
     if reachable:
         if names and policy == "wait":
-            say("info", f"Waiting up to {fields['deadline']} s for {len(names)} live flow run(s): {_listed(names)}.")
-            until(lambda: not _live(api, pools), fields["deadline"])
+            log("info", f"Waiting up to {fields['deadline']} s for {len(names)} live flow run(s): {_listed(names)}.")
+            wait_until(lambda: not _live_runs(api, pools), fields["deadline"])
         if _cancel(api, pools):
-            until(lambda: not _live(api, pools), min(fields["deadline"], _OPERATOR))
+            wait_until(lambda: not _live_runs(api, pools), min(fields["deadline"], _OPERATOR))
     cluster.delete_runs()
-    until(lambda: not cluster.look().dask, _OPERATOR)
-    if left := cluster.look().dask:
-        say("warning", f"{_listed(left)} did not go in {_OPERATOR:.0f} s: the finalizers are taken away.")
-        cluster.let_go(left)
+    wait_until(lambda: not cluster.live_objects().dask, _OPERATOR)
+    if remaining := cluster.live_objects().dask:
+        log("warning", f"{_listed(remaining)} still exist after {_OPERATOR:.0f} s: their finalizers are removed.")
+        cluster.force_delete(remaining)
 
 
 def _pause(api: PrefectApi, pools: Sequence[str]) -> list[str] | None:
-    """Pause the pools; return those that were not, or None when Prefect does not answer."""
+    """Pause the pools; return those that were not paused before, or None if Prefect does not answer."""
     try:
-        already = _paused(api, pools)
-        changed = [pool for pool in pools if pool not in already]
-        return [pool for pool in changed if _set_paused(api, pool, paused=True)]
+        paused = _paused_pools(api, pools)
+        active = [pool for pool in pools if pool not in paused]
+        return [pool for pool in active if _set_paused(api, pool, paused=True)]
     except UnreachableError as error:
-        say("warning", f"Runs are ended in Kubernetes only. {error}")
+        log("warning", f"Prefect does not answer, so live runs are deleted in Kubernetes only. {error}")
         return None
 
 
-def _paused(api: PrefectApi, pools: Sequence[str]) -> list[str]:
-    found = {
-        pool: api.get(path("work_pools", pool), doing=f"read work pool '{pool}'", deadline=GLANCE) for pool in pools
+def _paused_pools(api: PrefectApi, pools: Sequence[str]) -> list[str]:
+    live_pools = {
+        pool: api.get(path("work_pools", pool), operation=f"read work pool '{pool}'", deadline=GLANCE) for pool in pools
     }
-    return [pool for pool, live in found.items() if live is not None and live.get("is_paused")]
+    return [pool for pool, live in live_pools.items() if live is not None and live.get("is_paused")]
 
 
 def _set_paused(api: PrefectApi, pool: str, *, paused: bool) -> bool:
-    """Pause or resume a pool; return whether it exists."""
-    doing = f"{'pause' if paused else 'resume'} work pool '{pool}'"
-    if api.get(path("work_pools", pool), doing=doing, deadline=GLANCE) is None:
+    """Pause or resume a work pool; return whether it exists."""
+    operation = f"{'pause' if paused else 'resume'} work pool '{pool}'"
+    if api.get(path("work_pools", pool), operation=operation, deadline=GLANCE) is None:
         return False
-    api.patch(path("work_pools", pool), {"is_paused": paused}, doing=doing)
+    api.patch(path("work_pools", pool), {"is_paused": paused}, operation=operation)
     return True
 
 
@@ -193,22 +196,22 @@ def _runs(api: PrefectApi, pools: Sequence[str], states: Sequence[str]) -> list[
         "flow_runs": {"state": {"type": {"any_": list(states)}}},
         "work_pools": {"name": {"any_": list(pools)}},
     }
-    return list(api.post("/flow_runs/filter", body, doing="look for live flow runs"))
+    return list(api.post("/flow_runs/filter", body, operation="list live flow runs"))
 
 
-def _live(api: PrefectApi, pools: Sequence[str]) -> tuple[str, ...]:
-    return tuple(each["name"] for each in _runs(api, pools, _LIVE))
+def _live_runs(api: PrefectApi, pools: Sequence[str]) -> tuple[str, ...]:
+    return tuple(run["name"] for run in _runs(api, pools, _LIVE))
 
 
 def _cancel(api: PrefectApi, pools: Sequence[str]) -> bool:
     live = _runs(api, pools, _LIVE)
-    for each in live:
-        if each["state_type"] != "CANCELLING":
+    for run in live:
+        if run["state_type"] != "CANCELLING":
             state = {"state": {"type": "CANCELLING", "name": "Cancelling", "message": "The stack is destroyed."}}
-            api.post(path("flow_runs", each["id"], "set_state"), state, doing=f"cancel flow run '{each['name']}'")
+            api.post(path("flow_runs", run["id"], "set_state"), state, operation=f"cancel flow run '{run['name']}'")
     return bool(live)
 
 
 def _listed(names: Sequence[str]) -> str:
-    rest = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(sorted(names)[:_NAMED]) + rest
+    rest = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(sorted(names)[:_MOST_NAMES]) + rest

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 from pulumi import Input
 
-Auth = Literal["none", "api-key", "auth-string"]
-"""What the API asks for. The credential itself is no property: it is read from the environment
-(`PREFECT_API_KEY`,
-`PREFECT_API_AUTH_STRING`) or the stack's configuration (`prefectApiKey`, `prefectAuthString`) when it is
-needed."""
+from infra.specs.credential import Auth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,19 +45,19 @@ class PortForward:
     auth: Auth = "none"
 
 
-Reach = Url | PortForward
+ApiEndpoint = Url | PortForward
 
 _KINDS: Mapping[str, type[Url | PortForward]] = {"url": Url, "port-forward": PortForward}
 
 
-def to_props(reach: Reach) -> dict[str, Any]:
-    """Return the reach as plain properties, `kind` first."""
-    kind = next(name for name, arm in _KINDS.items() if isinstance(reach, arm))
-    fields = {name: value for name, value in vars(reach).items() if value is not None}
+def to_props(endpoint: ApiEndpoint) -> dict[str, Any]:
+    """Return the endpoint as plain properties, `kind` first."""
+    kind = next(name for name, arm in _KINDS.items() if isinstance(endpoint, arm))
+    fields = {name: value for name, value in vars(endpoint).items() if value is not None}
     return {"kind": kind, **fields}
 
 
-def from_props(props: Mapping[str, Any]) -> Reach:
+def from_props(props: Mapping[str, Any]) -> ApiEndpoint:
     """Undo `to_props`, for values that are known."""
     fields = {name: value for name, value in props.items() if name != "kind"}
     if "port" in fields:
@@ -69,6 +65,6 @@ def from_props(props: Mapping[str, Any]) -> Reach:
     return _KINDS[props["kind"]](**fields)
 
 
-def key(reach: Reach) -> tuple[Any, ...]:
+def key(endpoint: ApiEndpoint) -> tuple[Any, ...]:
     """Return what tells two reaches apart."""
-    return (type(reach).__name__, *asdict(reach).items())
+    return (type(endpoint).__name__, *asdict(endpoint).items())

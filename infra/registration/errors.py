@@ -37,7 +37,7 @@ def _clause(text: str) -> str:
     return " ".join(text.split()).rstrip(".;: ")
 
 
-def speak_plainly() -> None:
+def install_error_formatter() -> None:
     """Make the dynamic provider's process report a `RegistrationError` as its sentence.
 
     That process (`python -m pulumi.dynamic`) hands `traceback.format_exc()` to the engine for every
@@ -48,16 +48,16 @@ def speak_plainly() -> None:
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
     if spec is not None and spec.name == "pulumi.dynamic.__main__":
-        vars(main)["traceback"] = SimpleNamespace(format_exc=describe)
+        vars(main)["traceback"] = SimpleNamespace(format_exc=format_error)
 
 
-def describe() -> str:
+def format_error() -> str:
     """Describe the exception being handled, for the engine."""
     error = sys.exc_info()[1]
     return str(error) if isinstance(error, RegistrationError) else traceback.format_exc()
 
 
-def say(kind: str, text: str) -> None:
+def log(kind: str, text: str) -> None:
     """Tell the person something that is no error: the engine shows standard error below the stack.
 
     Args:

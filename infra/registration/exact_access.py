@@ -1,8 +1,8 @@
-"""Roles, their bindings and network policies, held to exactly what is declared.
+"""Keeps Roles, their bindings and network policies exactly as declared.
 
-Pulumi's Kubernetes provider compares what was declared and no more: a rule that somebody appends to a Role, or gives to
-a policy that has none, is drift in no refresh (https://github.com/pulumi/pulumi-kubernetes/issues/3262). What opens a
-way is compared whole here.
+Pulumi's Kubernetes provider compares only the fields that were declared: a rule that somebody appends to a Role, or
+adds to a policy that declares none, is no drift to it (https://github.com/pulumi/pulumi-kubernetes/issues/3262). This
+resource compares the whole list of rules, subjects or policy fields.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import pulumi
 from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
 from infra.registration.encoding import decode, encode
-from infra.registration.errors import RegistrationError, say, speak_plainly
-from infra.registration.stateless import RememberingProvider
+from infra.registration.errors import RegistrationError, install_error_formatter, log
+from infra.registration.stateless import StatelessProvider
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExactAccessArgs:
-    """What is held.
+    """The declared access.
 
     Attributes:
-        namespace: of the stack.
+        namespace: the stack's namespace.
         roles: Role -> its rules.
         bindings: RoleBinding -> its subjects.
         policies: NetworkPolicy -> its spec.
-        context: of the kubeconfig; the current one when unset.
+        context: kubeconfig context; the current one if unset.
 
     """
 
@@ -40,9 +40,9 @@ class ExactAccessArgs:
 
 
 class ExactAccess(Resource, module="kubernetes", name="ExactAccess"):
-    """Shows in a refresh, and takes back in the update after it, what was added from outside.
+    """Shows access added from outside as drift in a refresh, and removes it in the next update.
 
-    Each object is an input of its own: a preview names the ones that change.
+    Each object is an input of its own, so a preview names the objects that change.
     """
 
     def __init__(self, name: str, args: ExactAccessArgs, opts: pulumi.ResourceOptions) -> None:
@@ -50,50 +50,53 @@ class ExactAccess(Resource, module="kubernetes", name="ExactAccess"):
         if args.context is not None:
             props["context"] = args.context
         for kind, objects in (("Role", args.roles), ("RoleBinding", args.bindings), ("NetworkPolicy", args.policies)):
-            props |= {f"{kind}/{each}": encode(content) for each, content in objects.items()}
+            props |= {f"{kind}/{object_name}": encode(content) for object_name, content in objects.items()}
         super().__init__(ExactAccessProvider(), name, props, opts)
 
 
-class ExactAccessProvider(RememberingProvider):
-    """Writes only what differs: the objects themselves are made by resources of their own, which come before."""
+class ExactAccessProvider(StatelessProvider):
+    """Writes only differences: the objects themselves belong to typed resources, which are created first."""
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Hold from now on."""
+        """Restore all declared Roles, bindings and policies."""
         _restore(props)
         return super().create(props)
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        """Take back what is not declared."""
+        """Restore all declared Roles, bindings and policies."""
         _restore(_news)
         return super().update(_id, _olds, _news)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """Report the world. What is missing is another resource's to make; who may not look is told so."""
-        speak_plainly()
+        """Return the live access. A missing object is left out: its typed resource recreates it.
+
+        Without permission to read, the state stays as it is and a warning says so.
+        """
+        install_error_formatter()
         try:
-            live = _live(props)
+            live = _live_access(props)
         except RegistrationError as error:
-            say("warning", f"Roles and NetworkPolicies were not compared with the live ones. {error}")
+            log("warning", f"Roles and NetworkPolicies could not be read, so drift in them is not reported. {error}")
             return ReadResult(id_, dict(props))
-        seen = {**props, **{name: encode(content) for name, content in live.items()}}
-        return ReadResult(id_, seen, dict(seen))
+        outputs = {**props, **{name: encode(content) for name, content in live.items()}}
+        return ReadResult(id_, outputs, dict(outputs))
 
 
-def _live(props: Mapping[str, Any]) -> dict[str, Any]:
+def _live_access(props: Mapping[str, Any]) -> dict[str, Any]:
     from infra.registration.kubernetes import Cluster  # noqa: PLC0415  a second to import
 
-    return Cluster(props["namespace"], props.get("context")).access(list(_held(props)))
+    return Cluster(props["namespace"], props.get("context")).access(list(_declared_access(props)))
 
 
 def _restore(props: Mapping[str, Any]) -> None:
     from infra.registration.kubernetes import Cluster  # noqa: PLC0415  a second to import
 
-    speak_plainly()
-    held = decode(_held(props))
+    install_error_formatter()
+    declared = decode(_declared_access(props))
     cluster = Cluster(props["namespace"], props.get("context"))
-    live = cluster.access(list(held))
-    cluster.set_access({name: held[name] for name, content in live.items() if content != held[name]})
+    live = cluster.access(list(declared))
+    cluster.set_access({name: declared[name] for name, content in live.items() if content != declared[name]})
 
 
-def _held(props: Mapping[str, Any]) -> dict[str, Any]:
+def _declared_access(props: Mapping[str, Any]) -> dict[str, Any]:
     return {name: content for name, content in props.items() if "/" in name}

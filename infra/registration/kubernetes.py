@@ -1,4 +1,4 @@
-"""Kubernetes, as far as no typed resource covers it: what lives in the namespace, what is in the way of a stack."""
+"""The Kubernetes API calls that no typed resource covers: live runs, exact access, and the state of a cluster."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ import httpx
 import kr8s
 import kr8s.asyncio
 
-from ephemeral_dask.contract.dask import API_VERSION
-from infra.registration.errors import RegistrationError, UnreachableError, say
-from infra.registration.preflight import DEFINITIONS, OPERATOR_IMAGE, Seen
+from ephemeral_dask.contract import dask
+from infra.registration.cluster_state import DASK_CRDS, OPERATOR_IMAGE, ClusterState, Operator
+from infra.registration.errors import RegistrationError, UnreachableError, log
 
-_KINDS: Final = ("daskclusters", "daskautoscalers", "daskworkergroups")
+_DASK_OBJECTS: Final = (dask.CLUSTERS, dask.AUTOSCALERS, dask.WORKER_GROUPS)
 
 FLOW_RUN: Final = "prefect.io/flow-run-id"
-"""Label of the Jobs that Prefect's worker makes."""
+"""Label that Prefect's worker puts on its Jobs."""
 
 _ACCESS: Final = {
     "Role": ("rbac.authorization.k8s.io/v1", "roles", "rules"),
     "RoleBinding": ("rbac.authorization.k8s.io/v1", "rolebindings", "subjects"),
     "NetworkPolicy": ("networking.k8s.io/v1", "networkpolicies", "spec"),
 }
-"""Kind -> version, plural, and the field that says what it allows."""
+"""Kind -> API version, plural name, and the field that says what it allows."""
 
-_PATIENCE: Final = 30.0
-"""Seconds for kubeconfig, login helpers and the questions themselves."""
+_TIMEOUT: Final = 30.0
+"""Seconds for the kubeconfig, its login helpers and the requests together."""
 
 _FOREGROUND: Final = {"propagationPolicy": "Foreground"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
-    """What lives in the namespace.
+class LiveObjects:
+    """The live runs of a namespace.
 
     Attributes:
-        jobs: flow runs' Jobs that have not ended.
-        dask: `<kind>/<name>` of Dask's own objects.
+        jobs: names of the flow runs' Jobs that have not ended.
+        dask: Dask's custom resources as `<plural>/<name>`.
 
     """
 
@@ -49,13 +49,13 @@ class Found:
 
 
 class Cluster:
-    """One namespace, by the kubeconfig of whoever runs Pulumi.
+    """One namespace, with the kubeconfig of the person or job that runs Pulumi.
 
     Args:
-        namespace: whose objects are meant.
-        context: of the kubeconfig; the current one when unset.
+        namespace: the namespace.
+        context: kubeconfig context; the current one if None.
 
-    Every method raises `UnreachableError` when Kubernetes does not answer, and `RegistrationError` when it refuses.
+    Every method raises `UnreachableError` if Kubernetes does not answer and `RegistrationError` if it refuses.
 
     """
 
@@ -63,58 +63,58 @@ class Cluster:
         self._namespace = namespace
         self._context = context
 
-    def look(self) -> Found:
-        """Return what lives now; a kind that is not served has no objects."""
+    def live_objects(self) -> LiveObjects:
+        """Return the live runs; a kind that Kubernetes does not serve has no objects."""
 
-        async def work(api: Any) -> Found:
+        async def work(api: Any) -> LiveObjects:
             jobs = await self._list(api, "batch/v1", "jobs", labelSelector=FLOW_RUN)
-            dask = [
-                f"{kind}/{each['metadata']['name']}"
-                for kind in _KINDS
-                for each in await self._list(api, API_VERSION, kind)
+            objects = [
+                f"{plural}/{item['metadata']['name']}"
+                for plural in _DASK_OBJECTS
+                for item in await self._list(api, dask.API_VERSION, plural)
             ]
-            live = [job["metadata"]["name"] for job in jobs if not _ended(job)]
-            return Found(jobs=tuple(live), dask=tuple(dask))
+            live = [job["metadata"]["name"] for job in jobs if not _has_ended(job)]
+            return LiveObjects(jobs=tuple(live), dask=tuple(objects))
 
-        found: Found = self._do("look for live runs", work)
-        return found
+        live_objects: LiveObjects = self._run("list live runs", work)
+        return live_objects
 
     def delete_runs(self) -> None:
-        """Ask for the end of every flow run's Job and every Dask cluster."""
+        """Request the deletion of every flow run's Job and every Dask cluster."""
 
         async def work(api: Any) -> None:
             for job in await self._list(api, "batch/v1", "jobs", labelSelector=FLOW_RUN):
                 await self._delete(api, "batch/v1", f"jobs/{job['metadata']['name']}")
-            for kind in ("daskclusters", "daskautoscalers"):
-                for each in await self._list(api, API_VERSION, kind):
-                    await self._delete(api, API_VERSION, f"{kind}/{each['metadata']['name']}")
+            for plural in (dask.CLUSTERS, dask.AUTOSCALERS):
+                for item in await self._list(api, dask.API_VERSION, plural):
+                    await self._delete(api, dask.API_VERSION, f"{plural}/{item['metadata']['name']}")
 
-        self._do("end live runs", work)
+        self._run("delete live runs", work)
 
-    def let_go(self, dask: tuple[str, ...]) -> None:
-        """Take the finalizers away that nobody else does, and delete.
+    def force_delete(self, objects: tuple[str, ...]) -> None:
+        """Remove the finalizers of objects and delete them.
 
         Args:
-            dask: as `Found` names them.
+            objects: `<plural>/<name>`, as in `LiveObjects.dask`.
 
         """
 
         async def work(api: Any) -> None:
-            for name in dask:
+            for name in objects:
                 await self._call(
                     api,
                     "PATCH",
-                    API_VERSION,
+                    dask.API_VERSION,
                     name,
                     content='{"metadata":{"finalizers":null}}',
                     headers={"Content-Type": "application/merge-patch+json"},
                 )
-                await self._delete(api, API_VERSION, name)
+                await self._delete(api, dask.API_VERSION, name)
 
-        self._do("let Dask objects go", work)
+        self._run("force the deletion of Dask objects", work)
 
     def access(self, names: Iterable[str]) -> dict[str, Any]:
-        """Return what objects allow, without those that do not exist.
+        """Return what objects allow, without objects that do not exist.
 
         Args:
             names: `Role/<name>`, `RoleBinding/<name>` and `NetworkPolicy/<name>`.
@@ -122,120 +122,119 @@ class Cluster:
         """
 
         async def work(api: Any) -> dict[str, Any]:
-            found = {}
+            access = {}
             for name in names:
                 version, url, field = _access(name)
                 if (live := await self._call(api, "GET", version, url)) is not None:
-                    found[name] = live.get(field) or []
-            return found
+                    access[name] = live.get(field) or []
+            return access
 
-        found: dict[str, Any] = self._do("look at Roles and NetworkPolicies", work)
-        return found
+        access: dict[str, Any] = self._run("read Roles, RoleBindings and NetworkPolicies", work)
+        return access
 
-    def set_access(self, wanted: Mapping[str, Any]) -> None:
-        """Write what objects allow, whole.
+    def set_access(self, access: Mapping[str, Any]) -> None:
+        """Replace what objects allow.
 
         Args:
-            wanted: name, as in `access`, -> rules, subjects or spec.
+            access: name, as in `access`, -> all of its rules, subjects or spec.
 
         """
 
         async def work(api: Any) -> None:
-            for name, content in wanted.items():
+            for name, content in access.items():
                 version, url, field = _access(name)
-                # A merge would leave what somebody has added to a spec.
+                # A merge patch would keep what somebody has added to a spec.
                 patch = [{"op": "add", "path": f"/{field}", "value": content}]
                 headers = {"Content-Type": "application/json-patch+json"}
                 await self._call(api, "PATCH", version, url, content=json.dumps(patch), headers=headers)
 
-        if wanted:
-            self._do("take back what was added to Roles and NetworkPolicies", work)
+        if access:
+            self._run("restore Roles, RoleBindings and NetworkPolicies", work)
 
-    def _do(self, doing: str, work: Callable[[Any], Awaitable[Any]]) -> Any:
-        what = f"Could not {doing} in namespace '{self._namespace}'"
-        return _ask(what, self._context, work)
+    def _run(self, operation: str, work: Callable[[Any], Awaitable[Any]]) -> Any:
+        return _run(f"Could not {operation} in namespace '{self._namespace}'", self._context, work)
 
-    async def _list(self, api: Any, version: str, kind: str, **params: str) -> list[Mapping[str, Any]]:
-        answer = await self._call(api, "GET", version, kind, params=params)
+    async def _list(self, api: Any, version: str, plural: str, **params: str) -> list[Mapping[str, Any]]:
+        answer = await self._call(api, "GET", version, plural, params=params)
         return [] if answer is None else list(answer["items"])
 
     async def _delete(self, api: Any, version: str, name: str) -> None:
         await self._call(api, "DELETE", version, name, params=_FOREGROUND)
 
-    async def _call(self, api: Any, method: str, version: str, url: str, **more: Any) -> Any:
-        return await _call(api, method, version=version, namespace=self._namespace, url=url, **more)
+    async def _call(self, api: Any, method: str, version: str, url: str, **options: Any) -> Any:
+        return await _call(api, method, version=version, namespace=self._namespace, url=url, **options)
 
 
 def _access(name: str) -> tuple[str, str, str]:
-    kind, _, own = name.partition("/")
+    kind, _, object_name = name.partition("/")
     version, plural, field = _ACCESS[kind]
-    return version, f"{plural}/{own}", field
+    return version, f"{plural}/{object_name}", field
 
 
-def look_around(namespace: str, context: str | None) -> Seen:
-    """Return what a stack of that namespace has to get along with.
+def cluster_state(namespace: str, context: str | None) -> ClusterState:
+    """Return what the preflight compares.
 
-    Whoever may not list Deployments of all namespaces sees those of none: an operator elsewhere goes unnoticed then,
-    with a warning.
+    If listing Deployments of all namespaces is forbidden, operators in other namespaces are not seen, and a warning
+    says so.
 
     Raises:
         UnreachableError: Kubernetes does not answer.
-        RegistrationError: it refuses even to show the namespace or the definitions.
+        RegistrationError: it refuses to show the namespace or the CRDs.
 
     """
 
-    async def work(api: Any) -> Seen:
-        there = await _call(api, "GET", version="v1", url=f"namespaces/{namespace}")
-        definitions = {}
-        for name in DEFINITIONS:
+    async def work(api: Any) -> ClusterState:
+        live_namespace = await _call(api, "GET", version="v1", url=f"namespaces/{namespace}")
+        crds = {}
+        for name in DASK_CRDS:
             url = f"customresourcedefinitions/{name}"
-            found = await _call(api, "GET", version="apiextensions.k8s.io/v1", url=url)
-            if found is not None:
-                definitions[name] = found["metadata"].get("annotations", {})
-        return Seen(
-            namespace=None if there is None else there["metadata"].get("annotations", {}),
-            definitions=definitions,
-            operators=await _operators(api) if definitions else (),
+            crd = await _call(api, "GET", version="apiextensions.k8s.io/v1", url=url)
+            if crd is not None:
+                crds[name] = crd["metadata"].get("annotations", {})
+        return ClusterState(
+            namespace=None if live_namespace is None else live_namespace["metadata"].get("annotations", {}),
+            crds=crds,
+            operators=await _operators(api) if crds else (),
         )
 
-    seen: Seen = _ask(f"Could not look at namespace '{namespace}' and Dask's definitions", context, work)
-    return seen
+    state: ClusterState = _run(f"Could not read namespace '{namespace}' and Dask's CRDs", context, work)
+    return state
 
 
-async def _operators(api: Any) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+async def _operators(api: Any) -> tuple[Operator, ...]:
     try:
-        found = await _call(api, "GET", version="apps/v1", url="deployments")
+        deployments = await _call(api, "GET", version="apps/v1", url="deployments")
     except kr8s.ServerError as error:
         if error.response is not None and error.response.status_code == httpx.codes.FORBIDDEN:
-            say("warning", f"Not looked for Dask operators in other namespaces: {error}.")
+            log("warning", f"Dask operators in other namespaces could not be listed: {error}.")
             return ()
         raise
     return tuple(
-        (each["metadata"]["namespace"], each["metadata"]["name"], command)
-        for each in found["items"]
-        for container in each["spec"]["template"]["spec"]["containers"]
+        Operator(namespace=item["metadata"]["namespace"], name=item["metadata"]["name"], command=command)
+        for item in deployments["items"]
+        for container in item["spec"]["template"]["spec"]["containers"]
         for command in [(*container.get("command", ()), *container.get("args", ()))]
         if OPERATOR_IMAGE in container["image"] or any("dask_kubernetes.operator" in part for part in command)
     )
 
 
-def _ask(what: str, context: str | None, work: Callable[[Any], Awaitable[Any]]) -> Any:
+def _run(what: str, context: str | None, work: Callable[[Any], Awaitable[Any]]) -> Any:
     async def run() -> Any:
-        return await asyncio.wait_for(_with_api(context, work), _PATIENCE)
+        return await asyncio.wait_for(_with_api(context, work), _TIMEOUT)
 
     try:
         return asyncio.run(run())
     except kr8s.ServerError as error:
         remedy = (
-            "use a kubeconfig that may read namespaces and definitions, list and delete Jobs and Dask objects, and read"
-            " and write Roles, RoleBindings and NetworkPolicies"
+            "use a kubeconfig that may read namespaces and CRDs, list and delete Jobs and Dask objects, and read and"
+            " write Roles, RoleBindings and NetworkPolicies"
         )
         raise RegistrationError(what, why=str(error), remedy=remedy) from None
     except (kr8s.APITimeoutError, kr8s.ConnectionClosedError, httpx.HTTPError, OSError, ValueError) as error:
         raise UnreachableError(
             what,
             why=f"the Kubernetes API did not answer ({error or type(error).__name__})",
-            remedy="see that the cluster runs and that KUBECONFIG names it",
+            remedy="check that the cluster runs and that KUBECONFIG names it",
         ) from None
 
 
@@ -243,10 +242,10 @@ async def _with_api(context: str | None, work: Callable[[Any], Awaitable[Any]]) 
     return await work(await kr8s.asyncio.api(context=context))
 
 
-async def _call(api: Any, method: str, **more: Any) -> Any:
-    """Return the answer, or None when there is no such object or kind."""
+async def _call(api: Any, method: str, **options: Any) -> Any:
+    """Return the answer, or None if there is no such object or kind."""
     try:
-        async with api.call_api(method, **more) as answer:
+        async with api.call_api(method, **options) as answer:
             return answer.json()
     except kr8s.ServerError as error:
         if error.response is not None and error.response.status_code == httpx.codes.NOT_FOUND:
@@ -254,6 +253,6 @@ async def _call(api: Any, method: str, **more: Any) -> Any:
         raise
 
 
-def _ended(job: Mapping[str, Any]) -> bool:
+def _has_ended(job: Mapping[str, Any]) -> bool:
     conditions = job.get("status", {}).get("conditions", [])
-    return any(each["type"] in ("Complete", "Failed") and each["status"] == "True" for each in conditions)
+    return any(item["type"] in ("Complete", "Failed") and item["status"] == "True" for item in conditions)

@@ -33,7 +33,7 @@ def conforms(parameters: Mapping[str, Any], schema: Mapping[str, Any]) -> bool:
         # With a registry of its own it fetches nothing.
         partial = jsonschema.Draft202012Validator(_without_required(schema), registry=referencing.Registry())
         return bool(partial.is_valid(parameters))
-    except Exception:  # noqa: BLE001  a reference that leads nowhere, say: the server has the words for it
+    except Exception:  # noqa: BLE001  a reference that leads nowhere, log: the server has the words for it
         return False
 
 

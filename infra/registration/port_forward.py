@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import errno
 import threading
 from typing import Any, Final
 
@@ -31,16 +32,24 @@ _DATA, _ERROR = 0, 1
 class Tunnel:
     """A port-forward; `port` is open on the loopback interface from the start to the end of the process.
 
+    Args:
+        reach: the Service.
+        port: local port; a free one by default.
+        kubeconfig: path of the file to use; what KUBECONFIG names when unset.
+
     Raises:
         GoneError: the Service does not exist.
         UnreachableError: the Kubernetes API does not answer.
         RegistrationError: it refuses.
+        OSError: the local port is taken.
 
     """
 
-    def __init__(self, reach: PortForward) -> None:
-        self._reach = reach
-        self._where = f"service '{reach.service}' in namespace '{reach.namespace}'"
+    def __init__(self, endpoint: PortForward, *, port: int = 0, kubeconfig: str | None = None) -> None:
+        self._endpoint = endpoint
+        self._local_port = port
+        self._kubeconfig = kubeconfig
+        self._where = f"service '{endpoint.service}' in namespace '{endpoint.namespace}'"
         self._loop = asyncio.new_event_loop()
         self._complaint = ""
         threading.Thread(target=self._loop.run_forever, name="tunnel", daemon=True).start()
@@ -49,13 +58,17 @@ class Tunnel:
             self.port = started.result(_START)
         except concurrent.futures.TimeoutError:
             raise self._unreachable(f"no answer within {_START:.0f} s") from None
-        except (kr8s.ServerError, kr8s.APITimeoutError, httpx.HTTPError, OSError) as error:
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise
+            raise self._translated(error) from None
+        except (kr8s.ServerError, kr8s.APITimeoutError, httpx.HTTPError) as error:
             raise self._translated(error) from None
         except ValueError as error:
             raise RegistrationError(
                 f"Could not reach {self._where}",
                 why=str(error) or "no kubeconfig was found",
-                remedy="let KUBECONFIG name the cluster, and the reach a Service with pods",
+                remedy="let KUBECONFIG name the cluster, and the endpoint a Service with pods",
             ) from None
 
     def complaint(self) -> str:
@@ -63,15 +76,15 @@ class Tunnel:
         return self._complaint
 
     async def _start(self) -> int:
-        self._api = await kr8s.asyncio.api(context=self._reach.context)
+        self._api = await kr8s.asyncio.api(context=self._endpoint.context, kubeconfig=self._kubeconfig)
         await self._pod()
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._serve, "127.0.0.1", self._local_port)
         port: int = server.sockets[0].getsockname()[1]
         return port
 
     async def _pod(self) -> tuple[str, int] | None:
         """Return name and port of a ready pod behind the Service, if there is one."""
-        service = await self._get(f"services/{self._reach.service}")
+        service = await self._get(f"services/{self._endpoint.service}")
         labels = service["spec"].get("selector")
         if not labels:
             # Without one, the list below would be of every pod in the namespace.
@@ -80,8 +93,8 @@ class Tunnel:
         selector = ",".join(f"{key}={value}" for key, value in labels.items())
         pods = await self._get("pods", labelSelector=selector)
         target = next(
-            (port.get("targetPort") for port in service["spec"]["ports"] if port["port"] == self._reach.port),
-            self._reach.port,
+            (port.get("targetPort") for port in service["spec"]["ports"] if port["port"] == self._endpoint.port),
+            self._endpoint.port,
         )
         for pod in pods["items"]:
             conditions = pod.get("status", {}).get("conditions", [])
@@ -91,7 +104,7 @@ class Tunnel:
         return None
 
     async def _get(self, url: str, **params: str) -> Any:
-        async with self._api.call_api("GET", url=url, namespace=str(self._reach.namespace), params=params) as answer:
+        async with self._api.call_api("GET", url=url, namespace=str(self._endpoint.namespace), params=params) as answer:
             return answer.json()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -103,7 +116,7 @@ class Tunnel:
             name, port = pod
             async with self._api.open_websocket(
                 url=f"pods/{name}/portforward",
-                namespace=str(self._reach.namespace),
+                namespace=str(self._endpoint.namespace),
                 params={"ports": str(port)},
             ) as socket:
                 self._complaint = ""

@@ -1,44 +1,37 @@
-"""A look at the live cluster before anything is changed, for what is in the way and not ours.
+"""Compares the live cluster with what the stack would change in it, before anything is changed.
 
-Kubernetes objects are made by server-side apply, which takes over what exists without a word. This resource makes
-nothing; its check runs in every preview and update, and what it refuses ends them.
+Kubernetes objects are created by server-side apply, which takes over an existing object silently. `Preflight` creates
+nothing; its check runs in every preview and update, and each of its errors stops them.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import pulumi
 from pulumi.dynamic import CheckFailure, CheckResult, Resource
 
-from ephemeral_dask.contract.dask import GROUP
-from infra.registration.errors import UnreachableError, say, speak_plainly
-from infra.registration.stateless import RememberingProvider
-
-OPERATOR_IMAGE: Final = "dask-kubernetes-operator"
-"""Part of the image's name of the operator that its own Helm chart installs."""
-
-DEFINITIONS: Final = tuple(
-    f"{kind}.{GROUP}" for kind in ("daskautoscalers", "daskclusters", "daskjobs", "daskworkergroups")
-)
+from infra.registration.cluster_state import DASK_CRDS, ClusterState
+from infra.registration.errors import UnreachableError, install_error_formatter, log
+from infra.registration.stateless import StatelessProvider
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreflightArgs:
-    """What is looked at.
+    """What a preflight compares.
 
     Attributes:
-        namespace: of the stack.
-        stack_annotation: of a namespace: whose it is.
-        stack: this one, as that annotation has it.
-        operator: whether the stack installs an operator or uses one that exists.
-        operator_namespace: of one that exists.
-        version_annotation: of a definition: the dask-kubernetes that it came with.
-        version: of dask-kubernetes, here.
-        context: of the kubeconfig; the current one when unset.
+        namespace: the stack's namespace.
+        stack_annotation: annotation of a namespace that names its stack.
+        stack: this stack, as the annotation's value.
+        operator: whether the stack installs a Dask operator or uses an existing one.
+        operator_namespace: namespace of the existing operator.
+        version_annotation: annotation of a CRD that names the dask-kubernetes version which installed it.
+        version: the locked version of dask-kubernetes.
+        context: kubeconfig context; the current one if unset.
 
     """
 
@@ -52,128 +45,112 @@ class PreflightArgs:
     context: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Seen:
-    """What there is.
-
-    Attributes:
-        namespace: annotations of the namespace, None where there is no such namespace.
-        definitions: name -> annotations of Dask's definitions.
-        operators: Deployments that run the Dask operator: (namespace, name, command line).
-
-    """
-
-    namespace: Mapping[str, str] | None = None
-    definitions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    operators: tuple[tuple[str, str, tuple[str, ...]], ...] = ()
-
-
 class Preflight(Resource, module="kubernetes", name="Preflight"):
-    """Refuses a cluster in which something that is not this stack's is in the way."""
+    """Fails a preview or update if the cluster holds something that conflicts with the stack."""
 
     def __init__(self, name: str, args: PreflightArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         props = {key: value for key, value in vars(args).items() if value is not None}
         super().__init__(PreflightProvider(), name, props, opts)
 
 
-class PreflightProvider(RememberingProvider):
-    """Does its work in the check."""
+class PreflightProvider(StatelessProvider):
+    """Runs the comparison in its check."""
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        """Look, and refuse. A cluster that does not answer is passed over: the rest of the preview says so."""
-        from infra.registration.kubernetes import look_around  # noqa: PLC0415  a second to import
+        """Read the cluster and return every conflict. An unreachable cluster is a warning: other resources fail."""
+        from infra.registration.kubernetes import cluster_state  # noqa: PLC0415  a second to import
 
-        speak_plainly()
+        install_error_formatter()
         args = PreflightArgs(
             operator_namespace=news.get("operator_namespace"),
             context=news.get("context"),
             **{name: news[name] for name in _REQUIRED},
         )
         try:
-            seen = look_around(args.namespace, args.context)
+            cluster = cluster_state(args.namespace, args.context)
         except UnreachableError as error:
-            say("warning", f"Not compared with the live cluster. {error}")
+            log("warning", f"The preflight could not read the cluster, so conflicts in it are not reported. {error}")
             return CheckResult(news, [])
-        return CheckResult(news, [CheckFailure("", text) for text in complaints(args, seen)])
+        return CheckResult(news, [CheckFailure("", text) for text in errors(args, cluster)])
 
 
 _REQUIRED: Final = ("namespace", "stack_annotation", "stack", "operator", "version_annotation", "version")
 
 
-def complaints(args: PreflightArgs, seen: Seen) -> list[str]:
-    """Return a sentence for everything that is in the way."""
-    found = list(_namespace(args, seen))
-    found += _definitions_to_install(args, seen) if args.operator == "install" else _existing_operator(args, seen)
-    return found
+def errors(args: PreflightArgs, cluster: ClusterState) -> list[str]:
+    """Return one message for each conflict, with its remedy."""
+    operator_errors = _install_errors if args.operator == "install" else _existing_operator_errors
+    return [*_namespace_errors(args, cluster), *operator_errors(args, cluster)]
 
 
-def _namespace(args: PreflightArgs, seen: Seen) -> Iterable[str]:
-    if seen.namespace is None:
+def _namespace_errors(args: PreflightArgs, cluster: ClusterState) -> Iterable[str]:
+    if cluster.namespace is None:
         return
-    owner = seen.namespace.get(args.stack_annotation)
+    owner = cluster.namespace.get(args.stack_annotation)
     if owner == args.stack:
         return
-    whose = f"belongs to stack {owner}" if owner else "exists already and is no stack's"
+    state = f"belongs to stack {owner}" if owner else "exists already and belongs to no stack"
     yield (
-        f"namespace '{args.namespace}' {whose}, and this is {args.stack}: what lives in it would get policies and"
-        " limits that it does not expect, and would go with this stack; choose another `namespace`, or hand it over"
+        f"namespace '{args.namespace}' {state}, and this stack is {args.stack}: its pods would get this stack's"
+        " policies and limits, and destroying this stack would delete it; choose another `namespace`, or hand it over"
         f" with `kubectl annotate --overwrite namespace {args.namespace} {args.stack_annotation}={args.stack}`"
     )
 
 
-def _definitions_to_install(args: PreflightArgs, seen: Seen) -> Iterable[str]:
-    foreign = [name for name, annotations in seen.definitions.items() if args.version_annotation not in annotations]
+def _install_errors(args: PreflightArgs, cluster: ClusterState) -> Iterable[str]:
+    foreign = [name for name, annotations in cluster.crds.items() if args.version_annotation not in annotations]
     if foreign:
         yield (
-            f"{', '.join(foreign)} {'is' if len(foreign) == 1 else 'are'} installed by somebody else, whose Dask"
-            " clusters a change of version could break; use that operator with `dask.operator: {mode: existing,"
-            " namespace: <its namespace>}`, or hand the definitions over with `kubectl annotate crd"
+            f"{', '.join(foreign)} {'was' if len(foreign) == 1 else 'were'} installed by another tool, and changing the"
+            " version could break Dask clusters that use it; use that operator with `dask.operator: {mode: existing,"
+            " namespace: <its namespace>}`, or hand the CRDs over with `kubectl annotate crd"
             f" {' '.join(foreign)} {args.version_annotation}={args.version}`"
         )
-    for name, marks in seen.definitions.items():
-        theirs = marks.get(args.version_annotation, args.version)
-        if _version(theirs) > _version(args.version):
+    for name, marks in cluster.crds.items():
+        live = marks.get(args.version_annotation, args.version)
+        if _version(live) > _version(args.version):
             yield (
-                f"{name} is of dask-kubernetes {theirs}, newer than {args.version} here: another stack in this"
-                " cluster has been upgraded, and going back could lose fields that its Dask clusters use; upgrade this"
+                f"{name} is of dask-kubernetes {live}, newer than {args.version} in this project: another stack in this"
+                " cluster has been upgraded, and a downgrade could drop fields that its Dask clusters use; upgrade this"
                 " project"
             )
-    for namespace, name, command in seen.operators:
-        if namespace != args.namespace and _acts_on(command, args.namespace):
+    for operator in cluster.operators:
+        if operator.namespace != args.namespace and _watches(operator.command, args.namespace):
             yield (
-                f"the Dask operator {namespace}/{name} acts on namespace '{args.namespace}' already, and two"
-                " operators would both make every Dask cluster's pods; use it with `dask.operator: {mode: existing,"
-                f" namespace: {namespace}}}`, or bind it to other namespaces with kopf's --namespace"
+                f"the Dask operator {operator.namespace}/{operator.name} watches namespace '{args.namespace}' already,"
+                " and two operators would both create the pods of every Dask cluster; use it with `dask.operator:"
+                f" {{mode: existing, namespace: {operator.namespace}}}`, or restrict it to other namespaces with kopf's"
+                " --namespace"
             )
 
 
-def _existing_operator(args: PreflightArgs, seen: Seen) -> Iterable[str]:
-    missing = [name for name in DEFINITIONS if name not in seen.definitions]
+def _existing_operator_errors(args: PreflightArgs, cluster: ClusterState) -> Iterable[str]:
+    missing = [name for name in DASK_CRDS if name not in cluster.crds]
     if missing:
         yield (
-            f"dask.operator.mode is existing, and the cluster has no {', '.join(missing)}: install the operator of"
+            f"dask.operator.mode is existing, and the cluster has no CRD {', '.join(missing)}: install the operator of"
             f" dask-kubernetes {args.version}, or set `dask.operator: {{mode: install}}`"
         )
         return
-    there = [command for namespace, _, command in seen.operators if namespace == args.operator_namespace]
-    if not there:
-        elsewhere = ", ".join(sorted({namespace for namespace, _, _ in seen.operators})) or "nowhere"
+    commands = [operator.command for operator in cluster.operators if operator.namespace == args.operator_namespace]
+    if not commands:
+        namespaces = ", ".join(sorted({operator.namespace for operator in cluster.operators})) or "none"
         yield (
-            f"dask.operator.namespace is '{args.operator_namespace}', and no Dask operator runs there (found:"
-            f" {elsewhere}): no Dask cluster would ever start; name the namespace that it runs in"
+            f"dask.operator.namespace is '{args.operator_namespace}', and no Dask operator runs there (namespaces with"
+            f" one: {namespaces}): no Dask cluster would ever start; name the namespace that it runs in"
         )
-    elif not any(_acts_on(command, args.namespace) for command in there):
+    elif not any(_watches(command, args.namespace) for command in commands):
         yield (
-            f"the Dask operator in namespace '{args.operator_namespace}' does not act on namespace"
-            f" '{args.namespace}': no Dask cluster would ever start; give it that namespace with kopf's --namespace"
+            f"the Dask operator in namespace '{args.operator_namespace}' does not watch namespace '{args.namespace}':"
+            " no Dask cluster would ever start; add the namespace with kopf's --namespace"
         )
 
 
-def _acts_on(command: tuple[str, ...], namespace: str) -> bool:
-    """Tell whether an operator with that command line watches a namespace; kopf's default is all of them."""
-    named = [part.partition("=")[2] for part in command if part.startswith("--namespace=")]
-    named += [after for part, after in itertools.pairwise(command) if part in ("-n", "--namespace")]
-    return not named or namespace in named or "*" in named
+def _watches(command: tuple[str, ...], namespace: str) -> bool:
+    """Return whether an operator with that command line watches a namespace; kopf's default is all namespaces."""
+    namespaces = [part.partition("=")[2] for part in command if part.startswith("--namespace=")]
+    namespaces += [value for option, value in itertools.pairwise(command) if option in ("-n", "--namespace")]
+    return not namespaces or namespace in namespaces or "*" in namespaces
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -26,7 +26,7 @@ from infra.registration import session
 from infra.registration.api import DEADLINE, GLANCE, PrefectApi
 from infra.registration.encoding import decode, encode, known
 from infra.registration.endpoint import PortForward, from_props
-from infra.registration.errors import GoneError, RegistrationError, UnreachableError, say
+from infra.registration.errors import GoneError, RegistrationError, UnreachableError, log
 
 Fields = dict[str, Any]
 
@@ -45,8 +45,8 @@ class PrefectProvider(ResourceProvider):
 
     Attributes:
         noun: what the object is called in sentences.
-        identity: fields that make the natural key. A change of one replaces the object.
-        answers: fields that only the server knows; never compared.
+        key_fields: fields that make the natural key. A change of one replaces the object.
+        computed: fields that only the server knows; never compared.
         adoption_note: what a person should know about an object of this kind that is adopted.
 
     """
@@ -55,22 +55,22 @@ class PrefectProvider(ResourceProvider):
     serialize_as_secret_always = False
 
     noun: str
-    identity: tuple[str, ...]
-    answers: tuple[str, ...]
+    key_fields: tuple[str, ...]
+    computed: tuple[str, ...]
     adoption_note: str = ""
 
-    def find(self, api: PrefectApi, fields: Fields, *, doing: str, deadline: float) -> Fields | None:
+    def get(self, api: PrefectApi, fields: Fields, *, operation: str, deadline: float) -> Fields | None:
         """Return the server's object under the natural key, or None.
 
         The fields hold the answers of the last time too, where there was one.
         """
         raise NotImplementedError
 
-    def glance(self, api: PrefectApi, fields: Fields, *, doing: str, deadline: float) -> Fields | None:
+    def get_cached(self, api: PrefectApi, fields: Fields, *, operation: str, deadline: float) -> Fields | None:
         """Return the same, perhaps as it was a few seconds ago: for looks after which nothing is written."""
-        return self.find(api, fields, doing=doing, deadline=deadline)
+        return self.get(api, fields, operation=operation, deadline=deadline)
 
-    def observe(self, live: Fields, declared: Fields) -> Fields:
+    def from_api(self, live: Fields, declared: Fields) -> Fields:
         """Return the server's object as fields, without what is not declared and not ours to judge."""
         raise NotImplementedError
 
@@ -78,15 +78,15 @@ class PrefectProvider(ResourceProvider):
         """Return `<project>/<stack>` that the server's object says it belongs to, or nothing."""
         raise NotImplementedError
 
-    def make(self, api: PrefectApi, fields: Fields) -> Fields:
+    def create_live(self, api: PrefectApi, fields: Fields) -> Fields:
         """Create the object and return the server's."""
         raise NotImplementedError
 
-    def amend(self, api: PrefectApi, live: Fields, fields: Fields) -> Fields:
+    def update_live(self, api: PrefectApi, live: Fields, fields: Fields) -> Fields:
         """Change the object with as few and harmless requests as do it, none if it is right; return it."""
         raise NotImplementedError
 
-    def remove(self, api: PrefectApi, live: Fields, fields: Fields) -> None:
+    def delete_live(self, api: PrefectApi, live: Fields, fields: Fields) -> None:
         """Delete the object."""
         raise NotImplementedError
 
@@ -95,9 +95,9 @@ class PrefectProvider(ResourceProvider):
         session.configure(req)
 
     def check(self, _olds: Fields, news: Fields) -> CheckResult:
-        """Lay claim to the object; of a new resource, say what will become of an object that exists."""
+        """Lay claim to the object; of a new resource, log what will become of an object that exists."""
         failures = []
-        if known([news.get(name) for name in (*self.identity, REACH, OWNER)]):
+        if known([news.get(name) for name in (*self.key_fields, REACH, OWNER)]):
             fields = decode(news)
             session.claim(self._title(fields), fields[OWNER])
             problem = None if _olds else self._look_ahead(fields)
@@ -107,7 +107,7 @@ class PrefectProvider(ResourceProvider):
     def diff(self, _id: str, _olds: Fields, _news: Fields) -> DiffResult:
         """Compare field by field."""
         changed = self.changed(_olds, _news)
-        replaces = [name for name in changed if name in self.identity]
+        replaces = [name for name in changed if name in self.key_fields]
         return DiffResult(changes=bool(changed), replaces=replaces, delete_before_replace=False)
 
     def create(self, props: Fields) -> CreateResult:
@@ -116,12 +116,12 @@ class PrefectProvider(ResourceProvider):
         api = session.api(fields)
         live = None
         if not session.still_absent(self._title(fields)):
-            live = self.find(api, fields, doing=self._doing("register", fields), deadline=DEADLINE)
+            live = self.get(api, fields, operation=self._operation("register", fields), deadline=DEADLINE)
         if live is None:
-            live = self.make(api, fields)
+            live = self.create_live(api, fields)
         else:
             self.refuse_other_owner(live, fields)
-            live = self.amend(api, live, fields)
+            live = self.update_live(api, live, fields)
         session.created(self._title(fields), fields[OWNER])
         return CreateResult(self.key(fields), self._outs(live, fields))
 
@@ -129,15 +129,15 @@ class PrefectProvider(ResourceProvider):
         """Bring the object to what is declared; one that was deleted outside is made again."""
         fields = decode(_news)
         api = session.api(fields)
-        before = {name: _olds[name] for name in self.answers if name in _olds}
-        live = self.find(api, {**fields, **before}, doing=self._doing("update", fields), deadline=DEADLINE)
+        before = {name: _olds[name] for name in self.computed if name in _olds}
+        live = self.get(api, {**fields, **before}, operation=self._operation("update", fields), deadline=DEADLINE)
         if live is None:
-            live = self.make(api, fields)
+            live = self.create_live(api, fields)
         else:
             # A stack that was renamed finds its old name on what it owns.
             if self.owner_of(live) != stack_of(_olds[OWNER]):
                 self.refuse_other_owner(live, fields)
-            live = self.amend(api, live, fields)
+            live = self.update_live(api, live, fields)
         return UpdateResult(self._outs(live, fields))
 
     def read(self, id_: str, props: Fields) -> ReadResult:
@@ -148,20 +148,22 @@ class PrefectProvider(ResourceProvider):
         """
         fields = decode(props)
         try:
-            live = self.glance(session.api(fields), fields, doing=self._doing("read", fields), deadline=GLANCE)
+            live = self.get_cached(
+                session.api(fields), fields, operation=self._operation("read", fields), deadline=GLANCE
+            )
         except GoneError:
             live = None
         except RegistrationError as error:
             brought = error.status == _UNAUTHORIZED and isinstance(from_props(fields[REACH]), PortForward)
             if not (brought or isinstance(error, UnreachableError)):
                 raise
-            say("warning", f"Prefect {self._title(fields)} was not compared with the server. {error}")
+            log("warning", f"Prefect {self._title(fields)} was not compared with the server. {error}")
             return ReadResult(id_, dict(props))
         if live is None:
             # None as outputs breaks the provider's process, an id of None says that there is no object.
             return ReadResult(None, {})
         outs = self._outs(live, fields)
-        inputs = {name: value for name, value in outs.items() if name not in self.answers}
+        inputs = {name: value for name, value in outs.items() if name not in self.computed}
         return ReadResult(self.key(fields), outs, inputs)
 
     def delete(self, _id: str, _props: Fields) -> None:
@@ -175,9 +177,9 @@ class PrefectProvider(ResourceProvider):
             return
         api = session.api(fields)
         try:
-            live = self.find(api, fields, doing=self._doing("delete", fields), deadline=DEADLINE)
+            live = self.get(api, fields, operation=self._operation("delete", fields), deadline=DEADLINE)
         except GoneError as error:
-            say("warning", f"Prefect {self._title(fields)} went with its server. {error}")
+            log("warning", f"Prefect {self._title(fields)} went with its server. {error}")
             return
         except UnreachableError as error:
             remedy = "start the server, or give up what is on it with `pulumi state delete`"
@@ -185,11 +187,11 @@ class PrefectProvider(ResourceProvider):
         if live is None:
             return
         if self.owner_of(live) not in ("", stack_of(fields[OWNER])):
-            say("warning", f"Prefect {self._title(fields)} stays: {self.owner_of(live)} has taken it over.")
+            log("warning", f"Prefect {self._title(fields)} stays: {self.owner_of(live)} has taken it over.")
             return
-        self.remove(api, live, fields)
+        self.delete_live(api, live, fields)
 
-    def differing(self, live: Fields, fields: Fields, names: Iterable[str], mark: str) -> list[str]:
+    def fields_to_write(self, live: Fields, fields: Fields, names: Iterable[str], mark: str) -> list[str]:
         """Return the names of those fields in which the server's object is not as declared.
 
         Args:
@@ -199,29 +201,29 @@ class PrefectProvider(ResourceProvider):
             mark: the one that holds the mark of ownership: it differs too when the object is not marked as ours.
 
         """
-        seen = self.observe(live, fields)
+        seen = self.from_api(live, fields)
         changed = [name for name in names if seen.get(name) != fields.get(name)]
         if self.owner_of(live) != stack_of(fields[OWNER]) and mark not in changed:
             changed.append(mark)
         return changed
 
-    def made(self, api: PrefectApi, where: str, body: Fields, fields: Fields) -> Fields:
+    def create_or_adopt(self, api: PrefectApi, where: str, body: Fields, fields: Fields) -> Fields:
         """Create the object by a POST, or adopt the one that has appeared since it was looked for."""
-        doing = self._doing("register", fields)
+        operation = self._operation("register", fields)
         try:
-            made: Fields = api.post(where, body, doing=doing)
+            made: Fields = api.post(where, body, operation=operation)
         except RegistrationError as error:
             # A worker that starts first makes its pool itself, and an answer of ours may have been lost.
-            live = self.find(api, fields, doing=doing, deadline=DEADLINE) if error.status == 409 else None
+            live = self.get(api, fields, operation=operation, deadline=DEADLINE) if error.status == 409 else None
             if live is None:
                 raise
             self.refuse_other_owner(live, fields)
-            return self.amend(api, live, fields)
+            return self.update_live(api, live, fields)
         return made
 
     def key(self, fields: Fields) -> str:
         """Return the natural key, which is the resource's id: it outlives a server that lost its data."""
-        return "/".join(str(fields[name]) for name in self.identity)
+        return "/".join(str(fields[name]) for name in self.key_fields)
 
     def changed(self, olds: Fields, news: Fields) -> list[str]:
         """Return the names of the fields in which the declared object differs from the one last seen."""
@@ -230,19 +232,19 @@ class PrefectProvider(ResourceProvider):
         return [name for name in dict.fromkeys((*after, *before)) if before.get(name) != after.get(name)]
 
     def _compared(self, fields: Fields) -> Fields:
-        compared = {name: value for name, value in fields.items() if name not in (_ENGINE_OWN, *self.answers)}
+        compared = {name: value for name, value in fields.items() if name not in (_ENGINE_OWN, *self.computed)}
         if isinstance(compared.get(OWNER), str):
             compared[OWNER] = stack_of(compared[OWNER])
         return compared
 
     def _outs(self, live: Fields, fields: Fields) -> Fields:
-        observed = {**self.observe(live, fields), REACH: fields[REACH], OWNER: fields[OWNER]}
+        observed = {**self.from_api(live, fields), REACH: fields[REACH], OWNER: fields[OWNER]}
         return {name: encode(value) for name, value in observed.items() if value is not None}
 
     def _title(self, fields: Mapping[str, Any]) -> str:
         return f"{self.noun} '{self.key(dict(fields))}'"
 
-    def _doing(self, verb: str, fields: Fields) -> str:
+    def _operation(self, verb: str, fields: Fields) -> str:
         return f"{verb} {self._title(fields)}"
 
     def refuse_other_owner(self, live: Fields, fields: Fields) -> None:
@@ -257,7 +259,9 @@ class PrefectProvider(ResourceProvider):
 
     def _look_ahead(self, fields: Fields) -> str | None:
         try:
-            live = self.glance(session.api(fields), fields, doing=self._doing("look for", fields), deadline=_LOOK)
+            live = self.get_cached(
+                session.api(fields), fields, operation=self._operation("look for", fields), deadline=_LOOK
+            )
             if live is None:
                 session.absent(self._title(fields))
                 return None
@@ -268,7 +272,7 @@ class PrefectProvider(ResourceProvider):
         except RegistrationError as error:
             return str(error)
         if not self.owner_of(live):
-            say("info", f"Prefect {self._title(fields)} exists and will be adopted. {self.adoption_note}")
+            log("info", f"Prefect {self._title(fields)} exists and will be adopted. {self.adoption_note}")
         return None
 
 

@@ -1,4 +1,4 @@
-"""What the provider's process shares: one API per reach, the credentials, and who lays claim to which object.
+"""What the provider's process shares: one API per endpoint, the credentials, and who lays claim to which object.
 
 A process lives for one `pulumi up` and calls its providers on several threads.
 """
@@ -12,19 +12,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from infra.registration.api import PrefectApi
-from infra.registration.endpoint import Auth, PortForward, Reach, Url, from_props, key
-from infra.registration.errors import RegistrationError, speak_plainly
+from infra.registration.endpoint import ApiEndpoint, PortForward, Url, from_props, key
+from infra.registration.errors import RegistrationError, install_error_formatter
+from infra.specs.credential import CREDENTIALS, Auth
 
 if TYPE_CHECKING:
     import httpx
     from pulumi.dynamic import ConfigureRequest
-
-CREDENTIALS: Final[Mapping[Auth, tuple[str, str]]] = {
-    "api-key": ("PREFECT_API_KEY", "prefectApiKey"),
-    "auth-string": ("PREFECT_API_AUTH_STRING", "prefectAuthString"),
-}
-"""Kind of credential -> environment variable and configuration key. The environment wins: after a rotation,
-destroy gets the old configuration from the state."""
 
 _MOMENT: Final = 20.0
 """Seconds for which nobody else is expected to make an object that was looked for in vain."""
@@ -39,7 +33,7 @@ _absent: dict[str, float] = {}
 
 def configure(request: ConfigureRequest) -> None:
     """Take the credentials from the stack's configuration; called before a provider's first request."""
-    speak_plainly()
+    install_error_formatter()
     for _, setting in CREDENTIALS.values():
         value = request.config.get(setting)
         if value is not None:
@@ -48,11 +42,11 @@ def configure(request: ConfigureRequest) -> None:
 
 def api(props: Mapping[str, Any]) -> PrefectApi:
     """Return the API that a resource's `reach` property names."""
-    reach = from_props(props["reach"])
+    endpoint = from_props(props["reach"])
     with _lock:
-        found = _apis.get(key(reach))
+        found = _apis.get(key(endpoint))
         if found is None:
-            found = _apis[key(reach)] = _connect(reach)
+            found = _apis[key(endpoint)] = _connect(endpoint)
         return found
 
 
@@ -87,35 +81,35 @@ def must_stay(natural_key: str, owner: str) -> bool:
     return natural_key in _created or _claims.get(natural_key, owner) != owner
 
 
-def _connect(reach: Reach) -> PrefectApi:
-    variable, setting = CREDENTIALS.get(reach.auth, ("", ""))
+def _connect(endpoint: ApiEndpoint) -> PrefectApi:
+    variable, setting = CREDENTIALS.get(endpoint.auth, ("", ""))
     complaint: list[Callable[[], str]] = []
 
     def client() -> httpx.Client:
         import httpx  # noqa: PLC0415  a no-op preview needs no HTTP
 
-        headers = _headers(reach.auth)
-        if isinstance(reach, Url):
-            return httpx.Client(base_url=str(reach.url), headers=headers, verify=_trust())
+        headers = _headers(endpoint.auth)
+        if isinstance(endpoint, Url):
+            return httpx.Client(base_url=str(endpoint.url), headers=headers, verify=_trust())
         from infra.registration.port_forward import Tunnel  # noqa: PLC0415  a second to import
 
-        tunnel = Tunnel(reach)
+        tunnel = Tunnel(endpoint)
         complaint.append(tunnel.complaint)
         return httpx.Client(base_url=f"http://127.0.0.1:{tunnel.port}/api", headers=headers, trust_env=False)
 
     named = f"{variable} or the stack's {setting}" if variable else "none are declared for it"
     return PrefectApi(
         client,
-        _address(reach),
+        _address(endpoint),
         credentials=named,
         complaint=lambda: complaint[0]() if complaint else "",
     )
 
 
-def _address(reach: Reach) -> str:
-    if isinstance(reach, PortForward):
-        return f"service/{reach.service}:{reach.port} in namespace {reach.namespace}"
-    return str(reach.url)
+def _address(endpoint: ApiEndpoint) -> str:
+    if isinstance(endpoint, PortForward):
+        return f"service/{endpoint.service}:{endpoint.port} in namespace {endpoint.namespace}"
+    return str(endpoint.url)
 
 
 def _headers(auth: Auth) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Resources that make nothing: what they declare is remembered in the state, for a check or a deletion that acts."""
+"""Base of resources that create nothing: Pulumi's state keeps their inputs, for a check or a deletion that acts."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from pulumi.dynamic import CreateResult, DiffResult, ResourceProvider, UpdateRes
 from infra.registration.encoding import known
 
 
-class RememberingProvider(ResourceProvider):
-    """Takes its properties into the state; they have a `namespace`, which is its id."""
+class StatelessProvider(ResourceProvider):
+    """Stores the inputs as outputs. The id is the input `namespace`."""
 
-    # By reference and without secrets, as in `PrefectProvider`.
+    # The provider is pickled by reference and holds no secret, as in `PrefectProvider`.
     serialize_as_secret_always = False
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Remember."""
+        """Store the inputs."""
         return CreateResult(str(props["namespace"]), props)
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        """Compare with what is remembered."""
+        """Compare the stored inputs with the declared ones; an unknown input counts as changed."""
         names = {name for name in (*_olds, *_news) if not name.startswith("__")}
         return DiffResult(
             changes=any(not known(_news.get(name)) or _olds.get(name) != _news.get(name) for name in names)
         )
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        """Remember anew."""
+        """Store the new inputs."""
         return UpdateResult(_news)

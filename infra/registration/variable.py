@@ -11,8 +11,8 @@ from pulumi.dynamic import Resource
 
 from infra.registration.api import DEADLINE, PrefectApi, path
 from infra.registration.encoding import encode
-from infra.registration.endpoint import Reach, to_props
-from infra.registration.ownership import tagged, untagged
+from infra.registration.endpoint import ApiEndpoint, to_props
+from infra.registration.ownership import split_owner_tag, with_owner_tag
 from infra.registration.provider import OWNER, REACH, Fields, PrefectProvider, owner, stack_of
 
 _WRITABLE: Final = ("value", "tags")
@@ -23,14 +23,14 @@ class VariableArgs:
     """A variable.
 
     Attributes:
-        reach: where the Prefect API is.
+        endpoint: where the Prefect API is.
         name: letters, digits, dashes and underscores.
         value: anything that JSON has. No secret: Prefect shows it in clear.
         tags: for finding it.
 
     """
 
-    reach: Reach
+    endpoint: ApiEndpoint
     name: str
     value: Input[Any]
     tags: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ def inputs(args: VariableArgs, mark: str) -> dict[str, Any]:
 
     """
     return {
-        REACH: to_props(args.reach),
+        REACH: to_props(args.endpoint),
         OWNER: mark,
         "name": args.name,
         "value": encode(args.value),
@@ -68,44 +68,40 @@ class VariableProvider(PrefectProvider):
     """See `PrefectProvider`; the mark of ownership is a tag."""
 
     noun = "variable"
-    identity = ("name",)
-    answers = ("variable_id",)
+    key_fields = ("name",)
+    computed = ("variable_id",)
 
-    def find(self, api: PrefectApi, fields: Fields, *, doing: str, deadline: float) -> Fields | None:
-        """See base."""
-        found: Fields | None = api.get(path("variables", "name", fields["name"]), doing=doing, deadline=deadline)
+    def get(self, api: PrefectApi, fields: Fields, *, operation: str, deadline: float) -> Fields | None:
+        found: Fields | None = api.get(
+            path("variables", "name", fields["name"]), operation=operation, deadline=deadline
+        )
         return found
 
-    def observe(self, live: Fields, declared: Fields) -> Fields:  # noqa: ARG002  nothing of a variable is left alone
-        """See base."""
-        tags, _ = untagged(live["tags"])
+    def from_api(self, live: Fields, declared: Fields) -> Fields:  # noqa: ARG002  nothing of a variable is left alone
+        tags, _ = split_owner_tag(live["tags"])
         return {"name": live["name"], "value": live["value"], "tags": tags, "variable_id": live["id"]}
 
     def owner_of(self, live: Fields) -> str:
-        """See base."""
-        return untagged(live["tags"])[1]
+        return split_owner_tag(live["tags"])[1]
 
-    def make(self, api: PrefectApi, fields: Fields) -> Fields:
-        """See base."""
+    def create_live(self, api: PrefectApi, fields: Fields) -> Fields:
         body = {"name": fields["name"], **_body(fields, _WRITABLE)}
-        return self.made(api, "/variables/", body, fields)
+        return self.create_or_adopt(api, "/variables/", body, fields)
 
-    def amend(self, api: PrefectApi, live: Fields, fields: Fields) -> Fields:
-        """See base."""
-        changed = self.differing(live, fields, _WRITABLE, mark="tags")
+    def update_live(self, api: PrefectApi, live: Fields, fields: Fields) -> Fields:
+        changed = self.fields_to_write(live, fields, _WRITABLE, mark="tags")
         if not changed:
             return live
-        doing = self._doing("update", fields)
-        api.patch(path("variables", "name", fields["name"]), _body(fields, changed), doing=doing)
-        return self.find(api, fields, doing=doing, deadline=DEADLINE) or live
+        operation = self._operation("update", fields)
+        api.patch(path("variables", "name", fields["name"]), _body(fields, changed), operation=operation)
+        return self.get(api, fields, operation=operation, deadline=DEADLINE) or live
 
-    def remove(self, api: PrefectApi, live: Fields, fields: Fields) -> None:
-        """See base."""
-        api.delete(path("variables", "name", live["name"]), doing=self._doing("delete", fields))
+    def delete_live(self, api: PrefectApi, live: Fields, fields: Fields) -> None:
+        api.delete(path("variables", "name", live["name"]), operation=self._operation("delete", fields))
 
 
 def _body(fields: Fields, names: tuple[str, ...] | list[str]) -> Fields:
     body = {name: fields.get(name) for name in names}
     if "tags" in body:
-        body["tags"] = tagged(body["tags"] or [], stack_of(fields[OWNER]))
+        body["tags"] = with_owner_tag(body["tags"] or [], stack_of(fields[OWNER]))
     return body

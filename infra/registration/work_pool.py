@@ -13,7 +13,7 @@ from pulumi.dynamic import Resource
 
 from infra.registration.api import DEADLINE, PrefectApi, path
 from infra.registration.encoding import encode
-from infra.registration.endpoint import Reach, to_props
+from infra.registration.endpoint import ApiEndpoint, to_props
 from infra.registration.errors import RegistrationError
 from infra.registration.provider import OWNER, OWNER_MARK, REACH, Fields, PrefectProvider, owner, stack_of
 
@@ -25,7 +25,7 @@ class WorkPoolArgs:
     """A work pool.
 
     Attributes:
-        reach: where the Prefect API is.
+        endpoint: where the Prefect API is.
         name: its name in Prefect, which worker and deployments refer to.
         base_job_template: `job_configuration` with placeholders and `variables` as a JSON schema; replaces
         the
@@ -36,7 +36,7 @@ class WorkPoolArgs:
 
     """
 
-    reach: Reach
+    endpoint: ApiEndpoint
     name: Input[str]
     base_job_template: Input[Mapping[str, Any]]
     type: str = "kubernetes"
@@ -67,7 +67,7 @@ def inputs(args: WorkPoolArgs, mark: str) -> dict[str, Any]:
 
     """
     return {
-        REACH: to_props(args.reach),
+        REACH: to_props(args.endpoint),
         OWNER: mark,
         "name": args.name,
         "type": args.type,
@@ -81,16 +81,14 @@ class WorkPoolProvider(PrefectProvider):
     """See `PrefectProvider`; the mark of ownership is a keyword in the schema of the template's variables."""
 
     noun = "work pool"
-    identity = ("name",)
-    answers = ("pool_id",)
+    key_fields = ("name",)
+    computed = ("pool_id",)
 
-    def find(self, api: PrefectApi, fields: Fields, *, doing: str, deadline: float) -> Fields | None:
-        """See base."""
-        found: Fields | None = api.get(path("work_pools", fields["name"]), doing=doing, deadline=deadline)
+    def get(self, api: PrefectApi, fields: Fields, *, operation: str, deadline: float) -> Fields | None:
+        found: Fields | None = api.get(path("work_pools", fields["name"]), operation=operation, deadline=deadline)
         return found
 
-    def observe(self, live: Fields, declared: Fields) -> Fields:  # noqa: ARG002  nothing of a pool is left alone
-        """See base."""
+    def from_api(self, live: Fields, declared: Fields) -> Fields:  # noqa: ARG002  nothing of a pool is left alone
         template, _ = _unmarked(live["base_job_template"])
         return {
             "name": live["name"],
@@ -102,32 +100,30 @@ class WorkPoolProvider(PrefectProvider):
         }
 
     def owner_of(self, live: Fields) -> str:
-        """See base."""
         return _unmarked(live["base_job_template"])[1]
 
-    def make(self, api: PrefectApi, fields: Fields) -> Fields:
-        """See base."""
+    def create_live(self, api: PrefectApi, fields: Fields) -> Fields:
         body = {"name": fields["name"], "type": fields["type"], **_body(fields, _WRITABLE)}
-        return self.made(api, "/work_pools/", body, fields)
+        return self.create_or_adopt(api, "/work_pools/", body, fields)
 
-    def amend(self, api: PrefectApi, live: Fields, fields: Fields) -> Fields:
-        """See base."""
+    def update_live(self, api: PrefectApi, live: Fields, fields: Fields) -> Fields:
         if live["type"] != fields["type"]:
             raise RegistrationError(
                 f"Prefect {self._title(fields)} cannot become one of type '{fields['type']}'",
                 why=f"it is of type '{live['type']}', which Prefect never changes",
                 remedy="choose another name, or delete that pool first",
             )
-        changed = self.differing(live, fields, _WRITABLE, mark="base_job_template")
+        changed = self.fields_to_write(live, fields, _WRITABLE, mark="base_job_template")
         if not changed:
             return live
-        api.patch(path("work_pools", fields["name"]), _body(fields, changed), doing=self._doing("update", fields))
-        again = self.find(api, fields, doing=self._doing("read", fields), deadline=DEADLINE)
+        api.patch(
+            path("work_pools", fields["name"]), _body(fields, changed), operation=self._operation("update", fields)
+        )
+        again = self.get(api, fields, operation=self._operation("read", fields), deadline=DEADLINE)
         return again or live
 
-    def remove(self, api: PrefectApi, live: Fields, fields: Fields) -> None:
-        """See base."""
-        api.delete(path("work_pools", live["name"]), doing=self._doing("delete", fields))
+    def delete_live(self, api: PrefectApi, live: Fields, fields: Fields) -> None:
+        api.delete(path("work_pools", live["name"]), operation=self._operation("delete", fields))
 
 
 def _body(fields: Fields, names: tuple[str, ...] | list[str]) -> Fields:

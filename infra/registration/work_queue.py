@@ -11,8 +11,8 @@ from pulumi import Input, Output
 from pulumi.dynamic import Resource
 
 from infra.registration.api import DEADLINE, PrefectApi, path
-from infra.registration.endpoint import Reach, to_props
-from infra.registration.ownership import described, undescribed
+from infra.registration.endpoint import ApiEndpoint, to_props
+from infra.registration.ownership import split_owner_line, with_owner_line
 from infra.registration.provider import OWNER, REACH, Fields, PrefectProvider, owner, stack_of
 
 _LEFT_ALONE: Final = ("priority", "is_paused")
@@ -29,7 +29,7 @@ class WorkQueueArgs:
     """A work queue.
 
     Attributes:
-        reach: where the Prefect API is.
+        endpoint: where the Prefect API is.
         work_pool_name: the pool it belongs to; as an output of the `WorkPool` it puts the pool first.
         name: unique within the pool.
         description: shown in Prefect's UI.
@@ -39,7 +39,7 @@ class WorkQueueArgs:
 
     """
 
-    reach: Reach
+    endpoint: ApiEndpoint
     work_pool_name: Input[str]
     name: str
     description: str = ""
@@ -68,7 +68,7 @@ def inputs(args: WorkQueueArgs, mark: str) -> dict[str, Any]:
 
     """
     return {
-        REACH: to_props(args.reach),
+        REACH: to_props(args.endpoint),
         OWNER: mark,
         "work_pool_name": args.work_pool_name,
         "name": args.name,
@@ -83,17 +83,15 @@ class WorkQueueProvider(PrefectProvider):
     """See `PrefectProvider`; the mark of ownership is the last line of the description."""
 
     noun = "work queue"
-    identity = ("work_pool_name", "name")
-    answers = ("queue_id",)
+    key_fields = ("work_pool_name", "name")
+    computed = ("queue_id",)
 
-    def find(self, api: PrefectApi, fields: Fields, *, doing: str, deadline: float) -> Fields | None:
-        """See base."""
-        found: Fields | None = api.get(_at(fields), doing=doing, deadline=deadline)
+    def get(self, api: PrefectApi, fields: Fields, *, operation: str, deadline: float) -> Fields | None:
+        found: Fields | None = api.get(_at(fields), operation=operation, deadline=deadline)
         return found
 
-    def observe(self, live: Fields, declared: Fields) -> Fields:
-        """See base."""
-        text, _ = undescribed(live.get("description") or "")
+    def from_api(self, live: Fields, declared: Fields) -> Fields:
+        text, _ = split_owner_line(live.get("description") or "")
         seen = {
             "work_pool_name": declared["work_pool_name"],
             "name": live["name"],
@@ -106,46 +104,44 @@ class WorkQueueProvider(PrefectProvider):
         return {name: value for name, value in seen.items() if not _passed_over(name, declared)}
 
     def owner_of(self, live: Fields) -> str:
-        """See base."""
-        return undescribed(live.get("description") or "")[1]
+        return split_owner_line(live.get("description") or "")[1]
 
-    def make(self, api: PrefectApi, fields: Fields) -> Fields:
-        """See base."""
+    def create_live(self, api: PrefectApi, fields: Fields) -> Fields:
         with _one_at_a_time:
             before = self._ranks(api, fields)
             body = {"name": fields["name"], **_body(fields, _written(fields))}
-            made = self.made(api, f"{path('work_pools', fields['work_pool_name'], 'queues')}", body, fields)
+            made = self.create_or_adopt(api, f"{path('work_pools', fields['work_pool_name'], 'queues')}", body, fields)
             self._put_back(api, fields, before)
         return made
 
-    def amend(self, api: PrefectApi, live: Fields, fields: Fields) -> Fields:
-        """See base."""
-        changed = self.differing(live, fields, _written(fields), mark="description")
+    def update_live(self, api: PrefectApi, live: Fields, fields: Fields) -> Fields:
+        changed = self.fields_to_write(live, fields, _written(fields), mark="description")
         if not changed:
             return live
-        doing = self._doing("update", fields)
+        operation = self._operation("update", fields)
         with _one_at_a_time:
             before = self._ranks(api, fields) if "priority" in changed else {}
-            api.patch(_at(fields), _body(fields, changed), doing=doing)
+            api.patch(_at(fields), _body(fields, changed), operation=operation)
             self._put_back(api, fields, before)
-        return self.find(api, fields, doing=doing, deadline=DEADLINE) or live
+        return self.get(api, fields, operation=operation, deadline=DEADLINE) or live
 
-    def remove(self, api: PrefectApi, live: Fields, fields: Fields) -> None:
-        """See base."""
-        doing = self._doing("delete", fields)
-        pool = api.get(path("work_pools", fields["work_pool_name"]), doing=doing)
+    def delete_live(self, api: PrefectApi, live: Fields, fields: Fields) -> None:
+        operation = self._operation("delete", fields)
+        pool = api.get(path("work_pools", fields["work_pool_name"]), operation=operation)
         if pool and pool.get("default_queue_id") == live["id"]:
             # A pool cannot be without its default queue, which goes with the pool: give it back as it came.
-            api.patch(_at(fields), {"description": "", "concurrency_limit": None, "is_paused": False}, doing=doing)
+            api.patch(
+                _at(fields), {"description": "", "concurrency_limit": None, "is_paused": False}, operation=operation
+            )
         else:
-            api.delete(_at(fields), doing=doing)
+            api.delete(_at(fields), operation=operation)
 
     def _ranks(self, api: PrefectApi, fields: Fields) -> dict[str, int]:
         """Return the priorities of the other queues of this stack, when this queue is about to claim one."""
         if fields.get("priority") is None:
             return {}
         where = f"{path('work_pools', fields['work_pool_name'], 'queues')}/filter"
-        queues = api.post(where, {}, doing=self._doing("register", fields))
+        queues = api.post(where, {}, operation=self._operation("register", fields))
         ours = stack_of(fields[OWNER])
         return {item["name"]: item["priority"] for item in queues or [] if self.owner_of(item) == ours}
 
@@ -163,7 +159,7 @@ class WorkQueueProvider(PrefectProvider):
                 moved = moved or after.get(name, rank) != rank
                 if moved:
                     where = path("work_pools", fields["work_pool_name"], "queues", name)
-                    api.patch(where, {"priority": rank}, doing=self._doing("update", fields))
+                    api.patch(where, {"priority": rank}, operation=self._operation("update", fields))
 
 
 def _at(fields: Fields) -> str:
@@ -181,5 +177,5 @@ def _passed_over(name: str, declared: Fields) -> bool:
 def _body(fields: Fields, names: list[str]) -> Fields:
     body = {name: fields.get(name) for name in names}
     if "description" in body:
-        body["description"] = described(body["description"] or "", stack_of(fields[OWNER]))
+        body["description"] = with_owner_line(body["description"] or "", stack_of(fields[OWNER]))
     return body

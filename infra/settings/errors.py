@@ -1,10 +1,10 @@
-"""From what pydantic says about a stack file to what a person can act on."""
+"""Error messages for a stack file: key, reason and remedy instead of pydantic's own text."""
 
 from __future__ import annotations
 
 import difflib
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pydantic
@@ -17,45 +17,57 @@ class SettingsError(Exception):
     """The stack file is wrong. Its text names the file, every wrong key, the reason and the remedy."""
 
 
+def invalid(stack: str, problems: Iterable[str]) -> str:
+    """Return the text of a `SettingsError`.
+
+    Args:
+        stack: the stack's name.
+        problems: key without the project's prefix, and sentence, for each mistake.
+
+    """
+    lines = dict.fromkeys(f"  {PROJECT}:{problem}" for problem in problems)
+    return "\n".join([f"Pulumi.{stack}.yaml is not valid, so nothing was changed:", *lines])
+
+
 def no_place_for_a_secret(key: str) -> str:
-    """Return the refusal of a secret under a key whose value everybody sees who may look at Prefect or Kubernetes."""
+    """Return the error for a secret under a key whose value everyone with access to Prefect or Kubernetes can read."""
     return (
-        f"{PROJECT}:{key}: holds a secret, and it would stand in clear in Prefect or Kubernetes: remove it with"
+        f"{PROJECT}:{key}: holds a secret, which would be readable in Prefect or Kubernetes: remove it with"
         f" `pulumi config rm {key}` and refer to a Kubernetes Secret or a Prefect secret block instead"
     )
 
 
 def sentence(problem: Any, values: Mapping[str, Any], model: type[pydantic.BaseModel]) -> str:
-    """Return what is wrong with one key.
+    """Return the key, without the project's prefix, and what is wrong with it.
 
     Args:
         problem: one of pydantic's `ErrorDetails`.
-        values: the whole stack file, to tell keys that were written from arms that pydantic adds.
+        values: the whole stack file, to tell keys in it from union arms that pydantic adds to a path.
         model: what the file was checked against.
 
     """
     path = [str(part) for part in problem["loc"] if part != "[key]"]
-    key = f"{PROJECT}:" + ".".join(_without_arms(path, values))
+    key = ".".join(_without_arms(path, values))
     kind = problem["type"]
     if kind == "extra_forbidden":
         return f"{key}: there is no such key{_other_kind(model, path) or _known_here(model, path)}"
     if kind == "missing":
-        return f"{key}: is missing; set it with `pulumi config set --path '{key}' VALUE`"
+        return f"{key}: is missing; set it with `pulumi config set --path '{PROJECT}:{key}' VALUE`"
     if kind == "union_tag_not_found":
-        return f"{key}: needs the key {problem['ctx']['discriminator']} to say which kind it is"
+        return f"{key}: needs the key {problem['ctx']['discriminator']}, which selects the kind"
     if kind == "union_tag_invalid":
         context = problem["ctx"]
         discriminator = context["discriminator"].strip("'")
         return f"{key}: {discriminator} is '{context['tag']}'; use one of {context['expected_tags']}"
     if kind == "tuple_type":
-        return f"{key}: needs a list, such as [a, b]"
-    message = problem["msg"].removeprefix("Value error, ")
-    # About several sections together: the message begins with the key that it is most about.
-    return f"{key}: {message}" if path else f"{PROJECT}:{message}"
+        return f"{key}: must be a list, such as [a, b]"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    # A check across sections has no path: its message begins with the key.
+    return f"{key}: {message}" if path else message
 
 
 def _without_arms(path: list[str], values: Any) -> list[str]:
-    """Pydantic puts a union's arm into the path; the person never wrote it there."""
+    """Remove the arms of unions, which pydantic adds to a path and the stack file does not have."""
     kept: list[str] = []
     here: Any = values
     for part in path:
@@ -78,7 +90,7 @@ def _known_here(model: type[pydantic.BaseModel], path: list[str]) -> str:
 
 
 def _other_kind(model: type[pydantic.BaseModel], path: list[str]) -> str:
-    """Return what to say about a key that only sections of another kind have, or nothing."""
+    """Return a hint for a key that only sections of another kind have, or nothing."""
     if len(path) < 3:
         return ""
     *before, kind, key = path
@@ -87,7 +99,7 @@ def _other_kind(model: type[pydantic.BaseModel], path: list[str]) -> str:
         for other in arms:
             if key in map(to_camel, other.model_fields):
                 where, there = to_camel(name), _literals(other, name)[0]
-                return f" with {where} {kind}: leave it out, or set {where} to {there}"
+                return f" with {where} {kind}: remove it, or set {where} to {there}"
     return ""
 
 
@@ -96,13 +108,13 @@ def _literals(model: type[pydantic.BaseModel], name: str) -> tuple[Any, ...]:
 
 
 def _sections(model: type[pydantic.BaseModel], path: list[str]) -> list[type[pydantic.BaseModel]]:
-    """Return the models of the section that a path leads to: several where it is of one kind or another."""
+    """Return the models of the section at a path: several where it is a union."""
     here = [model]
     for part in path:
         fields = [field for each in here for name, field in each.model_fields.items() if to_camel(name) == part]
         arms = [each for each in here if any(part in typing.get_args(f.annotation) for f in each.model_fields.values())]
-        # Otherwise it is the key of a mapping or a place in a list, which `_models` has passed already.
-        here = [found for field in fields for found in _models(field.annotation)] or arms or here
+        # Otherwise the part is a key of a mapping or an index of a list: `_models` has skipped that level already.
+        here = [inner for field in fields for inner in _models(field.annotation)] or arms or here
     return here
 
 

@@ -8,11 +8,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from infra.model import DnsLabel, Model
-from infra.settings.base import ImageReference
+from infra.settings.types import DnsLabel, ImageReference, Model
 
 BASE = "python:3.11-slim-bookworm"
 
+_REQUIREMENTS = re.compile(r"requirements/[A-Za-z0-9][A-Za-z0-9._-]*\.txt")
+_OTHER_LOCKS = ("requirements/dev.txt", "requirements/platform.txt", "requirements/scan.txt")
+"""Locks that `.dockerignore` keeps out: a change of theirs must not rebuild the flow image."""
 _SECRET = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 
 
@@ -25,6 +27,17 @@ def _build_secret(value: str) -> str:
     return value
 
 
+def _requirements(value: str) -> str:
+    if not _REQUIREMENTS.fullmatch(value) or value in _OTHER_LOCKS:
+        message = (
+            f"'{value}' is not in the flow image's build context: name a file of the folder, requirements/<name>.txt"
+        )
+        raise ValueError(message)
+    return value
+
+
+Requirements = Annotated[str, AfterValidator(_requirements)]
+"""File with a flow image's locked packages; the build context has those that `.dockerignore` lets through."""
 BuildSecret = Annotated[str, AfterValidator(_build_secret)]
 """Id of a BuildKit secret, and key of the stack's secret that holds its value."""
 
@@ -32,8 +45,8 @@ BuildSecret = Annotated[str, AfterValidator(_build_secret)]
 class FlowBuild(Model):
     """What goes into one flow image beside the project's own code."""
 
-    requirements: str = "requirements/flows.txt"
-    """File with the locked packages, hashes and all, relative to the project."""
+    requirements: Requirements = "requirements/flows.txt"
+    """File with the locked packages and their hashes, `requirements/<name>.txt`."""
     base: ImageReference | None = None
     """Image to build on, where it differs from the stack's: one with CUDA, say."""
     apt_packages: tuple[str, ...] = Field(default=(), strict=False)

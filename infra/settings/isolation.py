@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from infra.model import Bytes, Cpu, DnsLabel, Model
-from infra.settings.base import Cidr, Port
+from infra.settings.types import Bytes, Cidr, Cpu, DnsLabel, Model, Port
 
 ANYWHERE: Cidr = "0.0.0.0/0"
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
-from infra.model import Model
 from infra.prefect_yaml import automation as automation_yaml
 from infra.prefect_yaml.automation import AutomationError
+from infra.settings.types import Model
 from infra.specs.automation import AutomationSpec
 
 _LONGEST_VALUE = 5000
@@ -71,9 +71,9 @@ def _checked(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
 PrefectName = Annotated[str, AfterValidator(_prefect_name)]
 VariableName = Annotated[str, AfterValidator(_variable_name)]
 LimitName = Annotated[str, AfterValidator(_limit_name)]
-Trigger = Annotated[dict[str, Any], AfterValidator(_checked(automation_yaml.trigger))]
+Trigger = Annotated[dict[str, Any], AfterValidator(_checked(automation_yaml.parse_trigger))]
 """A trigger in Prefect's own schema."""
-Action = Annotated[dict[str, Any], AfterValidator(_checked(automation_yaml.action))]
+Action = Annotated[dict[str, Any], AfterValidator(_checked(automation_yaml.parse_action))]
 """An action in Prefect's own schema; `deployment`, `work_pool` and `work_queue` name the object instead of its id."""
 
 

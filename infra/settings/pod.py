@@ -1,14 +1,36 @@
-"""What may be said about the pods of one component."""
+"""Placement, resources and metadata of the pods of one component."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from infra.dask_profile import Toleration
-from infra.model import Bytes, Cpu, Model
+from infra.settings.types import Bytes, Cpu, Model
+
+PLATFORM: Final = {
+    "server": ("250m", "512Mi", "1Gi"),
+    "services": ("250m", "512Mi", "1Gi"),
+    "worker": ("100m", "256Mi", "768Mi"),
+    "operator": ("100m", "192Mi", "512Mi"),
+    "reaper": ("10m", "48Mi", "128Mi"),
+}
+"""Component -> default CPU request, memory request and memory limit."""
+
+
+class Toleration(Model):
+    """A Kubernetes toleration."""
+
+    key: str | None = None
+    operator: Literal["Exists", "Equal"] = "Equal"
+    value: str | None = None
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    toleration_seconds: int | None = Field(default=None, ge=0)
+
+    def manifest(self) -> dict[str, Any]:
+        """Return it in the form of the Kubernetes API."""
+        return self.model_dump(by_alias=True, exclude_none=True)
 
 
 class Pod(Model):

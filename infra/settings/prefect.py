@@ -7,9 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from infra.model import Bytes, DnsLabel, Model, Url
-from infra.settings.base import SecretKey
 from infra.settings.pod import Pod
+from infra.settings.types import Bytes, DnsLabel, Model, SecretKey, Url
 
 _THROUGH_PORT_FORWARD = "http://127.0.0.1:4200"
 """Where `make ui` puts an embedded server that has no ingress."""
@@ -109,6 +108,11 @@ class ServerPrefect(Model):
         """Address of the UI as the browser sees it."""
         return self.ui_url or self.api_url.removesuffix("/api")
 
+    @property
+    def pod_url(self) -> str:
+        """The API as a pod reaches it."""
+        return self.pod_api_url or self.api_url
+
 
 class CloudPrefect(Model):
     """Prefect Cloud."""
@@ -124,6 +128,11 @@ class CloudPrefect(Model):
     def browser_url(self) -> str:
         """Address of the UI as the browser sees it."""
         return self.ui_url
+
+    @property
+    def pod_url(self) -> str:
+        """The API as a pod reaches it."""
+        return self.api_url
 
 
 Prefect = Annotated[EmbeddedPrefect | ServerPrefect | CloudPrefect, Field(discriminator="mode")]

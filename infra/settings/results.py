@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from infra.model import Bytes, DnsLabel, Model
+from infra.settings.types import Bytes, DnsLabel, Model
 
 
 def _block(value: str) -> str:

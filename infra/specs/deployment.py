@@ -66,6 +66,7 @@ class DeploymentSpec:
         pull_steps: what a run does to get the code; nothing by default, for it is in the image.
         triggers: automations that run it; objects of their own in Prefect.
         secret_fields: names of fields above that hold a value from the environment.
+        location: `<file>:<line>` where it is declared, for messages; not compared.
 
     """
 
@@ -89,6 +90,7 @@ class DeploymentSpec:
     pull_steps: tuple[Mapping[str, Any], ...] = ()
     triggers: tuple[AutomationSpec, ...] = ()
     secret_fields: frozenset[str] = frozenset()
+    location: str = field(default="", compare=False)
 
     @property
     def key(self) -> str:

@@ -34,22 +34,22 @@ from infra import registration
 from infra.registration import Deployment, DeploymentArgs, Url, WorkPool, WorkPoolArgs
 
 declared = json.loads(Path("declared.json").read_text())
-reach = Url(**declared["reach"])
+endpoint = Url(**declared["reach"])
 pools = {
-    name: WorkPool(name, WorkPoolArgs(reach=reach, **fields)) for name, fields in declared["pools"].items()
+    name: WorkPool(name, WorkPoolArgs(endpoint=endpoint, **fields)) for name, fields in declared["pools"].items()
 }
 queues, deployments = {}, {}
 for name, fields in declared["objects"].pop("WorkQueue", {}).items():
     if "pool" in fields:
         fields["work_pool_name"] = pools[fields.pop("pool")].name
-    queues[name] = registration.WorkQueue(name, registration.WorkQueueArgs(reach=reach, **fields))
+    queues[name] = registration.WorkQueue(name, registration.WorkQueueArgs(endpoint=endpoint, **fields))
 for name, fields in declared["deployments"].items():
     schedules = tuple(Schedule(**schedule) for schedule in fields.pop("schedules", []))
     secret = frozenset(fields.pop("secret_fields", []))
     pool = pools[fields.pop("pool")].name if "pool" in fields else "pool"
     queue = queues[fields.pop("queue")].name if "queue" in fields else None
     spec = DeploymentSpec(**fields, schedules=schedules, secret_fields=secret)
-    args = DeploymentArgs(reach=reach, spec=spec, work_pool_name=pool, work_queue_name=queue)
+    args = DeploymentArgs(endpoint=endpoint, spec=spec, work_pool_name=pool, work_queue_name=queue)
     deployments[name] = Deployment(name, args)
     pulumi.export(name, deployments[name].deployment_id)
 for kind, declared_of_kind in declared["objects"].items():
@@ -62,7 +62,7 @@ for kind, declared_of_kind in declared["objects"].items():
             fields["actions"] = [
                 {**action, "deployment_id": fields["deployment_id"]} for action in fields["actions"]
             ]
-        args = getattr(registration, f"{kind}Args")(reach=reach, **fields)
+        args = getattr(registration, f"{kind}Args")(endpoint=endpoint, **fields)
         getattr(registration, kind)(name, args)
 '''
 
@@ -255,14 +255,14 @@ class Stack(Commands):
 
     Args:
         folder: a copy of the folder that `empty_project` makes.
-        reach: the API of the Prefect server, as `declared.json` has it.
+        endpoint: the API of the Prefect server, as `declared.json` has it.
 
     """
 
-    def __init__(self, folder: Path, reach: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, endpoint: dict[str, Any]) -> None:
         super().__init__(folder, project=folder)
         self.environment["PULUMI_STACK"] = "test"
-        self.declared: dict[str, Any] = {"reach": reach, "pools": {}, "deployments": {}, "objects": {}}
+        self.declared: dict[str, Any] = {"reach": endpoint, "pools": {}, "deployments": {}, "objects": {}}
 
     def pool(self, resource: str = "pool", **fields: Any) -> None:
         """Declare a work pool."""

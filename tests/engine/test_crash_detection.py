@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from infra import crash_detection
+from infra.wiring import crash_detection
 from infra.registration import automation
 from infra.registration.automation import AutomationArgs, AutomationProvider
 from infra.registration.endpoint import Url
@@ -89,7 +89,7 @@ def test_a_run_whose_process_was_killed_becomes_crashed_if_its_deployment_is_our
         made[name] = (deployment, run)
     ours, theirs = made["ours"], made["theirs"]
     args = AutomationArgs(
-        reach=Url(url=whole_prefect_server),
+        endpoint=Url(url=whole_prefect_server),
         name="watch",
         trigger={
             **crash_detection.trigger([], SILENCE),

@@ -101,7 +101,7 @@ def test_each_field_of_an_object_is_written_and_read_alone(
 ) -> None:
     make_provider, inputs, declare = KINDS[kind]
     provider = make_provider()
-    before = declare(reach=Url(url=prefect_server), name=f"one-{next(_names)}", **BASE[kind])
+    before = declare(endpoint=Url(url=prefect_server), name=f"one-{next(_names)}", **BASE[kind])
     after = dataclasses.replace(before, **{field: value})
 
     def props(args: Any) -> Any:
@@ -115,12 +115,12 @@ def test_each_field_of_an_object_is_written_and_read_alone(
     read = marshalled(provider.read("", state).outs or {})
     assert provider.changed(read, props(after)) == []
     assert provider.changed(read, props(before)) == [field]
-    provider.remove(*_own(provider, state))
+    provider.delete_live(*_own(provider, state))
 
 
 def _own(provider: PrefectProvider, state: dict[str, Any]) -> tuple[Any, Any, Any]:
     fields = decode(state)
     api = session.api(fields)
-    live = provider.find(api, fields, doing="read it", deadline=10)
+    live = provider.get(api, fields, operation="read it", deadline=10)
     assert live is not None
     return api, live, fields

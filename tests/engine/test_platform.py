@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from infra import naming
-from infra.registration.preflight import DEFINITIONS
+from infra.registration.cluster_state import DASK_CRDS
 from tests import definitions
 from tests.engine import control_plane, test_scan
 from tests.engine.commands import Commands, Result
@@ -43,7 +43,7 @@ IMAGE: Final = {
     "flow": f"registry.example.com/flow@sha256:{'a' * 64}",
     "platform": f"registry.example.com/platform@sha256:{'b' * 64}",
 }
-CRD_OBJECTS: Final = {f"CustomResourceDefinition {name}" for name in DEFINITIONS}
+CRD_OBJECTS: Final = {f"CustomResourceDefinition {name}" for name in DASK_CRDS}
 
 pytestmark = pytest.mark.xdist_group("platform")
 """The tests share both stacks and their control plane."""
@@ -301,7 +301,7 @@ def drift(stacks: Mapping[str, Platform], made: Mapping[str, Result], kubernetes
         patch = [{"op": op, "path": path, "value": value}]
         kubernetes.kubectl("patch", what, *theirs, "--type=json", "--patch", json.dumps(patch))
     kubernetes.kubectl("delete", "networkpolicy", "default-deny", *theirs)
-    there = json.loads(kubernetes.kubectl("get", "crd", DEFINITIONS[0], "-o", "json"))
+    there = json.loads(kubernetes.kubectl("get", "crd", DASK_CRDS[0], "-o", "json"))
     kubernetes.kubectl(*definitions.APPLY, stdin=definitions.older(there))
     plain = stack.plan("--refresh")
     with mock.patch.dict(stack.environment, PREVIEW_LIKE_UPDATE):
@@ -345,7 +345,7 @@ def test_a_preview_with_drift_ends_with_a_field_manager_conflict_without_the_env
 def test_crds_that_another_stack_applies_too_cause_no_conflict(drift: Drift) -> None:
     conflicts = [line for line in drift.plain.messages().splitlines() if "conflict" in line]
     assert conflicts
-    assert not [line for line in conflicts if DEFINITIONS[0] in line or "daskautoscalers" in line]
+    assert not [line for line in conflicts if DASK_CRDS[0] in line or "daskautoscalers" in line]
 
 
 @pytest.mark.parametrize("name", ["dev"])
@@ -355,22 +355,22 @@ def test_a_preview_refuses_a_namespace_of_another_stack_or_of_no_stack(stack: Pl
     assert f"namespace 'flows-prod' belongs to stack organization/{PROJECT}/prod" in theirs.messages()
     nobodys = stack.plan(namespace="default")
     assert nobodys.code != 0
-    assert "namespace 'default' exists already and is no stack's" in nobodys.messages()
+    assert "namespace 'default' exists already and belongs to no stack" in nobodys.messages()
 
 
 @pytest.mark.parametrize("name", ["dev"])
-@pytest.mark.parametrize(("mark", "sentence"), [("=9999.1.0", "newer than"), ("-", "installed by somebody else")])
+@pytest.mark.parametrize(("mark", "sentence"), [("=9999.1.0", "newer than"), ("-", "installed by another tool")])
 def test_a_preview_refuses_crds_that_are_newer_or_not_the_projects(
     mark: str, sentence: str, stack: Platform, kubernetes: Kubernetes
 ) -> None:
-    definition = kubernetes.kubectl("get", "crd", DEFINITIONS[0], "-o", "json")
+    definition = kubernetes.kubectl("get", "crd", DASK_CRDS[0], "-o", "json")
     version = json.loads(definition)["metadata"]["annotations"][naming.DASK_VERSION]
-    annotate = ["annotate", "--overwrite", "crd", DEFINITIONS[0]]
+    annotate = ["annotate", "--overwrite", "crd", DASK_CRDS[0]]
     kubernetes.kubectl(*annotate, f"{naming.DASK_VERSION}{mark}")
     refused = stack.plan()
     kubernetes.kubectl(*annotate, f"{naming.DASK_VERSION}={version}")
     assert refused.code != 0
-    assert f"{DEFINITIONS[0]} is" in refused.messages()
+    assert DASK_CRDS[0] in refused.messages()
     assert sentence in refused.messages()
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from infra.registration import automation
 from infra.registration.automation import AutomationArgs, AutomationProvider
 from infra.registration.deployment import DeploymentArgs, DeploymentProvider, inputs
 from infra.registration.endpoint import Url
-from infra.registration.ownership import undescribed
+from infra.registration.ownership import split_owner_line
 from infra.specs.automation import AutomationSpec
 from infra.specs.deployment import DeploymentSpec
+from tools.paths import ROOT
 
 FLOWS = '''
 import datetime
@@ -212,7 +214,8 @@ def project(tmp_path: Path, prefect: Any) -> Iterator[Path]:
     prefect.call("DELETE", "/work_pools/sample")
 
 
-def _registered(prefect: Any) -> dict[str, Any]:
+def _registered(prefect: Any, *, key: Callable[[Any], str] = lambda item: str(item["name"])) -> dict[str, Any]:
+    """Return the server's deployments by `key`, and delete them."""
     fields_of = {}
     for item in prefect.call("POST", "/deployments/filter", {}):
         fields = {name: value for name, value in item.items() if name not in _BY_DESIGN}
@@ -223,7 +226,7 @@ def _registered(prefect: Any) -> dict[str, Any]:
             schedule["slug"]: {name: schedule[name] for name in kept} for schedule in fields["schedules"]
         }
         fields["automations"] = _automations(prefect, item)
-        fields_of[item["name"]] = fields
+        fields_of[key(item)] = fields
         prefect.call("DELETE", f"/deployments/{item['id']}")
     return fields_of
 
@@ -233,7 +236,7 @@ def _automations(prefect: Any, deployment: Any) -> dict[str, Any]:
     fields_of = {}
     for item in prefect.call("GET", f"/automations/related-to/prefect.deployment.{deployment['id']}"):
         fields = {name: value for name, value in item.items() if name not in _BY_DESIGN}
-        fields["description"] = undescribed(fields["description"])[0]
+        fields["description"] = split_owner_line(fields["description"])[0]
         fields["trigger"] = _without_ids(fields["trigger"])
         [action] = fields["actions"]
         assert action.pop("deployment_id") == deployment["id"]
@@ -273,9 +276,9 @@ def _prefect_deploy(project: Path, address: str) -> None:
 
 
 def _ours(project: Path, address: str) -> None:
-    for spec in deployments.load(project / "prefect.yaml", environment=ENVIRONMENT):
+    for spec in deployments.load_deployments(project / "prefect.yaml", environment=ENVIRONMENT):
         plain = dataclasses.replace(spec, secret_fields=frozenset())
-        args = DeploymentArgs(reach=Url(url=address), spec=plain, work_pool_name="sample")
+        args = DeploymentArgs(endpoint=Url(url=address), spec=plain, work_pool_name="sample")
         props = {**inputs(args, "project/stack/resource"), "work_pool_name": spec.work_pool_name}
         made = (DeploymentProvider().create(props).outs or {})["deployment_id"]
         for trigger in spec.triggers:
@@ -284,7 +287,7 @@ def _ours(project: Path, address: str) -> None:
 
 def _automation(spec: DeploymentSpec, trigger: AutomationSpec, deployment_id: str, address: str) -> dict[str, Any]:
     args = AutomationArgs(
-        reach=Url(url=address),
+        endpoint=Url(url=address),
         name=trigger.name,
         description=trigger.description,
         enabled=trigger.enabled,
@@ -306,4 +309,49 @@ def test_the_same_file_registers_the_same_deployments(project: Path, prefect_ser
     # By design: a schedule without a slug gets one, and a cron expression's timezone is written out.
     theirs["second-of-one-flow"]["schedules"]["schedule-1"] = theirs["second-of-one-flow"]["schedules"].pop(None)
     theirs["everything"]["schedules"]["second-friday"]["schedule"]["timezone"] = "UTC"
+    # By design: without pull steps a file is registered as its module, which Dask workers can import.
+    for name in ("second-of-one-flow", "on-events"):
+        assert theirs[name]["entrypoint"] == "jobs/flows.py:load_data"
+        theirs[name]["entrypoint"] = "jobs.flows.load_data"
+    assert ours == theirs
+
+
+OWN_POOL = {
+    "name": "dask",
+    "type": "kubernetes",
+    "base_job_template": {
+        "job_configuration": {"maximum": "{{ dask_maximum }}"},
+        "variables": {"type": "object", "properties": {"dask_maximum": {"type": "integer"}}},
+    },
+}
+
+
+@pytest.fixture
+def own_project(tmp_path: Path, prefect: Any) -> Iterator[Path]:
+    """Copy this project's own file and flows, and give the server the pool that the file names."""
+    shutil.copy(ROOT / "prefect.yaml", tmp_path)
+    shutil.copytree(ROOT / "flows", tmp_path / "flows", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "ephemeral_dask", tmp_path / "ephemeral_dask", ignore=shutil.ignore_patterns("__pycache__"))
+    prefect.call("POST", "/work_pools/", OWN_POOL)
+    yield tmp_path
+    prefect.call("DELETE", "/work_pools/dask")
+
+
+def _flow_and_name(item: Any) -> str:
+    return f"{item['entrypoint']} {item['name']}"
+
+
+def test_prefects_own_deploy_registers_this_projects_file_as_the_stack_does(
+    own_project: Path, prefect_server: str, prefect: Any
+) -> None:
+    _prefect_deploy(own_project, prefect_server)
+    theirs = _registered(prefect, key=_flow_and_name)
+    _ours(own_project, prefect_server)
+    ours = _registered(prefect, key=_flow_and_name)
+    assert theirs
+    for fields in [*theirs.values(), *ours.values()]:
+        assert not fields["pull_steps"]
+        # By design: Prefect makes a version out of the source where none is declared, the stack leaves it alone.
+        for name in ("version", "version_id", "version_info"):
+            fields.pop(name, None)
     assert ours == theirs

@@ -73,7 +73,7 @@ _names = itertools.count()
 @pytest.fixture
 def pool(prefect: Any, prefect_server: str) -> Any:
     """Register the pool, and take it away afterwards."""
-    args = WorkPoolArgs(reach=Url(url=prefect_server), name="fidelity", base_job_template=TEMPLATE)
+    args = WorkPoolArgs(endpoint=Url(url=prefect_server), name="fidelity", base_job_template=TEMPLATE)
     WorkPoolProvider().create(marshalled(work_pool.inputs(args, "project/dev/pool")))
     yield args
     prefect.call("DELETE", "/work_pools/fidelity")
@@ -85,7 +85,7 @@ def test_each_field_of_a_deployment_is_written_and_read_alone(
     field: str, value: Any, prefect_server: str, prefect: Any
 ) -> None:
     def props(spec: DeploymentSpec) -> Any:
-        args = DeploymentArgs(reach=Url(url=prefect_server), spec=spec, work_pool_name="fidelity")
+        args = DeploymentArgs(endpoint=Url(url=prefect_server), spec=spec, work_pool_name="fidelity")
         return marshalled(deployment.inputs(args, "project/dev/one"))
 
     provider = DeploymentProvider()

@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ephemeral_dask.contract import environment as env
-from ephemeral_dask.contract import profiles, quantities, scheduler
+from ephemeral_dask.contract import knobs, profiles, quantities, scheduler
 from tools.summary.differences import unknown
 from tools.summary.events import SECRET
 
 Fields = Mapping[str, Any]
 
-_MAXIMUM, _CPU, _MEMORY = env.DASK_MAXIMUM, env.DASK_WORKER_CPU, env.DASK_WORKER_MEMORY
+_MAXIMUM, _CPU, _MEMORY = knobs.MAXIMUM, knobs.WORKER_CPU, knobs.WORKER_MEMORY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,12 +100,12 @@ def demand(deployment: Fields, given: Pool) -> Demand | None:
     if variables == SECRET or unknown(variables) or unknown(limit):
         return None
     limits = [int(value) for value in (limit, given.limit) if value is not None]
-    named = variables.get(env.DASK_PROFILE.name)
+    named = variables.get(knobs.PROFILE.name)
     if named is not None and named not in given.profiles:
         return None
     profile = given.profiles[named] if named is not None else profiles.Profile()
     held = profile.sizes
-    chosen = {variable.name: held[variable.argument] for variable in env.SIZES if variable.argument in held}
+    chosen = {variable.name: held[variable.argument] for variable in knobs.SIZES if variable.argument in held}
     sizes = {**given.sizes, **chosen, **variables}
     try:
         groups = [_group(min(int(sizes[_MAXIMUM.name]), given.ceiling), sizes[_CPU.name], sizes[_MEMORY.name])]

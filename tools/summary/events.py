@@ -1,17 +1,18 @@
-"""The engine's event log as plain data: what a preview plans, what it could not plan, and why.
+"""The engine's events as plain data: what a preview plans, what it could not plan, and why.
 
-The log has every resource with its old and its new inputs, those that stay the same as well; Pulumi's own
-Automation API reads the same one. The digest of `pulumi preview --json` leaves out what stays the same, which
-the total of the Dask capacity needs.
+The events have every resource with its old and its new inputs, also those that stay the same. The digest of `pulumi
+preview --json` leaves those out, and the total of the Dask capacity needs them.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+from pulumi.automation.events import EngineEvent, StepEventMetadata, StepEventStateMetadata
+
+from tools.engine import diagnostics
 
 Fields = Mapping[str, Any]
 
@@ -24,7 +25,7 @@ UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 PREFECT: Final = "pulumi-python:dynamic/prefect:"
 KUBERNETES: Final = "kubernetes:"
 GUARDS: Final = "pulumi-python:dynamic/kubernetes:"
-"""How the types of Prefect's and Kubernetes' resources begin, and of our own that look after Kubernetes."""
+"""How the types of Prefect's and Kubernetes' resources begin, and those of our own that guard Kubernetes."""
 
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 """Key of the dictionary that stands for a secret, an asset or the like; its value says which."""
@@ -38,12 +39,10 @@ _OPERATIONS: Final = {
     "import": "import",
     "import-replacement": "import",
 }
-"""Engine's step -> what happens to the resource. The parts of a replacement are left out: its own step tells it."""
+"""Engine's step -> what happens to the resource. The parts of a replacement are left out: it has a step of its own."""
 
 _NULL: Final = "␀"
 """A null inside a dictionary of a Prefect resource, see `infra.registration.encoding`."""
-
-_COLOUR: Final = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +81,8 @@ class Plan:
 
     Attributes:
         steps: one for every resource of the program or the state, providers and components left out.
-        errors: sentences, each once.
-        warnings: sentences, each once.
+        errors: each once, with the resource that failed.
+        warnings: each once.
 
     """
 
@@ -92,31 +91,22 @@ class Plan:
     warnings: tuple[str, ...] = ()
 
 
-def parse(lines: Iterable[str]) -> Plan:
-    """Read an event log, one JSON object on each line.
-
-    Args:
-        lines: of the file that `pulumi preview --event-log` wrote. A last line that was cut off is passed over.
-
-    """
-    events = list(_events(lines))
+def parse(events: Iterable[EngineEvent]) -> Plan:
+    """Read the events of one preview."""
+    events = list(events)
     drift = _drift(events)
-    planned = [event["resourcePreEvent"]["metadata"] for event in events if "resourcePreEvent" in event]
-    steps = [_step(item, drift) for item in planned if item["op"] in _OPERATIONS and _is_resource(item)]
-    return Plan(steps=tuple(steps), errors=_messages(events, "error"), warnings=_messages(events, "warning"))
+    planned = [event.resource_pre_event.metadata for event in events if event.resource_pre_event is not None]
+    steps = [_step(step, drift) for step in planned if step.op.value in _OPERATIONS and _is_resource(step)]
+    return Plan(
+        steps=tuple(steps),
+        errors=tuple(str(failure) for failure in diagnostics.failures(events)),
+        warnings=diagnostics.warnings(events),
+    )
 
 
-def _events(lines: Iterable[str]) -> Iterable[dict[str, Any]]:
-    for line in lines:
-        try:
-            yield json.loads(line)
-        except ValueError:
-            continue
-
-
-def _is_resource(item: Mapping[str, Any]) -> bool:
-    state = item["new"] or item["old"] or {}
-    return bool(state.get("custom")) and not str(item["type"]).startswith("pulumi:")
+def _is_resource(step: StepEventMetadata) -> bool:
+    state = step.new or step.old
+    return state is not None and bool(state.custom) and not step.type.startswith("pulumi:")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,31 +115,35 @@ class _Drift:
     vanished: frozenset[str] = frozenset()
 
 
-def _drift(events: Iterable[Mapping[str, Any]]) -> _Drift:
+def _drift(events: Iterable[EngineEvent]) -> _Drift:
     edited: dict[str, Fields] = {}
     vanished: set[str] = set()
     for event in events:
-        item = event.get("resOutputsEvent", {}).get("metadata", {})
-        if item.get("op") != "refresh" or not _is_resource(item):
+        step = event.res_outputs_event.metadata if event.res_outputs_event is not None else None
+        if step is None or step.op.value != "refresh" or not _is_resource(step):
             continue
-        if not item["new"]:
-            vanished.add(item["urn"])
-        elif item["old"]["inputs"] != item["new"]["inputs"]:
-            edited[item["urn"]] = _plain(item["old"]["inputs"])
+        if step.new is None:
+            vanished.add(step.urn)
+        elif step.old is not None and step.old.inputs != step.new.inputs:
+            edited[step.urn] = _inputs(step.old)
     return _Drift(edited=edited, vanished=frozenset(vanished))
 
 
-def _step(item: Mapping[str, Any], drift: _Drift) -> Step:
-    urn = str(item["urn"])
+def _step(step: StepEventMetadata, drift: _Drift) -> Step:
     return Step(
-        operation=_OPERATIONS[item["op"]],
-        type=str(item["type"]),
-        name=urn.rpartition("::")[2],
-        old=_plain(item["old"]["inputs"]) if item["old"] else None,
-        new=_plain(item["new"]["inputs"]) if item["new"] else None,
-        recorded=drift.edited.get(urn),
-        vanished=urn in drift.vanished,
+        operation=_OPERATIONS[step.op.value],
+        type=step.type,
+        name=step.urn.rpartition("::")[2],
+        old=_inputs(step.old) if step.old is not None else None,
+        new=_inputs(step.new) if step.new is not None else None,
+        recorded=drift.edited.get(step.urn),
+        vanished=step.urn in drift.vanished,
     )
+
+
+def _inputs(state: StepEventStateMetadata) -> Fields:
+    inputs: Fields = _plain(state.inputs or {})
+    return inputs
 
 
 def _plain(value: Any) -> Any:
@@ -163,13 +157,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return None if value == _NULL else value
-
-
-def _messages(events: Iterable[Mapping[str, Any]], severity: str) -> tuple[str, ...]:
-    told = [event["diagnosticEvent"] for event in events if "diagnosticEvent" in event]
-    kind = "info#err" if severity == "warning" else severity
-    found = [_COLOUR.sub("", item["message"]).strip() for item in told if item["severity"] in (severity, kind)]
-    if severity == "warning":
-        # A program's standard error has our own sentences and other people's noise.
-        found = [text for text in found if text.startswith(("warning: ", "info: "))]
-    return tuple(dict.fromkeys(text for text in found if text))

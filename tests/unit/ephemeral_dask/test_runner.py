@@ -15,6 +15,7 @@ from prefect_dask.task_runners import DaskTaskRunner
 
 from ephemeral_dask import ephemeral_dask, large_workers, runner
 from ephemeral_dask.contract import environment as env
+from ephemeral_dask.contract import knobs
 from ephemeral_dask.groups import LARGE
 from ephemeral_dask.pod_context import Place
 from ephemeral_dask.settings import SettingsError
@@ -23,7 +24,7 @@ from ephemeral_dask.settings import SettingsError
 @pytest.fixture(autouse=True)
 def outside_kubernetes(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
-        if name.startswith(env.PREFIX):
+        if name.startswith(knobs.PREFIX):
             monkeypatch.delenv(name)
 
 
@@ -47,7 +48,7 @@ def test_the_size_is_read_when_the_cluster_opens_and_not_when_the_flow_is_decora
     monkeypatch.setattr(runner, "_local_cluster", lambda settings, _log: opened.append(settings.maximum))
     made: Any = ephemeral_dask(maximum=2)
     for asked in ("3", "7"):
-        monkeypatch.setenv(env.DASK_MAXIMUM.variable, asked)
+        monkeypatch.setenv(knobs.MAXIMUM.variable, asked)
         made.cluster_class(**made.cluster_kwargs)
     assert opened == [3, 7]
 
@@ -82,7 +83,7 @@ def test_a_bad_size_from_the_run_fails_the_run_with_its_sentence(
     def asks() -> None:
         nothing.submit().result()
 
-    monkeypatch.setenv(env.DASK_WORKER_MEMORY.variable, "two gigabytes")
+    monkeypatch.setenv(knobs.WORKER_MEMORY.variable, "two gigabytes")
     with pytest.raises(SettingsError, match="'two gigabytes' is no Kubernetes quantity"):
         asks()
 

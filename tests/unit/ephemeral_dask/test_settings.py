@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ephemeral_dask.contract import environment as env
-from ephemeral_dask.contract import profiles
+from ephemeral_dask.contract import knobs, profiles
 from ephemeral_dask.contract.profiles import LargeWorkers, Profile
 from ephemeral_dask.settings import CodeSizes, DaskSettings, SettingsError
 
@@ -15,16 +15,16 @@ def resolve(environ: dict[str, str] | None = None, **code: object) -> DaskSettin
 
 
 def test_the_run_goes_before_the_code_the_code_before_the_stack_and_the_stack_before_the_built_in() -> None:
-    run, stack = env.DASK_MAXIMUM.variable, env.DASK_MAXIMUM.default_variable
+    run, stack = knobs.MAXIMUM.variable, knobs.MAXIMUM.default_variable
     assert resolve({run: "7", stack: "5"}, maximum=6).maximum == 7
     assert resolve({stack: "5"}, maximum=6).maximum == 6
     assert resolve({stack: "5"}).maximum == 5
     assert resolve().maximum == 4
 
 
-@pytest.mark.parametrize("variable", env.SIZES, ids=lambda variable: variable.name)
-def test_every_size_reaches_the_settings(variable: env.JobVariable) -> None:
-    value = variable.choices[-1] if variable.choices else {"integer": "3", "string": "3Gi"}[variable.type]
+@pytest.mark.parametrize("variable", knobs.SIZES, ids=lambda variable: variable.name)
+def test_every_size_reaches_the_settings(variable: knobs.Knob) -> None:
+    value = variable.choices[-1] if variable.choices else {"integer": "70", "string": "3Gi"}[variable.type]
     settings = resolve({variable.variable: value})
     assert str(getattr(settings, variable.argument)) == value
 
@@ -41,28 +41,28 @@ KNOWN = {env.PROFILES: profiles.encode({"large": LARGE, "small": Profile(sizes={
 
 
 def test_a_profile_arrives_as_the_stack_wrote_it() -> None:
-    settings = resolve({**KNOWN, env.DASK_PROFILE.variable: "large"})
+    settings = resolve({**KNOWN, knobs.PROFILE.variable: "large"})
     assert (settings.profile, settings.profile_name) == (LARGE, "large")
     assert (settings.maximum, settings.worker_memory, settings.scaling) == (9, "8Gi", "cheap")
 
 
 def test_what_a_run_sets_goes_before_its_profile_which_goes_before_the_code_and_its_profile() -> None:
-    run = {**KNOWN, env.DASK_PROFILE.variable: "large"}
-    assert resolve({**run, env.DASK_MAXIMUM.variable: "5"}, maximum=3).maximum == 5
+    run = {**KNOWN, knobs.PROFILE.variable: "large"}
+    assert resolve({**run, knobs.MAXIMUM.variable: "5"}, maximum=3).maximum == 5
     assert resolve(run, maximum=3).maximum == 9
     assert resolve(run, profile="small").maximum == 9
     assert resolve(KNOWN, profile="small", maximum=3).maximum == 3
-    assert resolve({**KNOWN, env.DASK_MAXIMUM.default_variable: "7"}, profile="small").maximum == 2
+    assert resolve({**KNOWN, knobs.MAXIMUM.default_variable: "7"}, profile="small").maximum == 2
 
 
 def test_a_profile_that_says_nothing_of_a_size_leaves_it_to_the_code_and_the_stack() -> None:
-    run = {**KNOWN, env.DASK_PROFILE.variable: "small", env.DASK_WORKER_CPU.default_variable: "2"}
+    run = {**KNOWN, knobs.PROFILE.variable: "small", knobs.WORKER_CPU.default_variable: "2"}
     settings = resolve(run, worker_memory="3Gi")
     assert (settings.worker_memory, settings.worker_cpu) == ("3Gi", "2")
 
 
 @pytest.mark.parametrize(
-    ("environ", "code"), [({env.DASK_PROFILE.variable: "hughe"}, {}), ({}, {"profile": "hughe"})], ids=["run", "code"]
+    ("environ", "code"), [({knobs.PROFILE.variable: "hughe"}, {}), ({}, {"profile": "hughe"})], ids=["run", "code"]
 )
 def test_an_unknown_profile_is_refused_with_those_that_exist(environ: dict[str, str], code: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match=r"'hughe' from .* does not exist: choose one of large, small"):
@@ -76,17 +76,17 @@ def test_a_flow_that_names_a_profile_still_runs_where_there_are_none() -> None:
 def test_profiles_that_cannot_be_read_are_refused_by_the_name_of_their_variable() -> None:
     for text in ("{", "[]", '{"large": 3}', '{"large": {"colour": 1}}'):
         with pytest.raises(SettingsError, match=env.PROFILES):
-            resolve({env.PROFILES: text, env.DASK_PROFILE.variable: "large"})
+            resolve({env.PROFILES: text, knobs.PROFILE.variable: "large"})
 
 
 def test_a_size_of_a_profile_is_checked_like_any_other() -> None:
     tiny = profiles.encode({"tiny": Profile(sizes={"worker_memory": "64Mi"})})
-    with pytest.raises(SettingsError, match="64Mi from profile tiny"):
-        resolve({env.PROFILES: tiny, env.DASK_PROFILE.variable: "tiny"})
+    with pytest.raises(SettingsError, match="'64Mi' from profile tiny"):
+        resolve({env.PROFILES: tiny, knobs.PROFILE.variable: "tiny"})
 
 
-@pytest.mark.parametrize("variable", env.JOB_VARIABLES, ids=lambda variable: variable.name)
-def test_an_empty_variable_counts_as_unset(variable: env.JobVariable) -> None:
+@pytest.mark.parametrize("variable", knobs.JOB_VARIABLES, ids=lambda variable: variable.name)
+def test_an_empty_variable_counts_as_unset(variable: knobs.Knob) -> None:
     assert resolve({variable.variable: "", variable.default_variable: ""}) == resolve()
 
 
@@ -97,7 +97,7 @@ def test_an_argument_in_code_beyond_the_ceiling_is_cut_down_with_a_remark_that_n
 
 
 def test_a_run_cannot_go_beyond_the_ceiling_either() -> None:
-    assert resolve({env.CEILING: "3", env.DASK_MAXIMUM.variable: "9"}).maximum == 3
+    assert resolve({env.CEILING: "3", knobs.MAXIMUM.variable: "9"}).maximum == 3
 
 
 def test_the_built_in_default_bows_to_the_ceiling_without_a_remark() -> None:
@@ -108,12 +108,12 @@ def test_the_built_in_default_bows_to_the_ceiling_without_a_remark() -> None:
 def test_a_maximum_below_the_minimum_of_the_same_voice_is_refused() -> None:
     with pytest.raises(SettingsError, match="maximum=2 workers, below its minimum=3"):
         CodeSizes(minimum=3, maximum=2)
-    with pytest.raises(SettingsError, match=env.DASK_MAXIMUM.variable):
-        resolve({env.DASK_MINIMUM.variable: "3", env.DASK_MAXIMUM.variable: "2"})
+    with pytest.raises(SettingsError, match=knobs.MAXIMUM.variable):
+        resolve({knobs.MINIMUM.variable: "3", knobs.MAXIMUM.variable: "2"})
 
 
 def test_a_run_that_asks_for_fewer_workers_than_the_codes_minimum_gets_fewer() -> None:
-    settings = resolve({env.DASK_MAXIMUM.variable: "2"}, minimum=4, maximum=8)
+    settings = resolve({knobs.MAXIMUM.variable: "2"}, minimum=4, maximum=8)
     assert (settings.minimum, settings.maximum) == (2, 2)
     assert len(settings.remarks) == 1
 
@@ -126,14 +126,14 @@ def test_a_minimum_in_code_above_the_default_maximum_raises_the_maximum() -> Non
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
-        (env.DASK_MAXIMUM.variable, "many"),
-        (env.DASK_MAXIMUM.variable, "0"),
-        (env.DASK_MINIMUM.default_variable, "1.5"),
-        (env.DASK_WORKER_CPU.variable, "half"),
-        (env.DASK_WORKER_MEMORY.variable, "2GB"),
-        (env.DASK_WORKER_MEMORY.default_variable, "64Mi"),
-        (env.DASK_IDLE_TIMEOUT.variable, "-5"),
-        (env.DASK_SCALING.variable, "quick"),
+        (knobs.MAXIMUM.variable, "many"),
+        (knobs.MAXIMUM.variable, "0"),
+        (knobs.MINIMUM.default_variable, "1.5"),
+        (knobs.WORKER_CPU.variable, "half"),
+        (knobs.WORKER_MEMORY.variable, "2GB"),
+        (knobs.WORKER_MEMORY.default_variable, "64Mi"),
+        (knobs.IDLE_TIMEOUT.variable, "-5"),
+        (knobs.SCALING.variable, "quick"),
         (env.CEILING, "none"),
         (env.CEILING, "0"),
     ],
@@ -164,10 +164,10 @@ def test_a_bad_argument_is_refused_when_the_flow_is_decorated(argument: dict[str
 
 
 SOURCES = (
-    env.DASK_MINIMUM.variable,
-    env.DASK_MAXIMUM.variable,
-    env.DASK_MINIMUM.default_variable,
-    env.DASK_MAXIMUM.default_variable,
+    knobs.MINIMUM.variable,
+    knobs.MAXIMUM.variable,
+    knobs.MINIMUM.default_variable,
+    knobs.MAXIMUM.default_variable,
     env.CEILING,
 )
 sizes = st.none() | st.integers(1, 200)

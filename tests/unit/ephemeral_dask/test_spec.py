@@ -14,7 +14,7 @@ import yaml
 from dask.utils import parse_timedelta
 
 from ephemeral_dask import diagnosis
-from ephemeral_dask.contract import image, labels, ports
+from ephemeral_dask.contract import labels, ports, security
 from ephemeral_dask.contract.profiles import LargeWorkers, Profile
 from ephemeral_dask.identity import RunIdentity
 from ephemeral_dask.pod_context import Owner, Place, ResultVolume, SecretReference
@@ -210,7 +210,7 @@ def test_workers_mount_the_result_volume_where_the_flow_pod_has_it_and_may_write
     worker, scheduler = spec["worker"]["spec"], spec["scheduler"]["spec"]
     assert {"name": "results", "persistentVolumeClaim": {"claimName": "results"}} in worker["volumes"]
     assert {"name": "results", "mountPath": "/results"} in worker["containers"][0]["volumeMounts"]
-    assert worker["securityContext"]["fsGroup"] == image.GROUP
+    assert worker["securityContext"]["fsGroup"] == security.GROUP
     assert "results" not in str(scheduler["volumes"])
     assert unknown(spec, crd(), "spec") == []
 

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from infra import capacity, settings
+from infra import capacity, settings, validation
 
 IMAGE = {"registry": "localhost:5001", "builder": "docker-build"}
 DASK = {"maximum": 4, "ceiling": 4, "workerCpu": "1", "workerMemory": "2Gi"}
 
 
 def parsed(**values: Any) -> settings.Settings:
-    return settings.parse({"image": IMAGE, "dask": DASK, **values}, stack="dev")
+    return validation.load_settings({"image": IMAGE, "dask": DASK, **values}, stack="dev")
 
 
 def quota(cpu: str = "1000", memory: str = "4000Gi", pods: int = 10_000) -> dict[str, Any]:

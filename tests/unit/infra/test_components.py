@@ -7,7 +7,8 @@ from typing import Any
 import pulumi
 import pytest
 
-from ephemeral_dask.contract import image as image_group
+from ephemeral_dask.contract import security
+from ephemeral_dask.contract.secrets import SecretRef
 from infra import naming
 from infra.components import pods, prefect_server
 from infra.components.dask_operator import DaskOperator, DaskOperatorArgs, custom_resource_definitions
@@ -52,14 +53,14 @@ def server(**settings: Any) -> None:
         namespace="flows",
         image=PLATFORM,
         settings=EmbeddedPrefect(**settings),
-        auth=("prefect-api", "value"),
-        database=("prefect-database", "value"),
-        redis=("prefect-redis", "value"),
+        auth=SecretRef(name="prefect-api", key="value"),
+        database=SecretRef(name="prefect-database", key="value"),
+        redis=SecretRef(name="prefect-redis", key="value"),
     )
     PrefectServer("server", args)
 
 
-def worker(credential: Mapping[str, tuple[str, str]] | None = None, **settings: Any) -> None:
+def worker(credential: Mapping[str, SecretRef] | None = None, **settings: Any) -> None:
     PrefectWorker(
         "worker",
         PrefectWorkerArgs(
@@ -283,7 +284,7 @@ def test_the_workers_observer_watches_its_own_namespace_only(render: Render) -> 
 
 
 def test_the_worker_refers_to_the_credential_and_tells_jobs_to_do_the_same(render: Render) -> None:
-    values = environment(render(lambda: worker({"PREFECT_API_KEY": ("prefect-api", "credential")})))
+    values = environment(render(lambda: worker({"PREFECT_API_KEY": SecretRef(name="prefect-api", key="credential")})))
     assert values["PREFECT_API_KEY"] == {"secretKeyRef": {"name": "prefect-api", "key": "credential"}}
     assert values["PREFECT_INTEGRATIONS_KUBERNETES_WORKER_API_KEY_SECRET_NAME"] == "prefect-api"
     assert values["PREFECT_INTEGRATIONS_KUBERNETES_WORKER_API_KEY_SECRET_KEY"] == "credential"
@@ -318,6 +319,10 @@ def test_the_reaper_knows_its_namespace_and_the_maximum_lifetime(render: Render)
     assert container(render(reaper))["command"][-2:] == ["--namespace=flows", "--maximum-lifetime=3600"]
 
 
+OWN_FILES = {"flow": "Dockerfile", "platform": "Dockerfile.platform"}
+"""Target -> Dockerfile: each has an ignore file, and so a build context, of its own."""
+
+
 def image(builder: Any, render: Render) -> tuple[Recorder, dict[str, str]]:
     found: dict[str, str] = {}
 
@@ -334,6 +339,7 @@ def test_a_built_image_is_used_by_digest_and_built_only_in_an_update(render: Ren
     assert found["platform"].startswith("localhost:5001/team/ephemeral-dask-platform@sha256:")
     assert [each["buildOnPreview"] for each in recorder.of("index:Image")] == [False, False]
     assert [each["push"] for each in recorder.of("index:Image")] == [True, True]
+    assert {each["target"]: each["dockerfile"]["location"] for each in recorder.of("index:Image")} == OWN_FILES
 
 
 def test_a_named_flow_image_is_built_from_its_own_packages(render: Render) -> None:
@@ -350,7 +356,7 @@ def test_a_named_flow_image_is_built_from_its_own_packages(render: Render) -> No
 def test_the_docker_builder_is_used_by_digest_too(render: Render) -> None:
     recorder, found = image(Docker(builder="docker", registry="localhost:5001"), render)
     assert found["flow"] == "localhost:5001/ephemeral-dask-flow@sha256:" + "d" * 64
-    assert len(recorder.of("image:Image")) == 2
+    assert {each["build"]["target"]: each["build"]["dockerfile"] for each in recorder.of("image:Image")} == OWN_FILES
 
 
 def test_a_prebuilt_image_is_taken_as_it_is(render: Render) -> None:
@@ -360,13 +366,13 @@ def test_a_prebuilt_image_is_taken_as_it_is(render: Render) -> None:
     assert not recorder.of("Image")[1:]
 
 
-def secret(existing: SecretKey | None, value: str | None, render: Render) -> tuple[Recorder, tuple[str, str] | None]:
-    found: list[tuple[str, str] | None] = []
+def secret(existing: SecretKey | None, value: str | None, render: Render) -> tuple[Recorder, SecretRef | None]:
+    found: list[SecretRef | None] = []
 
     def build() -> None:
         given = pulumi.Output.secret(value) if value else None
         args = StackSecretArgs(namespace="flows", secret="prefect-api", existing=existing, value=given)
-        found.append(StackSecret("credential", args).plain)
+        found.append(StackSecret("credential", args).ref)
 
     return render(build), found[0]
 
@@ -379,13 +385,13 @@ def test_where_no_secret_is_given_none_is_made(render: Render) -> None:
 
 def test_a_secret_of_the_stack_becomes_one_that_pods_refer_to(render: Render) -> None:
     recorder, found = secret(None, "pnu_key", render)
-    assert found == ("prefect-api", "value")
+    assert found == SecretRef(name="prefect-api", key="value")
     assert len(recorder.of(":Secret")) == 1
 
 
 def test_an_existing_secret_is_referred_to_and_no_other_is_made(render: Render) -> None:
     recorder, found = secret(SecretKey(name="mine", key="auth"), "unused", render)
-    assert found == ("mine", "auth")
+    assert found == SecretRef(name="mine", key="auth")
     assert not recorder.of(":Secret")
 
 
@@ -403,7 +409,7 @@ def test_the_result_volume_is_claimed_as_the_stack_says(render: Render) -> None:
 
 
 def test_pods_ask_for_the_group_of_the_images_user() -> None:
-    assert f"USER {image_group.GROUP}:{image_group.GROUP}" in (ROOT / "Dockerfile").read_text()
+    assert f"USER {security.GROUP}:{security.GROUP}" in (ROOT / "Dockerfile").read_text()
 
 
 def test_what_several_servers_share_is_in_the_platforms_packages() -> None:

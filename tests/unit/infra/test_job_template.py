@@ -8,10 +8,20 @@ import pytest
 from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
 
 from ephemeral_dask.contract import environment as env
-from ephemeral_dask.contract import image, profiles
+from ephemeral_dask.contract import knobs, profiles, security
+from ephemeral_dask.contract.secrets import SecretRef
 from infra import job_template, naming
-from infra.dask_profile import DaskProfile, LargeWorkers, Toleration
-from infra.settings import BlockResults, Dask, FlowRun, NoResults, Results, VolumeResults
+from infra.settings import (
+    BlockResults,
+    Dask,
+    DaskProfile,
+    FlowRun,
+    LargeWorkers,
+    NoResults,
+    Results,
+    Toleration,
+    VolumeResults,
+)
 
 IMAGE = "registry.example.com/flow@sha256:" + "a" * 64
 
@@ -22,7 +32,7 @@ def template() -> dict[str, Any]:
 
 
 def build(
-    credential: dict[str, tuple[str, str]] | None = None, results: Results | None = None, **dask: Any
+    credential: dict[str, SecretRef] | None = None, results: Results | None = None, **dask: Any
 ) -> dict[str, Any]:
     return job_template.build(
         job_template.JobTemplateArgs(
@@ -62,12 +72,12 @@ def test_the_worker_accepts_the_template_without_any_job_variable(template: dict
 
 def test_a_size_that_nobody_set_leaves_no_variable_in_the_flow_pod(template: dict[str, Any]) -> None:
     configuration = configured(template)
-    assert env.DASK_MAXIMUM.variable not in configuration.env
-    assert configuration.env[env.DASK_MAXIMUM.default_variable] == "4"
+    assert knobs.MAXIMUM.variable not in configuration.env
+    assert configuration.env[knobs.MAXIMUM.default_variable] == "4"
 
 
 def test_a_number_given_as_job_variable_reaches_the_pod_as_a_string(template: dict[str, Any]) -> None:
-    assert configured(template, dask_maximum=7).env[env.DASK_MAXIMUM.variable] == "7"
+    assert configured(template, dask_maximum=7).env[knobs.MAXIMUM.variable] == "7"
 
 
 def test_a_deployments_own_environment_is_added_to_the_platforms(template: dict[str, Any]) -> None:
@@ -85,7 +95,7 @@ def test_workers_beyond_the_stacks_ceiling_are_outside_the_schema(template: dict
 
 
 def test_sizes_have_no_default_in_the_template_so_that_code_can_speak(template: dict[str, Any]) -> None:
-    for variable in env.JOB_VARIABLES:
+    for variable in knobs.JOB_VARIABLES:
         assert "default" not in template["variables"]["properties"][variable.name]
 
 
@@ -108,7 +118,7 @@ def test_an_ended_job_goes_and_takes_what_it_owns_with_it(template: dict[str, An
 
 
 def test_a_credential_is_named_to_the_run_and_never_valued() -> None:
-    configuration = configured(build({"PREFECT_API_KEY": ("prefect-api", "credential")}))
+    configuration = configured(build({"PREFECT_API_KEY": SecretRef(name="prefect-api", key="credential")}))
     assert configuration.env[env.API_SECRET_NAME] == "prefect-api"
     assert "PREFECT_API_KEY" not in configuration.env
 
@@ -125,7 +135,7 @@ LARGE = DaskProfile(
 
 def test_a_profile_reaches_the_flow_pod_as_the_stack_wrote_it_even_with_braces_in_it() -> None:
     configuration = configured(build(profiles={"large": LARGE}), dask_profile="large")
-    assert configuration.env[env.DASK_PROFILE.variable] == "large"
+    assert configuration.env[knobs.PROFILE.variable] == "large"
     [arrived] = profiles.decode(configuration.env[env.PROFILES]).values()
     assert arrived == LARGE.contract()
     assert arrived.sizes == {"maximum": 12, "worker_cpu": "2"}
@@ -152,7 +162,7 @@ def test_a_result_volume_is_mounted_writable_and_is_where_prefect_keeps_results(
     pod = configuration.job_manifest["spec"]["template"]["spec"]
     [mount] = [each for each in pod["containers"][0]["volumeMounts"] if each["name"] == "results"]
     assert {"name": "results", "persistentVolumeClaim": {"claimName": claim}} in pod["volumes"]
-    assert pod["securityContext"]["fsGroup"] == image.GROUP
+    assert pod["securityContext"]["fsGroup"] == security.GROUP
     assert configuration.env["PREFECT_RESULTS_PERSIST_BY_DEFAULT"] == "true"
     assert configuration.env["PREFECT_LOCAL_STORAGE_PATH"] == mount["mountPath"] == configuration.env[env.RESULTS_PATH]
     assert configuration.env[env.RESULTS_CLAIM] == claim

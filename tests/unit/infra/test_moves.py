@@ -9,7 +9,7 @@ from typing import Any, Final
 import pulumi
 import pytest
 
-from infra import program
+from infra import program, validation
 from infra.prefect_yaml.load import DeploymentSpec
 from infra.specs.automation import AutomationSpec
 from tools.paths import ROOT
@@ -102,7 +102,7 @@ def registered(render: Render, build: Callable[[], Any], *configs: dict[str, Any
 @pytest.fixture
 def stacks(render: Render, monkeypatch: pytest.MonkeyPatch) -> Registered:
     monkeypatch.setattr(pulumi, "export", lambda *_: None)
-    monkeypatch.setattr(program.deployments, "load", lambda *_, **__: (DEPLOYMENT,))
+    monkeypatch.setattr(validation, "load_deployments", lambda *_, **__: (DEPLOYMENT,))
     return registered(render, program.deploy, SMALL, LARGE)
 
 

@@ -21,16 +21,16 @@ def _parsed(**values: Any) -> settings.Settings:
 
 
 def test_every_kind_of_object_is_taken() -> None:
-    chosen = _parsed(
+    checked = _parsed(
         variables={"answer": {"value": {"a": [1, None]}, "tags": ["x"]}, "nothing": {"value": None}},
         concurrencyLimits={"database": {"limit": 5, "slotDecayPerSecond": 1}, "tag:heavy": {"limit": 0}},
         workPools={"dask": {"workQueues": {"fast": {"priority": 1, "concurrencyLimit": 2, "paused": True}}}},
         automations={"a": {**AUTOMATION, "actions_on_trigger": [{"type": "do-nothing"}], "enabled": False}},
     )
-    assert chosen.variables["answer"].value == {"a": [1, None]}
-    assert chosen.concurrency_limits["database"].slot_decay_per_second == 1
-    assert chosen.work_pools["dask"].work_queues["fast"].paused is True
-    spec = chosen.automations["a"].spec("a")
+    assert checked.variables["answer"].value == {"a": [1, None]}
+    assert checked.concurrency_limits["database"].slot_decay_per_second == 1
+    assert checked.work_pools["dask"].work_queues["fast"].paused is True
+    spec = checked.automations["a"].spec("a")
     assert (spec.name, spec.enabled, spec.actions_on_trigger) == ("a", False, ({"type": "do-nothing"},))
 
 
@@ -43,11 +43,12 @@ def test_what_the_documentation_shows_is_taken() -> None:
     page = (ROOT / "docs" / "prefect-objects.md").read_text()
     stack_file, prefect_yaml = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     values = yaml.safe_load(stack_file)["config"]
-    chosen = _parsed(**{key.removeprefix("ephemeral-dask:"): value for key, value in values.items()})
-    assert len(chosen.automations) == 2
+    checked = _parsed(**{key.removeprefix("ephemeral-dask:"): value for key, value in values.items()})
+    assert len(checked.automations) == 2
     [deployment] = yaml.safe_load(prefect_yaml)["deployments"]
     assert (
-        automation_yaml.deployment_trigger(deployment["triggers"][0], 1, "default").actions[0]["schedule_after"] == 300
+        automation_yaml.parse_deployment_trigger(deployment["triggers"][0], 1, "default").actions[0]["schedule_after"]
+        == 300
     )
 
 

@@ -10,8 +10,10 @@ import pytest
 import yaml
 from prefect.events.schemas.automations import EventTrigger
 
-from infra import crash_detection, prefect_objects, program
-from infra.prefect_yaml.load import DeploymentSpec
+from infra import program, validation
+from infra.specs.automation import AutomationSpec
+from infra.specs.deployment import DeploymentSpec
+from infra.wiring import crash_detection
 from tools.paths import ROOT
 
 from .conftest import Recorder, Render
@@ -30,7 +32,7 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _declare(monkeypatch: pytest.MonkeyPatch, *specs: DeploymentSpec) -> None:
-    monkeypatch.setattr(program.deployments, "load", lambda *_, **__: specs)
+    monkeypatch.setattr(validation, "load_deployments", lambda *_, **__: specs)
 
 
 def _spec(**fields: Any) -> DeploymentSpec:
@@ -97,7 +99,7 @@ def test_a_run_that_waits_is_not_expected_to_send_signs_of_life() -> None:
 
 
 def test_a_trigger_of_a_deployment_belongs_to_it(render: Render, monkeypatch: pytest.MonkeyPatch) -> None:
-    trigger = prefect_objects.AutomationSpec(**_TRIGGER, actions=({"type": "run-deployment", "parameters": {"a": 1}},))
+    trigger = AutomationSpec(**_TRIGGER, actions=({"type": "run-deployment", "parameters": {"a": 1}},))
     _declare(monkeypatch, _spec(triggers=(trigger,)))
     recorder = render(program.deploy, CONFIG)
     made = _of(recorder, "Automation")["t"]
@@ -129,7 +131,7 @@ def test_an_action_may_name_what_it_acts_on(render: Render) -> None:
                     "a": {**AUTOMATION, "actions": [{"type": "run-deployment", "deployment": "digits/serch"}]}
                 }
             },
-            "automations.a.actions.0: deployment 'digits/serch' is declared nowhere; did you mean 'digits/search'?",
+            "automations.a.actions.0: deployment 'digits/serch' is not declared; did you mean 'digits/search'?",
         ),
         (
             {
@@ -137,7 +139,7 @@ def test_an_action_may_name_what_it_acts_on(render: Render) -> None:
                     "a": {**AUTOMATION, "actions": [{"type": "pause-work-queue", "work_queue": "dask/fast"}]}
                 }
             },
-            "work_queue 'dask/fast' is declared nowhere",
+            "work_queue 'dask/fast' is not declared",
         ),
         (
             {"automations": {"Crash silent runs of work pool dask": AUTOMATION}},
@@ -156,7 +158,7 @@ def test_a_name_that_is_declared_nowhere_is_refused_before_the_first_resource(
 def test_an_automation_named_like_a_deployments_trigger_is_refused(
     render: Render, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _declare(monkeypatch, _spec(triggers=(prefect_objects.AutomationSpec(**_TRIGGER, actions=({"type": "x"},)),)))
+    _declare(monkeypatch, _spec(triggers=(AutomationSpec(**_TRIGGER, actions=({"type": "x"},)),)))
     with pytest.raises(pulumi.RunError, match="deployment 'flow/one' has a trigger of that name; rename one"):
         render(program.deploy, {**CONFIG, "automations": {"t": AUTOMATION}})
 

@@ -236,7 +236,7 @@ def test_a_build_secret_reaches_the_flow_images_as_a_secret_and_nothing_else_at_
     assert [each.name for each in recorder.resources if "marked" in str(each.inputs)] == []
 
 
-@pytest.mark.parametrize(("values", "reason"), [({}, "is not set"), ({"netrc": "marked"}, "stands in clear")])
+@pytest.mark.parametrize(("values", "reason"), [({}, "is not set"), ({"netrc": "marked"}, "is not encrypted")])
 def test_a_build_secret_that_is_missing_or_no_secret_is_refused_with_file_key_and_cure(
     render: Render, values: dict[str, str], reason: str
 ) -> None:

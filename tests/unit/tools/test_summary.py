@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ephemeral_dask.contract import environment as env
-from ephemeral_dask.contract import profiles
+from ephemeral_dask.contract import knobs, profiles
 from tools import summary
 from tools.summary import capacity, moments
 from tools.summary.differences import ABSENT, between
@@ -23,10 +23,10 @@ NIGHTLY = {"cron": "0 3 * * *", "timezone": "Europe/Berlin", "day_or": True}
 
 def template(*, maximum: int = 4, ceiling: int = 16, cpu: str = "500m", memory: str = "1Gi") -> dict[str, Any]:
     values = {
-        env.DASK_MAXIMUM.default_variable: str(maximum),
+        knobs.MAXIMUM.default_variable: str(maximum),
         env.CEILING: str(ceiling),
-        env.DASK_WORKER_CPU.default_variable: cpu,
-        env.DASK_WORKER_MEMORY.default_variable: memory,
+        knobs.WORKER_CPU.default_variable: cpu,
+        knobs.WORKER_MEMORY.default_variable: memory,
         env.API_SECRET_NAME: "prefect-api",
         env.PROFILES: profiles.encode({"large": profiles.Profile(sizes={"maximum": 12, "worker_memory": "4Gi"})}),
     }
@@ -280,7 +280,7 @@ def test_a_pool_whose_image_is_yet_to_be_built_is_compared_with_what_the_setting
     new = pool(base_job_template=summary.UNKNOWN)
     limited = deployment(concurrency_limit=1)
     text = shown(event("update", POOL, pool(), new), event("same", DEPLOYMENT, limited, limited), made=made)
-    assert f"env.{env.DASK_MAXIMUM.default_variable}` | `4` | `8` |" in text
+    assert f"env.{knobs.MAXIMUM.default_variable}` | `4` | `8` |" in text
     assert "image.default` | `r@sha256:1` | known after the update |" in text
     assert env.API_SECRET_NAME not in text
     assert "4 workers → **8 workers**" in text

@@ -6,15 +6,18 @@ import sys
 import pytest
 
 from ephemeral_dask.contract import environment as env
+from ephemeral_dask.contract import knobs
 from ephemeral_dask.contract.quantities import cores, memory_bytes
 
 
 def test_the_contract_needs_nothing_but_the_standard_library() -> None:
     script = (
-        "import sys, pkgutil, importlib, contract\n"
-        "for module in pkgutil.iter_modules(contract.__path__): importlib.import_module('contract.' + module.name)\n"
+        "import sys, pkgutil, importlib\n"
+        "from ephemeral_dask import contract\n"
+        "for module in pkgutil.iter_modules(contract.__path__, contract.__name__ + '.'):\n"
+        "    importlib.import_module(module.name)\n"
         "roots = {name.partition('.')[0] for name in sys.modules}\n"
-        "print(sorted(roots - set(sys.stdlib_module_names) - {'contract', '__main__', 'sitecustomize'}))"
+        "print(sorted(roots - set(sys.stdlib_module_names) - {'ephemeral_dask', '__main__', 'sitecustomize'}))"
     )
     # -I keeps the site's own start-up hooks out; the path is given by hand.
     ran = subprocess.run([sys.executable, "-S", "-c", script], check=True, capture_output=True, text=True, cwd=".")
@@ -22,14 +25,14 @@ def test_the_contract_needs_nothing_but_the_standard_library() -> None:
 
 
 def test_each_job_variable_has_its_own_two_environment_variables() -> None:
-    names = [name for one in env.JOB_VARIABLES for name in (one.variable, one.default_variable)]
+    names = [name for one in knobs.JOB_VARIABLES for name in (one.variable, one.default_variable)]
     assert len(set(names)) == len(names)
-    assert all(name.startswith(env.PREFIX) for name in names)
+    assert all(name.startswith(knobs.PREFIX) for name in names)
 
 
 def test_no_job_variable_collides_with_what_the_platform_says_about_the_place() -> None:
-    place = {value for value in vars(env).values() if isinstance(value, str) and value.startswith(env.PREFIX)}
-    assert place.isdisjoint({one.variable for one in env.JOB_VARIABLES})
+    place = {value for value in vars(env).values() if isinstance(value, str) and value.startswith(knobs.PREFIX)}
+    assert place.isdisjoint({one.variable for one in knobs.JOB_VARIABLES})
 
 
 @pytest.mark.parametrize(("text", "value"), [("500m", 0.5), ("2", 2.0), ("1.5", 1.5), ("1k", 1000.0)])

@@ -44,7 +44,7 @@ GOOD_ACTIONS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("raw", GOOD_TRIGGERS, ids=str)
 def test_prefect_reads_a_trigger_in_its_normal_form_as_it_reads_the_original(raw: dict[str, Any]) -> None:
-    normal = normal_trigger(automation_yaml.trigger(raw))
+    normal = normal_trigger(automation_yaml.parse_trigger(raw))
     assert _PREFECTS_TRIGGER.validate_python(normal) == _PREFECTS_TRIGGER.validate_python(raw)
 
 
@@ -57,7 +57,7 @@ def test_prefects_server_takes_what_is_sent_and_makes_the_same_of_it(raw: dict[s
 
 @pytest.mark.parametrize("raw", GOOD_ACTIONS, ids=str)
 def test_prefect_reads_an_action_in_its_normal_form_as_it_reads_the_original(raw: dict[str, Any]) -> None:
-    normal = normal_action(automation_yaml.action(raw))
+    normal = normal_action(automation_yaml.parse_action(raw))
     assert _PREFECTS_ACTION.validate_python(normal) == _PREFECTS_ACTION.validate_python(raw)
 
 
@@ -106,7 +106,7 @@ def test_the_table_of_triggers_and_actions_is_prefects_own() -> None:
 )
 def test_a_wrong_trigger_is_one_sentence_and_a_place(raw: Any, place: tuple[Any, ...], sentence: str) -> None:
     with pytest.raises(AutomationError) as caught:
-        automation_yaml.trigger(raw)
+        automation_yaml.parse_trigger(raw)
     assert sentence in str(caught.value)
     assert caught.value.place == place
 
@@ -132,6 +132,6 @@ def test_a_wrong_trigger_is_one_sentence_and_a_place(raw: Any, place: tuple[Any,
 )
 def test_a_wrong_action_is_one_sentence_and_a_place(raw: Any, place: tuple[Any, ...], sentence: str) -> None:
     with pytest.raises(AutomationError) as caught:
-        automation_yaml.action(raw)
+        automation_yaml.parse_action(raw)
     assert sentence in str(caught.value)
     assert caught.value.place == place

@@ -73,19 +73,19 @@ def _in_turn(*answers: httpx.Response | Exception) -> Handler:
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_a_passing_failure_is_tried_again(status: int, clock: Clock) -> None:
     api = _api(_in_turn(httpx.Response(status), httpx.Response(200, json={"id": 1})), clock)
-    assert api.post("/flows/", {}, doing="register") == {"id": 1}
+    assert api.post("/flows/", {}, operation="register") == {"id": 1}
 
 
 @pytest.mark.parametrize("error", [httpx.ConnectError("refused"), httpx.ReadError("reset"), httpx.ReadTimeout("")])
 def test_a_broken_connection_is_tried_again(error: Exception, clock: Clock) -> None:
     api = _api(_in_turn(error, error, httpx.Response(200, json=[])), clock)
-    assert api.get("/x", doing="look") == []
+    assert api.get("/x", operation="look") == []
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 409, 422])
 def test_a_refusal_is_not_tried_again(status: int, clock: Clock) -> None:
     with pytest.raises(RegistrationError):
-        _api(_in_turn(httpx.Response(status)), clock).post("/x", {}, doing="register")
+        _api(_in_turn(httpx.Response(status)), clock).post("/x", {}, operation="register")
     assert clock.waits == []
 
 
@@ -94,7 +94,7 @@ def test_pauses_grow_and_end_before_the_deadline(clock: Clock) -> None:
         raise httpx.ConnectError("refused")
 
     with pytest.raises(UnreachableError, match=r"no answer \(refused\)"):
-        _bare_api(dead, clock).get("/x", doing="look")
+        _bare_api(dead, clock).get("/x", operation="look")
     assert DEADLINE - 7 < clock.now < DEADLINE
     assert clock.waits[0] < 0.3
     assert max(clock.waits) > 3
@@ -107,7 +107,7 @@ def test_fifty_callers_of_a_silent_server_wait_once(clock: Clock) -> None:
     api = _bare_api(dead, clock)
     for _ in range(50):
         with pytest.raises(UnreachableError):
-            api.get("/x", doing="look")
+            api.get("/x", operation="look")
     assert clock.now < DEADLINE
 
 
@@ -122,8 +122,8 @@ def test_who_has_more_patience_than_the_last_caller_tries_again(clock: Clock) ->
 
     api = _bare_api(starting, clock)
     with pytest.raises(UnreachableError):
-        api.get("/x", doing="look", deadline=10.0)
-    assert api.get("/x", doing="look") == "3.8.8"
+        api.get("/x", operation="look", deadline=10.0)
+    assert api.get("/x", operation="look") == "3.8.8"
 
 
 def test_the_server_is_asked_for_health_and_version_once(clock: Clock) -> None:
@@ -135,7 +135,7 @@ def test_the_server_is_asked_for_health_and_version_once(clock: Clock) -> None:
 
     api = _bare_api(handler, clock)
     for _ in range(3):
-        api.get("/x", doing="look")
+        api.get("/x", operation="look")
     assert asked == ["/api/health", "/api/admin/version", "/api/x", "/api/x", "/api/x"]
 
 
@@ -143,26 +143,26 @@ def test_the_server_is_asked_for_health_and_version_once(clock: Clock) -> None:
 def test_a_server_that_is_too_old_or_too_new_is_named(version: str, clock: Clock) -> None:
     api = _bare_api(lambda _: httpx.Response(200, json=version), clock)
     with pytest.raises(RegistrationError, match=f"its version is {version}.*upgrade the server"):
-        api.get("/x", doing="look")
+        api.get("/x", operation="look")
 
 
 def test_prefect_cloud_has_no_version_and_is_new_enough(clock: Clock) -> None:
     def cloud(request: httpx.Request) -> httpx.Response:
         return httpx.Response(404 if request.url.path.endswith("/version") else 200, json=1)
 
-    assert _bare_api(cloud, clock).get("/x", doing="look") == 1
+    assert _bare_api(cloud, clock).get("/x", operation="look") == 1
 
 
 def test_retry_after_is_heeded(clock: Clock) -> None:
     busy = httpx.Response(429, headers={"retry-after": "7"})
-    _api(_in_turn(busy, httpx.Response(200, json=1)), clock).get("/x", doing="look")
+    _api(_in_turn(busy, httpx.Response(200, json=1)), clock).get("/x", operation="look")
     assert clock.waits == [7.0]
 
 
 def test_an_error_is_one_sentence_with_object_address_reason_and_cure(clock: Clock) -> None:
     answer = httpx.Response(409, json={"detail": "Error creating deployment: no.\nReally."})
     with pytest.raises(RegistrationError) as caught:
-        _api(_in_turn(answer), clock).post("/x", {}, doing="register deployment 'a/b'")
+        _api(_in_turn(answer), clock).post("/x", {}, operation="register deployment 'a/b'")
     assert str(caught.value) == (
         "Could not register deployment 'a/b' at http://prefect.test/api: the server answered 409 "
         "«Error creating deployment: no. Really»; correct what is declared and run it again."
@@ -183,7 +183,7 @@ def test_a_validation_error_names_fields_and_repeats_no_value(clock: Clock) -> N
         },
     )
     with pytest.raises(RegistrationError) as caught:
-        _api(_in_turn(answer), clock).post("/x", {"parameters": {"x": ["topsecret"]}}, doing="register")
+        _api(_in_turn(answer), clock).post("/x", {"parameters": {"x": ["topsecret"]}}, operation="register")
     assert "schedules.0.cron: Bad" in str(caught.value)
     assert "field 'x'" in str(caught.value)
     assert "topsecret" not in str(caught.value)
@@ -191,7 +191,7 @@ def test_a_validation_error_names_fields_and_repeats_no_value(clock: Clock) -> N
 
 def test_an_error_names_the_address_without_credentials(clock: Clock) -> None:
     with pytest.raises(RegistrationError) as caught:
-        _api(_in_turn(httpx.Response(403)), clock, credentials="A_VARIABLE").get("/x", doing="look")
+        _api(_in_turn(httpx.Response(403)), clock, credentials="A_VARIABLE").get("/x", operation="look")
     assert "http://prefect.test/api" in str(caught.value)
     assert "secret" not in str(caught.value)
     assert "check the credentials (A_VARIABLE)" in str(caught.value)
@@ -199,8 +199,8 @@ def test_an_error_names_the_address_without_credentials(clock: Clock) -> None:
 
 def test_nothing_there_is_none_for_a_read_and_a_success_for_a_deletion(clock: Clock) -> None:
     api = _api(lambda _: httpx.Response(404, json={"detail": "not found"}), clock)
-    assert api.get("/x", doing="look") is None
-    api.delete("/x", doing="delete")
+    assert api.get("/x", operation="look") is None
+    api.delete("/x", operation="delete")
 
 
 def test_a_server_that_asks_for_a_csrf_token_gets_one_and_keeps_it(clock: Clock) -> None:
@@ -216,7 +216,7 @@ def test_a_server_that_asks_for_a_csrf_token_gets_one_and_keeps_it(clock: Clock)
         return httpx.Response(200, json=1)
 
     api = _api(protected, clock)
-    assert [api.post("/x", {}, doing="register") for _ in range(2)] == [1, 1]
+    assert [api.post("/x", {}, operation="register") for _ in range(2)] == [1, 1]
     assert len(asked) == 1
 
 
@@ -232,7 +232,7 @@ def test_writes_to_a_server_of_ones_own_go_one_by_one_from_the_first(clock: Cloc
 
     api = _api(server, clock)
     with ThreadPoolExecutor(4) as threads:
-        done = [threads.submit(api.post, "/x", {}, doing="register") for _ in range(8)]
+        done = [threads.submit(api.post, "/x", {}, operation="register") for _ in range(8)]
     assert [each.result() for each in done] == [1] * 8
 
 
@@ -257,7 +257,7 @@ def test_writes_to_prefect_cloud_go_side_by_side_until_it_has_too_many(clock: Cl
     api = _api(cloud, clock, cloud=True)
     api.wait_ready()
     with ThreadPoolExecutor(2) as threads:
-        done = [threads.submit(api.post, "/x", {}, doing="register") for _ in range(20)]
+        done = [threads.submit(api.post, "/x", {}, operation="register") for _ in range(20)]
     assert [each.result() for each in done] == [1] * 20
     assert max(most) == 1
 
@@ -268,7 +268,7 @@ def test_the_way_to_the_server_says_why_it_failed(clock: Clock) -> None:
 
     api = _bare_api(dead, clock, complaint=lambda: "no pod of service 'x' is ready")
     with pytest.raises(UnreachableError, match="no pod of service 'x' is ready"):
-        api.get("/x", doing="look")
+        api.get("/x", operation="look")
 
 
 def test_a_way_that_opens_late_is_waited_for_and_one_that_is_gone_is_not(clock: Clock) -> None:
@@ -281,14 +281,14 @@ def test_a_way_that_opens_late_is_waited_for_and_one_that_is_gone_is_not(clock: 
         transport = httpx.MockTransport(lambda _: httpx.Response(200, json="3.8.8"))
         return httpx.Client(base_url="http://prefect.test/api", transport=transport)
 
-    assert PrefectApi(late, "x", clock=clock.time, pause=clock.wait).get("/x", doing="look") == "3.8.8"
+    assert PrefectApi(late, "x", clock=clock.time, pause=clock.wait).get("/x", operation="look") == "3.8.8"
 
     def gone() -> httpx.Client:
         raise GoneError("No", why="gone", remedy="none")
 
     waited = clock.now
     with pytest.raises(GoneError):
-        PrefectApi(gone, "x", clock=clock.time, pause=clock.wait).get("/x", doing="look")
+        PrefectApi(gone, "x", clock=clock.time, pause=clock.wait).get("/x", operation="look")
     assert clock.now == waited
 
 
@@ -308,6 +308,6 @@ def test_the_deployments_of_a_flow_that_come_together_make_it_once(clock: Clock)
 
     api = _api(handler, clock)
     with ThreadPoolExecutor(4) as threads:
-        found = list(threads.map(lambda _: api.flow_id("report", doing="register"), range(4)))
+        found = list(threads.map(lambda _: api.flow_id("report", operation="register"), range(4)))
     assert found == ["an-id"] * 4
     assert posted == ["/api/flows/"]

@@ -19,7 +19,9 @@ OWNED = {"deployment": "flow/one", "deployment_id": "d-1"}
 
 def _props(**fields: Any) -> dict[str, Any]:
     base = {"name": "one", "trigger": {"expect": ["a"]}, "actions": [{"type": "do-nothing"}]}
-    return inputs(AutomationArgs(**{"reach": Url(url="http://prefect.test/api"), **base, **fields}), "project/dev/one")
+    return inputs(
+        AutomationArgs(**{"endpoint": Url(url="http://prefect.test/api"), **base, **fields}), "project/dev/one"
+    )
 
 
 @pytest.fixture
@@ -95,7 +97,7 @@ def test_a_twin_that_a_lost_answer_left_behind_is_removed(automation: Any, prefe
     # The server has done what it was asked, its answer was lost, and the client asks again.
     twin = _by_hand(prefect, description="ephemeral-dask/owner: project/dev")
     stranger = _by_hand(prefect)
-    made = AutomationProvider().make(session.api(fields), fields)
+    made = AutomationProvider().create_live(session.api(fields), fields)
     assert set(prefect.objects.automations) == {made["id"], stranger}
     assert twin != made["id"]
 

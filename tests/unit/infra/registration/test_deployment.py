@@ -71,7 +71,7 @@ _FAST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCh
 
 
 def _props(spec: DeploymentSpec, **others: Any) -> dict[str, Any]:
-    return {**inputs(DeploymentArgs(reach=REACH, spec=spec, work_pool_name="pool"), OWNER), **others}
+    return {**inputs(DeploymentArgs(endpoint=REACH, spec=spec, work_pool_name="pool"), OWNER), **others}
 
 
 def _spec(**fields: Any) -> DeploymentSpec:

@@ -46,7 +46,7 @@ def listing(server: Server, clock: Clock | None = None) -> Listing:
 
 
 def look(one: Listing, flow: str = "flow-0", name: str = "d0") -> Any:
-    return one.look(flow, name, doing="look", deadline=1)
+    return one.look(flow, name, operation="look", deadline=1)
 
 
 def test_after_a_few_looks_all_others_share_one_listing() -> None:

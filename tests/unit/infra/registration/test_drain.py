@@ -10,7 +10,7 @@ import pytest
 from infra.registration.api import PrefectApi
 from infra.registration.drain import DrainProvider, drain
 from infra.registration.errors import RegistrationError
-from infra.registration.kubernetes import Found
+from infra.registration.kubernetes import LiveObjects
 
 FIELDS = {"namespace": "flows", "pools": ["dask"], "runs": "cancel", "deadline": 300}
 
@@ -75,10 +75,10 @@ class Namespace:
     dask: tuple[str, ...] = ()
     jobs: tuple[str, ...] = ()
     operator: float | None = 3.0
-    told: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
     deleted_at: float | None = None
 
-    def look(self) -> Found:
+    def live_objects(self) -> LiveObjects:
         gone = (
             self.deleted_at is not None
             and self.operator is not None
@@ -86,15 +86,15 @@ class Namespace:
         )
         if gone:
             self.dask = ()
-        return Found(jobs=self.jobs, dask=self.dask)
+        return LiveObjects(jobs=self.jobs, dask=self.dask)
 
     def delete_runs(self) -> None:
-        self.told.append("delete")
+        self.calls.append("delete")
         self.deleted_at, self.jobs = self.time.now, ()
 
-    def let_go(self, dask: tuple[str, ...]) -> None:
-        self.told.append("let go")
-        self.dask = tuple(each for each in self.dask if each not in dask)
+    def force_delete(self, objects: tuple[str, ...]) -> None:
+        self.calls.append("force delete")
+        self.dask = tuple(name for name in self.dask if name not in objects)
 
 
 @pytest.fixture
@@ -117,86 +117,82 @@ def run(prefect: Prefect, namespace: Namespace, **fields: Any) -> None:
     drain(prefect.api(), namespace, {**FIELDS, **fields}, clock=time, pause=time.wait)
 
 
-def test_an_idle_stack_is_drained_at_once_and_its_pool_takes_no_further_run(
-    prefect: Prefect, namespace: Namespace
-) -> None:
+def test_draining_an_idle_stack_pauses_its_pools_and_does_not_wait(prefect: Prefect, namespace: Namespace) -> None:
     run(prefect, namespace)
     assert prefect.paused == {"dask": True}
     assert prefect.time.now == 0
     assert prefect.cancelled == []
 
 
-def test_live_runs_are_cancelled_before_anything_of_theirs_is_deleted(prefect: Prefect, namespace: Namespace) -> None:
+def test_live_runs_are_cancelled_before_their_objects_are_deleted(prefect: Prefect, namespace: Namespace) -> None:
     prefect.ends = {"red-fox": 1000.0}
     namespace.dask = ("daskclusters/a",)
     run(prefect, namespace)
     assert prefect.cancelled == ["red-fox"]
     assert namespace.deleted_at is not None
     assert namespace.deleted_at >= 5
-    assert namespace.told == ["delete"]
+    assert namespace.calls == ["delete"]
     assert namespace.dask == ()
 
 
-def test_a_stack_that_refuses_names_its_live_runs_and_goes_on_working(prefect: Prefect, namespace: Namespace) -> None:
+def test_a_refused_destroy_names_the_live_runs_and_resumes_the_pools(prefect: Prefect, namespace: Namespace) -> None:
     prefect.ends = {"red-fox": 1000.0}
     with pytest.raises(RegistrationError) as caught:
         run(prefect, namespace, runs="refuse")
     assert "red-fox" in str(caught.value)
     assert "drain.runs" in str(caught.value)
     assert prefect.paused == {"dask": False}
-    assert namespace.told == []
+    assert namespace.calls == []
 
 
-def test_a_pool_that_was_paused_by_hand_stays_paused_when_the_destroy_is_refused(
-    prefect: Prefect, namespace: Namespace
-) -> None:
+def test_a_refused_destroy_leaves_a_pool_paused_that_was_paused_by_hand(prefect: Prefect, namespace: Namespace) -> None:
     prefect.paused, prefect.ends = {"dask": True}, {"red-fox": 1000.0}
     with pytest.raises(RegistrationError):
         run(prefect, namespace, runs="refuse")
     assert prefect.paused == {"dask": True}
 
 
-def test_waiting_lets_runs_end_by_themselves(prefect: Prefect, namespace: Namespace) -> None:
+def test_wait_does_not_cancel_a_run_that_ends_in_time(prefect: Prefect, namespace: Namespace) -> None:
     prefect.ends = {"red-fox": 100.0}
     run(prefect, namespace, runs="wait")
     assert prefect.cancelled == []
     assert prefect.time.now >= 100
 
 
-def test_waiting_ends_at_the_deadline_and_cancels_what_is_left(prefect: Prefect, namespace: Namespace) -> None:
+def test_wait_cancels_runs_that_are_live_at_the_deadline(prefect: Prefect, namespace: Namespace) -> None:
     prefect.ends = {"red-fox": 10_000.0}
     run(prefect, namespace, runs="wait", deadline=60)
     assert prefect.cancelled == ["red-fox"]
     assert 60 <= prefect.time.now < 130
 
 
-def test_what_the_operator_does_not_take_down_is_let_go(prefect: Prefect, namespace: Namespace) -> None:
+def test_dask_objects_that_the_operator_leaves_lose_their_finalizers(prefect: Prefect, namespace: Namespace) -> None:
     namespace.dask, namespace.operator = ("daskclusters/a", "daskautoscalers/a"), None
     run(prefect, namespace)
-    assert namespace.told == ["delete", "let go"]
+    assert namespace.calls == ["delete", "force delete"]
     assert namespace.dask == ()
 
 
-def test_a_silent_prefect_holds_nothing_up(
+def test_an_unreachable_prefect_server_does_not_block_a_destroy(
     prefect: Prefect, namespace: Namespace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prefect.silent, namespace.jobs = True, ("red-fox-abc",)
     run(prefect, namespace)
-    assert namespace.told == ["delete"]
+    assert namespace.calls == ["delete"]
     assert "Kubernetes only" in capsys.readouterr().err
 
 
-def test_with_a_silent_prefect_the_jobs_tell_whether_runs_are_live(prefect: Prefect, namespace: Namespace) -> None:
+def test_refuse_counts_the_jobs_in_kubernetes_if_prefect_is_unreachable(prefect: Prefect, namespace: Namespace) -> None:
     prefect.silent, namespace.jobs = True, ("red-fox-abc",)
     with pytest.raises(RegistrationError, match="red-fox-abc"):
         run(prefect, namespace, runs="refuse")
-    assert namespace.told == []
+    assert namespace.calls == []
 
 
-def test_a_pool_that_is_gone_already_holds_nothing_up(prefect: Prefect, namespace: Namespace) -> None:
+def test_a_deleted_work_pool_does_not_block_a_destroy(prefect: Prefect, namespace: Namespace) -> None:
     prefect.paused = {}
     run(prefect, namespace)
-    assert namespace.told == ["delete"]
+    assert namespace.calls == ["delete"]
 
 
 @pytest.fixture
@@ -204,6 +200,6 @@ def provider() -> DrainProvider:
     return DrainProvider()
 
 
-def test_a_changed_policy_is_an_update_and_the_same_one_is_none(provider: DrainProvider) -> None:
+def test_only_a_changed_drain_policy_is_an_update(provider: DrainProvider) -> None:
     assert provider.diff("flows", dict(FIELDS), dict(FIELDS)).changes is False
     assert provider.diff("flows", dict(FIELDS), {**FIELDS, "runs": "refuse"}).changes is True

@@ -21,24 +21,24 @@ class FakeCluster:
 
     live: dict[str, Any]
     written: list[dict[str, Any]]
-    silent: RegistrationError | None
+    error: RegistrationError | None
 
     def __init__(self, namespace: str, context: str | None) -> None:
         assert (namespace, context) == ("flows", None)
 
     def access(self, names: Iterable[str]) -> dict[str, Any]:
-        if self.silent is not None:
-            raise self.silent
+        if self.error is not None:
+            raise self.error
         return {name: self.live[name] for name in names if name in self.live}
 
-    def set_access(self, wanted: Mapping[str, Any]) -> None:
-        self.written.append(dict(wanted))
+    def set_access(self, access: Mapping[str, Any]) -> None:
+        self.written.append(dict(access))
 
 
 @pytest.fixture(autouse=True)
 def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakeCluster]:
     FakeCluster.live = {"Role/worker": [READ], "NetworkPolicy/default-deny": CLOSED}
-    FakeCluster.written, FakeCluster.silent = [], None
+    FakeCluster.written, FakeCluster.error = [], None
     monkeypatch.setattr(kubernetes, "Cluster", FakeCluster)
     return FakeCluster
 
@@ -47,14 +47,14 @@ def changed(live: Mapping[str, Any]) -> bool:
     return bool(ExactAccessProvider().diff("flows", dict(live), dict(DECLARED)).changes)
 
 
-def test_what_is_as_declared_is_no_drift() -> None:
+def test_access_as_declared_is_not_drift() -> None:
     read = ExactAccessProvider().read("flows", dict(DECLARED))
     assert (read.id, read.outs, read.inputs) == ("flows", DECLARED, DECLARED)
     assert not changed(read.outs or {})
 
 
 @pytest.mark.parametrize(("name", "live"), [("Role/worker", [READ, EVERYTHING]), ("NetworkPolicy/default-deny", OPEN)])
-def test_what_was_added_is_drift_and_just_that_is_taken_back(name: str, live: Any, fake: type[FakeCluster]) -> None:
+def test_added_access_is_drift_and_only_that_object_is_restored(name: str, live: Any, fake: type[FakeCluster]) -> None:
     fake.live[name] = live
     read = ExactAccessProvider().read("flows", dict(DECLARED))
     assert read.outs == read.inputs == {**DECLARED, name: live}
@@ -63,7 +63,7 @@ def test_what_was_added_is_drift_and_just_that_is_taken_back(name: str, live: An
     assert fake.written == [{name: DECLARED[name]}]
 
 
-def test_what_is_missing_is_left_to_the_resource_that_makes_it(fake: type[FakeCluster]) -> None:
+def test_a_missing_object_is_left_to_its_typed_resource(fake: type[FakeCluster]) -> None:
     del fake.live["Role/worker"]
     read = ExactAccessProvider().read("flows", dict(DECLARED))
     assert read.outs == DECLARED
@@ -72,9 +72,12 @@ def test_what_is_missing_is_left_to_the_resource_that_makes_it(fake: type[FakeCl
 
 
 @pytest.mark.parametrize("kind", [UnreachableError, RegistrationError])
-def test_who_may_not_look_is_told_and_refreshes_the_rest(
+def test_a_refresh_without_permission_warns_and_keeps_the_state(
     kind: type[RegistrationError], fake: type[FakeCluster], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fake.silent = kind("Could not look", why="roles is forbidden", remedy="ask for it")
+    fake.error = kind("Could not look", why="roles is forbidden", remedy="ask for it")
     assert ExactAccessProvider().read("flows", dict(DECLARED)).outs == DECLARED
-    assert "were not compared with the live ones. Could not look: roles is forbidden" in capsys.readouterr().err
+    assert (
+        "could not be read, so drift in them is not reported. Could not look: roles is forbidden"
+        in capsys.readouterr().err
+    )

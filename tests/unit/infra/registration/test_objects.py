@@ -107,7 +107,7 @@ class Kind:
 KINDS = {
     "variable": Kind(
         provider=VariableProvider,
-        declare=lambda fields, mark: variable.inputs(VariableArgs(reach=REACH, **fields), mark),
+        declare=lambda fields, mark: variable.inputs(VariableArgs(endpoint=REACH, **fields), mark),
         store="variables",
         fields={"value": _JSON, "tags": _TAGS},
         edit=("value", "theirs"),
@@ -115,7 +115,9 @@ KINDS = {
     ),
     "limit": Kind(
         provider=GlobalConcurrencyLimitProvider,
-        declare=lambda fields, mark: concurrency_limit.inputs(GlobalConcurrencyLimitArgs(reach=REACH, **fields), mark),
+        declare=lambda fields, mark: concurrency_limit.inputs(
+            GlobalConcurrencyLimitArgs(endpoint=REACH, **fields), mark
+        ),
         store="limits",
         fields={
             "limit": st.integers(0, 9),
@@ -129,7 +131,7 @@ KINDS = {
     "queue": Kind(
         provider=WorkQueueProvider,
         declare=lambda fields, mark: work_queue.inputs(
-            WorkQueueArgs(reach=REACH, work_pool_name="pool", **fields), mark
+            WorkQueueArgs(endpoint=REACH, work_pool_name="pool", **fields), mark
         ),
         store="queues",
         fields={
@@ -143,7 +145,7 @@ KINDS = {
     ),
     "automation": Kind(
         provider=AutomationProvider,
-        declare=lambda fields, mark: automation.inputs(AutomationArgs(reach=REACH, **fields), mark),
+        declare=lambda fields, mark: automation.inputs(AutomationArgs(endpoint=REACH, **fields), mark),
         store="automations",
         fields={
             "description": st.just("") | _WORDS,

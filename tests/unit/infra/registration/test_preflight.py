@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from infra.registration import kubernetes
+from infra.registration.cluster_state import DASK_CRDS, ClusterState, Operator
 from infra.registration.errors import UnreachableError
-from infra.registration.preflight import DEFINITIONS, PreflightArgs, PreflightProvider, Seen, complaints
+from infra.registration.preflight import PreflightArgs, PreflightProvider, errors
 
 ARGS = PreflightArgs(
     namespace="flows",
@@ -22,86 +23,89 @@ EXISTING = dataclasses.replace(ARGS, operator="existing", operator_namespace="da
 OURS = {ARGS.stack_annotation: ARGS.stack}
 
 
-def definitions(version: str | None = "2026.3.0") -> dict[str, dict[str, str]]:
-    return {name: {} if version is None else {ARGS.version_annotation: version} for name in DEFINITIONS}
+def crds(version: str | None = "2026.3.0") -> dict[str, dict[str, str]]:
+    return {name: {} if version is None else {ARGS.version_annotation: version} for name in DASK_CRDS}
 
 
-def operator(*command: str, namespace: str = "dask") -> tuple[str, str, tuple[str, ...]]:
-    return (namespace, "dask-operator", ("kopf", "run", "-m", "dask_kubernetes.operator", *command))
+def operator(*options: str, namespace: str = "dask") -> Operator:
+    command = ("kopf", "run", "-m", "dask_kubernetes.operator", *options)
+    return Operator(namespace=namespace, name="dask-operator", command=command)
 
 
 @pytest.mark.parametrize(
-    "seen",
+    "cluster",
     [
-        Seen(),
-        Seen(namespace=OURS, definitions=definitions()),
+        ClusterState(),
+        ClusterState(namespace=OURS, crds=crds()),
         # Ours and older is upgraded.
-        Seen(namespace=OURS, definitions=definitions("2025.7.0")),
-        Seen(definitions=definitions(), operators=(operator("--namespace=other"), operator("-n", "third"))),
+        ClusterState(namespace=OURS, crds=crds("2025.7.0")),
+        ClusterState(crds=crds(), operators=(operator("--namespace=other"), operator("-n", "third"))),
         # The stack's own.
-        Seen(namespace=OURS, definitions=definitions(), operators=(operator("--namespace=flows", namespace="flows"),)),
+        ClusterState(namespace=OURS, crds=crds(), operators=(operator("--namespace=flows", namespace="flows"),)),
     ],
 )
-def test_a_cluster_with_nothing_in_the_way_is_not_complained_about(seen: Seen) -> None:
-    assert complaints(ARGS, seen) == []
+def test_a_cluster_without_conflicts_passes(cluster: ClusterState) -> None:
+    assert errors(ARGS, cluster) == []
 
 
 @pytest.mark.parametrize("annotations", [{}, {ARGS.stack_annotation: "team/ephemeral-dask/prod"}])
-def test_a_namespace_that_is_not_ours_is_refused_with_the_way_to_hand_it_over(annotations: dict[str, str]) -> None:
-    [text] = complaints(ARGS, Seen(namespace=annotations))
+def test_a_foreign_namespace_is_refused_with_the_command_that_hands_it_over(
+    annotations: dict[str, str],
+) -> None:
+    [text] = errors(ARGS, ClusterState(namespace=annotations))
     assert "namespace 'flows'" in text
     assert "kubectl annotate --overwrite namespace flows ephemeral-dask/stack=team/ephemeral-dask/dev" in text
 
 
-def test_definitions_of_somebody_else_are_refused_with_the_operator_that_could_be_used() -> None:
-    [text] = complaints(ARGS, Seen(definitions=definitions(None)))
+def test_crds_of_another_tool_are_refused_with_the_operator_mode_that_uses_them() -> None:
+    [text] = errors(ARGS, ClusterState(crds=crds(None)))
     assert "daskclusters.kubernetes.dask.org" in text
     assert "mode: existing" in text
 
 
-def test_newer_definitions_are_refused_because_going_back_loses_fields() -> None:
-    found = complaints(ARGS, Seen(definitions=definitions("2026.10.0")))
-    assert len(found) == len(DEFINITIONS)
-    assert "2026.10.0, newer than 2026.3.0" in found[0]
+def test_a_downgrade_of_the_crds_is_refused() -> None:
+    messages = errors(ARGS, ClusterState(crds=crds("2026.10.0")))
+    assert len(messages) == len(DASK_CRDS)
+    assert "2026.10.0, newer than 2026.3.0" in messages[0]
 
 
 @pytest.mark.parametrize("command", [(), ("-A",), ("--namespace=flows",), ("-n", "flows")])
-def test_an_operator_that_acts_on_the_namespace_already_is_refused(command: tuple[str, ...]) -> None:
-    [text] = complaints(ARGS, Seen(definitions=definitions(), operators=(operator(*command),)))
-    assert "dask/dask-operator acts on namespace 'flows' already" in text
+def test_a_second_operator_for_the_same_namespace_is_refused(command: tuple[str, ...]) -> None:
+    [text] = errors(ARGS, ClusterState(crds=crds(), operators=(operator(*command),)))
+    assert "dask/dask-operator watches namespace 'flows' already" in text
 
 
-def test_an_existing_operator_must_have_its_definitions_be_there_and_act_on_the_namespace() -> None:
-    assert "has no daskautoscalers" in complaints(EXISTING, Seen())[0]
+def test_an_existing_operator_needs_its_crds_and_must_run_and_watch_the_namespace() -> None:
+    assert "has no CRD daskautoscalers" in errors(EXISTING, ClusterState())[0]
     assert (
-        "no Dask operator runs there (found: nowhere)" in complaints(EXISTING, Seen(definitions=definitions(None)))[0]
+        "no Dask operator runs there (namespaces with one: none)" in errors(EXISTING, ClusterState(crds=crds(None)))[0]
     )
-    bound = Seen(definitions=definitions(None), operators=(operator("--namespace=other"),))
-    assert "does not act on namespace 'flows'" in complaints(EXISTING, bound)[0]
-    assert complaints(EXISTING, Seen(definitions=definitions(None), operators=(operator(),))) == []
+    bound = ClusterState(crds=crds(None), operators=(operator("--namespace=other"),))
+    assert "does not watch namespace 'flows'" in errors(EXISTING, bound)[0]
+    assert errors(EXISTING, ClusterState(crds=crds(None), operators=(operator(),))) == []
 
 
 def props() -> dict[str, Any]:
     return {name: value for name, value in vars(ARGS).items() if value is not None}
 
 
-def test_what_is_in_the_way_fails_the_check_and_so_the_preview(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kubernetes, "look_around", lambda _namespace, _context: Seen(namespace={}))
+def test_preflight_errors_fail_the_preview(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kubernetes, "cluster_state", lambda _namespace, _context: ClusterState(namespace={}))
     [failure] = PreflightProvider().check({}, props()).failures
     assert "exists already" in failure.reason
 
 
-def test_a_cluster_that_does_not_answer_fails_no_preview(
+def test_an_unreachable_cluster_does_not_fail_the_preview(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def silent(_namespace: str, _context: str | None) -> Seen:
+    def unreachable(_namespace: str, _context: str | None) -> ClusterState:
         raise UnreachableError("Could not look", why="nobody answers", remedy="start it")
 
-    monkeypatch.setattr(kubernetes, "look_around", silent)
+    monkeypatch.setattr(kubernetes, "cluster_state", unreachable)
     assert PreflightProvider().check({}, props()).failures == []
-    assert "Not compared with the live cluster" in capsys.readouterr().err
+    assert "The preflight could not read the cluster" in capsys.readouterr().err
 
 
-def test_the_same_look_is_no_change() -> None:
+def test_only_changed_inputs_are_a_change() -> None:
     assert PreflightProvider().diff("flows", props(), {**props(), "__provider": "x"}).changes is False
     assert PreflightProvider().diff("flows", props(), {**props(), "version": "2027.1.0"}).changes is True

@@ -7,11 +7,12 @@ import pytest
 from pulumi.dynamic import Config, ConfigureRequest
 
 from infra.registration import session
-from infra.registration.endpoint import PortForward, Reach, Url, from_props, to_props
+from infra.registration.endpoint import ApiEndpoint, PortForward, Url, from_props, to_props
 from infra.registration.errors import GoneError, RegistrationError, UnreachableError
 from infra.registration.work_pool import WorkPoolArgs, WorkPoolProvider, inputs
+from infra.specs.credential import CREDENTIALS
 
-REACHES: list[Reach] = [
+REACHES: list[ApiEndpoint] = [
     Url(url="http://prefect.test/api"),
     Url(url="http://prefect.test/api", auth="api-key"),
     PortForward(namespace="flows", service="prefect-server"),
@@ -23,7 +24,7 @@ OWN_SERVER = REACHES[2]
 @pytest.fixture(autouse=True)
 def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "_configuration", {})
-    for variable, _ in session.CREDENTIALS.values():
+    for variable, _ in CREDENTIALS.values():
         monkeypatch.delenv(variable, raising=False)
 
 
@@ -32,11 +33,11 @@ def _configure(**values: str) -> None:
     session.configure(ConfigureRequest(Config(config, "project")))
 
 
-@pytest.mark.parametrize("reach", REACHES)
-def test_a_reach_survives_as_properties(reach: Any) -> None:
-    props = to_props(reach)
+@pytest.mark.parametrize("endpoint", REACHES)
+def test_a_reach_survives_as_properties(endpoint: Any) -> None:
+    props = to_props(endpoint)
     # The engine turns numbers into doubles.
-    assert from_props({k: float(v) if isinstance(v, int) else v for k, v in props.items()}) == reach
+    assert from_props({k: float(v) if isinstance(v, int) else v for k, v in props.items()}) == endpoint
 
 
 def test_a_key_from_the_configuration_is_sent_as_bearer() -> None:
@@ -74,12 +75,12 @@ def test_the_same_reach_shares_one_api_and_another_does_not() -> None:
     assert session.api({"reach": to_props(REACHES[2])}) is not first
 
 
-def _silent(error: Exception, monkeypatch: pytest.MonkeyPatch, reach: Reach = REACHES[0]) -> dict[str, Any]:
+def _silent(error: Exception, monkeypatch: pytest.MonkeyPatch, endpoint: ApiEndpoint = REACHES[0]) -> dict[str, Any]:
     def find(*_: Any, **__: Any) -> None:
         raise error
 
-    monkeypatch.setattr(WorkPoolProvider, "find", find)
-    args = WorkPoolArgs(reach=reach, name="pool", base_job_template={"job_configuration": {}})
+    monkeypatch.setattr(WorkPoolProvider, "get", find)
+    args = WorkPoolArgs(endpoint=endpoint, name="pool", base_job_template={"job_configuration": {}})
     return inputs(args, "project/dev/pool")
 
 
@@ -102,9 +103,11 @@ def test_a_credential_that_the_server_does_not_know_yet_does_not_stop_the_update
     assert "check the credentials" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("reach", [REACHES[0], OWN_SERVER])
-def test_any_other_refusal_stops_a_refresh(monkeypatch: pytest.MonkeyPatch, reach: Reach) -> None:
-    props = _silent(RegistrationError("Could not", why="403 Forbidden", remedy="ask", status=403), monkeypatch, reach)
+@pytest.mark.parametrize("endpoint", [REACHES[0], OWN_SERVER])
+def test_any_other_refusal_stops_a_refresh(monkeypatch: pytest.MonkeyPatch, endpoint: ApiEndpoint) -> None:
+    props = _silent(
+        RegistrationError("Could not", why="403 Forbidden", remedy="ask", status=403), monkeypatch, endpoint
+    )
     with pytest.raises(RegistrationError, match="403"):
         WorkPoolProvider().read("pool", props)
 

@@ -16,8 +16,8 @@ TEMPLATE = {
 
 
 def _props(**fields: Any) -> dict[str, Any]:
-    reach = Url(url="http://prefect.test/api")
-    args = WorkPoolArgs(**{"reach": reach, "name": "pool", "base_job_template": TEMPLATE, **fields})
+    endpoint = Url(url="http://prefect.test/api")
+    args = WorkPoolArgs(**{"endpoint": endpoint, "name": "pool", "base_job_template": TEMPLATE, **fields})
     return inputs(args, "project/dev/pool")
 
 

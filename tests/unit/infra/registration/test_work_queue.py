@@ -12,7 +12,7 @@ from infra.registration.work_queue import WorkQueueArgs, WorkQueueProvider, inpu
 
 
 def _props(name: str, **fields: Any) -> dict[str, Any]:
-    args = WorkQueueArgs(reach=Url(url="http://prefect.test/api"), work_pool_name="pool", name=name, **fields)
+    args = WorkQueueArgs(endpoint=Url(url="http://prefect.test/api"), work_pool_name="pool", name=name, **fields)
     return inputs(args, f"project/dev/{name}")
 
 

@@ -1,0 +1,157 @@
+"""What a flow imports when it is loaded, read from its source without importing anything.
+
+Only imports that always run are listed: at the top of a module, in a class body or in a `with` block. A flow loads
+without the others: below `if` (`TYPE_CHECKING`, a platform), in a function, or in a `try` that catches ImportError.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from infra.flow_signature.source import SourceError, module_path, parse
+
+_MOST_MODULES: Final = 500
+"""Modules of the project that are followed from one flow."""
+
+_OWN_PACKAGE: Final = "ephemeral_dask"
+"""This project's runtime package, which every flow image has with all its dependencies."""
+
+_CATCHES: Final = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Import:
+    """An import of something that is neither the standard library's nor the project's own.
+
+    Attributes:
+        module: dotted name of the project's module that has the import.
+        name: dotted name of what it imports; its last part may be an attribute instead of a module.
+        sibling: a file of that name beside the importing file, which `PYTHONPATH` does not reach.
+
+    """
+
+    module: str
+    name: str
+    sibling: Path | None = None
+
+    @property
+    def top(self) -> str:
+        """The first part of the name, such as `sklearn`."""
+        return self.name.partition(".")[0]
+
+
+def third_party_imports(path: Path, root: Path) -> tuple[Import, ...]:
+    """Return what a file and the project's modules that it imports take from elsewhere, in the order of the source.
+
+    Args:
+        path: file of the flow.
+        root: folder of prefect.yaml, from which modules are imported.
+
+    """
+    imports: dict[tuple[str, str], Import] = {}
+    pending, visited = list(_with_packages(path, root)), set[Path]()
+    while pending and len(visited) < _MOST_MODULES:
+        file = pending.pop(0)
+        if file in visited:
+            continue
+        visited.add(file)
+        for name in _imported_names(file):
+            own = _own_files(name, root)
+            pending += own
+            top = name.partition(".")[0]
+            if own or top in sys.stdlib_module_names or top == _OWN_PACKAGE or _is_package(root / top):
+                continue
+            module, sibling = _dotted(file, root), module_path(top, file.parent)
+            imports.setdefault((module, name), Import(module=module, name=name, sibling=sibling))
+        pending += [other for relative in _relative_files(file) for other in _with_packages(relative, root)]
+    return tuple(imports.values())
+
+
+def _imported_names(file: Path) -> Iterator[str]:
+    """Yield absolute dotted names: `a.b` for `import a.b`, `a.b.c` for `from a.b import c`."""
+    for node in _imports(file):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif not node.level and node.module:
+            yield from (f"{node.module}.{alias.name}" if alias.name != "*" else node.module for alias in node.names)
+
+
+def _relative_files(file: Path) -> Iterator[Path]:
+    for node in _imports(file):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            if node.level > len(file.parents):
+                continue
+            package = file.parents[node.level - 1]
+            names = [f"{node.module}.{alias.name}" if node.module else alias.name for alias in node.names]
+            for name in [*names, *([node.module] if node.module else []), "__init__"]:
+                target = module_path(name, package)
+                if target is not None:
+                    yield target
+
+
+def _imports(file: Path) -> Iterator[ast.Import | ast.ImportFrom]:
+    try:
+        tree = parse(file)
+    except (SourceError, UnicodeDecodeError):
+        return
+    yield from _unconditional(tree.body)
+
+
+def _unconditional(body: Iterable[ast.stmt]) -> Iterator[ast.Import | ast.ImportFrom]:
+    for node in body:
+        match node:
+            case ast.Import() | ast.ImportFrom():
+                yield node
+            case ast.ClassDef():
+                yield from _unconditional(node.body)
+            case ast.With() if not any(_names(item.context_expr) & _CATCHES for item in node.items):
+                yield from _unconditional(node.body)
+            case ast.Try() if not any(_catches_import_error(handler) for handler in node.handlers):
+                yield from _unconditional([*node.body, *node.orelse, *node.finalbody])
+            case ast.Try():
+                yield from _unconditional(node.finalbody)
+
+
+def _catches_import_error(handler: ast.ExceptHandler) -> bool:
+    return handler.type is None or bool(_names(handler.type) & _CATCHES)
+
+
+def _names(expression: ast.expr) -> set[str]:
+    return {node.id for node in ast.walk(expression) if isinstance(node, ast.Name)}
+
+
+def _own_files(name: str, folder: Path) -> list[Path]:
+    """Return the files below a folder that an import executes: the module and its packages."""
+    if name.partition(".")[0] == _OWN_PACKAGE:
+        return []
+    parts = name.split(".")
+    prefixes = [".".join(parts[: count + 1]) for count in range(len(parts))]
+    files = [module_path(prefix, folder) for prefix in prefixes]
+    return [file for file in files if file is not None]
+
+
+def _with_packages(file: Path, root: Path) -> Iterator[Path]:
+    """Yield a file and the `__init__.py` of each package below the root that it is in."""
+    yield file
+    for folder in file.parents:
+        if folder == root or not folder.is_relative_to(root):
+            return
+        package = folder / "__init__.py"
+        if package.is_file():
+            yield package
+
+
+def _is_package(folder: Path) -> bool:
+    return folder.is_dir() and next(folder.rglob("*.py"), None) is not None
+
+
+def _dotted(file: Path, root: Path) -> str:
+    if not file.is_relative_to(root):
+        return file.name
+    parts = file.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)

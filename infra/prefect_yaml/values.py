@@ -1,0 +1,46 @@
+"""Values of prefect.yaml whose type is checked the same way everywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def boolean(key: str, value: Any) -> bool | None:
+    """Return true, false, or None for a missing value; `"true"` in quotes counts as true, as in Prefect.
+
+    Raises:
+        ValueError: it is neither. The message names the key and the remedy.
+
+    """
+    if value is None:
+        return None
+    word = str(value).lower()
+    if word not in ("true", "false"):
+        raise ValueError(f"{key} is '{value}'; write true or false")
+    return word == "true"
+
+
+def mapping(key: str, value: Any) -> dict[str, Any]:
+    """Return a mapping, which is empty for a missing value.
+
+    Raises:
+        ValueError: it is something else. The message names the key and the remedy.
+
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ValueError(f"{key} must be a mapping; write `name: value` below it")  # noqa: TRY004  see Raises
+    return value
+
+
+def integer(value: Any) -> int | None:
+    """Return an integer, also from text such as `"3"`, or None if it is something else."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    return int(value) if isinstance(value, str) and value.isdigit() else None
+
+
+def dotted(place: tuple[str | int, ...]) -> str:
+    """Return keys and indices as a message shows them: `schedules.0.cron`."""
+    return ".".join(map(str, place))

@@ -1,0 +1,49 @@
+"""What the preflight compares a stack with: the namespace, the CRDs and the Dask operators of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from ephemeral_dask.contract import dask
+
+OPERATOR_IMAGE: Final = "dask-kubernetes-operator"
+"""Part of the image name of the operator that dask-kubernetes' own Helm chart installs."""
+
+DASK_CRDS: Final = tuple(
+    f"{plural}.{dask.GROUP}" for plural in (dask.AUTOSCALERS, dask.CLUSTERS, dask.JOBS, dask.WORKER_GROUPS)
+)
+"""Names of the CRDs that the Dask operator watches."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operator:
+    """A Deployment that runs a Dask operator.
+
+    Attributes:
+        namespace: the Deployment's namespace.
+        name: the Deployment's name.
+        command: the container's command and arguments.
+
+    """
+
+    namespace: str
+    name: str
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterState:
+    """The live cluster.
+
+    Attributes:
+        namespace: annotations of the stack's namespace; None if the namespace does not exist.
+        crds: name -> annotations of the installed Dask CRDs.
+        operators: the Dask operators in all namespaces.
+
+    """
+
+    namespace: Mapping[str, str] | None = None
+    crds: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    operators: tuple[Operator, ...] = ()

@@ -1,0 +1,116 @@
+"""The whole stack file, and the function that checks one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+from infra.settings.dask import Dask
+from infra.settings.errors import SettingsError, invalid, sentence
+from infra.settings.flow_run import FlowRun
+from infra.settings.image import DockerBuild, Image
+from infra.settings.isolation import Identities, Network, Quota
+from infra.settings.objects import Automation, ConcurrencyLimit, LimitName, Variable, VariableName
+from infra.settings.prefect import EmbeddedPrefect, Prefect
+from infra.settings.results import NoResults, Results
+from infra.settings.secrets import SECRETS
+from infra.settings.types import DnsLabel, Model, Switch
+from infra.settings.work_pool import PoolName, WorkPool
+from infra.settings.worker import Worker
+
+
+class DeploymentOverride(Model):
+    """What this stack changes in one deployment of prefect.yaml."""
+
+    paused: bool | None = None
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    job_variables: dict[str, Any] = Field(default_factory=dict)
+
+
+class Drain(Model):
+    """What happens to live runs when the stack is destroyed."""
+
+    runs: Literal["wait", "cancel", "refuse"] = "cancel"
+    """`cancel` cancels live runs, `wait` waits for them and cancels those that have not ended by the deadline, `refuse`
+    stops the destroy with an error."""
+    deadline: int = Field(default=300, ge=30)
+    """Seconds until runs that are still live are cancelled, and until blocking finalizers are removed."""
+
+
+class Settings(Model):
+    """Everything that `Pulumi.<stack>.yaml` sets, apart from secrets."""
+
+    namespace: DnsLabel = "flows"
+    image: Image
+    prefect: Prefect = EmbeddedPrefect()
+    worker: Worker = Worker()
+    work_pools: Mapping[PoolName, WorkPool] = Field(default_factory=lambda: {"dask": WorkPool()}, min_length=1)
+    """By name. A deployment that names no pool gets the first."""
+    flow_run: FlowRun = FlowRun()
+    dask: Dask = Dask()
+    results: Results = NoResults()
+    network: Network = Network()
+    quota: Annotated[Quota | None, BeforeValidator(lambda value: value or None)] = None
+    """No quota when empty: Pulumi has no other way to leave out a key that has a type."""
+    identities: Identities = Identities()
+    drain: Drain = Drain()
+    protect: Switch = False
+    """Whether a destroy is refused while it would delete the database's volume or the namespace."""
+    deployments: dict[str, DeploymentOverride] = Field(default_factory=dict)
+    """By `<flow>/<deployment>`, as Prefect names them."""
+    variables: dict[VariableName, Variable] = Field(default_factory=dict)
+    """Prefect variables by name."""
+    concurrency_limits: dict[LimitName, ConcurrencyLimit] = Field(default_factory=dict)
+    """Prefect's global concurrency limits by name."""
+    automations: dict[str, Automation] = Field(default_factory=dict)
+    """Prefect automations by name."""
+
+    @model_validator(mode="after")
+    def _images_exist(self) -> Settings:
+        images = list(self.image.flows)
+        for name, pool in self.work_pools.items():
+            if pool.image is not None and pool.image not in images:
+                declared = f"image.flows has {', '.join(images)}" if images else "image.flows is empty"
+                message = f"workPools.{name}.image is '{pool.image}', and {declared}: add it there, or remove the key"
+                raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _build_secrets_have_unused_keys(self) -> Settings:
+        secrets = self.image.build_secrets if isinstance(self.image, DockerBuild) else ()
+        reserved = {*SECRETS, *(to_camel(name) for name in Settings.model_fields)}
+        for name in secrets:
+            if name in reserved:
+                message = f"image.buildSecrets names '{name}', which is another setting: choose another name"
+                raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _reports_have_a_store(self) -> Settings:
+        reporting = [name for name, profile in self.dask.profiles.items() if profile.report == "html"]
+        if isinstance(self.results, NoResults) and (self.dask.report == "html" or reporting):
+            where = "dask.report" if self.dask.report == "html" else f"dask.profiles.{reporting[0]}.report"
+            message = f"{where} is html, and results.store is none: set in `results` where reports are stored"
+            raise ValueError(message)
+        return self
+
+
+def parse(values: Mapping[str, Any], *, stack: str) -> Settings:
+    """Check the project's own configuration values; `validation.load_settings` also checks that the quota holds a run.
+
+    Args:
+        values: key without the project's prefix -> value, secrets left out.
+        stack: the stack's name, for the error text.
+
+    Raises:
+        SettingsError: naming every wrong key at once.
+
+    """
+    try:
+        return Settings.model_validate(dict(values), by_alias=True, by_name=False)
+    except pydantic.ValidationError as error:
+        raise SettingsError(invalid(stack, [sentence(each, values, Settings) for each in error.errors()])) from None

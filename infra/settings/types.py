@@ -1,0 +1,93 @@
+"""Kinds of values that several sections of the settings take, and the base of all sections."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated, Final
+
+import pydantic
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic.alias_generators import to_camel
+
+from ephemeral_dask.contract import quantities
+
+_DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+def _dns_label(value: str) -> str:
+    if not _DNS_LABEL.fullmatch(value):
+        message = f"'{value}' is not a valid Kubernetes name: use up to 63 lower-case letters, digits and dashes"
+        raise ValueError(message)
+    return value
+
+
+def _cpu(value: str) -> str:
+    quantities.cores(value)
+    return value
+
+
+def _bytes(value: str) -> str:
+    quantities.memory_bytes(value)
+    return value
+
+
+def _as_written(value: object) -> object:
+    """Take a bare YAML number, such as `workerCpu: 2`, for the quantity that it is."""
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+def _url(value: str) -> str:
+    if not re.fullmatch(r"https?://[^/@\s]+(/[^@\s]*)?", value):
+        # Without the value: a password in it would end up in a log.
+        raise ValueError("is not a valid address: write http(s)://host[:port]/path, without credentials")
+    return value.rstrip("/")
+
+
+def _image(value: str) -> str:
+    if "@sha256:" not in value and ":" not in value.rpartition("/")[2]:
+        message = (
+            f"'{value}' has neither tag nor digest, so a run's code could change unnoticed: add @sha256:... or a tag"
+        )
+        raise ValueError(message)
+    return value
+
+
+def _cidr(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError:
+        message = f"'{value}' is not an address range: write one like 10.0.0.0/8, or 10.1.2.3/32 for one address"
+        raise ValueError(message) from None
+
+
+def _switch(value: object) -> object:
+    """Accept a top-level `true` as text: Pulumi writes it back that way whenever it changes the file."""
+    return value == "true" if value in ("true", "false") else value
+
+
+DnsLabel = Annotated[str, AfterValidator(_dns_label)]
+Cpu = Annotated[str, BeforeValidator(_as_written), AfterValidator(_cpu)]
+"""Cores as a Kubernetes quantity: `500m`, `2`."""
+Bytes = Annotated[str, BeforeValidator(_as_written), AfterValidator(_bytes)]
+"""Memory or storage as a Kubernetes quantity: `512Mi`, `4Gi`."""
+Url = Annotated[str, AfterValidator(_url)]
+ImageReference = Annotated[str, AfterValidator(_image)]
+Cidr = Annotated[str, AfterValidator(_cidr)]
+Switch = Annotated[bool, BeforeValidator(_switch)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Model(pydantic.BaseModel):
+    """A section of a stack file: frozen, camelCase in YAML, unknown keys refused."""
+
+    model_config = pydantic.ConfigDict(
+        alias_generator=to_camel, extra="forbid", frozen=True, validate_by_name=True, strict=True
+    )
+
+
+class SecretKey(Model):
+    """One key of a Kubernetes Secret that exists in the stack's namespace."""
+
+    name: DnsLabel
+    key: str

@@ -1,0 +1,13 @@
+"""The numbers that survive Pulumi's engine, which keeps every number as a double."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+LARGEST_EXACT_INTEGER: Final = 2**53
+"""Largest integer up to which a double represents every integer exactly."""
+
+
+def is_exact(value: Any) -> bool:
+    """Return whether a value is no integer that a double would round."""
+    return not isinstance(value, int) or abs(value) <= LARGEST_EXACT_INTEGER

@@ -1,0 +1,213 @@
+"""Cross-checks between prefect.yaml and the stack's settings, before any resource is registered.
+
+Pure: no Pulumi and no network, so that the command line runs the same checks before it starts Pulumi.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ephemeral_dask.contract import knobs, profiles
+from infra import capacity, job_template, naming
+from infra.flow_signature.validate import schema_error
+from infra.prefect_yaml import templating
+from infra.prefect_yaml.document import nearest
+from infra.prefect_yaml.load import DeploymentError, load_deployments, to_stderr
+from infra.settings import Settings, SettingsError, WorkQueue, invalid, parse
+from infra.specs.automation import AutomationSpec
+from infra.specs.deployment import DeploymentSpec
+
+DEFAULT_QUEUE: Final = "default"
+"""The queue that Prefect creates in every work pool."""
+
+Deployments = Mapping[str, tuple[DeploymentSpec, ...]]
+"""Work pool -> its deployments. Every pool of the stack is a key, in the order of the settings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Both files, checked against each other: everything that the program needs to know.
+
+    Attributes:
+        settings: of the stack.
+        deployments: by work pool.
+
+    """
+
+    settings: Settings
+    deployments: Deployments
+
+    def queues(self, pool: str) -> dict[str, WorkQueue]:
+        """Return a pool's queues by name: those of the settings, and those that only a deployment names.
+
+        Prefect would create the latter at the first registration, and nothing would ever delete them.
+        """
+        return _queues(self.settings, pool, self.deployments[pool])
+
+
+def load_settings(values: Mapping[str, Any], *, stack: str) -> Settings:
+    """Check a stack's settings.
+
+    Args:
+        values: key without the project's prefix -> value, without secrets.
+        stack: its name, for error messages.
+
+    Raises:
+        SettingsError: naming every wrong key, or the quota that cannot hold a run.
+
+    """
+    settings = parse(values, stack=stack)
+    if error := capacity.quota_error(settings):
+        raise SettingsError(invalid(stack, [error]))
+    return settings
+
+
+def load_plan(
+    root: Path,
+    settings: Settings,
+    *,
+    stack: str,
+    environment: Mapping[str, str] | None = None,
+    warn: Callable[[str], None] = to_stderr,
+) -> Plan:
+    """Read `prefect.yaml` and check it against the stack's settings.
+
+    Args:
+        root: the folder with prefect.yaml; entrypoints are looked up from there.
+        settings: of the stack.
+        stack: its name, for error messages.
+        environment: for `{{ $NAME }}` in prefect.yaml; this process's own by default.
+        warn: takes a sentence about something that is ignored.
+
+    Raises:
+        DeploymentError: prefect.yaml, or what the stack overrides of it, is wrong; the text has a line per mistake.
+        SettingsError: the stack file names objects that are not declared; likewise.
+
+    """
+    specs = load_deployments(root / "prefect.yaml", overrides=settings.deployments, environment=environment, warn=warn)
+    deployments, errors = _by_pool(specs, settings)
+    for pool, members in deployments.items():
+        schema = job_template.variables_schema(settings, pool)
+        for spec in members:
+            errors += job_variable_errors(spec, schema, settings)
+    if errors:
+        head = "prefect.yaml does not fit this stack, so nothing was changed:"
+        raise DeploymentError("\n".join([head, *(f"  {error}" for error in errors)]))
+    if problems := automation_errors(settings, deployments):
+        raise SettingsError(invalid(stack, problems))
+    return Plan(settings=settings, deployments=deployments)
+
+
+def _by_pool(specs: Iterable[DeploymentSpec], settings: Settings) -> tuple[Deployments, list[str]]:
+    """Sort deployments into the stack's work pools; return the errors beside them."""
+    first, *_ = settings.work_pools
+    deployments: dict[str, tuple[DeploymentSpec, ...]] = dict.fromkeys(settings.work_pools, ())
+    errors = []
+    for spec in specs:
+        pool = spec.work_pool_name or first
+        if pool in deployments:
+            deployments[pool] += (spec,)
+            continue
+        errors.append(
+            f"deployment '{spec.key}' names work pool '{pool}', and this stack has only {', '.join(deployments)}:"
+            " no worker would run it. Name one of these pools, or none to get the first."
+        )
+    return deployments, errors
+
+
+def job_variable_errors(spec: DeploymentSpec, schema: Mapping[str, Any], settings: Settings) -> list[str]:
+    """Return a sentence for every job variable of a deployment or of its triggers that no run could have.
+
+    Prefect itself accepts an unknown variable, which then has no effect. The schema has types and bounds; the Dask
+    sizes have a meaning beside that.
+
+    Args:
+        spec: the deployment.
+        schema: of the variables that its work pool's template has, as `job_template.variables_schema` returns it.
+        settings: of the stack.
+
+    """
+    where = f"deployment '{spec.key}'"
+    errors = _variable_errors(where, spec.job_variables, schema, settings)
+    for trigger in spec.triggers:
+        variables = trigger.actions[0].get("job_variables", {})
+        errors += _variable_errors(f"{where}: trigger '{trigger.name}'", variables, schema, settings)
+    return errors
+
+
+def _variable_errors(
+    where: str, variables: Mapping[str, Any], schema: Mapping[str, Any], settings: Settings
+) -> list[str]:
+    known = schema["properties"]
+    errors = []
+    for name, value in variables.items():
+        if name == knobs.PROFILE.name and isinstance(value, str):
+            if value not in settings.dask.profiles and not templating.has_placeholder(value):
+                errors.append(profiles.unknown(value, settings.dask.profiles, where))
+        elif name not in known:
+            errors.append(f"{where}: job variable '{name}' is not in the work pool's template; {nearest(name, known)}")
+        elif not templating.has_placeholder(value):
+            error = _value_error(name, value, schema)
+            errors += [f"{where}: job variable '{name}' {error}; correct it"] if error else []
+    minimum, maximum = variables.get(knobs.MINIMUM.name), variables.get(knobs.MAXIMUM.name)
+    if isinstance(minimum, int) and isinstance(maximum, int):
+        error = knobs.order_error(minimum, maximum)
+        errors += [f"{where}: job variables dask_minimum and dask_maximum: {error}"] if error else []
+    return errors
+
+
+def _value_error(name: str, value: Any, schema: Mapping[str, Any]) -> str:
+    """Return what is wrong with the value of a known job variable, to be read after its name, or an empty string."""
+    for knob in (knobs.WORKER_CPU, knobs.WORKER_MEMORY):
+        if name == knob.name:
+            try:
+                knob.check(value)
+            except ValueError as error:
+                return str(error)
+    origin = "the stack's dask.ceiling" if name in (knobs.MINIMUM.name, knobs.MAXIMUM.name) else ""
+    return schema_error(value, schema["properties"][name], schema, bound_origin=origin)
+
+
+def automation_errors(settings: Settings, deployments: Deployments) -> list[str]:
+    """Return key and sentence for every automation of the settings that cannot be registered as it is.
+
+    It names an object that is not declared, or it has the name of another automation of the stack: Prefect allows
+    two of one name, and nothing could tell them apart.
+    """
+    specs = [spec for members in deployments.values() for spec in members]
+    known: Mapping[str, Collection[str]] = {
+        "deployment": [spec.key for spec in specs],
+        "work_pool": list(deployments),
+        "work_queue": [
+            f"{pool}/{queue}" for pool, members in deployments.items() for queue in _queues(settings, pool, members)
+        ],
+    }
+    triggers = {trigger.name: spec.key for spec in specs for trigger in spec.triggers}
+    own = [naming.crash_detection(pool) for pool in deployments]
+    errors = []
+    for name, automation in settings.automations.items():
+        key = f"automations.{name}"
+        if name in triggers:
+            errors.append(f"{key}: deployment '{triggers[name]}' has a trigger of that name; rename one")
+        if name in own:
+            errors.append(f"{key}: is the name of the stack's own automation; rename it")
+        for place, action in _actions(automation.spec(name)):
+            for kind, names in known.items():
+                target = action.get(kind)
+                if target is not None and target not in names:
+                    errors.append(f"{key}.{place}: {kind} '{target}' is not declared; {nearest(str(target), names)}")
+    return errors
+
+
+def _queues(settings: Settings, pool: str, specs: Iterable[DeploymentSpec]) -> dict[str, WorkQueue]:
+    named = {spec.work_queue_name: WorkQueue() for spec in specs if spec.work_queue_name != DEFAULT_QUEUE}
+    return {**named, **settings.work_pools[pool].work_queues}
+
+
+def _actions(spec: AutomationSpec) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for place in ("actions", "actions_on_trigger", "actions_on_resolve"):
+        for index, action in enumerate(getattr(spec, place)):
+            yield f"{place}.{index}", action

@@ -1,0 +1,69 @@
+"""Who may do what in a stack's namespace, and the drift of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pulumi import Output, Resource, ResourceOptions
+
+from infra import naming
+from infra.components import dask_operator, dask_reaper, identity, network_policies, prefect_worker
+from infra.components.identity import Identity, IdentityArgs
+from infra.components.namespace import FLOW_RUN_RULES
+from infra.registration.exact_access import ExactAccess, ExactAccessArgs
+from infra.settings import Settings
+from infra.wiring.foundation import Foundation
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """The workers' identity, and the resource that holds access to what is declared.
+
+    Attributes:
+        worker_account: name of the ServiceAccount that all workers of the stack share.
+        resources: what must exist before a flow run starts.
+
+    """
+
+    worker_account: Output[str]
+    resources: tuple[Resource, ...]
+
+
+def exact_access(settings: Settings, base: Foundation, *, after: Sequence[Resource]) -> Access:
+    """Register the workers' identity, and the resource that restores declared Roles, bindings and policies.
+
+    Args:
+        settings: of the stack.
+        base: its foundation.
+        after: the resources that create the Roles, bindings and policies.
+
+    """
+    account = Identity(
+        "prefect-worker-identity",
+        IdentityArgs(
+            account=naming.WORKER,
+            namespace=base.namespace,
+            rules=prefect_worker.RULES,
+            annotations=settings.identities.worker.annotations,
+            pull_secrets=settings.image.pull_secrets,
+        ),
+    )
+    access = ExactAccess("access", _access_args(settings, base), ResourceOptions(depends_on=[*after, account]))
+    return Access(worker_account=account.name, resources=(account, access))
+
+
+def _access_args(settings: Settings, base: Foundation) -> ExactAccessArgs:
+    """Return what the stack's Roles, bindings and NetworkPolicies allow, as the components declare it."""
+    rules = {
+        naming.FLOW_RUN: FLOW_RUN_RULES,
+        naming.WORKER: prefect_worker.RULES,
+        naming.REAPER: dask_reaper.RULES,
+        **({naming.OPERATOR: dask_operator.RULES} if settings.dask.operator.mode == "install" else {}),
+    }
+    return ExactAccessArgs(
+        namespace=settings.namespace,
+        roles={account: identity.role_rules(rules[account]) for account in rules},
+        bindings={account: identity.role_subjects(account, settings.namespace) for account in rules},
+        policies=network_policies.specs(base.policies) if settings.network.policies else {},
+    )

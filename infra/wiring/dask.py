@@ -1,0 +1,52 @@
+"""The Dask side of a stack: operator, reaper and the volume with task results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pulumi import Resource
+
+from infra.components.dask_operator import DaskOperator, DaskOperatorArgs
+from infra.components.dask_reaper import DaskReaper, DaskReaperArgs
+from infra.components.result_volume import ResultVolume, ResultVolumeArgs
+from infra.settings import InstallOperator, Settings, VolumeResults
+from infra.wiring.foundation import Foundation
+
+
+@dataclass(frozen=True, kw_only=True)
+class DaskPlatform:
+    """The Dask side of a stack.
+
+    Attributes:
+        resources: what must exist before a flow run starts.
+
+    """
+
+    resources: tuple[Resource, ...]
+
+
+def dask_platform(settings: Settings, base: Foundation) -> DaskPlatform:
+    """Register the operator and the result volume, where the stack has its own, and the reaper."""
+    resources: list[Resource] = []
+    operator = settings.dask.operator
+    if isinstance(operator, InstallOperator):
+        operator_args = DaskOperatorArgs(
+            namespace=base.namespace,
+            image=base.image.platform,
+            settings=operator,
+            annotations=settings.identities.operator.annotations,
+            pull_secrets=settings.image.pull_secrets,
+        )
+        resources.append(DaskOperator("dask-operator", operator_args, base.checked))
+    if isinstance(settings.results, VolumeResults) and not settings.results.existing_claim:
+        volume = ResultVolumeArgs(namespace=base.namespace, settings=settings.results, protect=settings.protect)
+        resources.append(ResultVolume("results", volume))
+    reaper = DaskReaperArgs(
+        namespace=base.namespace,
+        image=base.image.platform,
+        maximum_lifetime=settings.dask.maximum_lifetime,
+        annotations=settings.identities.reaper.annotations,
+        pull_secrets=settings.image.pull_secrets,
+    )
+    resources.append(DaskReaper("dask-reaper", reaper))
+    return DaskPlatform(resources=tuple(resources))

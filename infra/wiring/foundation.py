@@ -1,0 +1,85 @@
+"""What every other part of a stack builds on: preflight, namespace, network policies, images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import metadata
+
+import pulumi
+from pulumi import Output, Resource, ResourceOptions
+
+from infra import naming
+from infra.components.flow_image import FlowImage, FlowImageArgs
+from infra.components.namespace import FlowNamespace, FlowNamespaceArgs
+from infra.components.network_policies import NetworkPolicies, NetworkPoliciesArgs
+from infra.config import Secrets
+from infra.registration.preflight import Preflight, PreflightArgs
+from infra.settings import EmbeddedPrefect, ExistingOperator, InstallOperator, Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Foundation:
+    """The foundation of a stack.
+
+    Attributes:
+        namespace: its name, known once it exists with its quota.
+        image: the flow images and the platform image.
+        policies: arguments of the NetworkPolicies, whether or not the stack has them.
+        checked: options for a resource that may only be created after the preflight.
+        resources: what must exist before a flow run starts.
+
+    """
+
+    namespace: Output[str]
+    image: FlowImage
+    policies: NetworkPoliciesArgs
+    checked: ResourceOptions
+    resources: tuple[Resource, ...]
+
+
+def foundation(settings: Settings, secrets: Secrets) -> Foundation:
+    """Register preflight, namespace, NetworkPolicies and images."""
+    stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+    operator = settings.dask.operator
+    preflight = Preflight(
+        "preflight",
+        PreflightArgs(
+            namespace=settings.namespace,
+            stack_annotation=naming.STACK,
+            stack=stack,
+            operator=operator.mode,
+            operator_namespace=operator.namespace if isinstance(operator, ExistingOperator) else None,
+            version_annotation=naming.DASK_VERSION,
+            version=metadata.version("dask-kubernetes"),
+        ),
+    )
+    checked = ResourceOptions(depends_on=[preflight])
+    namespace = FlowNamespace(
+        "flows",
+        FlowNamespaceArgs(
+            name=settings.namespace,
+            stack=stack,
+            quota=settings.quota,
+            identities=settings.identities,
+            pull_secrets=settings.image.pull_secrets,
+            protect=settings.protect,
+        ),
+        checked,
+    )
+    resources: list[Resource] = [namespace]
+    policies = NetworkPoliciesArgs(
+        namespace=namespace.name,
+        network=settings.network,
+        embedded=isinstance(settings.prefect, EmbeddedPrefect),
+        operator_namespace=None if isinstance(operator, InstallOperator) else operator.namespace,
+    )
+    if settings.network.policies:
+        resources.append(NetworkPolicies("network", policies))
+    image = FlowImage(
+        "image",
+        FlowImageArgs(builder=settings.image, context=".", tag=pulumi.get_stack(), secrets=secrets.build),
+        checked,
+    )
+    return Foundation(
+        namespace=namespace.name, image=image, policies=policies, checked=checked, resources=tuple(resources)
+    )

@@ -1,0 +1,170 @@
+"""Both forms of an entrypoint, run as in a flow pod: by Prefect's executor, with Dask workers in other processes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from infra.prefect_yaml import load as deployments
+from infra.registration.deployment import DeploymentArgs, DeploymentProvider, inputs
+from infra.registration.endpoint import Url
+from tests.engine.conftest import Prefect
+from tools.paths import ROOT
+from tools.scratch_prefect import free_port
+
+FILES = {
+    "flows/__init__.py": "",
+    "flows/sales.py": '''
+        """A parameter and a result with classes of this module, a helper, and data in a file beside it."""
+        from dataclasses import dataclass
+        from pathlib import Path
+
+        from prefect import flow, task, unmapped
+        from prefect_dask import DaskTaskRunner
+        from pydantic import BaseModel
+
+        DATA = Path(__file__).parent / "data"
+
+        class Report(BaseModel):
+            countries: list[str]
+
+        @dataclass(frozen=True)
+        class Total:
+            country: str
+            amount: int
+
+        def total_of(country: str, file: Path) -> Total:
+            rows = [line.split(",") for line in file.read_text().splitlines()]
+            return Total(country, sum(int(amount) for name, amount in rows if name == country))
+
+        @task
+        def total(report: Report, number: int, file: Path) -> Total:
+            return total_of(report.countries[number], file)
+
+        @flow(task_runner=DaskTaskRunner(address="ADDRESS"))
+        def sales(report: Report) -> None:
+            Path("scratch.txt").write_text("the working directory can be written to")
+            assert Path("flows/data/orders.csv").is_file(), "the working directory has the files of the image"
+            totals = total.map(unmapped(report), [0, 1], DATA / "orders.csv").result()
+            assert [type(each) for each in totals] == [Total, Total]
+            assert [each.amount for each in totals] == [7, 5], totals
+    ''',
+    "flows/shared.py": """
+        class Row:
+            def __init__(self, number: int) -> None:
+                self.number = number
+    """,
+    "flows/reports/__init__.py": "",
+    "flows/reports/model.py": """
+        from ..shared import Row
+
+        class Line(Row): ...
+    """,
+    "flows/reports/monthly.py": '''
+        """A module of a subpackage that imports from its own package and from the parent's."""
+        from prefect import flow, task
+        from prefect_dask import DaskTaskRunner
+
+        from ..shared import Row
+        from .model import Line
+
+        @task
+        def line(row: Row) -> Line:
+            return Line(row.number + 1)
+
+        @flow(task_runner=DaskTaskRunner(address="ADDRESS"))
+        def monthly() -> None:
+            made = line.submit(Row(1)).result()
+            assert type(made) is Line and made.number == 2
+    ''',
+    "prefect.yaml": """
+        pull: []
+        deployments:
+          - {name: by-file, entrypoint: "flows/sales.py:sales", work_pool: {name: entrypoints}}
+          - {name: by-module, entrypoint: flows.sales.sales, work_pool: {name: entrypoints}}
+          - {name: by-file, entrypoint: "flows/reports/monthly.py:monthly", work_pool: {name: entrypoints}}
+          - {name: by-module, entrypoint: flows.reports.monthly.monthly, work_pool: {name: entrypoints}}
+    """,
+}
+PARAMETERS = {"sales": {"report": {"countries": ["FR", "DE"]}}, "monthly": {}}
+
+
+@dataclass(frozen=True)
+class Image:
+    """A folder that stands for the file system of the flow image, and what its processes have in their environment."""
+
+    folder: Path
+    environment: Mapping[str, str]
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Iterator[Image]:
+    """Write the project, and start a Dask scheduler and a worker in it, which know it by PYTHONPATH alone."""
+    home, folder = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("app")
+    port = free_port()
+    for name, text in FILES.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(textwrap.dedent(text).replace("ADDRESS", f"tcp://127.0.0.1:{port}"))
+    (folder / "flows" / "data").mkdir()
+    (folder / "flows" / "data" / "orders.csv").write_text("FR,3\nDE,5\nFR,4\n")
+    shutil.copy(ROOT / ".prefectignore", folder)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PREFECT_API_URL": prefect_server,
+        "PREFECT_HOME": str(home),
+        "HOME": str(home),
+        "TMPDIR": str(home),
+    }
+    scheduler = ["scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard", "--no-show"]
+    worker = ["worker", f"tcp://127.0.0.1:{port}", "--no-nanny", "--nthreads", "1", "--no-dashboard"]
+    processes = [
+        subprocess.Popen([sys.executable, "-m", "dask", *words], cwd=home, env=environment, stderr=subprocess.DEVNULL)
+        for words in (scheduler, worker)
+    ]
+    yield Image(folder, environment)
+    for process in reversed(processes):
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def runs(image: Image, prefect_server: str) -> Iterator[Prefect]:
+    """Register the file as the stack does, and give a function that starts a run of one of its deployments."""
+    prefect = Prefect(prefect_server)
+    prefect.call("POST", "/work_pools/", {"name": "entrypoints", "type": "process"})
+    for spec in deployments.load(image.folder / "prefect.yaml", environment={}):
+        args = DeploymentArgs(reach=Url(url=prefect_server), spec=spec, work_pool_name="entrypoints")
+        DeploymentProvider().create({**inputs(args, "project/stack/resource"), "work_pool_name": "entrypoints"})
+    yield prefect
+    prefect.call("DELETE", "/work_pools/entrypoints")
+
+
+@pytest.mark.parametrize("form", ["by-file", "by-module"])
+@pytest.mark.parametrize("flow", ["sales", "monthly"])
+def test_a_flow_runs_the_same_in_both_forms_of_its_entrypoint(
+    flow: str, form: str, image: Image, runs: Prefect
+) -> None:
+    deployment = runs.deployment(flow, form)
+    run = runs.call("POST", f"/deployments/{deployment['id']}/create_flow_run", {"parameters": PARAMETERS[flow]})
+    ended = subprocess.run(
+        [sys.executable, "-m", "prefect", "flow-run", "execute", run["id"]],
+        cwd=image.folder,
+        env=dict(image.environment),
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    state = runs.call("GET", f"/flow_runs/{run['id']}")["state"]
+    assert state["type"] == "COMPLETED", f"{state['message']}\n{ended.stdout[-3000:]}{ended.stderr[-3000:]}"

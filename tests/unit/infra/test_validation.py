@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ephemeral_dask.contract import profiles
+from infra import job_template, validation
+from infra.prefect_yaml.load import DeploymentError
+from infra.settings import Settings, SettingsError
+from infra.specs.automation import AutomationSpec
+from infra.specs.deployment import DeploymentSpec
+from tools.paths import ROOT
+
+STACK: dict[str, Any] = {
+    "image": {"registry": "localhost:5001", "builder": "docker-build"},
+    "dask": {"profiles": {"large": {"maximum": 8}, "small": {}}},
+}
+PREFECT_YAML = """\
+deployments:
+  - name: nightly
+    entrypoint: flows.etl.etl
+"""
+FLOW = """\
+from prefect import flow
+
+
+@flow
+def etl():
+    pass
+"""
+
+
+def settings(**values: Any) -> Settings:
+    return validation.load_settings({**STACK, **values}, stack="dev")
+
+
+def errors(spec: DeploymentSpec, **values: Any) -> list[str]:
+    checked = settings(**values)
+    return validation.job_variable_errors(spec, job_template.variables_schema(checked, "dask"), checked)
+
+
+def deployment(**job_variables: Any) -> DeploymentSpec:
+    return DeploymentSpec(flow_name="etl", name="nightly", entrypoint="flows.etl.etl", job_variables=job_variables)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "etl.py").write_text(FLOW)
+    (tmp_path / "prefect.yaml").write_text(PREFECT_YAML)
+    return tmp_path
+
+
+def test_an_unknown_profile_is_refused_with_the_message_of_a_run() -> None:
+    [error] = errors(deployment(dask_profile="hughe"))
+    assert error == profiles.unknown("hughe", ["small", "large"], "deployment 'etl/nightly'")
+    assert "choose one of large, small" in error
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"dask_minimum": 4, "dask_maximum": 2}, "maximum is 2 and minimum is 4: raise the maximum"),
+        ({"dask_worker_memory": "64Mi"}, "job variable 'dask_worker_memory' must be at least 384Mi"),
+        ({"dask_worker_cpu": "half"}, "job variable 'dask_worker_cpu' must be a Kubernetes quantity"),
+        ({"dask_maximun": 3}, "is not in the work pool's template; did you mean 'dask_maximum'?"),
+        ({"dask_maximum": "3"}, "job variable 'dask_maximum' "),
+        ({"dask_maximum": 17}, "job variable 'dask_maximum' is above the stack's dask.ceiling (16); correct it"),
+        ({"dask_minimum": 17}, "job variable 'dask_minimum' is above the stack's dask.ceiling (16); correct it"),
+        ({"dask_idle_timeout": 1}, "job variable 'dask_idle_timeout' "),
+    ],
+)
+def test_job_variables_that_no_run_could_have_are_refused(variables: dict[str, Any], sentence: str) -> None:
+    [error] = errors(deployment(**variables))
+    assert error.startswith("deployment 'etl/nightly': ")
+    assert sentence in error
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"dask_profile": "large", "dask_minimum": 9},
+        {"dask_profile": "{{ $SIZE }}"},
+        {"dask_worker_memory": "{{ prefect.variables.memory }}"},
+        {"dask_maximum": "{{ prefect.variables.size }}", "image": "a:1"},
+        {"dask_maximum": 2},
+    ],
+)
+def test_job_variables_that_a_run_can_have_or_that_are_still_references_pass(variables: dict[str, Any]) -> None:
+    assert errors(deployment(**variables)) == []
+
+
+def test_job_variables_of_a_trigger_are_checked_as_well() -> None:
+    trigger = AutomationSpec(
+        name="t", trigger={"type": "event"}, actions=({"type": "run-deployment", "job_variables": {"imag": "a:1"}},)
+    )
+    [error] = errors(DeploymentSpec(flow_name="f", name="d", entrypoint="x.y", triggers=(trigger,)))
+    assert "trigger 't': job variable 'imag' is not in" in error
+    assert "'image'" in error
+
+
+def test_every_mistake_of_the_deployments_is_reported_at_once(project: Path) -> None:
+    (project / "prefect.yaml").write_text(
+        PREFECT_YAML
+        + "    work_pool: {job_variables: {dask_maximum: 99, imag: x}}\n"
+        + "  - {name: other, entrypoint: flows.etl.etl, work_pool: {name: gpu}}\n"
+    )
+    with pytest.raises(DeploymentError) as caught:
+        validation.load_plan(project, settings(), stack="dev")
+    text = str(caught.value)
+    assert "names work pool 'gpu', and this stack has only dask" in text
+    assert "dask.ceiling (16)" in text
+    assert "'imag'" in text
+
+
+def test_an_automation_that_names_an_undeclared_object_is_refused(project: Path) -> None:
+    action = {"type": "run-deployment", "deployment": "etl/nightli"}
+    automations = {"mine": {"trigger": {"expect": ["a"]}, "actions": [action]}}
+    with pytest.raises(SettingsError, match="did you mean 'etl/nightly'"):
+        validation.load_plan(project, settings(automations=automations), stack="dev")
+
+
+def test_a_plan_has_every_pool_and_the_queues_that_deployments_name(project: Path) -> None:
+    (project / "prefect.yaml").write_text(PREFECT_YAML + "    work_pool: {name: b, work_queue_name: slow}\n")
+    pools = {"a": {"workQueues": {"fast": {}}}, "b": {}}
+    plan = validation.load_plan(project, settings(workPools=pools), stack="dev")
+    assert [(pool, [spec.key for spec in specs]) for pool, specs in plan.deployments.items()] == [
+        ("a", []),
+        ("b", ["etl/nightly"]),
+    ]
+    assert (set(plan.queues("a")), set(plan.queues("b"))) == ({"fast"}, {"slow"})
+
+
+def test_a_quota_that_cannot_hold_a_run_is_refused_with_the_stacks_file() -> None:
+    with pytest.raises(SettingsError, match=r"Pulumi.dev.yaml is not valid(.|\n)*ephemeral-dask:quota holds 1 cores"):
+        settings(quota={"cpu": "1", "memory": "1Gi"})
+
+
+def test_the_checks_import_neither_pulumi_nor_prefect() -> None:
+    program = (
+        "import sys\nimport infra.validation\n"
+        "print([name for name in ('pulumi', 'prefect', 'httpx', 'flows') if name in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"

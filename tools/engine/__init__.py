@@ -1,0 +1,1 @@
+"""Pulumi's engine: how it is called, what its events say, who holds a stack's lock."""

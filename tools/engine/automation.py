@@ -1,0 +1,96 @@
+"""Pulumi's Automation API for this project: a workspace, and calls that end well after Ctrl-C."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from pulumi import automation
+from pulumi.automation.errors import CommandError
+
+from tools.errors import Problem
+from tools.progress import say
+
+T = TypeVar("T")
+
+
+class Workspace(automation.LocalWorkspace):
+    """A project folder whose commands name their stack: the stack that a person has selected stays selected."""
+
+    def select_stack(self, stack_name: str) -> None:
+        """Do nothing: `Stack` passes its name to every command."""
+
+    def create_stack(self, stack_name: str) -> None:
+        """Create a stack without selecting it."""
+        provider = ["--secrets-provider", self.secrets_provider] if self.secrets_provider else []
+        self.pulumi_command.run(
+            ["stack", "init", stack_name, "--no-select", *provider], str(self.work_dir), self.env_vars
+        )
+
+
+def workspace(folder: Path, environment: Mapping[str, str], *, secrets_provider: str | None = None) -> Workspace:
+    """Return the workspace of a project.
+
+    Args:
+        folder: with its Pulumi.yaml.
+        environment: of every command; its PATH says which `pulumi` is used.
+        secrets_provider: of stacks that are created in it; the backend's default when unset.
+
+    """
+    return Workspace(
+        work_dir=str(folder),
+        env_vars=environment,
+        secrets_provider=secrets_provider,
+        pulumi_command=_command(environment),
+    )
+
+
+def _command(environment: Mapping[str, str]) -> automation.PulumiCommand:
+    found = shutil.which("pulumi", path=environment.get("PATH"))
+    if found is None:
+        raise Problem("There is no `pulumi` on PATH", remedy="Run `make doctor`, which says how to get it")
+    # The API looks in the PATH of this process. A root is needed for a Pulumi that is not there.
+    own = found == shutil.which("pulumi", path=os.environ.get("PATH"))
+    return automation.PulumiCommand(root=None if own else str(Path(found).parent.parent))
+
+
+def finish(call: Callable[[], T]) -> T:
+    """Call Pulumi and let it finish after Ctrl-C.
+
+    Ctrl-C reaches Pulumi as well: it completes the steps that are running, records them and ends. A second one ends
+    it at once. Left to itself the Automation API would close Pulumi's output at the first, which kills it.
+
+    Raises:
+        KeyboardInterrupt: the person interrupted it; Pulumi has ended.
+
+    """
+    interrupted = False
+    with concurrent.futures.ThreadPoolExecutor(max_workers=1) as executor:
+        future = executor.submit(call)
+        while True:
+            try:
+                result = future.result()
+            except KeyboardInterrupt:
+                if not interrupted:
+                    say("    Pulumi completes the steps that are running; Ctrl-C again stops it at once")
+                interrupted = True
+            except CommandError:
+                if interrupted:
+                    raise KeyboardInterrupt from None
+                raise
+            else:
+                break
+    if interrupted:
+        raise KeyboardInterrupt
+    return result
+
+
+def output(error: CommandError) -> str:
+    """Return what a command that failed wrote to standard error, or else to standard output."""
+    # The exception has no attributes for them, only this text.
+    head, _, stderr = str(error).partition("\n stderr: ")
+    return stderr.strip() or head.partition("\n stdout: ")[2].strip()

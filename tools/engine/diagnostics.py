@@ -1,0 +1,110 @@
+"""What the engine's events say went wrong, without the engine's own frame around it."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from pulumi.automation.events import DiagnosticEvent, EngineEvent
+
+_COLOUR: Final = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
+
+_FRAME: Final = (
+    "an unhandled error occurred: program exited with non-zero exit code",
+    "update failed",
+    "preview failed",
+    "destroy failed",
+    "resource operation failed",
+)
+"""How the engine's messages begin that only repeat that something failed."""
+
+_PLAIN_HTTP: Final = "server gave HTTP response to HTTPS client"
+_PLAIN_HOSTS: Final = re.compile(r"https://(localhost|127\.0\.0\.1|\[::1\])[:/]")
+
+_OUTPUT_LINES: Final = 15
+"""Lines of a failed build that are shown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """One error.
+
+    Attributes:
+        resource: `<kind> <name>` of what failed; empty when it is no resource.
+        message: of the engine or the provider.
+        output: the last lines of the image build behind it.
+
+    """
+
+    resource: str
+    message: str
+    output: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        head = f"{self.resource}: {self.message}" if self.resource else self.message
+        return "\n".join([head, *(f"    {line}" for line in self.output)])
+
+
+def failures(events: Iterable[EngineEvent]) -> tuple[Failure, ...]:
+    """Return every error once, in the order in which they occurred."""
+    output: dict[str, list[str]] = defaultdict(list)
+    errors: dict[tuple[str, str], Failure] = {}
+    for event in _diagnostics(events):
+        text = message(event)
+        urn = event.urn or ""
+        if event.severity != "error":
+            if is_image(urn):
+                output[urn] += [line for line in text.splitlines() if line.strip()]
+            continue
+        if text and not text.startswith(_FRAME):
+            last = tuple(output[urn][-_OUTPUT_LINES:])
+            errors.setdefault((urn, text), Failure(resource=resource(urn), message=text, output=last))
+    return tuple(errors.values())
+
+
+def warnings(events: Iterable[EngineEvent]) -> tuple[str, ...]:
+    """Return every warning once: those of providers, and our program's own sentences on standard error."""
+    texts = []
+    for event in _diagnostics(events):
+        text = message(event)
+        # A program's standard error has our own sentences and other libraries' output.
+        ours = event.severity == "info#err" and text.startswith(("warning: ", "info: "))
+        if (ours or event.severity == "warning") and not is_about_plain_http(text):
+            texts.append(text)
+    return tuple(dict.fromkeys(text for text in texts if text))
+
+
+def message(event: DiagnosticEvent) -> str:
+    """Return a message without the engine's colour marks."""
+    return _COLOUR.sub("", event.message).strip().removeprefix("error: ")
+
+
+def is_about_plain_http(text: str) -> bool:
+    """Tell whether the docker-build provider says that it could not look at a tag in a registry of this machine.
+
+    Its refresh asks for the manifest over HTTPS, whatever the builder is told, and the local cluster's registry speaks
+    HTTP. The image is pinned by its digest, so nothing depends on the answer.
+    """
+    return _PLAIN_HTTP in text and _PLAIN_HOSTS.search(text) is not None
+
+
+def resource(urn: str) -> str:
+    """Return a resource as people name it, such as `Deployment prefect-server-deployment`; empty for the stack."""
+    _, _, rest = urn.partition("::")
+    kinds, _, name = rest.partition("::")[2].rpartition("::")
+    kind = kinds.rpartition("$")[2]
+    if not kind or kind == "pulumi:pulumi:Stack":
+        return ""
+    return f"{kind.rpartition(':')[2].rpartition('/')[2]} {name}"
+
+
+def is_image(urn: str) -> bool:
+    """Tell whether a resource is an image build."""
+    return "$docker-build:index:Image::" in urn or "$docker:index/image:Image::" in urn
+
+
+def _diagnostics(events: Iterable[EngineEvent]) -> Iterable[DiagnosticEvent]:
+    return (event.diagnostic_event for event in events if event.diagnostic_event is not None)

@@ -1,0 +1,1 @@
+"""What each verb of `make` does: one module per noun."""

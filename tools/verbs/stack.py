@@ -1,0 +1,194 @@
+"""Verbs that change a stack, or show how it would change."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from infra import capacity, job_template
+from infra.job_template import JobTemplateArgs
+from infra.settings import EmbeddedPrefect, Settings
+from infra.validation import Plan
+from tools import doctor, image_size, stackfile, summary
+from tools.engine import diagnostics
+from tools.engine.milestones import Milestones
+from tools.errors import Problem
+from tools.progress import duration, say, status
+from tools.stack import Stack
+from tools.verbs import data, demo
+from tools.verbs.common import Selection, connect, is_set, select
+
+
+def up(arguments: argparse.Namespace) -> int:
+    """Bring up the stack; the first time run the sample flow on it."""
+    started = time.monotonic()
+    doctor.refuse_bad_start(arguments.stack, local=arguments.cluster == "local")
+    selection = select(arguments, start=True)
+    stack = selection.stack
+    plan = stackfile.load_plan(stack.name, selection.settings)
+    say(f"==> stack {stack.name}")
+    stack.prepare()
+    if cleared := stack.unlock():
+        say(f"    cleared {cleared} lock of an update whose process is gone")
+    state = stack.settle()
+    _say_pending(state.pending)
+    milestones = Milestones(lambda line: say(f"    {line}"))
+    with status(milestones.describe):
+        events = stack.up(milestones.take, say if is_set("VERBOSE") else None)
+    for warning in diagnostics.warnings(events):
+        say(f"    {warning}")
+    if line := milestones.deployments():
+        say(f"    {line}")
+    say(f"    stack {stack.name} is up after {duration(time.monotonic() - started)}: {milestones.total()}")
+    sample = demo.sample(plan)
+    outcome = 0
+    if sample and not state.is_up:
+        outcome = demo.follow(selection, sample)
+    _say_addresses(stack.outputs(), selection.settings)
+    _say_next_steps(arguments, plan)
+    return outcome
+
+
+def down(arguments: argparse.Namespace) -> int:
+    """Destroy the stack with its data, leave the cluster."""
+    selection = select(arguments)
+    stack = selection.stack
+    if not stack.exists():
+        say(f"    stack {stack.name} does not exist: nothing to destroy")
+        return 0
+    data.confirm(stack.name, stack.state(), yes=is_set("YES"))
+    started = time.monotonic()
+    say(f"==> stack {stack.name}: destroying")
+    stack.prepare()
+    stack.unlock()
+    pending = stack.settle().pending
+    _say_pending(pending)
+    if any(operation.startswith("creating ") for operation in pending):
+        say("    what was created and not recorded is not destroyed: `make up` first takes it into the state")
+    milestones = Milestones(lambda line: say(f"    {line}"))
+    with status(milestones.describe):
+        stack.destroy(milestones.take, say if is_set("VERBOSE") else None)
+    say(f"    stack {stack.name} is down after {duration(time.monotonic() - started)}: {milestones.total()}")
+    return 0
+
+
+def preview(arguments: argparse.Namespace) -> int:
+    """Show what `up` would change (DIFF=1: as Pulumi shows it)."""
+    selection = select(arguments)
+    stackfile.load_plan(selection.stack.name, selection.settings)
+    _require_known(selection)
+    selection.stack.prepare()
+    if is_set("DIFF"):
+        selection.stack.diff()
+        return 0
+    with status(lambda: f"preview of stack {selection.stack.name}"):
+        text, failed = _page(selection)
+    if sys.stdout.isatty():
+        summary.show(text)
+    else:
+        print(text, end="")
+    return int(failed)
+
+
+def summarize(arguments: argparse.Namespace) -> int:
+    """Print what `up` would change as Markdown for a pull request."""
+    try:
+        selection = select(arguments)
+        stackfile.load_plan(selection.stack.name, selection.settings)
+        _require_known(selection)
+        selection.stack.prepare()
+    except Problem as problem:
+        print(summary.failure(arguments.stack, summary.Plan(), str(problem)), end="")
+        raise
+    text, failed = _page(selection)
+    print(text, end="")
+    return int(failed)
+
+
+def unlock(arguments: argparse.Namespace) -> int:
+    """Clear a backend lock whose process is gone."""
+    stack = Stack(arguments.stack, connect(arguments))
+    cleared = stack.unlock()
+    say(f"    stack {stack.name}: {cleared or 'no'} dead lock{'' if cleared == 1 else 's'} cleared")
+    return 0
+
+
+def create(arguments: argparse.Namespace) -> int:
+    """Create the file of a new stack from another one's, with a namespace of its own (NAME=)."""
+    if not arguments.name:
+        raise Problem("NAME is not set", remedy="Write: make stack NAME=staging")
+    path = stackfile.create(arguments.name, source=arguments.stack)
+    say(f"    wrote {path.name}, a copy of Pulumi.{arguments.stack}.yaml with a namespace of its own: edit it, then")
+    say(f"    make up STACK={arguments.name}")
+    return 0
+
+
+def sizes(arguments: argparse.Namespace) -> int:
+    """Print what a node pulls for the stack's images, layer by layer."""
+    outputs = Stack(arguments.stack, connect(arguments)).outputs()
+    if "flowImage" not in outputs:
+        raise Problem(f"Stack {arguments.stack} is not up", remedy=f"Run make up STACK={arguments.stack}")
+    for name, output in (("flow image", "flowImage"), ("platform image", "platformImage")):
+        reference = str(outputs[output])
+        print("\n".join(image_size.lines(name, reference, image_size.measure(reference))))
+    return 0
+
+
+def _page(selection: Selection) -> tuple[str, bool]:
+    """Return the page about a preview, and whether the preview failed."""
+    preview = selection.stack.preview()
+    plan = summary.parse(preview.events)
+    if preview.error:
+        return summary.failure(selection.stack.name, plan, preview.error), True
+    needs = capacity.platform(selection.settings)
+    page = summary.build(
+        plan,
+        templates=_templates(selection.settings),
+        now=datetime.now(UTC),
+        platform=(needs.cpu, needs.memory),
+    )
+    return summary.render(selection.stack.name, page), False
+
+
+def _templates(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Return the work pools' templates without what only the cluster and the image build know."""
+    return {
+        name: job_template.build(JobTemplateArgs.of(settings, name, image=summary.UNKNOWN, credential={}))
+        for name in settings.work_pools
+    }
+
+
+def _require_known(selection: Selection) -> None:
+    """Refuse a stack that a team's backend does not know: a preview must not create one."""
+    name = selection.stack.name
+    if not selection.target.local and not selection.stack.exists():
+        raise Problem(
+            f"Stack '{name}' does not exist in the Pulumi backend, so there is nothing to compare with",
+            remedy=f"Create it with `pulumi stack init {name}` and commit its Pulumi.{name}.yaml",
+        )
+
+
+def _say_pending(pending: tuple[str, ...]) -> None:
+    for operation in pending:
+        say(f"    a killed update had begun this, and it is looked at again: {operation}")
+
+
+def _say_addresses(outputs: dict[str, Any], settings: Settings) -> None:
+    hint = "  (open it with: make ui)" if isinstance(settings.prefect, EmbeddedPrefect) else ""
+    say(f"    Prefect UI   {outputs['prefectUiUrl']}{hint}")
+    say(f"    Prefect API  {outputs['prefectApiUrl']}  (inside the cluster)")
+
+
+def _say_next_steps(arguments: argparse.Namespace, plan: Plan) -> None:
+    options = "" if arguments.stack == "dev" else f" STACK={arguments.stack}"
+    options += "" if arguments.cluster == "local" else f" CLUSTER={arguments.cluster}"
+    flow = demo.sample(plan) or next((spec.key for specs in plan.deployments.values() for spec in specs), "")
+    say("Next:")
+    if flow:
+        quoted = f"'{flow}'" if " " in flow else flow
+        say(f"    make run FLOW={quoted}{options}   runs a deployment and follows it")
+    say(f"    make dashboard{options}   opens the Dask dashboard of a run, while it is running")
+    say(f"    your own flow: a file in flows/, an entry in prefect.yaml, make up{options}")
