@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Iterator
-from datetime import date
-from statistics import mean
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 from distributed import get_worker
 from prefect import flow, task
-from prefect.artifacts import Artifact
-from prefect.exceptions import ParameterTypeError
 from prefect.testing.utilities import prefect_test_harness
 from prefect_dask.task_runners import DaskTaskRunner
-from sklearn.datasets import load_digits
 
 from ephemeral_dask import ephemeral_dask, large_workers, runner
 from ephemeral_dask.contract import environment as env
@@ -26,7 +19,6 @@ from ephemeral_dask.contract import knobs
 from ephemeral_dask.groups import LARGE
 from ephemeral_dask.pod_context import Place
 from ephemeral_dask.settings import SettingsError
-from flows import components, digits, drift, leaderboard
 
 
 @pytest.fixture(autouse=True)
@@ -111,48 +103,3 @@ def test_a_flow_that_asks_for_large_workers_runs_on_a_laptop_and_only_what_it_sa
         return [large.result(), restrictions.submit().result()]
 
     assert asks() == [{LARGE: 1}, None]
-
-
-@pytest.mark.usefixtures("prefect_server")
-def test_the_digits_search_finds_the_best_point_and_publishes_the_ranking() -> None:
-    best = digits.search(folds=2, trees=2)
-    assert isinstance(best, digits.Score)
-    assert 0.5 < best.accuracy < 1
-    published = Artifact.get("digits-search")
-    assert published is not None
-    assert published.description == f"Best: {best}"
-
-
-@pytest.mark.usefixtures("prefect_server")
-@pytest.mark.parametrize("wrong", [{"folds": 1}, {"folds": 11}, {"trees": 0}, {"folds": "many"}])
-def test_the_digits_search_refuses_parameters_that_make_no_sense(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ParameterTypeError):
-        digits.search(**wrong)
-
-
-@pytest.mark.usefixtures("prefect_server")
-def test_a_dask_array_in_a_task_gives_what_numpy_gives() -> None:
-    images = load_digits().data
-    shares = np.linalg.eigvalsh(np.cov(images.T, bias=True))[::-1]
-    needed = int(np.searchsorted(np.cumsum(shares / shares.sum()), 0.8)) + 1
-    assert components.components(copies=3, noise=0, share=0.8) == needed
-
-
-@pytest.mark.usefixtures("prefect_server")
-def test_a_subflow_whose_tasks_all_fail_once_ends_with_the_same_accuracy() -> None:
-    accuracy = leaderboard.evaluate("bayes", folds=2, shaky=True)
-    assert accuracy == mean(leaderboard.score.fn("bayes", fold, 2, shaky=False) for fold in range(2))
-
-
-@pytest.mark.usefixtures("prefect_server")
-def test_the_nightly_flow_does_the_same_work_for_the_same_day_whenever_it_runs() -> None:
-    assert drift.accuracy.fn(date(2026, 3, 1), 0) == drift.accuracy.fn(date(2026, 3, 1), 0)
-    assert drift.accuracy.fn(date(2026, 3, 1), 0) != drift.accuracy.fn(date(2026, 3, 2), 0)
-    assert drift.accuracy.fn(date(2026, 3, 1), 0) > 0.9
-    with pytest.raises(ValueError, match=r"of 2026-03-01, 100\.0% is wanted"):
-        drift.drift(day=date(2026, 3, 1), least=1)
-
-
-def test_a_sample_flow_is_short_enough_to_read() -> None:
-    for sample in (components, digits, drift, leaderboard):
-        assert inspect.getsource(sample).count("\n") <= 61

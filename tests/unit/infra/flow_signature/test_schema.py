@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from prefect.utilities.callables import parameter_schema as prefects
 
-from flows import digits
 from infra.flow_signature import schema as parameter_schema
 from infra.flow_signature import source as flow_source
+from tests.project.flows import primes
 
 HEAD = """
 import datetime
@@ -249,7 +249,7 @@ def test_an_annotation_that_fails_is_anything_with_a_note(tmp_path: Path) -> Non
     assert len(notes) == 2
 
 
-def test_the_sample_flow_is_described_as_prefect_does() -> None:
-    root = Path(__file__).parents[4]
-    ours, _ = parameter_schema.build(flow_source.find("flows.digits.search", root))
-    assert ours == prefects(digits.search).model_dump(exclude_unset=True)
+def test_a_flow_with_a_task_runner_is_described_as_prefect_does() -> None:
+    root = Path(primes.__file__).parents[1]
+    ours, _ = parameter_schema.build(flow_source.find("flows.primes.primes", root))
+    assert ours == prefects(primes.primes).model_dump(exclude_unset=True)
