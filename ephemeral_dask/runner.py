@@ -18,7 +18,7 @@ from prefect_dask.task_runners import DaskTaskRunner
 
 from ephemeral_dask.groups import LARGE
 from ephemeral_dask.identity import current_run
-from ephemeral_dask.pod_context import Place
+from ephemeral_dask.pod_context import PodContext
 from ephemeral_dask.settings import CodeSizes, DaskSettings
 
 if TYPE_CHECKING:
@@ -98,18 +98,18 @@ def open_cluster(sizes: CodeSizes) -> Cluster:
     """Open the Dask cluster of the run that calls, of the size that its surroundings and `sizes` ask for."""
     log = _run_log()
     settings = DaskSettings.from_env(os.environ, sizes)
-    for remark in settings.remarks:
-        log.warning(remark)
-    place = Place.from_env(os.environ)
-    if place is None:
+    for warning in settings.warnings:
+        log.warning(warning)
+    context = PodContext.from_env(os.environ)
+    if context is None:
         return _local_cluster(settings, log)
     # 1.5 s of imports that a laptop never needs.
     from ephemeral_dask import artifacts  # noqa: PLC0415
     from ephemeral_dask.cluster import RunCluster  # noqa: PLC0415
 
     run = current_run()
-    cluster = RunCluster(run=run, place=place, settings=settings, log=log)
-    artifacts.dashboard(run, place.dashboard_of(cluster.name), cluster.dashboard_link, log)
+    cluster = RunCluster(run=run, context=context, settings=settings, log=log)
+    artifacts.dashboard(run, context.dashboard_of(cluster.name), cluster.dashboard_link, log)
     return cluster
 
 

@@ -37,8 +37,8 @@ class Server:
 
     def __exit__(self, *_: object) -> None: ...
 
-    def create_artifact(self, wanted: ArtifactCreate) -> None:
-        self.created.append(wanted)
+    def create_artifact(self, artifact: ArtifactCreate) -> None:
+        self.created.append(artifact)
 
 
 @pytest.fixture

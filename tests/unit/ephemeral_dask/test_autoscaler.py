@@ -43,7 +43,7 @@ def test_one_group_shrinks_after_the_other_because_the_operator_retires_by_numbe
         return ""
 
     def group(name: str) -> Group:
-        return Group(name, name, Decision(minimum=0, maximum=2, wanted=2, stabilization=0.02))
+        return Group(name, name, Decision(minimum=0, maximum=2, initial=2, stabilization=0.02))
 
     async def live() -> None:
         autoscaler = Autoscaler(

@@ -44,25 +44,25 @@ def test_a_cluster_on_its_way_has_no_diagnosis() -> None:
 @pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff"])
 def test_an_image_that_does_not_come_is_named_and_may_still_come(reason: str) -> None:
     diagnosis = found(pods=[pod(**waiting(reason, "not found"))])
-    assert (diagnosis.cause, diagnosis.hopeless) == (Cause.IMAGE_PULL, False)
+    assert (diagnosis.cause, diagnosis.permanent) == (Cause.IMAGE_PULL, False)
     assert "r/i:1" in diagnosis.detail
     assert "not found" in diagnosis.detail
 
 
 def test_a_name_that_is_no_image_is_hopeless() -> None:
-    assert found(pods=[pod(**waiting("InvalidImageName"))]).hopeless
+    assert found(pods=[pod(**waiting("InvalidImageName"))]).permanent
 
 
 def test_a_missing_secret_is_hopeless_and_named() -> None:
     diagnosis = found(pods=[pod(**waiting("CreateContainerConfigError", 'secret "prefect" not found'))])
-    assert (diagnosis.cause, diagnosis.hopeless) == (Cause.CONTAINER, True)
+    assert (diagnosis.cause, diagnosis.permanent) == (Cause.CONTAINER, True)
     assert 'secret "prefect" not found' in diagnosis.detail
 
 
 def test_a_crash_loop_names_exit_code_reason_and_the_log_to_read() -> None:
     ended = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
     diagnosis = found(pods=[pod(**waiting("CrashLoopBackOff", lastState=ended, restartCount=3))])
-    assert (diagnosis.cause, diagnosis.hopeless) == (Cause.CRASH_LOOP, True)
+    assert (diagnosis.cause, diagnosis.permanent) == (Cause.CRASH_LOOP, True)
     assert "OOMKilled" in diagnosis.detail
     assert "137" in diagnosis.detail
     assert "memory" in diagnosis.detail
@@ -82,13 +82,13 @@ def test_a_container_that_ended_often_and_is_ready_now_is_no_crash_loop() -> Non
 def test_an_unschedulable_pod_passes_on_which_resource_is_short() -> None:
     condition = {"type": "PodScheduled", "reason": "Unschedulable", "message": "0/1 nodes: 1 Insufficient cpu."}
     diagnosis = found(pods=[pod(conditions=[condition])])
-    assert (diagnosis.cause, diagnosis.hopeless) == (Cause.UNSCHEDULABLE, False)
+    assert (diagnosis.cause, diagnosis.permanent) == (Cause.UNSCHEDULABLE, False)
     assert "Insufficient cpu" in diagnosis.detail
 
 
 def test_pod_security_is_hopeless() -> None:
     diagnosis = found(events=[event("FailedCreate", 'pods "x" is forbidden: violates PodSecurity "restricted:v1.35"')])
-    assert (diagnosis.cause, diagnosis.hopeless) == (Cause.POD_SECURITY, True)
+    assert (diagnosis.cause, diagnosis.permanent) == (Cause.POD_SECURITY, True)
 
 
 QUOTA = 'pods "x" is forbidden: exceeded quota: q, requested: {asked}, used: {used}, limited: {limit}'
@@ -99,8 +99,8 @@ def test_a_busy_quota_may_become_free_and_one_that_is_too_small_never_does() -> 
         asked="limits.memory=1Gi,pods=1", used="limits.memory=8Gi,pods=9", limit="limits.memory=8Gi,pods=9"
     )
     small = QUOTA.format(asked="requests.memory=4Gi", used="requests.memory=0", limit="requests.memory=2Gi")
-    assert not found(events=[event("FailedCreate", busy)]).hopeless
-    assert found(events=[event("FailedCreate", small)]).hopeless
+    assert not found(events=[event("FailedCreate", busy)]).permanent
+    assert found(events=[event("FailedCreate", small)]).permanent
     assert found(events=[event("FailedCreate", small)]).cause is Cause.QUOTA
 
 
@@ -113,7 +113,7 @@ def test_a_busy_quota_may_become_free_and_one_that_is_too_small_never_does() -> 
 )
 def test_a_limit_range_and_a_missing_limit_are_hopeless(message: str) -> None:
     diagnosis = found(events=[event("FailedCreate", f'pods "x" is forbidden: {message}')])
-    assert (diagnosis.cause, diagnosis.hopeless) == (Cause.QUOTA, True)
+    assert (diagnosis.cause, diagnosis.permanent) == (Cause.QUOTA, True)
 
 
 def test_a_service_account_that_is_missing_is_named() -> None:
@@ -123,7 +123,7 @@ def test_a_service_account_that_is_missing_is_named() -> None:
 
 def test_what_is_not_recognised_is_passed_on_in_kubernetes_own_words() -> None:
     diagnosis = found(events=[event("FailedCreate", "admission webhook says no")])
-    assert (diagnosis.cause, diagnosis.hopeless) == (Cause.REFUSED, False)
+    assert (diagnosis.cause, diagnosis.permanent) == (Cause.REFUSED, False)
     assert "admission webhook says no" in diagnosis.detail
 
 
@@ -164,7 +164,7 @@ def test_what_is_hopeless_goes_before_what_time_may_cure_and_the_scheduler_befor
 
 
 @pytest.mark.parametrize(
-    ("status", "message", "cause", "hopeless"),
+    ("status", "message", "cause", "permanent"),
     [
         (404, "the server could not find the requested resource", Cause.CRDS, True),
         (403, 'daskclusters is forbidden: User "x" cannot create', Cause.RBAC, True),
@@ -177,10 +177,10 @@ def test_what_is_hopeless_goes_before_what_time_may_cure_and_the_scheduler_befor
     ],
 )
 def test_a_refusal_of_the_cluster_itself_is_named(
-    status: int | None, message: str, cause: Cause, hopeless: bool
+    status: int | None, message: str, cause: Cause, permanent: bool
 ) -> None:
     diagnosis = refused(status, message)
-    assert (diagnosis.cause, diagnosis.hopeless) == (cause, hopeless)
+    assert (diagnosis.cause, diagnosis.permanent) == (cause, permanent)
 
 
 def test_when_nothing_is_wrong_what_has_not_come_yet_is_named() -> None:

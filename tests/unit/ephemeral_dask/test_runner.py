@@ -24,7 +24,7 @@ from ephemeral_dask import ephemeral_dask, large_workers, runner
 from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract import knobs
 from ephemeral_dask.groups import LARGE
-from ephemeral_dask.pod_context import Place
+from ephemeral_dask.pod_context import PodContext
 from ephemeral_dask.settings import SettingsError
 from flows import components, digits, drift, leaderboard
 
@@ -75,8 +75,8 @@ def test_in_kubernetes_the_cluster_is_that_of_the_run_with_the_place_from_the_en
     monkeypatch.setenv(env.IMAGE, "i@sha256:1")
     made: Any = ephemeral_dask(worker_threads=2)
     made.cluster_class(**made.cluster_kwargs)
-    assert isinstance(asked["place"], Place)
-    assert (asked["place"].namespace, asked["settings"].worker_threads) == ("flows", 2)
+    assert isinstance(asked["context"], PodContext)
+    assert (asked["context"].namespace, asked["settings"].worker_threads) == ("flows", 2)
     assert shown == ["http://127.0.0.1:8787/status", opened.dashboard_link]
 
 

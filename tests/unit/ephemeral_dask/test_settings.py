@@ -93,7 +93,7 @@ def test_an_empty_variable_counts_as_unset(variable: knobs.Knob) -> None:
 def test_an_argument_in_code_beyond_the_ceiling_is_cut_down_with_a_remark_that_names_it() -> None:
     settings = resolve({env.CEILING: "3"}, minimum=5, maximum=50)
     assert (settings.minimum, settings.maximum) == (3, 3)
-    assert any("50" in remark and "maximum= of ephemeral_dask()" in remark for remark in settings.remarks)
+    assert any("50" in warning and "maximum= of ephemeral_dask()" in warning for warning in settings.warnings)
 
 
 def test_a_run_cannot_go_beyond_the_ceiling_either() -> None:
@@ -102,7 +102,7 @@ def test_a_run_cannot_go_beyond_the_ceiling_either() -> None:
 
 def test_the_built_in_default_bows_to_the_ceiling_without_a_remark() -> None:
     settings = resolve({env.CEILING: "2"})
-    assert (settings.maximum, settings.remarks) == (2, ())
+    assert (settings.maximum, settings.warnings) == (2, ())
 
 
 def test_a_maximum_below_the_minimum_of_the_same_voice_is_refused() -> None:
@@ -115,7 +115,7 @@ def test_a_maximum_below_the_minimum_of_the_same_voice_is_refused() -> None:
 def test_a_run_that_asks_for_fewer_workers_than_the_codes_minimum_gets_fewer() -> None:
     settings = resolve({knobs.MAXIMUM.variable: "2"}, minimum=4, maximum=8)
     assert (settings.minimum, settings.maximum) == (2, 2)
-    assert len(settings.remarks) == 1
+    assert len(settings.warnings) == 1
 
 
 def test_a_minimum_in_code_above_the_default_maximum_raises_the_maximum() -> None:
