@@ -282,7 +282,7 @@ def test_a_start_ends_at_its_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_crash_loop_ends_the_start_at_once_with_the_last_log_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     kubernetes = FakeKubernetes(complete)
-    monkeypatch.setattr("ephemeral_dask.contract.ports.SCHEDULER_COMM", 1)  # nobody listens
+    monkeypatch.setattr("ephemeral_dask.contract.ports.SCHEDULER_COMM", 1)  # no process listens there
     status = {"name": "scheduler", "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "restartCount": 3}
     kubernetes.pods = [{"metadata": {"name": "c-scheduler-1"}, "status": {"containerStatuses": [status]}}]
     error = failure(monkeypatch, kubernetes, start_timeout=60)

@@ -10,9 +10,9 @@ KUBERNETES = {env.NAMESPACE: "flows", env.IMAGE: "registry/flow@sha256:1"}
 
 
 def context(**more: str) -> PodContext:
-    found = PodContext.from_env(KUBERNETES | more)
-    assert found is not None
-    return found
+    pod = PodContext.from_env(KUBERNETES | more)
+    assert pod is not None
+    return pod
 
 
 def test_without_a_namespace_there_is_no_place_in_kubernetes() -> None:
@@ -57,11 +57,11 @@ def test_half_an_owner_or_half_a_credential_is_refused(present: str) -> None:
 
 
 def test_the_credential_is_known_by_reference_only() -> None:
-    found = context(
+    pod = context(
         PREFECT_API_KEY="pnu_secret",
         PREFECT_API_AUTH_STRING="admin:secret",
         PREFECT_CLIENT_CUSTOM_HEADERS='{"token": "secret"}',
         PREFECT_API_URL="http://server/api",
     )
-    assert found.passed_on == {"PREFECT_API_URL": "http://server/api"}
-    assert "secret" not in repr(found)
+    assert pod.passed_on == {"PREFECT_API_URL": "http://server/api"}
+    assert "secret" not in repr(pod)

@@ -64,11 +64,11 @@ def test_the_size_is_read_when_the_cluster_opens_and_not_when_the_flow_is_decora
 def test_in_kubernetes_the_cluster_is_that_of_the_run_with_the_place_from_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from ephemeral_dask import artifacts, cluster  # noqa: PLC0415 - only here is the Kubernetes client wanted
+    from ephemeral_dask import artifacts, cluster  # noqa: PLC0415 - only this test needs the Kubernetes client
 
     asked: dict[str, Any] = {}
     opened = SimpleNamespace(name="etl-1", dashboard_link="http://etl-1-scheduler.flows:8787/status")
-    monkeypatch.setattr(cluster, "RunCluster", lambda **given: asked.update(given) or opened)
+    monkeypatch.setattr(cluster, "RunCluster", lambda **options: asked.update(options) or opened)
     shown: list[str] = []
     monkeypatch.setattr(artifacts, "dashboard", lambda _run, link, address, _log: shown.extend([link, address]))
     monkeypatch.setenv(env.NAMESPACE, "flows")
@@ -92,7 +92,7 @@ def test_a_bad_size_from_the_run_fails_the_run_with_its_sentence(
         nothing.submit().result()
 
     monkeypatch.setenv(knobs.WORKER_MEMORY.variable, "two gigabytes")
-    with pytest.raises(SettingsError, match="'two gigabytes' is no Kubernetes quantity"):
+    with pytest.raises(SettingsError, match="'two gigabytes' is not a Kubernetes quantity"):
         asks()
 
 
@@ -101,8 +101,10 @@ def test_a_flow_that_asks_for_large_workers_runs_on_a_laptop_and_only_what_it_sa
     @task
     def restrictions() -> dict[str, float] | None:
         worker = get_worker()
-        found: dict[str, float] | None = worker.state.tasks[worker.get_current_task()].resource_restrictions
-        return found
+        restrictions_of_task: dict[str, float] | None = worker.state.tasks[
+            worker.get_current_task()
+        ].resource_restrictions
+        return restrictions_of_task
 
     @flow(task_runner=ephemeral_dask(maximum=1))
     def asks() -> list[dict[str, float] | None]:
@@ -149,7 +151,7 @@ def test_the_nightly_flow_does_the_same_work_for_the_same_day_whenever_it_runs()
     assert drift.accuracy.fn(date(2026, 3, 1), 0) == drift.accuracy.fn(date(2026, 3, 1), 0)
     assert drift.accuracy.fn(date(2026, 3, 1), 0) != drift.accuracy.fn(date(2026, 3, 2), 0)
     assert drift.accuracy.fn(date(2026, 3, 1), 0) > 0.9
-    with pytest.raises(ValueError, match=r"of 2026-03-01, 100\.0% is wanted"):
+    with pytest.raises(ValueError, match=r"of 2026-03-01, at least 100\.0% is required"):
         drift.drift(day=date(2026, 3, 1), least=1)
 
 

@@ -36,7 +36,7 @@ def test_a_backlog_that_runs_out_slowly_takes_no_longer_than_the_last_need() -> 
     assert targets == [6, 6, 6, 5, 4, 3, 2, 1, 1]
 
 
-def test_a_moment_of_work_begins_the_wait_anew() -> None:
+def test_a_moment_of_work_restarts_the_stabilization() -> None:
     assert taken(decision(initial=6), [(6, 1), (6, 1), (6, 6), (6, 1), (6, 1), (6, 1), (6, 1)]) == [6] * 5 + [1, 1]
 
 

@@ -48,8 +48,8 @@ def pod(role: str) -> dict[str, Any]:
 
 def container(role: str) -> dict[str, Any]:
     (only,) = pod(role)["containers"]
-    found: dict[str, Any] = only
-    return found
+    part: dict[str, Any] = only
+    return part
 
 
 def variables(role: str) -> dict[str, Any]:
@@ -256,15 +256,15 @@ def test_the_cluster_belongs_to_the_runs_job_and_does_not_hold_it_back() -> None
 
 
 def test_the_labels_name_flow_run_and_deployment_and_none_is_prefects() -> None:
-    found = manifest()["metadata"]["labels"]
-    assert found == {
+    part = manifest()["metadata"]["labels"]
+    assert part == {
         labels.COMPONENT: "dask",
         labels.FLOW: "my-flow",
         labels.FLOW_RUN: RUN.flow_run_id,
         labels.FLOW_RUN_NAME: "daring-mole",
         labels.DEPLOYMENT: "nightly",
     }
-    assert not any("prefect" in name for name in found)
+    assert not any("prefect" in name for name in part)
 
 
 def test_without_owner_credential_and_account_the_manifest_has_no_trace_of_them() -> None:
@@ -289,8 +289,8 @@ def test_the_definitions_of_the_locked_release_know_every_field_that_is_written(
 def crd(kind: str = "daskcluster") -> dict[str, Any]:
     folder = resources.files("dask_kubernetes").joinpath("operator/deployment/helm/dask-kubernetes-operator/crds")
     definition = yaml.safe_load(folder.joinpath(f"{kind}.yaml").read_text())
-    found: dict[str, Any] = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    return found
+    part: dict[str, Any] = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    return part
 
 
 def unknown(value: Any, schema: dict[str, Any], path: str) -> list[str]:

@@ -18,7 +18,7 @@ def test_at_the_deadline_the_start_fails_whatever_the_cause() -> None:
     assert policy().decide(PULL, 600) is Action.FAIL
 
 
-def test_what_is_hopeless_fails_once_it_has_lasted_and_a_blip_does_not() -> None:
+def test_a_permanent_cause_fails_the_start_only_once_it_has_lasted() -> None:
     one = policy()
     assert one.decide(SECURITY, 1) is Action.WAIT
     assert one.decide(PULL, 2) is Action.WAIT
@@ -28,8 +28,8 @@ def test_what_is_hopeless_fails_once_it_has_lasted_and_a_blip_does_not() -> None
 
 def test_a_lasting_cause_is_named_within_a_minute_and_then_once_a_minute() -> None:
     one = policy()
-    verdicts = {second: one.decide(PULL, second) for second in range(200)}
-    named = [second for second, action in verdicts.items() if action is Action.NAME]
+    actions = {second: one.decide(PULL, second) for second in range(200)}
+    named = [second for second, action in actions.items() if action is Action.NAME]
     assert named[0] <= 60
     assert named == [NAMED_AFTER + step * NAMED_EVERY for step in range(3)]
 
@@ -38,13 +38,13 @@ def test_a_new_cause_is_named_on_its_own() -> None:
     one = policy(may_retry=False)
     for second in range(30):
         one.decide(PULL, second)
-    verdicts = [one.decide(OPERATOR, second) for second in range(30, 30 + int(NAMED_AFTER) + 5)]
-    assert Action.NAME in verdicts
+    actions = [one.decide(OPERATOR, second) for second in range(30, 30 + int(NAMED_AFTER) + 5)]
+    assert Action.NAME in actions
 
 
-def test_a_cluster_that_the_operator_lost_is_made_anew_once_and_then_waited_for() -> None:
+def test_a_cluster_that_the_operator_lost_is_recreated_once() -> None:
     for may_retry, expected in ((True, True), (False, False)):
         one = policy(may_retry=may_retry)
-        verdicts = [one.decide(OPERATOR, second) for second in range(int(LOST_AFTER) + 5)]
-        assert (Action.RETRY in verdicts) is expected
-        assert Action.FAIL not in verdicts
+        actions = [one.decide(OPERATOR, second) for second in range(int(LOST_AFTER) + 5)]
+        assert (Action.RETRY in actions) is expected
+        assert Action.FAIL not in actions
