@@ -20,7 +20,7 @@ from ephemeral_dask.cluster import RunCluster
 from ephemeral_dask.contract.dask import API_VERSION
 from ephemeral_dask.identity import RunIdentity
 from ephemeral_dask.kube import Kind, Kube
-from ephemeral_dask.pod_context import Place
+from ephemeral_dask.pod_context import PodContext
 from ephemeral_dask.settings import CodeSizes, DaskSettings
 
 MINIMUM: Final = 1
@@ -36,17 +36,17 @@ _client: Callable[..., Any] = partial(Client, set_as_default=False)
 
 @contextmanager
 def opened(side: str) -> Iterator[RunCluster]:
-    place = Place.from_env(os.environ)
-    if place is None:
+    context = PodContext.from_env(os.environ)
+    if context is None:
         raise RuntimeError("This script runs in a pod of a stack. Start it with `make bench-scaling`.")
     # With a fixed size the run's own autoscaler does nothing, so that only the operator's scales.
     maximum = MAXIMUM if side == "ours" else MINIMUM
     sizes = CodeSizes(minimum=MINIMUM, maximum=maximum, worker_cpu="50m", worker_memory="512Mi")
     settings = DaskSettings.from_env(os.environ, sizes)
     run = RunIdentity(flow=f"benchmark-{side}", flow_run_id=secrets.token_hex(8))
-    with RunCluster(run=run, place=place, settings=settings, log=logging.getLogger("benchmark")) as cluster:
+    with RunCluster(run=run, context=context, settings=settings, log=logging.getLogger("benchmark")) as cluster:
         if side == "operator":
-            asyncio.run(_create_autoscaler(cluster.name, place.namespace))
+            asyncio.run(_create_autoscaler(cluster.name, context.namespace))
         yield cluster
 
 
