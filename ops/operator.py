@@ -50,7 +50,7 @@ async def restrict(settings: kopf.OperatorSettings, **_: Any) -> None:
     if missing := KINDS - await _served():
         raise kopf.TemporaryError(
             f"Kubernetes does not serve {', '.join(sorted(missing))} ({dask.API_VERSION}) yet: apply the custom "
-            "resource definitions (CRDs) of dask-kubernetes. The operator waits for them.",
+            "resource definitions of dask-kubernetes. The operator waits for them.",
             delay=2,
         )
 

@@ -129,7 +129,11 @@ def _spec(
     parameters = reader.mapping("parameters")
     schedules, triggers = _schedules(reader), _triggers(reader, name, secret_fields)
     _check_parameters(
-        reader, parameters, schedules, triggers, lambda given: parameter_errors(given, schema, source, enforce=enforce)
+        reader,
+        parameters,
+        schedules,
+        triggers,
+        lambda values: parameter_errors(values, schema, source, enforce=enforce),
     )
     _check_version_type(reader)
     pool = reader.mapping("work_pool", known=_POOL_KEYS)

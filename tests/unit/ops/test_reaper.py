@@ -116,9 +116,9 @@ class FakeApi:
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         dated = {"date": format_datetime(NOW, usegmt=True)}
-        found = re.fullmatch(r"/apis?/(?:.+/)?v1/namespaces/flows/(\w+)(?:/([\w-]+))?", request.url.path)
-        assert found, request.url
-        plural, name = found.groups()
+        match = re.fullmatch(r"/apis?/(?:.+/)?v1/namespaces/flows/(\w+)(?:/([\w-]+))?", request.url.path)
+        assert match, request.url
+        plural, name = match.groups()
         if request.method != "GET":
             if name == self.refuse:
                 return httpx.Response(403, text="not allowed")

@@ -422,13 +422,13 @@ def test_an_error_has_one_line_with_file_line_deployment_and_remedy(text: str, e
 @pytest.mark.parametrize(
     ("entrypoint", "error"),
     [
-        ("flows.nowhere.x", "no module 'flows.nowhere' next to prefect.yaml"),
-        ("flows/nowhere.py:x", "no file flows/nowhere.py next to prefect.yaml"),
-        ("flows.jobs.nobody", "no 'nobody' in flows/jobs.py"),
+        ("flows.missing.x", "no module 'flows.missing' next to prefect.yaml"),
+        ("flows/missing.py:x", "no file flows/missing.py next to prefect.yaml"),
+        ("flows.jobs.absent", "no 'absent' in flows/jobs.py"),
         ("flows.jobs.no_flow", "'no_flow' in flows/jobs.py is not a flow; decorate it with @flow"),
         ("flows.jobs.assigned", "assigns 'assigned'"),
         ("flows.jobs.computed", "the name in @flow of 'computed' must be a string literal"),
-        ("flows/jobs.py:Nobody.inside", "no 'Nobody'"),
+        ("flows/jobs.py:Absent.inside", "no 'Absent'"),
         ("lonely", "no module 'lonely'"),
     ],
 )

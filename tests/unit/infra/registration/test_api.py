@@ -198,7 +198,7 @@ def test_an_error_names_the_address_without_credentials(clock: Clock) -> None:
 
 
 def test_a_missing_object_reads_as_none_and_its_deletion_succeeds(clock: Clock) -> None:
-    api = _api(lambda _: httpx.Response(404, json={"detail": "not found"}), clock)
+    api = _api(lambda _: httpx.Response(404, json={"detail": "not ids"}), clock)
     assert api.get("/x", operation="look") is None
     api.delete("/x", operation="delete")
 
@@ -308,6 +308,6 @@ def test_concurrent_deployments_of_a_flow_create_it_once(clock: Clock) -> None:
 
     api = _api(handler, clock)
     with ThreadPoolExecutor(4) as threads:
-        found = list(threads.map(lambda _: api.flow_id("report", operation="register"), range(4)))
-    assert found == ["an-id"] * 4
+        ids = list(threads.map(lambda _: api.flow_id("report", operation="register"), range(4)))
+    assert ids == ["an-id"] * 4
     assert posted == ["/api/flows/"]

@@ -129,12 +129,12 @@ def _posted(prefect: Any) -> list[dict[str, Any]]:
     return [body for method, where, body in prefect.writes if (method, where) == ("POST", "/deployments")]
 
 
-@pytest.mark.parametrize(("top", "told"), [(3, False), ("3", True)])
-def test_the_server_validates_only_what_does_not_match(top: Any, told: bool, deployment: Any, prefect: Any) -> None:
+@pytest.mark.parametrize(("top", "sent"), [(3, False), ("3", True)])
+def test_the_server_validates_only_what_does_not_match(top: Any, sent: bool, deployment: Any, prefect: Any) -> None:
     parameter_validation.loading().join()
     deployment.up(_props(_spec(parameter_schema=_SCHEMA, parameters={"top": top})))
     [body] = _posted(prefect)
-    assert body.get("enforce_parameter_schema") is (True if told else None)
+    assert body.get("enforce_parameter_schema") is (True if sent else None)
     assert prefect.deployment("flow", "one")["enforce_parameter_schema"] is True
 
 
@@ -426,8 +426,8 @@ def test_the_preview_announces_an_adoption(deployment: Any, prefect: Any, capsys
 
 def test_the_error_for_a_missing_work_pool_names_it(deployment: Any) -> None:
     deployment.up(_props(_spec()))
-    with pytest.raises(RegistrationError, match="work pool 'nowhere' does not exist"):
-        deployment.up(_props(_spec(), work_pool_name="nowhere"))
+    with pytest.raises(RegistrationError, match="work pool 'missing' does not exist"):
+        deployment.up(_props(_spec(), work_pool_name="missing"))
 
 
 def test_a_queue_is_never_sent_without_its_pool(deployment: Any, prefect: Any) -> None:

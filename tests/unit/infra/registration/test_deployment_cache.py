@@ -72,7 +72,7 @@ def test_a_written_deployment_is_read_from_an_empty_server_again() -> None:
     assert look(cache) is None
 
 
-def test_deployments_are_told_apart_by_flow_and_missing_ones_are_known() -> None:
+def test_the_flow_distinguishes_deployments_with_the_same_name() -> None:
     cache = filled_cache(Server(deployments=60))
     assert look(cache, "flow-1", "d0") == (None,)
     assert look(cache, "flow-9", "d0") == (None,)

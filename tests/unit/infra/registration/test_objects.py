@@ -205,7 +205,7 @@ def test_a_change_of_one_field_is_shown_as_that_field_and_written(
     field = data.draw(st.sampled_from(sorted(kind.fields)))
     after = {**fields, field: data.draw(kind.fields[field])}
     through = engine(None).marshalled
-    # Prefect's defaults, and the order of what has none, are no difference.
+    # Prefect's defaults and the order of sets do not count as a difference.
     assume(through(kind.props(name, **fields)) != through(kind.props(name, **after)))
     resource = engine(kind.provider())
     resource.up(kind.props(name, **fields))

@@ -62,7 +62,7 @@ def test_parameters_conform_exactly_if_the_server_accepts_them(parameters: dict[
     [
         {"type": "no such type"},
         {"$schema": "http://json-schema.org/draft-04/schema#"},
-        {"properties": {"a": {"$ref": "#/definitions/Nowhere"}}},
+        {"properties": {"a": {"$ref": "#/definitions/Missing"}}},
         {"properties": {"a": {"$ref": "http://127.0.0.1:1/never-fetched"}}},
     ],
 )

@@ -60,7 +60,7 @@ class Kubernetes:
         return JSONResponse({"items": self.pods})
 
     async def portforward(self, socket: WebSocket) -> None:
-        """Speak the protocol of a port-forward, and be the HTTP server behind it."""
+        """Serve the port-forward protocol and the HTTP server behind it."""
         pod = socket.path_params["pod"]
         self.forwards.append((pod, socket.query_params["ports"]))
         await socket.accept()
@@ -162,8 +162,8 @@ def test_the_error_of_kubernetes_is_kept(kubernetes: Kubernetes) -> None:
 
 
 def test_a_missing_service_is_reported_as_deleted(kubernetes: Kubernetes) -> None:
-    with pytest.raises(GoneError, match=r"service 'nobody' in namespace 'flows'.*does not exist"):
-        _tunnel(service="nobody")
+    with pytest.raises(GoneError, match=r"service 'missing' in namespace 'flows'.*does not exist"):
+        _tunnel(service="missing")
     assert kubernetes.forwards == []
 
 
