@@ -55,13 +55,13 @@ _PROGRAM: Final = """
 import json
 from pathlib import Path
 
-from infra.prefect_yaml import load as deployments
+from infra.prefect_yaml.load import load_deployments
 from infra.registration import Deployment, DeploymentArgs, Url, WorkPool, WorkPoolArgs
 
 stack = json.loads(Path("stack.json").read_text())
 endpoint = Url(url=stack["url"])
 pool = WorkPool("bench", WorkPoolArgs(endpoint=endpoint, name="bench", base_job_template=stack["template"]))
-for spec in deployments.load_deployments(Path("prefect.yaml")):
+for spec in load_deployments(Path("prefect.yaml")):
     args = DeploymentArgs(endpoint=endpoint, spec=spec, work_pool_name=pool.name)
     Deployment(spec.key.replace("/", "-"), args)
 """
