@@ -13,9 +13,8 @@ from prefect.settings import get_current_settings
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 if TYPE_CHECKING:
-    from prefect.client.schemas.objects import FlowRun
+    from prefect.client.schemas.objects import FlowRun, State
     from prefect.flows import Flow
-    from prefect.states import State
 
 RESULT_KEY: Final = "flow-result"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import reprlib
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,8 +11,7 @@ from prefect.logging import get_run_logger
 from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
 
 if TYPE_CHECKING:
-    from prefect.client.schemas.objects import TaskRun
-    from prefect.states import State
+    from prefect.client.schemas.objects import State, TaskRun
     from prefect.tasks import Task
 
 INPUT: Final = "Input of this task: "
@@ -21,11 +21,17 @@ _SHORT: Final = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 80
 _SHORT.maxlong = 40
 
+_SECRET: Final = re.compile(r"pass(word|wd|phrase)|secret|token|credential|api_?key|auth|private", re.IGNORECASE)
+"""Names of arguments whose values no log may hold."""
+
 
 class InputLoggingTaskRunner(DaskTaskRunner):
     """Prefect's task runner for Dask, whose failed tasks log their arguments."""
 
-    def submit(self, task: Task[..., Any], *args: Any, **kwargs: Any) -> PrefectDaskFuture[Any]:
+    # Prefect's overloads tell tasks by what they return, which does not matter here.
+    def submit(  # type: ignore[override]
+        self, task: Task[..., Any], *args: Any, **kwargs: Any
+    ) -> PrefectDaskFuture[Any]:
         if log_input not in task.on_failure_hooks:
             task.on_failure_hooks.append(log_input)
         future: PrefectDaskFuture[Any] = super().submit(task, *args, **kwargs)
@@ -40,5 +46,7 @@ def log_input(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> Non
 
 
 def describe(parameters: dict[str, Any]) -> str:
-    """Return arguments as `name=value, ...`, long values cut."""
-    return ", ".join(f"{name}={_SHORT.repr(value)}" for name, value in parameters.items())
+    """Return arguments as `name=value, ...`: long values are cut, those of names such as `password` are masked."""
+    return ", ".join(
+        f"{name}={'***' if _SECRET.search(name) else _SHORT.repr(value)}" for name, value in parameters.items()
+    )

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
-from prefect.client.schemas.responses import DeploymentResponse, SetStateStatus
+from prefect.client.schemas.responses import DeploymentResponse, OrchestrationResult, SetStateStatus
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelling, Scheduled
 
@@ -160,7 +160,7 @@ async def _cancel(client: PrefectClient, session: Session, shown: list[FlowRun])
         raise Problem(
             f"Run {flow_run.name} has ended already: {flow_run.state.name}", remedy=await lookup.list_live(client)
         )
-    outcome = await client.set_flow_run_state(flow_run.id, Cancelling())
+    outcome: OrchestrationResult[Any] = await client.set_flow_run_state(flow_run.id, Cancelling())
     shown.append(await client.read_flow_run(flow_run.id))
     if outcome.status is not SetStateStatus.ACCEPT:
         # A run without a pod has nothing to stop: Prefect puts it straight into its final state.
