@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.prefect_yaml import load as deployments
+from infra.prefect_yaml.load import load_deployments
 from infra.registration.deployment import DeploymentArgs, DeploymentProvider, inputs
 from infra.registration.endpoint import Url
 from tests.engine.conftest import Prefect
@@ -146,8 +146,8 @@ def runs(image: Image, prefect_server: str) -> Iterator[Prefect]:
     """Register the file as the stack does, and give a function that starts a run of one of its deployments."""
     prefect = Prefect(prefect_server)
     prefect.call("POST", "/work_pools/", {"name": "entrypoints", "type": "process"})
-    for spec in deployments.load(image.folder / "prefect.yaml", environment={}):
-        args = DeploymentArgs(reach=Url(url=prefect_server), spec=spec, work_pool_name="entrypoints")
+    for spec in load_deployments(image.folder / "prefect.yaml", environment={}):
+        args = DeploymentArgs(endpoint=Url(url=prefect_server), spec=spec, work_pool_name="entrypoints")
         DeploymentProvider().create({**inputs(args, "project/stack/resource"), "work_pool_name": "entrypoints"})
     yield prefect
     prefect.call("DELETE", "/work_pools/entrypoints")
