@@ -16,7 +16,8 @@ import pytest
 from tests.e2e.clones import changes
 from tests.e2e.machine import Deployed, Machine
 from tests.e2e.newcomer import NAMESPACE, Newcomer
-from tools.cluster import LocalCluster, audit, process
+from tests.support import audit
+from tools.cluster import LocalCluster, process
 from tools.cluster.wait import until
 
 CONTROL_PLANE = 1.2 * (1 << 30)

@@ -24,7 +24,8 @@ from tests import definitions
 from tests.engine import control_plane, test_scan
 from tests.engine.commands import Commands, Result
 from tests.engine.control_plane import Kubernetes
-from tools import scratch_prefect, stackfile
+from tests.support import scratch_prefect
+from tools import stackfile
 from tools.paths import PROJECT, ROOT
 from tools.target import PREVIEW_LIKE_UPDATE
 

@@ -17,7 +17,7 @@ from ephemeral_dask import ephemeral_dask, large_workers, runner
 from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract import knobs
 from ephemeral_dask.groups import LARGE
-from ephemeral_dask.pod_context import Place
+from ephemeral_dask.pod_context import PodContext
 from ephemeral_dask.settings import SettingsError
 
 
@@ -56,19 +56,19 @@ def test_the_size_is_read_when_the_cluster_opens_and_not_when_the_flow_is_decora
 def test_in_kubernetes_the_cluster_is_that_of_the_run_with_the_place_from_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from ephemeral_dask import artifacts, cluster  # noqa: PLC0415 - only here is the Kubernetes client wanted
+    from ephemeral_dask import artifacts, cluster  # noqa: PLC0415 - only this test needs the Kubernetes client
 
     asked: dict[str, Any] = {}
     opened = SimpleNamespace(name="etl-1", dashboard_link="http://etl-1-scheduler.flows:8787/status")
-    monkeypatch.setattr(cluster, "RunCluster", lambda **given: asked.update(given) or opened)
+    monkeypatch.setattr(cluster, "RunCluster", lambda **options: asked.update(options) or opened)
     shown: list[str] = []
     monkeypatch.setattr(artifacts, "dashboard", lambda _run, link, address, _log: shown.extend([link, address]))
     monkeypatch.setenv(env.NAMESPACE, "flows")
     monkeypatch.setenv(env.IMAGE, "i@sha256:1")
     made: Any = ephemeral_dask(worker_threads=2)
     made.cluster_class(**made.cluster_kwargs)
-    assert isinstance(asked["place"], Place)
-    assert (asked["place"].namespace, asked["settings"].worker_threads) == ("flows", 2)
+    assert isinstance(asked["context"], PodContext)
+    assert (asked["context"].namespace, asked["settings"].worker_threads) == ("flows", 2)
     assert shown == ["http://127.0.0.1:8787/status", opened.dashboard_link]
 
 
@@ -84,7 +84,7 @@ def test_a_bad_size_from_the_run_fails_the_run_with_its_sentence(
         nothing.submit().result()
 
     monkeypatch.setenv(knobs.WORKER_MEMORY.variable, "two gigabytes")
-    with pytest.raises(SettingsError, match="'two gigabytes' is no Kubernetes quantity"):
+    with pytest.raises(SettingsError, match="'two gigabytes' is not a Kubernetes quantity"):
         asks()
 
 
@@ -93,8 +93,10 @@ def test_a_flow_that_asks_for_large_workers_runs_on_a_laptop_and_only_what_it_sa
     @task
     def restrictions() -> dict[str, float] | None:
         worker = get_worker()
-        found: dict[str, float] | None = worker.state.tasks[worker.get_current_task()].resource_restrictions
-        return found
+        restrictions_of_task: dict[str, float] | None = worker.state.tasks[
+            worker.get_current_task()
+        ].resource_restrictions
+        return restrictions_of_task
 
     @flow(task_runner=ephemeral_dask(maximum=1))
     def asks() -> list[dict[str, float] | None]:
