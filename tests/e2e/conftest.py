@@ -14,17 +14,22 @@ from tests.e2e.machine import Deployed, Machine
 from tests.e2e.newcomer import Newcomer
 from tests.e2e.newcomer import newcomer as with_own_cluster
 
-CLUSTERS = ("test_local_cluster", "test_network_policies", "test_main_job", "test_readme", "test_prod_stack")
-"""Modules in the order in which they share clusters best."""
+CLUSTERS = (
+    ("test_local_cluster",),
+    ("test_network_policies",),
+    ("test_main_job", "test_entrypoints", "test_readme"),
+    ("test_prod_stack",),
+)
+"""Modules that share a cluster, in the order in which clusters come and go."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run tests of the same cluster one after another, and what takes its stack down after all others."""
 
     def place(item: pytest.Item) -> tuple[int, bool]:
-        module = item.path.stem
-        cluster = "test_main_job" if module == "test_readme" else module
-        return CLUSTERS.index(cluster) if cluster in CLUSTERS else len(CLUSTERS), "takes_down" in item.keywords
+        numbers = [number for number, modules in enumerate(CLUSTERS) if item.path.stem in modules]
+        assert numbers, f"{item.path.name} is missing in CLUSTERS"
+        return numbers[0], "takes_down" in item.keywords
 
     folder = Path(__file__).parent
     ours = [item for item in items if item.path.parent == folder]

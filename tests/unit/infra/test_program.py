@@ -13,6 +13,8 @@ from tools.paths import ROOT
 CONFIG = {
     key.removeprefix("ephemeral-dask:"): value
     for key, value in yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"].items()
+    # Settings of the sample flows.
+    if key != "ephemeral-dask:deployments"
 }
 CLOUD = {"mode": "cloud", "apiUrl": "https://api.example.com/api/accounts/a/workspaces/b"}
 
@@ -71,9 +73,9 @@ def test_a_new_image_touches_the_pools_template_and_no_deployment(render: Render
     [
         ({**CONFIG, "namspace": "x"}, "did you mean 'namespace'?"),
         ({**CONFIG, "workPools": {"other": {}}}, "names work pool 'dask'"),
-        ({**CONFIG, "deployments": {"digits/search": {"jobVariables": {"dask_maximun": 3}}}}, "dask_maximum"),
-        ({**CONFIG, "deployments": {"digits/search": {"jobVariables": {"dask_maximum": 99}}}}, "dask_maximum"),
-        ({**CONFIG, "deployments": {"digits/search": {"jobVariables": {"dask_profile": "hughe"}}}}, "'hughe'"),
+        ({**CONFIG, "deployments": {"primes/default": {"jobVariables": {"dask_maximun": 3}}}}, "dask_maximum"),
+        ({**CONFIG, "deployments": {"primes/default": {"jobVariables": {"dask_maximum": 99}}}}, "dask_maximum"),
+        ({**CONFIG, "deployments": {"primes/default": {"jobVariables": {"dask_profile": "hughe"}}}}, "'hughe'"),
     ],
 )
 def test_mistakes_are_refused_before_the_first_resource(render: Render, config: dict[str, Any], sentence: str) -> None:

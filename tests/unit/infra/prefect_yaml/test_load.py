@@ -103,13 +103,6 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
 
 
-def test_the_sample_file_is_valid() -> None:
-    specs = {spec.key: spec for spec in load_deployments(ROOT / "prefect.yaml", environment={})}
-    assert set(specs) == {"digits/search", "components/default", "leaderboard/default", "drift/nightly"}
-    assert specs["digits/search"].parameter_schema["properties"]["folds"]["maximum"] == 10
-    assert [schedule.slug for schedule in specs["drift/nightly"].schedules] == ["nightly"]
-
-
 def test_every_field_arrives(project: Project) -> None:
     spec = project.one(
         """
