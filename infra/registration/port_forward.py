@@ -37,11 +37,6 @@ class Tunnel:
         port: local port; a free one if 0.
         kubeconfig: path of the kubeconfig; kr8s' default if None.
 
-    Args:
-        reach: the Service.
-        port: local port; a free one by default.
-        kubeconfig: path of the file to use; what KUBECONFIG names when unset.
-
     Raises:
         GoneError: the Service does not exist.
         UnreachableError: the Kubernetes API does not answer.
