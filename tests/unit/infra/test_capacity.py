@@ -69,7 +69,7 @@ def test_a_limit_that_the_quota_cannot_hold_is_refused() -> None:
         parsed(quota=quota(cpu="10"), workPools={"dask": {"concurrencyLimit": 5}})
 
 
-def test_an_external_server_and_operator_take_nothing_of_the_namespace() -> None:
+def test_an_external_server_and_operator_request_nothing_in_the_namespace() -> None:
     there = parsed()
     elsewhere = parsed(
         prefect={"mode": "server", "apiUrl": "https://prefect.example.com/api"},
@@ -96,7 +96,7 @@ def test_a_profile_that_asks_for_more_than_the_ceiling_counts_against_the_quota(
     assert one.pods == 6
 
 
-def test_large_workers_count_beside_the_ordinary_ones() -> None:
+def test_large_workers_count_in_addition_to_ordinary_ones() -> None:
     profile = {"maximum": 3, "largeWorkers": {"maximum": 2, "cpu": "8", "memory": "64Gi"}}
     one = capacity.run(parsed(dask={**DASK, "profiles": {"split": profile}}))
     assert one.memory == 768 * 2**20 + (3 * 2 + 2 * 64) * 2**30

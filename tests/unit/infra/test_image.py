@@ -114,7 +114,7 @@ def test_the_server_runs_on_the_event_loop_that_the_platform_image_adds() -> Non
     assert factory.__module__ == "uvloop"
 
 
-def test_every_secret_of_a_build_is_mounted_where_no_layer_keeps_it_and_may_be_missing() -> None:
+def test_every_build_secret_is_mounted_where_no_layer_keeps_it_and_is_optional() -> None:
     texts = "".join((ROOT / name).read_text() for name in DOCKERFILES)
     mounts = re.findall(r"--mount=type=secret,(\S+)", texts)
     assert {re.sub(r"id=(\w+),.*", r"\1", each) for each in mounts} == {"ca", "netrc"}

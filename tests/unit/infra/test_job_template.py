@@ -113,11 +113,11 @@ def test_the_flow_pod_runs_as_its_own_account_and_has_time_to_end_its_cluster(te
     assert pod["terminationGracePeriodSeconds"] >= 90
 
 
-def test_an_ended_job_goes_and_takes_what_it_owns_with_it(template: dict[str, Any]) -> None:
+def test_a_finished_job_is_deleted_with_the_objects_that_it_owns(template: dict[str, Any]) -> None:
     assert configured(template).job_manifest["spec"]["ttlSecondsAfterFinished"] == 60
 
 
-def test_a_credential_is_named_to_the_run_and_never_valued() -> None:
+def test_the_template_contains_a_reference_to_the_credential_and_never_its_value() -> None:
     configuration = configured(build({"PREFECT_API_KEY": SecretRef(name="prefect-api", key="credential")}))
     assert configuration.env[env.API_SECRET_NAME] == "prefect-api"
     assert "PREFECT_API_KEY" not in configuration.env
@@ -149,7 +149,7 @@ def test_only_the_stacks_profiles_are_in_the_schema_of_their_variable() -> None:
     assert "enum" not in build()["variables"]["properties"]["dask_profile"]
 
 
-def test_without_a_result_storage_the_flow_pod_hears_nothing_of_one() -> None:
+def test_without_a_result_store_the_flow_pod_has_no_setting_for_one() -> None:
     configuration = configured(build())
     assert not [name for name in configuration.env if "RESULT" in name or "STORAGE" in name]
 
@@ -168,7 +168,7 @@ def test_a_result_volume_is_mounted_writable_and_is_where_prefect_keeps_results(
     assert configuration.env[env.RESULTS_CLAIM] == claim
 
 
-def test_an_object_store_is_known_by_its_block_and_needs_no_volume() -> None:
+def test_an_object_store_is_referenced_by_its_block_and_needs_no_volume() -> None:
     configuration = configured(build(results=BlockResults(store="block", block="s3-bucket/results")))
     assert configuration.env["PREFECT_DEFAULT_RESULT_STORAGE_BLOCK"] == "s3-bucket/results"
     volumes = configuration.job_manifest["spec"]["template"]["spec"]["volumes"]

@@ -106,7 +106,7 @@ def stacks(render: Render, monkeypatch: pytest.MonkeyPatch) -> Registered:
     return registered(render, program.deploy, SMALL, LARGE)
 
 
-def test_no_resource_loses_the_name_under_which_a_stack_knows_it(stacks: Registered) -> None:
+def test_every_listed_resource_keeps_its_name_or_an_alias(stacks: Registered) -> None:
     lost = set(LIST.read_text().splitlines()) - stacks.ever()
     assert not lost, (
         "a stack would delete and recreate these: "

@@ -61,7 +61,7 @@ def test_a_stack_on_prefect_cloud_runs_no_server_of_its_own(render: Render) -> N
 
 
 @pytest.mark.usefixtures("exported")
-def test_a_new_image_touches_the_pools_template_and_no_deployment(render: Render) -> None:
+def test_a_new_image_updates_the_pools_template_and_no_deployment(render: Render) -> None:
     recorder = render(program.deploy, CONFIG)
     [pool] = recorder.of("prefect:WorkPool")
     assert "@sha256:" in str(pool["base_job_template"])
@@ -97,7 +97,7 @@ def test_a_work_pool_with_an_image_of_its_own_has_a_worker_and_a_template_of_its
 
 
 @pytest.mark.usefixtures("exported")
-def test_an_embedded_server_with_an_auth_string_gives_it_to_everyone_by_reference(render: Render) -> None:
+def test_an_auth_string_of_an_embedded_server_is_passed_by_reference_only(render: Render) -> None:
     recorder = render(program.deploy, {**CONFIG, "prefectAuthString": "admin:marked"})
     [secret] = recorder.of(":Secret")
     # The mapping is how Pulumi marks a value as secret.
@@ -166,7 +166,7 @@ def test_a_result_volume_is_created_only_for_a_store_without_an_existing_claim(
 
 
 @pytest.mark.usefixtures("exported")
-def test_in_a_protected_stack_a_destroy_ends_before_anything_is_gone(render: Render) -> None:
+def test_a_destroy_of_a_protected_stack_fails_before_anything_is_deleted(render: Render) -> None:
     """What is deleted first is protected as well as what holds data."""
     result: dict[str, bool] = {}
 
@@ -200,7 +200,7 @@ SEVERAL = {
 @pytest.mark.parametrize(
     "settings", [{}, {"dask": EXISTING}, {"prefect": SEVERAL}, {"network": {"policies": False}}], ids=str
 )
-def test_every_role_binding_and_policy_is_held_to_what_it_declares(render: Render, settings: dict[str, Any]) -> None:
+def test_exact_access_covers_every_role_binding_and_policy(render: Render, settings: dict[str, Any]) -> None:
     recorder = render(program.deploy, {**CONFIG, **settings})
     declared = {
         f"{each['kind']}/{each['metadata']['name']}": each[field]
@@ -225,7 +225,7 @@ NETRC = {**CONFIG, "image": {**CONFIG["image"], "buildSecrets": ["netrc"]}}
 
 
 @pytest.mark.usefixtures("exported")
-def test_a_build_secret_reaches_the_flow_images_as_a_secret_and_nothing_else_at_all(render: Render) -> None:
+def test_a_build_secret_reaches_only_the_flow_images_and_only_as_a_secret(render: Render) -> None:
     image = {**NETRC["image"], "flows": {"gpu": {}}}
     recorder = render(program.deploy, {**NETRC, "image": image, "netrc": "marked"}, secrets=["netrc"])
     build_secrets = {

@@ -128,7 +128,7 @@ def test_no_role_reaches_beyond_the_namespace_or_uses_a_wildcard(render: Render,
             assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
 
 
-def test_only_who_has_a_role_gets_a_token(render: Render) -> None:
+def test_only_identities_with_a_role_get_a_token(render: Render) -> None:
     recorder = render(namespace)
     tokens = {
         each["metadata"]["name"]: each["automountServiceAccountToken"] for each in recorder.of("v1:ServiceAccount")
@@ -167,7 +167,7 @@ def test_two_servers_never_share_the_sqlite_file_during_an_update(render: Render
     assert deployment["spec"]["strategy"] == {"type": "Recreate"}
 
 
-def test_the_page_calls_the_api_at_the_address_that_the_browser_sees(render: Render) -> None:
+def test_the_page_calls_the_api_at_the_address_of_the_browser(render: Render) -> None:
     assert environment(render(server))["PREFECT_UI_API_URL"] == "http://127.0.0.1:4200/api"
 
 
@@ -196,7 +196,7 @@ def test_the_server_asks_for_the_auth_string_and_refuses_forged_requests(render:
     assert values["PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED"] == "true"
 
 
-def test_several_servers_share_their_events_through_redis_and_leave_one_at_a_time(render: Render) -> None:
+def test_several_servers_share_events_through_redis_and_are_evicted_one_at_a_time(render: Render) -> None:
     recorder = render(lambda: server(**POSTGRESQL, replicas=2, background_services="apart"))
     made = {each["metadata"]["name"]: each["spec"] for each in recorder.of("apps/v1:Deployment")}
     assert made["prefect-server"]["replicas"] == 2
@@ -215,7 +215,7 @@ def test_one_pod_has_no_disruption_budget_because_it_would_block_every_drain(ren
     assert len(render(lambda: worker(replicas=2)).of("v1:PodDisruptionBudget")) == 1
 
 
-def test_an_ingress_is_made_only_when_one_is_wanted_and_the_page_calls_it(render: Render) -> None:
+def test_an_ingress_is_created_only_if_set_and_the_page_calls_it(render: Render) -> None:
     assert not render(server).of("v1:Ingress")
     recorder = render(lambda: server(ingress=Ingress(host="prefect.example.com", class_name="nginx")))
     [ingress] = recorder.of("v1:Ingress")
@@ -223,7 +223,7 @@ def test_an_ingress_is_made_only_when_one_is_wanted_and_the_page_calls_it(render
     assert environment(recorder)["PREFECT_UI_API_URL"] == "https://prefect.example.com/api"
 
 
-def test_what_the_stack_says_about_pods_reaches_them(render: Render) -> None:
+def test_pod_settings_of_the_stack_reach_the_pods(render: Render) -> None:
     pod = Pod(
         node_selector={"pool": "platform"},
         tolerations=(Toleration(key="dedicated", operator="Exists"),),
@@ -257,7 +257,7 @@ def test_a_label_of_the_stack_never_displaces_one_that_selectors_need(render: Re
     assert selector.items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
 
 
-def test_the_namespace_says_whose_it_is_and_a_quota_only_where_one_is_set(render: Render) -> None:
+def test_the_namespace_names_its_stack_and_has_a_quota_only_if_set(render: Render) -> None:
     recorder = render(namespace)
     [made] = recorder.of("v1:Namespace")
     assert made["metadata"]["annotations"] == {naming.STACK: "org/ephemeral-dask/dev"}
@@ -272,7 +272,7 @@ def test_the_namespace_says_whose_it_is_and_a_quota_only_where_one_is_set(render
     assert quota["spec"]["hard"] == {"requests.cpu": "10", "requests.memory": "20Gi", "pods": "200"}
 
 
-def test_the_worker_never_makes_the_pool_that_is_a_resource_of_the_stack(render: Render) -> None:
+def test_the_worker_never_creates_the_pool(render: Render) -> None:
     command = container(render(worker))["command"]
     assert command[-2:] == ["--pool", "dask"]
     assert command[command.index("--install-policy") + 1] == "never"
@@ -282,7 +282,7 @@ def test_the_workers_observer_watches_its_own_namespace_only(render: Render) -> 
     assert environment(render(worker))["PREFECT_INTEGRATIONS_KUBERNETES_OBSERVER_NAMESPACES"] == "flows"
 
 
-def test_the_worker_refers_to_the_credential_and_tells_jobs_to_do_the_same(render: Render) -> None:
+def test_the_worker_and_its_jobs_refer_to_the_credential(render: Render) -> None:
     values = environment(render(lambda: worker({"PREFECT_API_KEY": SecretRef(name="prefect-api", key="credential")})))
     assert values["PREFECT_API_KEY"] == {"secretKeyRef": {"name": "prefect-api", "key": "credential"}}
     assert values["PREFECT_INTEGRATIONS_KUBERNETES_WORKER_API_KEY_SECRET_NAME"] == "prefect-api"
@@ -297,7 +297,7 @@ def test_dask_crds_survive_the_stack_because_other_namespaces_may_use_them(rende
     }
 
 
-def test_the_definitions_are_those_of_the_client_that_flows_import() -> None:
+def test_the_crds_are_those_of_the_client_that_flows_import() -> None:
     kinds = {each["spec"]["names"]["kind"] for each in custom_resource_definitions()}
     assert kinds == {"DaskCluster", "DaskWorkerGroup", "DaskJob", "DaskAutoscaler"}
 
@@ -306,7 +306,7 @@ def test_the_operator_acts_in_one_namespace(render: Render) -> None:
     assert "--namespace=flows" in container(render(operator))["command"]
 
 
-def test_the_reaper_may_end_dask_clusters_and_nothing_else(render: Render) -> None:
+def test_the_reaper_may_delete_only_dask_clusters(render: Render) -> None:
     [role] = render(reaper).of("/v1:Role")
     deletable = {resource for rule in role["rules"] if "delete" in rule["verbs"] for resource in rule["resources"]}
     writable = {resource for rule in role["rules"] if "patch" in rule["verbs"] for resource in rule["resources"]}
@@ -376,7 +376,7 @@ def secret(existing: SecretKey | None, value: str | None, render: Render) -> tup
     return render(build), result[0]
 
 
-def test_where_no_secret_is_given_none_is_made(render: Render) -> None:
+def test_without_a_secret_no_kubernetes_secret_is_created(render: Render) -> None:
     recorder, result = secret(None, None, render)
     assert result is None
     assert not recorder.of(":Secret")
@@ -388,7 +388,7 @@ def test_a_secret_of_the_stack_becomes_one_that_pods_refer_to(render: Render) ->
     assert len(recorder.of(":Secret")) == 1
 
 
-def test_an_existing_secret_is_referred_to_and_no_other_is_made(render: Render) -> None:
+def test_an_existing_secret_is_referenced_and_none_is_created(render: Render) -> None:
     recorder, result = secret(SecretKey(name="mine", key="auth"), "unused", render)
     assert result == SecretRef(name="mine", key="auth")
     assert not recorder.of(":Secret")
@@ -407,10 +407,10 @@ def test_the_result_volume_is_claimed_as_the_stack_says(render: Render) -> None:
     assert claim["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"
 
 
-def test_pods_ask_for_the_group_of_the_images_user() -> None:
+def test_pods_use_the_group_of_the_images_user() -> None:
     assert f"USER {security.GROUP}:{security.GROUP}" in (ROOT / "Dockerfile").read_text()
 
 
-def test_what_several_servers_share_is_in_the_platforms_packages() -> None:
+def test_the_platform_image_has_the_modules_that_several_servers_share() -> None:
     for module in prefect_server.THROUGH_REDIS.values():
         assert importlib.util.find_spec(module), module

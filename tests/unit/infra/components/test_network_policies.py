@@ -158,7 +158,7 @@ def test_metrics_are_closed_until_a_namespace_is_named() -> None:
     assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
 
 
-def test_no_rule_has_an_empty_peer_list_because_that_would_mean_everybody() -> None:
+def test_no_rule_has_an_empty_peer_list_which_would_allow_every_address() -> None:
     for policies_by_name in (specs(args()), specs(args(embedded=False)), specs(args(operator_namespace="x"))):
         for policy in policies_by_name.values():
             for rule in policy.get("ingress", []):

@@ -20,7 +20,7 @@ def _parsed(**values: Any) -> settings.Settings:
     return settings.parse({"image": IMAGE, **values}, stack="dev")
 
 
-def test_every_kind_of_object_is_taken() -> None:
+def test_every_kind_of_object_is_accepted() -> None:
     checked = _parsed(
         variables={"answer": {"value": {"a": [1, None]}, "tags": ["x"]}, "nothing": {"value": None}},
         concurrencyLimits={"database": {"limit": 5, "slotDecayPerSecond": 1}, "tag:heavy": {"limit": 0}},
@@ -34,12 +34,12 @@ def test_every_kind_of_object_is_taken() -> None:
     assert (spec.name, spec.enabled, spec.actions_on_trigger) == ("a", False, ({"type": "do-nothing"},))
 
 
-def test_silent_runs_are_crashed_by_default_and_null_switches_it_off() -> None:
+def test_silent_runs_are_marked_crashed_by_default_and_null_switches_it_off() -> None:
     assert _parsed().flow_run.crashed_after == 300
     assert _parsed(flowRun={"crashedAfter": None}).flow_run.crashed_after is None
 
 
-def test_what_the_documentation_shows_is_taken() -> None:
+def test_the_examples_of_the_documentation_are_accepted() -> None:
     page = (ROOT / "docs" / "prefect-objects.md").read_text()
     stack_file, prefect_yaml = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     values = yaml.safe_load(stack_file)["config"]

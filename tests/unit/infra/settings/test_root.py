@@ -50,13 +50,13 @@ def test_unset_keys_have_their_default() -> None:
     assert (checked.dask.minimum, checked.dask.maximum) == (1, 4)
 
 
-def test_a_misspelt_key_is_refused_with_the_one_that_was_meant() -> None:
+def test_a_misspelt_key_is_refused_with_the_closest_key() -> None:
     text = refusal(dask={"minimun": 2})
     assert "ephemeral-dask:dask.minimun" in text
     assert "did you mean 'minimum'?" in text
 
 
-def test_a_misspelt_section_is_refused_with_the_one_that_was_meant() -> None:
+def test_a_misspelt_section_is_refused_with_the_closest_key() -> None:
     assert "did you mean 'workPools'?" in refusal(workpools={})
 
 
@@ -147,7 +147,7 @@ def test_a_dashboard_address_that_is_the_same_for_every_run_is_refused() -> None
     assert "must contain {cluster}" in refusal(dask={"dashboard": "https://dask.example.com/status"})
 
 
-def test_a_credential_in_the_clear_is_refused_in_a_profiles_environment() -> None:
+def test_a_credential_in_a_profiles_environment_is_refused_without_its_value() -> None:
     env = {"PREFECT_API_KEY": "pnu_marked"}
     for profile in ({"env": env}, {"largeWorkers": {"maximum": 1, "cpu": "1", "memory": "2Gi", "env": env}}):
         text = refusal(dask={"profiles": {"large": profile}})
@@ -174,7 +174,7 @@ def test_a_work_pool_with_an_undeclared_image_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("written", "meant"), [(True, True), ("true", True), ("false", False)])
-def test_a_switch_is_understood_as_a_person_writes_it_and_as_pulumi_writes_it_back(written: Any, meant: bool) -> None:
+def test_a_switch_is_accepted_as_a_boolean_and_as_the_text_that_pulumi_writes_back(written: Any, meant: bool) -> None:
     assert settings.parse({"image": IMAGE, "protect": written}, stack="dev").protect is meant
 
 
@@ -188,7 +188,7 @@ def test_build_secrets_with_a_builder_that_has_none_are_refused_with_the_one_tha
     assert "set builder to docker-build" in text
 
 
-def test_a_misspelt_key_of_a_section_that_comes_in_kinds_still_gets_the_one_that_was_meant() -> None:
+def test_a_misspelt_key_of_a_union_section_is_refused_with_the_closest_key() -> None:
     text = refusal(image={"builder": "docker", "registry": "localhost:5001", "pulSecrets": []})
     assert "did you mean 'pullSecrets'?" in text
 
@@ -209,21 +209,21 @@ def test_a_build_secret_needs_a_name_of_its_own(name: str, reason: str) -> None:
     assert reason in text
 
 
-def test_one_value_where_a_list_belongs_is_refused_with_how_a_list_is_written() -> None:
+def test_a_single_value_instead_of_a_list_is_refused_with_an_example() -> None:
     assert "ephemeral-dask:image.buildSecrets: must be a list" in refusal(image={**IMAGE, "buildSecrets": "netrc"})
 
 
-def test_a_range_of_addresses_that_is_none_is_refused_with_an_example() -> None:
+def test_an_invalid_address_range_is_refused_with_an_example() -> None:
     text = refusal(network={"data": [{"cidr": "10.0.0.300/8", "ports": [443]}]})
     assert "ephemeral-dask:network.data.0.cidr" in text
     assert "10.0.0.0/8" in text
 
 
-def test_an_operator_that_exists_must_say_where_it_is() -> None:
+def test_an_existing_operator_needs_its_namespace() -> None:
     assert "ephemeral-dask:dask.operator.namespace: is missing" in refusal(dask={"operator": {"mode": "existing"}})
 
 
-def test_a_misspelt_key_deep_inside_a_list_is_refused_with_the_one_that_was_meant() -> None:
+def test_a_misspelt_key_inside_a_list_is_refused_with_the_closest_key() -> None:
     text = refusal(worker={"pod": {"tolerations": [{"kee": "x"}]}})
     assert "ephemeral-dask:worker.pod.tolerations.0.kee: there is no such key; did you mean 'key'?" in text
 

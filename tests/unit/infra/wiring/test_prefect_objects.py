@@ -45,7 +45,7 @@ def _of(recorder: Recorder, kind: str) -> Mapping[str, Mapping[str, Any]]:
     return {each["name"]: each for each in recorder.of(f"prefect:{kind}")}
 
 
-def test_what_the_stack_declares_is_registered(render: Render) -> None:
+def test_declared_objects_are_registered(render: Render) -> None:
     config = {
         **CONFIG,
         "variables": {"answer": {"value": 42}},
@@ -61,7 +61,7 @@ def test_what_the_stack_declares_is_registered(render: Render) -> None:
     assert _of(recorder, "Automation")["mine"]["trigger"] == {"type": "event", "expect": ["a"]}
 
 
-def test_a_queue_that_a_deployment_names_is_made_before_it(render: Render, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_queue_that_a_deployment_names_is_created_before_it(render: Render, monkeypatch: pytest.MonkeyPatch) -> None:
     _declare(monkeypatch, _spec(work_queue_name="slow"), _spec(name="two"))
     recorder = render(program.deploy, CONFIG)
     assert set(_of(recorder, "WorkQueue")) == {"slow"}
@@ -86,7 +86,7 @@ def test_runs_of_the_stacks_deployments_and_no_others_are_watched(render: Render
 
 
 @pytest.mark.parametrize("crashed_after", [None, 300])
-def test_the_watch_can_be_switched_off_and_is_not_there_without_deployments(
+def test_crash_detection_can_be_switched_off_and_needs_deployments(
     crashed_after: int | None, render: Render, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if crashed_after:
