@@ -72,7 +72,7 @@ env: venv ## Print exports: eval "$(make -s env)" makes a shell for pulumi, kube
 	@$(TOOLS) env $(SELECT)
 
 stack: venv ## Create the file of a new stack from that of STACK, with its own namespace (NAME=)
-	@$(TOOLS) stack $(SELECT) $(NAME)
+	@$(TOOLS) stack $(SELECT)
 
 doctor: venv ## Check the machine, the files and the stack; name every problem and its remedy
 	@$(TOOLS) doctor $(SELECT)

@@ -1,1 +1,1 @@
-"""The measures behind what README and docs say about speed, each against a peer in the same run."""
+"""The benchmarks behind the figures in README and docs, each of which measures a peer in the same run."""

@@ -1,4 +1,4 @@
-"""A Python script in a pod of the stack, with the image, the place and the rights of a flow pod."""
+"""Run a Python script in a pod of the stack, with the image, the namespace and the permissions of a flow pod."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from pathlib import Path
 from typing import Any, Final
 
 from ephemeral_dask.contract import environment as env
-from ephemeral_dask.contract import labels
+from ephemeral_dask.contract import labels, security
 from ephemeral_dask.contract.dask import GROUP
 from infra import naming
 from infra.components import pods
 
 CPU: Final = "100m"
-"""What the pod requests."""
+"""The CPU request of the pod."""
 
 _START: Final = 180
-"""Seconds for the pod to start, its image to be pulled included."""
+"""Seconds for the pod to start, including the pull of its image."""
 
 
 def lines(script: Path, *arguments: str) -> Iterator[dict[str, Any]]:
-    """Run a script, give every line that it prints as JSON, and leave nothing behind.
+    """Run a script, yield every JSON object that it prints as a line, and delete all its objects.
 
-    `pulumi` and `kubectl` talk to the stack: this runs after `eval "$(make -s env)"`.
+    This needs the environment of `eval "$(make -s env)"`, in which `pulumi` and `kubectl` use the stack.
 
     Args:
-        script: the file; it may import what the flow image has.
-        arguments: of the script.
+        script: the file; it may import everything in the flow image.
+        arguments: the arguments of the script.
 
     Raises:
-        RuntimeError: the script failed; the message is its last words.
+        RuntimeError: the script failed; the message has the last line of its output.
 
     """
-    told = subprocess.run(["pulumi", "stack", "output", "platform", "--json"], capture_output=True, check=True)
-    platform = json.loads(told.stdout)
+    output = subprocess.run(["pulumi", "stack", "output", "platform", "--json"], capture_output=True, check=True)
+    platform = json.loads(output.stdout)
     name, namespace = f"benchmark-{secrets.token_hex(3)}", platform["namespace"]
     objects = _objects(name, script, arguments, platform)
     _kubectl(
-        namespace, "apply", "--filename", "-", given=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        namespace, "apply", "--filename", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
     )
     try:
         _kubectl(namespace, "wait", "--for=condition=Ready", f"pod/{name}", f"--timeout={_START}s")
@@ -59,9 +59,9 @@ def lines(script: Path, *arguments: str) -> Iterator[dict[str, Any]]:
         _kubectl(namespace, "delete", kinds, "--selector", f"app.kubernetes.io/name={name}", "--wait=true")
 
 
-def _kubectl(namespace: str, *arguments: str, given: str | None = None, check: bool = True) -> int:
+def _kubectl(namespace: str, *arguments: str, stdin: str | None = None, check: bool = True) -> int:
     command = ["kubectl", "--namespace", namespace, *arguments]
-    return subprocess.run(command, input=given, text=True, check=check, stdout=subprocess.DEVNULL).returncode
+    return subprocess.run(command, input=stdin, text=True, check=check, stdout=subprocess.DEVNULL).returncode
 
 
 def _objects(name: str, script: Path, arguments: tuple[str, ...], platform: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -75,7 +75,7 @@ def _objects(name: str, script: Path, arguments: tuple[str, ...], platform: Mapp
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "Role",
             "metadata": metadata,
-            # Beyond a flow run's rights: for the peer, the operator's own autoscaler.
+            # In addition to a flow run's permissions: the peer is the operator's own autoscaler.
             "rules": [{"apiGroups": [GROUP], "resources": ["daskautoscalers"], "verbs": ["create"]}],
         },
         *(
@@ -93,7 +93,7 @@ def _objects(name: str, script: Path, arguments: tuple[str, ...], platform: Mapp
 
 
 def _labelled(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    # The NetworkPolicies know a flow pod by this.
+    # The NetworkPolicies select flow pods by this label.
     return {**metadata, "labels": metadata["labels"] | {labels.COMPONENT: labels.FLOW_RUN_POD}}
 
 
@@ -109,7 +109,7 @@ def _pod(name: str, arguments: tuple[str, ...], platform: Mapping[str, Any]) -> 
         "command": ["python", "/benchmark/script.py", *arguments],
         "env": pods.environment(place),
         "resources": {"requests": {"cpu": CPU, "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
-        "securityContext": pods.container_security(),
+        "securityContext": security.container_security(),
         "volumeMounts": [{"name": "script", "mountPath": "/benchmark"}, pods.writable_mount()],
     }
     pod = pods.pod(name, container)

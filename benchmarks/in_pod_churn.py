@@ -1,4 +1,4 @@
-"""In the pod of `benchmarks.churn`: opens and closes Dask clusters, and prints how long each took to start."""
+"""The script in the pod of `benchmarks.churn`: it starts and ends Dask clusters, and prints the seconds of each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from distributed import Client
 
 from ephemeral_dask.cluster import RunCluster
 from ephemeral_dask.identity import RunIdentity
-from ephemeral_dask.pod_context import Place
+from ephemeral_dask.pod_context import PodContext
 from ephemeral_dask.settings import CodeSizes, DaskSettings
 
 _client: Callable[..., Any] = partial(Client, set_as_default=False)
@@ -25,20 +25,20 @@ _log = logging.getLogger("benchmark")
 
 
 def start_and_end(_: int) -> None:
-    place = Place.from_env(os.environ)
-    if place is None:
-        raise RuntimeError("this runs in a pod of a stack: start it with `make`")
+    context = PodContext.from_env(os.environ)
+    if context is None:
+        raise RuntimeError("This script runs in a pod of a stack. Start it with `make bench-churn`.")
     sizes = CodeSizes(minimum=1, maximum=1, worker_cpu="50m", worker_memory="512Mi")
     settings = DaskSettings.from_env(os.environ, sizes)
     run = RunIdentity(flow="benchmark", flow_run_id=secrets.token_hex(8))
     began = time.monotonic()
     try:
-        with RunCluster(run=run, place=place, settings=settings, log=_log) as cluster:
+        with RunCluster(run=run, context=context, settings=settings, log=_log) as cluster:
             started = time.monotonic() - began
             with _client(cluster) as client:
                 client.submit(sum, [1, 2]).result(timeout=60)
         print(json.dumps({"started": started, "whole": time.monotonic() - began}), flush=True)
-    except Exception as error:  # noqa: BLE001 - a failed start is what is counted
+    except Exception as error:  # noqa: BLE001  failed starts are counted
         print(json.dumps({"failed": f"{type(error).__name__}: {error}"}), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""In the pod of `benchmarks.scaling`: two backlogs on one cluster, and when how many workers there were."""
+"""The script in the pod of `benchmarks.scaling`: it submits two backlogs, and prints when workers came and went."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ephemeral_dask.cluster import RunCluster
 from ephemeral_dask.contract.dask import API_VERSION
 from ephemeral_dask.identity import RunIdentity
 from ephemeral_dask.kube import Kind, Kube
-from ephemeral_dask.pod_context import Place
+from ephemeral_dask.pod_context import PodContext
 from ephemeral_dask.settings import CodeSizes, DaskSettings
 
 MINIMUM: Final = 1
@@ -36,21 +36,21 @@ _client: Callable[..., Any] = partial(Client, set_as_default=False)
 
 @contextmanager
 def opened(side: str) -> Iterator[RunCluster]:
-    place = Place.from_env(os.environ)
-    if place is None:
-        raise RuntimeError("this runs in a pod of a stack: start it with `make`")
-    # A fixed size leaves the number of workers to whoever else wants to set it.
+    context = PodContext.from_env(os.environ)
+    if context is None:
+        raise RuntimeError("This script runs in a pod of a stack. Start it with `make bench-scaling`.")
+    # With a fixed size the run's own autoscaler does nothing, so that only the operator's scales.
     maximum = MAXIMUM if side == "ours" else MINIMUM
     sizes = CodeSizes(minimum=MINIMUM, maximum=maximum, worker_cpu="50m", worker_memory="512Mi")
     settings = DaskSettings.from_env(os.environ, sizes)
     run = RunIdentity(flow=f"benchmark-{side}", flow_run_id=secrets.token_hex(8))
-    with RunCluster(run=run, place=place, settings=settings, log=logging.getLogger("benchmark")) as cluster:
+    with RunCluster(run=run, context=context, settings=settings, log=logging.getLogger("benchmark")) as cluster:
         if side == "operator":
-            asyncio.run(_give_autoscaler(cluster.name, place.namespace))
+            asyncio.run(_create_autoscaler(cluster.name, context.namespace))
         yield cluster
 
 
-async def _give_autoscaler(cluster: str, namespace: str) -> None:
+async def _create_autoscaler(cluster: str, namespace: str) -> None:
     manifest = {
         "apiVersion": API_VERSION,
         "kind": "DaskAutoscaler",
@@ -60,9 +60,10 @@ async def _give_autoscaler(cluster: str, namespace: str) -> None:
     await Kube(namespace).create(Kind(API_VERSION, "daskautoscalers"), manifest)
 
 
-def until(workers: Callable[[], int], wanted: Callable[[int], bool]) -> float:
+def until(workers: Callable[[], int], reached: Callable[[int], bool]) -> float:
+    """Return the seconds until the number of workers satisfies a condition, at most `_LONGEST`."""
     began = time.monotonic()
-    while not wanted(workers()) and time.monotonic() - began < _LONGEST:
+    while not reached(workers()) and time.monotonic() - began < _LONGEST:
         time.sleep(0.1)
     return time.monotonic() - began
 
@@ -83,11 +84,10 @@ def main(side: str, delay: float) -> None:
         client.gather(backlog)
         done = time.monotonic() - began
         down = until(workers, lambda count: count <= MINIMUM)
-        client.gather(backlog)  # what retired workers held is still there, or is computed again, which counts
+        client.gather(backlog)  # results of retired workers were moved; lost ones are computed again, and counted
     usage: Any = cluster.usage
-    whole = max(two, up, down) < _LONGEST
-    told = {
-        "whole": whole,
+    result = {
+        "whole": max(two, up, down) < _LONGEST,
         "two": two,
         "up": up,
         "done": done,
@@ -95,7 +95,7 @@ def main(side: str, delay: float) -> None:
         "again": usage.again,
         "worker_seconds": usage.worker_seconds,
     }
-    print(json.dumps(told), flush=True)
+    print(json.dumps(result), flush=True)
 
 
 def _work(seconds: float) -> bytes:

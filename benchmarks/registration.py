@@ -1,13 +1,13 @@
-"""Registration of 50 deployments: the Pulumi engine's time beside `prefect deploy --all` of the same prefect.yaml.
+"""Registration of 50 deployments: the Pulumi engine compared with `prefect deploy --all` of the same prefect.yaml.
 
-Run it with `make bench-registration`. Each measurement has a fresh server, and the sides take turns. The peer is
-measured twice: with the server as the platform image runs it, which ours has, and with the server as Prefect releases
-it, which it has without this project. Ours is the engine's time from the first to the last step that registers
-something; the time of the whole command stands beside it, and the seconds of its processor that the server spends.
+Run it with `make bench-registration`. Each measurement has a new server, and the sides alternate. The peer is measured
+twice: with the server as the platform image runs it, as for this project's side, and with the server as Prefect
+releases it. The time of this project's side is the engine's, from the first to the last step that registers a resource;
+the table also has the time of the whole command and the server's processor time.
 
 Every deployment has a schedule, a limit, parameters, tags and job variables. The schedules are in UTC: for another
-timezone Prefect's server lists all timezones of the machine, which doubles what a deployment costs it, whoever asks;
-`--timezone` shows it.
+timezone Prefect's server lists all timezones of the machine, which doubles the cost of a deployment for every client.
+`--timezone` measures that.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.server import Server, environment, running
-from tools import scratch_prefect
+from tests.support import scratch_prefect
 from tools.errors import Problem
 from tools.paths import ROOT
 from tools.toolchain.pulumi import ensure_pulumi
@@ -33,7 +33,7 @@ from tools.toolchain.pulumi import ensure_pulumi
 DEPLOYMENTS: Final = 50
 TIMES_FASTER: Final = 10
 WRITES_FOR_ONE: Final = 3
-"""Requests that may write when one deployment of all has changed."""
+"""The most write requests for one changed deployment."""
 
 _FLOWS: Final = '''
 from prefect import flow
@@ -55,13 +55,13 @@ _PROGRAM: Final = """
 import json
 from pathlib import Path
 
-from infra.prefect_yaml import load as deployments
+from infra.prefect_yaml.load import load_deployments
 from infra.registration import Deployment, DeploymentArgs, Url, WorkPool, WorkPoolArgs
 
-given = json.loads(Path("given.json").read_text())
-endpoint = Url(url=given["url"])
-pool = WorkPool("bench", WorkPoolArgs(endpoint=endpoint, name="bench", base_job_template=given["template"]))
-for spec in deployments.load_deployments(Path("prefect.yaml")):
+stack = json.loads(Path("stack.json").read_text())
+endpoint = Url(url=stack["url"])
+pool = WorkPool("bench", WorkPoolArgs(endpoint=endpoint, name="bench", base_job_template=stack["template"]))
+for spec in load_deployments(Path("prefect.yaml")):
     args = DeploymentArgs(endpoint=endpoint, spec=spec, work_pool_name=pool.name)
     Deployment(spec.key.replace("/", "-"), args)
 """
@@ -78,10 +78,10 @@ class Measure:
     """One command.
 
     Attributes:
-        steps: seconds from the first to the last step that registers something.
-        server: seconds of the server's processor within the whole command.
+        steps: seconds from the first to the last step that registers a resource.
+        server: seconds of the server's processor time during the command.
         whole: seconds of the whole command.
-        writes: requests that may have changed something, seen by the server.
+        writes: write requests that the server received.
 
     """
 
@@ -93,16 +93,22 @@ class Measure:
 
 @dataclass
 class Results:
-    """What was measured, by `<side>, <case>`, with schedules in which timezone."""
+    """The measures by `<side>, <case>`.
+
+    Attributes:
+        timezone: the timezone of all schedules.
+        measures: the measures of all rounds.
+
+    """
 
     timezone: str
     measures: dict[str, list[Measure]] = field(default_factory=dict)
 
     def add(self, name: str, measure: Measure) -> None:
-        """Keep one more, and show it to who waits."""
+        """Add a measure, and print it to standard error."""
         self.measures.setdefault(name, []).append(measure)
-        seen = f"{measure.steps:.2f} s, the server's processor {measure.server:.2f} s, {measure.writes} writes"
-        print(f"{name}: {seen}", file=sys.stderr, flush=True)
+        text = f"{measure.steps:.2f} s, the server's processor {measure.server:.2f} s, {measure.writes} writes"
+        print(f"{name}: {text}", file=sys.stderr, flush=True)
 
     def steps(self, name: str) -> float:
         """Return the median of the steps' seconds."""
@@ -123,16 +129,16 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=2, help="how often each side is measured")
     parser.add_argument("--timezone", default="UTC", help="of the schedules")
-    chosen = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
         engine = ensure_pulumi().environment
     except Problem as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 1
-    results = Results(timezone=chosen.timezone)
+    results = Results(timezone=options.timezone)
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch:
-        for number in range(chosen.rounds):
-            # Ours takes seconds, in which the machine may be fast or slow; the peer's half a minute has both.
+        for number in range(options.rounds):
+            # Ours takes seconds, in which the machine may be fast or slow, so it is measured more often than the peer.
             sides = ["ours", "theirs", "ours", "released", "ours"]
             for turn, name in enumerate(sides if number % 2 == 0 else reversed(sides)):
                 folder = Path(scratch) / f"{number}{turn}{name}"
@@ -143,14 +149,14 @@ def main(arguments: Sequence[str]) -> int:
                     else:
                         _theirs(folder / "project", server, name, results)
     print(_table(results))
-    missed = _missed(results)
-    for sentence in missed:
-        print(f"missed: {sentence}")
-    return 1 if missed else 0
+    misses = _misses(results)
+    for miss in misses:
+        print(f"missed: {miss}")
+    return 1 if misses else 0
 
 
 def _declare(project: Path, timezone: str, *, changed: bool = False) -> None:
-    """Write the same prefect.yaml for both sides; `changed` is another cron expression of one deployment."""
+    """Write the prefect.yaml of both sides; with `changed`, one deployment has another cron expression."""
     lines = ["deployments:"]
     for number in range(DEPLOYMENTS):
         minute = 59 if changed and number == 0 else number % 50
@@ -194,7 +200,7 @@ def _ours(project: Path, server: Server, engine: Mapping[str, str], results: Res
     (project / "state").mkdir()
     (project / "Pulumi.yaml").write_text("name: bench\nruntime: python\n")
     (project / "__main__.py").write_text(_PROGRAM)
-    (project / "given.json").write_text(json.dumps({"url": server.url, "template": _TEMPLATE}))
+    (project / "stack.json").write_text(json.dumps({"url": server.url, "template": _TEMPLATE}))
     own = {
         **environment(project / "home"),
         **engine,
@@ -219,7 +225,7 @@ def _ours(project: Path, server: Server, engine: Mapping[str, str], results: Res
 
 
 def _up(project: Path, own: Mapping[str, str], options: Sequence[str]) -> tuple[float, float]:
-    """Run an update and return the seconds of its steps and of all of it. The engine's own clock has whole seconds."""
+    """Run an update and return the seconds of its steps and of the command: the engine reports whole seconds only."""
     started = time.perf_counter()
     phases: dict[bool, list[float]] = {}
     command = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--json", *options]
@@ -228,11 +234,11 @@ def _up(project: Path, own: Mapping[str, str], options: Sequence[str]) -> tuple[
             event: dict[str, Any] = json.loads(line) if line.startswith("{") else {}
             step = event.get("resourcePreEvent") or event.get("resOutputsEvent")
             if step and str(step["metadata"]["type"]).startswith(_REGISTERED):
-                # Between the refresh and the update the program starts, which registers nothing.
+                # The program starts between refresh and update, and that time does not count.
                 phases.setdefault(step["metadata"]["op"] == "refresh", []).append(time.perf_counter())
     if update.returncode != 0:
         raise RuntimeError(f"pulumi up ended with {update.returncode}")
-    return sum(seen[-1] - seen[0] for seen in phases.values()), time.perf_counter() - started
+    return sum(times[-1] - times[0] for times in phases.values()), time.perf_counter() - started
 
 
 def _table(results: Results) -> str:
@@ -261,18 +267,18 @@ def _table(results: Results) -> str:
     return "\n".join(lines)
 
 
-def _missed(results: Results) -> list[str]:
-    missed = []
+def _misses(results: Results) -> list[str]:
+    misses = []
     for case in ("first", "again"):
         faster = results.steps(f"theirs, {case}") / results.steps(f"ours, {case}")
         if faster < TIMES_FASTER:
-            missed.append(f"{case}: {faster:.1f} times as fast, and {TIMES_FASTER} was asked for")
+            misses.append(f"{case}: {faster:.1f} times as fast, and the target is {TIMES_FASTER}")
     for case in ("again", "again, without refresh"):
         writes = results.writes(f"ours, {case}")
-        missed += [f"{case}: {writes} requests that write, and none was asked for"] if writes else []
+        misses += [f"{case}: {writes} write requests, and the target is 0"] if writes else []
     if (writes := results.writes("ours, one changed")) > WRITES_FOR_ONE:
-        missed.append(f"one changed: {writes} requests that write, and at most {WRITES_FOR_ONE} were asked for")
-    return missed
+        misses.append(f"one changed: {writes} write requests, and the target is at most {WRITES_FOR_ONE}")
+    return misses
 
 
 if __name__ == "__main__":

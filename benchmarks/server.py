@@ -1,4 +1,4 @@
-"""A fresh Prefect server for one measurement, which counts what reaches it."""
+"""A new Prefect server for one measurement, with counts of its requests."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tools import scratch_prefect
+from tests.support import scratch_prefect
 from tools.cluster.process import with_variable
 
 _QUIET: Final = {"PREFECT_LOGGING_LEVEL": "ERROR"}
@@ -33,7 +33,7 @@ class Server:
     """A running server.
 
     Attributes:
-        url: of its API.
+        url: the URL of its API.
         log: its access log.
 
     """
@@ -42,19 +42,19 @@ class Server:
     log: Path
 
     def writes(self, since: int = 0) -> list[str]:
-        """Return the requests that may change something; some questions are POSTs as well.
+        """Return the write requests. Queries are POST requests as well; they do not count.
 
         Args:
-            since: `mark()` from which they count.
+            since: the result of an earlier `mark()`; requests before it do not count.
 
         """
         with self.log.open(encoding="utf-8", errors="replace") as log:
             log.seek(since)
-            found = [f"{method} {path}" for method, path in _ACCESS.findall(log.read())]
-        return [each for each in found if not each.endswith(("/filter", "/count", "/read"))]
+            requests = [f"{method} {path}" for method, path in _ACCESS.findall(log.read())]
+        return [each for each in requests if not each.endswith(("/filter", "/count", "/read"))]
 
     def mark(self) -> int:
-        """Return where the access log ends now."""
+        """Return the present size of the access log, in bytes."""
         return self.log.stat().st_size
 
     def processor(self) -> float:
@@ -64,11 +64,11 @@ class Server:
 
 @contextmanager
 def running(folder: Path, *, as_released: bool = False) -> Iterator[Server]:
-    """Start a server with an empty database in `folder`, and end it.
+    """Run a server with an empty database in `folder`.
 
     Args:
-        folder: its own.
-        as_released: with Prefect's defaults, instead of as the platform image runs it.
+        folder: the folder that is created for it.
+        as_released: whether to run it with Prefect's defaults instead of those of the platform image.
 
     Raises:
         Problem: it did not start.
@@ -81,11 +81,11 @@ def running(folder: Path, *, as_released: bool = False) -> Iterator[Server]:
 
 
 def _as_released(folder: Path) -> dict[str, str]:
-    """Return settings with which Python does not find uvloop, which the platform image adds to Prefect."""
+    """Return settings that hide uvloop, which the platform image adds to Prefect, from the server."""
     (folder / "uvloop.py").write_text("raise ImportError\n")
     return {"PYTHONPATH": str(folder)}
 
 
 def environment(home: Path) -> dict[str, str]:
-    """Return this process's environment with Prefect's settings replaced by those of a measurement."""
+    """Return this process's environment with the Prefect settings of a measurement."""
     return scratch_prefect.environment(home) | _QUIET

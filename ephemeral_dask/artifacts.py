@@ -108,10 +108,10 @@ def _publish(run: RunIdentity, key: str, markdown: str, description: str, log: L
         flow_run = UUID(run.flow_run_id)
     except ValueError:  # no flow run: somebody entered the task runner by hand
         return
-    wanted = ArtifactCreate(key=key, type="markdown", description=description, data=markdown, flow_run_id=flow_run)
+    artifact = ArtifactCreate(key=key, type="markdown", description=description, data=markdown, flow_run_id=flow_run)
     try:
         # Prefect's own create_..._artifact() wants to be awaited in an async flow, and we are called by either.
         with get_client(sync_client=True) as client:
-            client.create_artifact(wanted)
+            client.create_artifact(artifact)
     except Exception as error:  # noqa: BLE001 - see above
         log.warning("The artifact %s could not be created: %s", key, error)

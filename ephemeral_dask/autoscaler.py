@@ -1,8 +1,8 @@
-"""Keeps the number of workers of each group at what is wanted, second by second.
+"""Keeps the number of workers of each group at its target, second by second.
 
-The scheduler says how many it can use, as it does to Dask's own adaptive deployments; the operator makes and retires
-them, as it does for its own autoscaler. What is ours is the step between: that autoscaler looks every 5 s, rests for
-15 s after a change, and takes away a quarter at a time (`daskautoscaler_adapt` in
+The scheduler says how many it can use, as for Dask's own adaptive deployments; the operator creates and retires them,
+as for its own autoscaler. This module is the step between: the operator's autoscaler acts every 5 s, pauses for 15 s
+after a change, and retires a quarter at a time (`daskautoscaler_adapt` in
 https://github.com/dask/dask-kubernetes/blob/2026.3.0/dask_kubernetes/operator/controller/controller.py).
 """
 
@@ -20,13 +20,13 @@ from ephemeral_dask.kube import KubeError
 from ephemeral_dask.scaling import Decision, Demand
 
 INTERVAL: Final = 1.0
-"""Seconds between two looks: `distributed.adaptive.interval`."""
+"""Seconds between two rounds: `distributed.adaptive.interval`."""
 
-_PATIENCE: Final = 5.0
+_ANSWER_TIMEOUT: Final = 5.0
 """Seconds that the scheduler has for an answer."""
 
 _REPORTED_AFTER: Final = 30
-"""Looks in a row that may fail before the run's log says so: an API server may be away for a moment."""
+"""Rounds in a row that may fail before the run's log says so: an API server may be away for a moment."""
 
 EXPLAINED_AFTER: Final = 45.0
 """Seconds that workers may be on their way before the log says why they do not come: an image is pulled by then."""
@@ -41,8 +41,8 @@ class Group:
     Attributes:
         title: what the log calls them, such as `workers`.
         worker_group: the DaskWorkerGroup that has them.
-        decision: how many to want.
-        asked: how many Kubernetes was asked for.
+        decision: the target over time.
+        asked: the number of workers in the last request to Kubernetes.
 
     """
 
@@ -52,7 +52,7 @@ class Group:
     asked: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.asked = self.decision.wanted
+        self.asked = self.decision.target
 
 
 class Autoscaler:
@@ -94,8 +94,8 @@ class Autoscaler:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin, without waiting for anything."""
-        self._task = asyncio.create_task(self._live())
+        """Begin in the background."""
+        self._task = asyncio.create_task(self._loop())
 
     async def stop(self) -> None:
         """End; the cluster keeps the workers that it has."""
@@ -104,14 +104,14 @@ class Autoscaler:
             await asyncio.wait([self._task])
             self._task = None
 
-    async def _live(self) -> None:
+    async def _loop(self) -> None:
         while True:
-            await self._look()
+            await self._adjust_all()
             await asyncio.sleep(INTERVAL)
 
-    async def _look(self) -> None:
+    async def _adjust_all(self) -> None:
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_ANSWER_TIMEOUT):
                 demands = await self._ask()
                 for name, group in self._groups.items():
                     await self._adjust(name, group, demands)
@@ -120,7 +120,7 @@ class Autoscaler:
         except KubeError as error:
             self._failed(error, last=not error.transient)
         except Exception as error:  # noqa: BLE001 - a scheduler may be away for a moment in any way
-            self._ready = False  # it may come back as another process, which knows of no groups
+            self._ready = False  # it may come back as another process, without the groups
             self._failed(error, last=False)
 
     async def _ask(self) -> Mapping[str, Demand]:
@@ -133,23 +133,23 @@ class Autoscaler:
         return {name: Demand(*numbers) for name, numbers in (await self._comm.group_demand()).items()}
 
     async def _adjust(self, name: str, group: Group, demands: Mapping[str, Demand]) -> None:
-        wanted = group.decision.take(demands[name], time.monotonic())
-        if wanted == group.asked:
+        target = group.decision.take(demands[name], time.monotonic())
+        if target == group.asked:
             return
-        if wanted < group.asked and self._large_threads is not None:
+        if target < group.asked and self._large_threads is not None:
             if any(demands[other].workers > each.asked for other, each in self._groups.items() if each is not group):
                 return  # the operator is retiring workers of that one, by number
             await self._comm.group_turn(group=name)
-        await self._scale(group.worker_group, wanted)
+        await self._scale(group.worker_group, target)
         self._log.info(
             "Dask cluster %s goes from %d to %d %s (%d have joined, %d have work)",
             self._cluster,
             group.asked,
-            wanted,
+            target,
             group.title,
             *demands[name],
         )
-        group.asked = wanted
+        group.asked = target
 
     async def _explain_missing(self, demands: Mapping[str, Demand]) -> None:
         """Say why workers have not come, when they have not for a while; each cause once."""

@@ -1,7 +1,7 @@
 """Why a Dask cluster is not up yet: pure functions over what Kubernetes says about its objects.
 
-The texts that are looked for are those of Kubernetes 1.28 to 1.35 (kubelet's waiting reasons, the admission
-plugins' messages). What is not recognised is passed on in Kubernetes' own words and never hidden.
+The texts are those of Kubernetes 1.28 to 1.35 (kubelet's waiting reasons, the admission
+plugins' messages). A text that is not recognised is passed on as it is.
 """
 
 from __future__ import annotations
@@ -45,19 +45,19 @@ class Observation:
 
 @dataclass(frozen=True, kw_only=True)
 class Diagnosis:
-    """A cause with what is known about it.
+    """A cause with its details.
 
     Attributes:
-        cause: the word of the vocabulary.
+        cause: what it is.
         detail: which object, and Kubernetes' own words.
-        hopeless: waiting cannot help; only a change of the settings, the image or the namespace can.
+        permanent: whether waiting cannot help, but only a change of the settings, the image or the namespace.
         pod: the pod whose log says more, with its container.
 
     """
 
     cause: Cause
     detail: str
-    hopeless: bool = False
+    permanent: bool = False
     pod: tuple[str, str] | None = None
 
     @property
@@ -68,49 +68,49 @@ class Diagnosis:
 class ClusterStartError(RuntimeError):
     """The run's Dask cluster did not start. The message names the cause; nothing of the cluster is left."""
 
-    def __init__(self, found: Diagnosis, seconds: float, log: str = "") -> None:
-        text = f"The run's Dask cluster did not start ({seconds:.0f} s): {found.sentence}"
+    def __init__(self, diagnosis: Diagnosis, seconds: float, log: str = "") -> None:
+        text = f"The run's Dask cluster did not start ({seconds:.0f} s): {diagnosis.sentence}"
         super().__init__(f"{text}\nIts last log lines:\n{log}" if log else text)
-        self.diagnosis = found
+        self.diagnosis = diagnosis
 
 
-def diagnose(seen: Observation) -> Diagnosis | None:
-    """Return the most telling cause of a cluster's not being up, or None when all may still be well.
+def diagnose(observation: Observation) -> Diagnosis | None:
+    """Return the most specific cause why a cluster is not up, or None when the start may still succeed.
 
-    A hopeless cause goes before one that time may remedy.
+    A permanent cause takes precedence over a transient one.
     """
-    found = [*_from_pods(seen.pods), *_from_events(seen)]
-    for one in found:
-        if one.hopeless:
+    causes = [*_from_pods(observation.pods), *_from_events(observation)]
+    for one in causes:
+        if one.permanent:
             return one
-    if found:
-        return found[0]
-    if not upstream.operator_has_acted(seen.cluster, seen.service):
+    if causes:
+        return causes[0]
+    if not upstream.operator_has_acted(observation.cluster, observation.service):
         return Diagnosis(
             cause=Cause.OPERATOR,
-            detail="it made nothing for the DaskCluster. Does its pod run, and watch this namespace?",
+            detail="it created nothing for the DaskCluster. Is its pod running, and does it watch this namespace?",
         )
-    if seen.service is not None and seen.worker_group is None:
-        return Diagnosis(cause=Cause.OPERATOR, detail="it made the scheduler and no default worker group")
+    if observation.service is not None and observation.worker_group is None:
+        return Diagnosis(cause=Cause.OPERATOR, detail="it created the scheduler but no default worker group")
     return None
 
 
-def still_missing(seen: Observation, *, connected: bool, trouble: str) -> Diagnosis:
-    """Say what has not come yet, when nothing names a cause.
+def still_missing(observation: Observation, *, connected: bool, trouble: str) -> Diagnosis:
+    """Return what is not there yet, when nothing names a cause.
 
     Args:
-        seen: the last observation.
+        observation: the latest one.
         connected: whether the scheduler has answered this process.
         trouble: why the last attempt to connect failed, or empty.
 
     """
-    phases = ", ".join(f"{pod['metadata']['name']} {_phase(pod)}" for pod in seen.pods) or "none"
+    phases = ", ".join(f"{pod['metadata']['name']} {_phase(pod)}" for pod in observation.pods) or "none"
     if connected:
         return Diagnosis(cause=Cause.NO_WORKER, detail=f"its pods: {phases}")
-    if any(not _is_worker(pod) and _ready(pod) for pod in seen.pods):
+    if any(not _is_worker(pod) and _ready(pod) for pod in observation.pods):
         return Diagnosis(
             cause=Cause.UNREACHABLE,
-            detail=f"{trouble or 'no answer'}. Does a network policy close the way, or is DNS down?",
+            detail=f"{trouble or 'no answer'}. Does a network policy block the connection, or is DNS down?",
         )
     return Diagnosis(cause=Cause.UNKNOWN, detail=f"the scheduler is not ready; the cluster's pods: {phases}")
 
@@ -118,18 +118,18 @@ def still_missing(seen: Observation, *, connected: bool, trouble: str) -> Diagno
 def refused(status: int | None, message: str) -> Diagnosis:
     """Explain the API's refusal to create the DaskCluster itself."""
     if status == 404:
-        return Diagnosis(cause=Cause.CRDS, detail="this Kubernetes serves no kind DaskCluster", hopeless=True)
+        return Diagnosis(cause=Cause.CRDS, detail="this Kubernetes cluster has no kind DaskCluster", permanent=True)
     if quota := _quota(message):
         return quota
     if status in (401, 403):
-        return Diagnosis(cause=Cause.RBAC, detail=message, hopeless=True)
+        return Diagnosis(cause=Cause.RBAC, detail=message, permanent=True)
     if status is None:
         return Diagnosis(cause=Cause.UNKNOWN, detail=f"the Kubernetes API does not answer ({message})")
-    return Diagnosis(cause=Cause.REFUSED, detail=message, hopeless=400 <= status < 500 and status != 429)
+    return Diagnosis(cause=Cause.REFUSED, detail=message, permanent=400 <= status < 500 and status != 429)
 
 
 def pruned(asked: Any, stored: Any, path: str = "spec") -> list[str]:
-    """Return the fields that we wrote and the API dropped: its definition of the kind does not know them."""
+    """Return the fields that we wrote and the API dropped, because its CRD does not have them."""
     if isinstance(asked, Mapping):
         if not isinstance(stored, Mapping):
             return [path]
@@ -152,17 +152,17 @@ def pruned(asked: Any, stored: Any, path: str = "spec") -> list[str]:
     return []
 
 
-def definitions_too_old(fields: Sequence[str]) -> Diagnosis:
+def crds_too_old(fields: Sequence[str]) -> Diagnosis:
     """Explain fields that the API dropped."""
     return Diagnosis(
         cause=Cause.CRDS,
         detail=f"they lack {', '.join(fields[:5])}; apply those of the dask-kubernetes release in this image",
-        hopeless=True,
+        permanent=True,
     )
 
 
 def _from_pods(pods: Sequence[Mapping[str, Any]]) -> Iterator[Diagnosis]:
-    # The scheduler first: without it a worker's trouble is only a consequence.
+    # The scheduler first: without it a worker's failure is only a consequence.
     for pod in sorted(pods, key=_is_worker):
         name = pod["metadata"]["name"]
         status = pod.get("status", {})
@@ -196,10 +196,10 @@ def _from_container(pod: str, container: Mapping[str, Any]) -> Diagnosis | None:
         return Diagnosis(
             cause=Cause.IMAGE_PULL,
             detail=f"{where}, image {container.get('image', '?')}: {message or reason}",
-            hopeless=reason in _NEVER_PULLED,
+            permanent=reason in _NEVER_PULLED,
         )
     if reason in _CONTAINER:
-        return Diagnosis(cause=Cause.CONTAINER, detail=f"{where}: {message or reason}", hopeless=True)
+        return Diagnosis(cause=Cause.CONTAINER, detail=f"{where}: {message or reason}", permanent=True)
     ended = container.get("lastState", {}).get("terminated") or container.get("state", {}).get("terminated") or {}
     restarts = container.get("restartCount", 0)
     looping = reason == "CrashLoopBackOff" or restarts >= _RESTARTS_OF_A_LOOP
@@ -208,15 +208,15 @@ def _from_container(pod: str, container: Mapping[str, Any]) -> Diagnosis | None:
         detail = f"{where} was restarted {restarts}x, last after {why} with exit code {ended.get('exitCode', '?')}"
         if why == "OOMKilled":
             detail += "; it needs more memory than its limit"
-        return Diagnosis(cause=Cause.CRASH_LOOP, detail=detail, hopeless=True, pod=(pod, container["name"]))
+        return Diagnosis(cause=Cause.CRASH_LOOP, detail=detail, permanent=True, pod=(pod, container["name"]))
     return None
 
 
-def _from_events(seen: Observation) -> Iterator[Diagnosis]:
-    # An event outlives its trouble: one about a pod that has come since, or that runs by now, says nothing.
-    created = {owner["name"] for pod in seen.pods for owner in pod["metadata"].get("ownerReferences", ())}
-    running = {pod["metadata"]["name"] for pod in seen.pods if pod.get("status", {}).get("phase") == "Running"}
-    for event in seen.events:
+def _from_events(observation: Observation) -> Iterator[Diagnosis]:
+    # An event outlives its cause: one about a pod that was created since, or that is running now, is ignored.
+    created = {owner["name"] for pod in observation.pods for owner in pod["metadata"].get("ownerReferences", ())}
+    running = {pod["metadata"]["name"] for pod in observation.pods if pod.get("status", {}).get("phase") == "Running"}
+    for event in observation.events:
         reason, message = event.get("reason", ""), event.get("message", "")
         involved = event.get("involvedObject", {})
         name, kind = involved.get("name", "?"), involved.get("kind", "object")
@@ -224,34 +224,33 @@ def _from_events(seen: Observation) -> Iterator[Diagnosis]:
             yield _from_failed_create(f"{kind} {name}", message)
         elif reason in _SETUP_EVENTS and name not in running:
             yield Diagnosis(cause=Cause.POD_SETUP, detail=f"{kind} {name}: {message}")
-        elif kind == "DaskCluster" and seen.worker_group is None and "forbidden" in message.lower():
-            yield Diagnosis(cause=Cause.RBAC, detail=f"the operator, at {kind} {name}: {message}", hopeless=True)
+        elif kind == "DaskCluster" and observation.worker_group is None and "forbidden" in message.lower():
+            yield Diagnosis(cause=Cause.RBAC, detail=f"the operator, at {kind} {name}: {message}", permanent=True)
 
 
 def _from_failed_create(where: str, message: str) -> Diagnosis:
     detail = f"{where}: {message}"
     if "violates PodSecurity" in message:
-        return Diagnosis(cause=Cause.POD_SECURITY, detail=detail, hopeless=True)
+        return Diagnosis(cause=Cause.POD_SECURITY, detail=detail, permanent=True)
     if quota := _quota(message):
-        return Diagnosis(cause=Cause.QUOTA, detail=detail, hopeless=quota.hopeless)
+        return Diagnosis(cause=Cause.QUOTA, detail=detail, permanent=quota.permanent)
     if "error looking up service account" in message:
-        return Diagnosis(cause=Cause.RBAC, detail=detail, hopeless=True)
+        return Diagnosis(cause=Cause.RBAC, detail=detail, permanent=True)
     return Diagnosis(cause=Cause.REFUSED, detail=detail)
 
 
 def _quota(message: str) -> Diagnosis | None:
-    """Recognise ResourceQuota and LimitRange; hopeless when one pod alone asks for more than there is."""
+    """Recognise ResourceQuota and LimitRange; permanent when one pod alone exceeds the limit."""
     if "exceeded quota" in message:
-        return Diagnosis(cause=Cause.QUOTA, detail=message, hopeless=_never_fits(message))
-    # A LimitRange speaks of a bound per container or pod, a quota of a value that must be given: neither
-    # passes.
+        return Diagnosis(cause=Cause.QUOTA, detail=message, permanent=_never_fits(message))
+    # A LimitRange names a bound per container or pod, a quota a value that must be specified: neither passes with time.
     if re.search(r"(maximum|minimum) \S+ usage per (Container|Pod)|failed quota|must specify", message):
-        return Diagnosis(cause=Cause.QUOTA, detail=message, hopeless=True)
+        return Diagnosis(cause=Cause.QUOTA, detail=message, permanent=True)
     return None
 
 
 def _never_fits(message: str) -> bool:
-    """Tell whether more is asked than limited: `requested: pods=1, used: pods=9, limited: pods=9`."""
+    """Return whether a request exceeds its limit: `requested: pods=1, used: pods=9, limited: pods=9`."""
     match = re.search(r"requested: (?P<requested>.*?), used: .*?, limited: (?P<limited>.*)", message)
     if match is None:
         return False

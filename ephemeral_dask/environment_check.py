@@ -1,8 +1,8 @@
 """Whether flow pod, scheduler and workers run the same environment.
 
 Tasks travel as pickles: between two versions of a library, or of the flow's own code, they fail late, or compute
-something else. An image is judged by what the nodes say that they run, not by what we asked for: a tag that was moved
-is the usual reason.
+something else. Images are compared as the nodes report them, not as the manifests name them: the usual
+reason is a tag that was moved.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from ephemeral_dask.contract.causes import Cause
 from ephemeral_dask.diagnosis import Diagnosis
 
 _PACKAGES: Final = ("prefect", "prefect-dask")
-"""Beside those that Dask itself compares: Python, Dask and what it pickles with, NumPy, pandas."""
+"""In addition to those that Dask itself compares: Python, Dask and its pickling libraries, NumPy, pandas."""
 
-_ANSWER: Final = 10.0
-"""Seconds that scheduler and workers get to tell their versions."""
+_ANSWER_TIMEOUT: Final = 10.0
+"""Seconds that scheduler and workers have to report their versions."""
 
 
 async def compare(comm: Any, own: Mapping[str, Any] | None, pods: Sequence[Mapping[str, Any]]) -> Diagnosis | None:
@@ -36,24 +36,24 @@ async def compare(comm: Any, own: Mapping[str, Any] | None, pods: Sequence[Mappi
 
     """
     ask = {"op": "versions", "packages": _PACKAGES}
-    async with asyncio.timeout(_ANSWER):
+    async with asyncio.timeout(_ANSWER_TIMEOUT):
         scheduler, workers = await asyncio.gather(
             comm.versions(packages=_PACKAGES), comm.broadcast(msg=ask, on_error="ignore")
         )
-    found = [*different_images(own, pods), *different_versions(get_versions(_PACKAGES), scheduler, workers)]
-    if not found:
+    differences = [*different_images(own, pods), *different_versions(get_versions(_PACKAGES), scheduler, workers)]
+    if not differences:
         return None
     return Diagnosis(
         cause=Cause.ENVIRONMENT,
-        detail=f"{'; '.join(found)}. Name the image by digest, and let every pod run the same",
-        hopeless=True,
+        detail=f"{'; '.join(differences)}. Name the image by digest, and let every pod run the same one",
+        permanent=True,
     )
 
 
 def different_images(own: Mapping[str, Any] | None, pods: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return a clause for each Dask pod whose node runs another image than the flow pod's.
 
-    A pod whose node has not said yet what it runs, or names it by something else than a digest, says nothing.
+    A pod whose node has not reported its image yet, or not by digest, is ignored.
     """
     mine = _digest(own) if own is not None else ""
     named = [(str(pod["metadata"]["name"]), digest) for pod in pods if mine and (digest := _digest(pod))]
@@ -77,7 +77,7 @@ def different_versions(
     clauses = []
     for package in sorted(here):
         there = {"scheduler": scheduler["packages"].get(package)}
-        there |= {f"worker {address}": told["packages"].get(package) for address, told in workers.items()}
+        there |= {f"worker {address}": one["packages"].get(package) for address, one in workers.items()}
         wrong = [f"{where} has {version or 'none'}" for where, version in there.items() if version != here[package]]
         if wrong:
             clauses.append(f"{package} is {here[package] or 'missing'} in the flow pod, {', '.join(wrong[:2])}")

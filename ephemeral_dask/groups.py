@@ -1,7 +1,7 @@
-"""Two worker groups under one scheduler: how many of each are of use, and who may be retired.
+"""Two worker groups under one scheduler: how many workers of each are useful, and which may be retired.
 
-Dask's scheduler knows workers only, and the operator retires them by number, whatever their group. This goes to the
-scheduler by value, for the reason that `ephemeral_dask.scheduler_plugin` names.
+Dask's scheduler knows workers only, and the operator retires them by number, whatever their group. This is sent
+to the scheduler by value, for the reason that `ephemeral_dask.scheduler_plugin` gives.
 """
 
 from __future__ import annotations
@@ -55,14 +55,14 @@ class Groups(SchedulerPlugin):
         """Return group -> how many workers have joined, and how many there is work for."""
         ordinary = _Ordinary(self._scheduler)
         large = [worker for worker in self._scheduler.workers.values() if _group(worker) == LARGE]
-        wanted = max(self._needed(large), _kept(large, ordinary.room))
-        return {ORDINARY: (len(ordinary.workers), ordinary.target()), LARGE: (len(large), wanted)}
+        target = max(self._needed(large), _kept(large, ordinary.room))
+        return {ORDINARY: (len(ordinary.workers), ordinary.target()), LARGE: (len(large), target)}
 
     def _needed(self, large: list[Any]) -> int:
-        """Return how many the large tasks are worth, as `adaptive_target` reckons it for all."""
+        """Return how many workers the large tasks justify, by the arithmetic of `adaptive_target`."""
         tasks = [task for task in self._scheduler.unrunnable if _is_large(task)]
         tasks += [task for worker in large for task in worker.processing if _is_large(task)]
-        expected = self._scheduler._get_prefix_duration  # noqa: SLF001 - `adaptive_target` has no public word for it
+        expected = self._scheduler._get_prefix_duration  # noqa: SLF001 - `adaptive_target` has no public equivalent
         seconds: float = sum(expected(task.prefix) for task in tasks)
         a_workers: float = parse_timedelta(dask.config.get("distributed.adaptive.target-duration"))
         return math.ceil(min(math.ceil(seconds / a_workers), len(tasks)) / self._threads)
@@ -73,7 +73,7 @@ class _Ordinary:
 
     def __init__(self, scheduler: Any) -> None:
         self._scheduler = scheduler
-        self.plugins: dict[str, Any] = {}  # whose turn it is has no say in what is of use
+        self.plugins: dict[str, Any] = {}  # ignored: the group whose turn it is must not affect the target
         self.workers = {name: worker for name, worker in scheduler.workers.items() if _group(worker) == ORDINARY}
         self.unrunnable = {task: since for task, since in scheduler.unrunnable.items() if not _is_large(task)}
         self.total_occupancy = sum(worker.occupancy for worker in self.workers.values())
@@ -81,12 +81,12 @@ class _Ordinary:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._scheduler, name)
 
-    def workers_to_close(self, **given: Any) -> Any:
-        return type(self._scheduler).workers_to_close(self, **given)
+    def workers_to_close(self, **options: Any) -> Any:
+        return type(self._scheduler).workers_to_close(self, **options)
 
     def target(self) -> int:
-        found: int = type(self._scheduler).adaptive_target(self)
-        return found
+        count: int = type(self._scheduler).adaptive_target(self)
+        return count
 
     @property
     def room(self) -> float:
@@ -96,7 +96,7 @@ class _Ordinary:
 
 
 def _kept(large: list[Any], room: float) -> int:
-    """Return how many cannot go: they work, for an idle one takes any task, or hold more than others have room for."""
+    """Return how many large workers cannot retire: busy ones, and those with results that would not fit elsewhere."""
     kept = 0
     for worker in sorted(large, key=lambda each: each.nbytes):
         if worker.processing or worker.nbytes > room:
@@ -115,5 +115,5 @@ def _is_large(task: Any) -> bool:
 
 
 async def install(comm: Any, *, threads: int) -> None:
-    """Let the scheduler answer for each group from now on; once only, however often it is asked."""
+    """Let the scheduler answer for each group from now on. Calling it again has no effect."""
     await comm.register_scheduler_plugin(plugin=cloudpickle.dumps(Groups(threads)), name=_NAME, idempotent=True)

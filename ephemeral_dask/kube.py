@@ -15,7 +15,7 @@ import httpx
 import kr8s
 import kr8s.asyncio
 
-from ephemeral_dask.contract.dask import API_VERSION
+from ephemeral_dask.contract.dask import API_VERSION, CLUSTERS, WORKER_GROUPS
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Kind:
     plural: str
 
 
-DASK_CLUSTERS: Final = Kind(API_VERSION, "daskclusters")
-DASK_WORKER_GROUPS: Final = Kind(API_VERSION, "daskworkergroups")
+DASK_CLUSTERS: Final = Kind(API_VERSION, CLUSTERS)
+DASK_WORKER_GROUPS: Final = Kind(API_VERSION, WORKER_GROUPS)
 PODS: Final = Kind("v1", "pods")
 SERVICES: Final = Kind("v1", "services")
 EVENTS: Final = Kind("v1", "events")
@@ -110,7 +110,7 @@ class Kube:
                 there = await self.delete(kind, name) if not asked else await self.get(kind, name) is not None
                 if not there:
                     return ""
-                asked, why = True, "something holds it back, perhaps an operator that does not react"
+                asked, why = True, "a finalizer holds it back; the Dask operator may not be running"
             except KubeError as error:
                 why = error.message
                 if not error.transient:

@@ -1,4 +1,4 @@
-"""Where a run's Dask cluster goes: what the platform tells the flow pod in its environment."""
+"""The surroundings of a run's Dask cluster, as the platform describes them in the flow pod's environment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract import ports
-from ephemeral_dask.settings import SettingsError
+from ephemeral_dask.contract.secrets import SecretRef
+from ephemeral_dask.precedence import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,10 +22,10 @@ _PASSED_ON: Final = (
     "PREFECT_LOCAL_STORAGE_PATH",
     "PREFECT_DEFAULT_RESULT_STORAGE_BLOCK",
 )
-"""Variables that Dask pods get as the flow pod has them. Nothing here may hold a secret: it stands in the
-DaskCluster for everyone who may read that."""
+"""Variables that Dask pods get as the flow pod has them. Nothing here may hold a secret: everyone who may
+read the DaskCluster sees them."""
 
-_CURE: Final = "It is set by the work pool's base job template: run the deployment through that pool, unchanged."
+_REMEDY: Final = "It is set by the work pool's base job template: run the deployment through that pool, unchanged."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +37,17 @@ class Owner:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SecretReference:
-    """A credential by name: `variable` in the Dask pods comes from `key` of the Secret `name`."""
+class Credential:
+    """The Prefect credential of the Dask pods.
 
-    name: str
-    key: str
+    Attributes:
+        variable: environment variable that holds it.
+        secret: where Kubernetes takes the value from.
+
+    """
+
     variable: str
+    secret: SecretRef
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,21 +59,21 @@ class ResultVolume:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
-    """Everything about the surroundings that the Dask cluster's manifest needs.
+class PodContext:
+    """What the Dask cluster's manifest needs to know about its surroundings.
 
     Attributes:
         namespace: namespace of the Dask cluster.
         image: image of scheduler and workers, that of the flow pod.
         service_account: ServiceAccount of scheduler and workers; None is the namespace's default.
         owner: the run's Job, or None when the pod was not started by one.
-        credential: Prefect credential by reference, or None when the API asks for none.
+        credential: Prefect credential by reference, or None when the API requires none.
         deployment: Prefect deployment's name as a label value, or None.
-        results: volume with task results, or None when they are kept elsewhere or nowhere.
+        results: volume with task results, or None when they are kept elsewhere or not at all.
         dashboard: address of a dashboard for people's browsers, {cluster} and {namespace} to be filled in; by
             default that of `make dashboard`.
-        user: UID of the flow pod, which the Dask pods run as too, so that a shared volume has one owner; None leaves it
-            to the image.
+        user: UID of the flow pod, which the Dask pods use as well, so that a shared volume has one owner; None leaves
+            it to the image.
         passed_on: environment variables that Dask pods get unchanged.
 
     """
@@ -76,7 +82,7 @@ class Place:
     image: str
     service_account: str | None = None
     owner: Owner | None = None
-    credential: SecretReference | None = None
+    credential: Credential | None = None
     deployment: str | None = None
     results: ResultVolume | None = None
     dashboard: str = f"http://127.0.0.1:{ports.DASHBOARD_FORWARD}/status"
@@ -88,7 +94,7 @@ class Place:
         return self.dashboard.replace("{cluster}", cluster).replace("{namespace}", self.namespace)
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str]) -> Place | None:
+    def from_env(cls, environ: Mapping[str, str]) -> PodContext | None:
         """Read the flow pod's environment; None outside Kubernetes.
 
         Raises:
@@ -100,9 +106,7 @@ class Place:
             return None
         image = environ.get(env.IMAGE)
         if not image:
-            raise SettingsError(
-                f"{env.IMAGE} is not set, so nothing says which image the Dask pods should run. {_CURE}"
-            )
+            raise SettingsError(f"{env.IMAGE} is not set, so the image of the Dask pods is unknown. {_REMEDY}")
         job = _all_or_none(environ, env.JOB_NAME, env.JOB_UID)
         secret = _all_or_none(environ, env.API_SECRET_NAME, env.API_SECRET_KEY, env.API_SECRET_VARIABLE)
         volume = _all_or_none(environ, env.RESULTS_CLAIM, env.RESULTS_PATH)
@@ -111,11 +115,11 @@ class Place:
             image=image,
             service_account=environ.get(env.SERVICE_ACCOUNT) or None,
             owner=Owner(name=job[0], uid=job[1]) if job else None,
-            credential=SecretReference(name=secret[0], key=secret[1], variable=secret[2]) if secret else None,
+            credential=Credential(variable=secret[2], secret=SecretRef(secret[0], secret[1])) if secret else None,
             deployment=environ.get(env.DEPLOYMENT) or None,
             results=ResultVolume(claim=volume[0], path=volume[1]) if volume else None,
             **({"dashboard": environ[env.DASHBOARD]} if environ.get(env.DASHBOARD) else {}),
-            user=os.getuid() or None,  # root is refused to Dask pods, whoever runs the flow
+            user=os.getuid() or None,  # Dask pods must not run as root, even where the flow pod does
             passed_on={name: environ[name] for name in _PASSED_ON if environ.get(name)},
         )
 
@@ -127,5 +131,5 @@ def _all_or_none(environ: Mapping[str, str], *names: str) -> list[str]:
     missing = [name for name, value in zip(names, values, strict=True) if not value]
     if missing:
         present = next(name for name in names if name not in missing)
-        raise SettingsError(f"{missing[0]} is not set, but {present} is, and they go together. {_CURE}")
+        raise SettingsError(f"{missing[0]} is not set, but {present} is, and they go together. {_REMEDY}")
     return values

@@ -14,12 +14,13 @@ from prefect.exceptions import MissingContextError
 from prefect.futures import PrefectFuture
 from prefect.logging import get_logger, get_run_logger
 from prefect.task_runners import TaskRunner
-from prefect_dask.task_runners import DaskTaskRunner
 
+from ephemeral_dask.flow_result import show_result
 from ephemeral_dask.groups import LARGE
 from ephemeral_dask.identity import current_run
-from ephemeral_dask.pod_context import Place
+from ephemeral_dask.pod_context import PodContext
 from ephemeral_dask.settings import CodeSizes, DaskSettings
+from ephemeral_dask.task_input import InputLoggingTaskRunner
 
 if TYPE_CHECKING:
     import logging
@@ -42,22 +43,21 @@ def ephemeral_dask(
 ) -> TaskRunner[PrefectFuture[Any]]:
     """Return a task runner that gives every run its own Dask cluster: `@flow(task_runner=ephemeral_dask())`.
 
-    In Kubernetes the cluster autoscales between `minimum` and `maximum` workers and is gone when the run
-    ends. What a run or its deployment sets as a job variable goes before these arguments, and these go before
-    the stack's defaults; the stack's ceiling bounds them. Elsewhere the same flow gets a cluster of processes
-    on this machine.
+    In Kubernetes the cluster autoscales between `minimum` and `maximum` workers and is deleted when the run ends. Job
+    variables of a run or its deployment take precedence over these arguments, and these over the stack's defaults; the
+    stack's ceiling bounds them all. Elsewhere the same flow gets a cluster of processes on this machine.
 
     Args:
-        minimum: workers at the start and never fewer.
-        maximum: workers at most.
+        minimum: number of workers at the start and at least.
+        maximum: number of workers at most.
         worker_cpu: CPU request of a worker, such as "500m".
         worker_memory: memory request and limit of a worker, such as "2Gi".
         worker_threads: tasks that a worker runs at the same time.
-        idle_timeout: seconds without a task after which the cluster ends itself.
+        idle_timeout: seconds without a task and a heartbeat of the flow pod after which the cluster is deleted.
         start_timeout: seconds until the first worker has joined, or the run fails with the cause.
         scaling: "fast" adds a worker for nearly every waiting task, "cheap" only for a minute's work each.
         report: "html" writes Dask's performance report into the result storage when the run ends.
-        profile: one of the stack's named sizes; the other arguments go before what it says.
+        profile: one of the stack's named sizes; the other arguments take precedence over it.
 
     Raises:
         SettingsError: an argument cannot be used.
@@ -76,16 +76,16 @@ def ephemeral_dask(
         profile=profile,
     )
     # Any: its annotations forget cluster_kwargs, and do not fit what Prefect's own @flow asks of a task runner.
-    task_runner: Any = DaskTaskRunner
-    made: TaskRunner[PrefectFuture[Any]] = task_runner(cluster_class=open_cluster, cluster_kwargs={"sizes": sizes})
-    return made
+    task_runner: Any = InputLoggingTaskRunner
+    runner: TaskRunner[PrefectFuture[Any]] = task_runner(cluster_class=open_cluster, cluster_kwargs={"sizes": sizes})
+    return runner
 
 
 def large_workers() -> AbstractContextManager[None]:
     """Return a context in which submitted tasks go to the large workers of the run's profile.
 
-    They start when such a task waits, one for each thread of theirs, and go when idle. Where the profile has none, or
-    there is no Kubernetes, any worker takes these tasks. An idle large worker takes other tasks too, as Dask means it.
+    A large worker starts when such tasks wait and retires when it is idle. Where the profile has none, and outside
+    Kubernetes, any worker takes these tasks. An idle large worker takes other tasks too, as usual with Dask resources.
 
         with large_workers():
             fitted = fit.submit(data)
@@ -95,21 +95,22 @@ def large_workers() -> AbstractContextManager[None]:
 
 
 def open_cluster(sizes: CodeSizes) -> Cluster:
-    """Open the Dask cluster of the run that calls, of the size that its surroundings and `sizes` ask for."""
+    """Open the Dask cluster of the current run, with the size that its environment and `sizes` resolve to."""
     log = _run_log()
+    show_result()
     settings = DaskSettings.from_env(os.environ, sizes)
-    for remark in settings.remarks:
-        log.warning(remark)
-    place = Place.from_env(os.environ)
-    if place is None:
+    for warning in settings.warnings:
+        log.warning(warning)
+    context = PodContext.from_env(os.environ)
+    if context is None:
         return _local_cluster(settings, log)
-    # 1.5 s of imports that a laptop never needs.
+    # 1.5 s of imports that are needed in Kubernetes only.
     from ephemeral_dask import artifacts  # noqa: PLC0415
     from ephemeral_dask.cluster import RunCluster  # noqa: PLC0415
 
     run = current_run()
-    cluster = RunCluster(run=run, place=place, settings=settings, log=log)
-    artifacts.dashboard(run, place.dashboard_of(cluster.name), cluster.dashboard_link, log)
+    cluster = RunCluster(run=run, context=context, settings=settings, log=log)
+    artifacts.dashboard(run, context.dashboard_of(cluster.name), cluster.dashboard_link, log)
     return cluster
 
 

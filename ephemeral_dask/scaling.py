@@ -29,14 +29,15 @@ PRESETS: Final = {
     # Dask's own 5 s and 0.5 s start one worker for ten unknown tasks of a minute each; with 5 s it is one for each.
     # A pod takes some 4 s to start: for less than a few times that, it is kept.
     "fast": Preset(target_duration="5s", unknown_task_duration="5s", stabilization=15),
-    # As long as Dask's own adaptive deployments wait: three looks.
+    # As long as Dask's own adaptive deployments wait: three rounds.
     "cheap": Preset(target_duration="60s", unknown_task_duration="1s", stabilization=3),
 }
 """Value of the job variable `dask_scaling` -> what it means."""
 
 
 OVERDUE: Final = 60.0
-"""Seconds after which a worker that was to go counts as staying: its data has moved and its grace is over by then."""
+"""Seconds after which a worker that should have retired counts as staying: its data has moved by then, and its grace
+period is over."""
 
 
 class Demand(NamedTuple):
@@ -47,29 +48,29 @@ class Demand(NamedTuple):
 
 
 class Decision:
-    """The number of workers that is wanted, from what the scheduler says over time.
+    """The target number of workers, from what the scheduler says over time.
 
-    More are wanted the moment that there is work for them; otherwise as many as were needed at any look of the last
-    `stabilization` seconds, which takes all away at once that were needless at each.
+    It rises as soon as there is work for more workers. It falls to the most that were needed at any time in the last
+    `stabilization` seconds, so that all workers which were unneeded throughout retire at once.
 
     Args:
         minimum: never fewer.
         maximum: never more.
-        wanted: how many are on their way at the beginning.
+        initial: how many are starting at the beginning.
         stabilization: seconds.
 
     """
 
-    def __init__(self, *, minimum: int, maximum: int, wanted: int, stabilization: float) -> None:
+    def __init__(self, *, minimum: int, maximum: int, initial: int, stabilization: float) -> None:
         self._minimum = minimum
         self._maximum = maximum
         self._stabilization = stabilization
         self._needs: deque[tuple[float, int]] = deque()
         self._too_many_since: float | None = None
-        self.wanted = wanted
+        self.target = initial
 
     def take(self, demand: Demand, now: float) -> int:
-        """Return how many are wanted from now on.
+        """Return the target from now on.
 
         Args:
             demand: what the scheduler says.
@@ -77,27 +78,27 @@ class Decision:
 
         """
         if not self._needs:
-            self._needs.append((now, self.wanted))
+            self._needs.append((now, self.target))
         self._needs.append((now, self._needed(demand, now)))
         while self._needs[0][0] <= now - self._stabilization:
             self._needs.popleft()
-        self.wanted = max(needed for _, needed in self._needs)
-        return self.wanted
+        self.target = max(needed for _, needed in self._needs)
+        return self.target
 
     def _needed(self, demand: Demand, now: float) -> int:
-        if demand.target > self.wanted:
+        if demand.target > self.target:
             needed = demand.target
         elif self._overdue(demand, now):
             needed = demand.workers
         else:
-            # Only workers that have joined can be needless. Those on their way are not known yet, and to take away
-            # their number would take away workers that have joined in their place.
-            needed = self.wanted - max(0, min(demand.workers, self.wanted) - demand.target)
+            # Only workers that have joined can be unneeded. The scheduler does not know those that are starting:
+            # lowering the target by them would retire workers that have joined.
+            needed = self.target - max(0, min(demand.workers, self.target) - demand.target)
         return min(max(needed, self._minimum), self._maximum)
 
     def _overdue(self, demand: Demand, now: float) -> bool:
-        """Whether workers that were to go have stayed: the operator acts on a change only, so it needs a new one."""
-        if demand.workers <= self.wanted:
+        """Whether workers that should have retired are still there: the operator acts only when the target changes."""
+        if demand.workers <= self.target:
             self._too_many_since = None
             return False
         if self._too_many_since is None:

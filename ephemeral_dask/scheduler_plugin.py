@@ -1,6 +1,6 @@
-"""What this project lets the run's Dask scheduler execute, sent to it by value.
+"""Code of this project that runs in the run's Dask scheduler, sent to it by value.
 
-By reference the scheduler would import this package, and Prefect with it: two seconds in which it serves nobody.
+By reference the scheduler would import this package, and Prefect with it: it would not answer for two seconds.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
-_LEDGER: Final = "ephemeral-dask-ledger"
+_NAME: Final = "ephemeral-dask-usage"
 
 
-class Ledger(SchedulerPlugin):
-    """Counts what the run's summary tells: workers over time, tasks, and tasks that had to be run once more."""
+class UsagePlugin(SchedulerPlugin):
+    """Counts what the run's summary shows: workers over time, tasks, and tasks that had to run again."""
 
     def __init__(self) -> None:
         self.peak = 0
@@ -33,7 +33,7 @@ class Ledger(SchedulerPlugin):
         for address in scheduler.workers:
             self.add_worker(scheduler, address)
 
-    def add_worker(self, scheduler: Any, worker: str) -> None:  # noqa: ARG002 - given by name
+    def add_worker(self, scheduler: Any, worker: str) -> None:  # noqa: ARG002 - passed by name
         self._since.setdefault(worker, time.monotonic())
         self.peak = max(self.peak, len(self._since))
 
@@ -48,7 +48,7 @@ class Ledger(SchedulerPlugin):
         elif start == "memory" and finish == "released":
             self._lost.add(key)
         elif start == "released" and key in self._lost:
-            # Its result was there and is wanted again: the only worker that had it is gone.
+            # A result that existed is needed again: the only worker that held it is gone.
             self.again += finish == "waiting"
             self._lost.discard(key)
 
@@ -63,21 +63,21 @@ class Ledger(SchedulerPlugin):
         }
 
 
-def attend(dask_scheduler: Any) -> dict[str, float]:
-    """Begin the idle time anew, for the flow pod lives whatever it is doing without a task; return the counts."""
+def touch_idle_timer(dask_scheduler: Any) -> dict[str, float]:
+    """Reset the scheduler's idle timer, because the flow pod is alive, and return the counters."""
     dask_scheduler.idle_since = None
-    ledger = dask_scheduler.plugins.get(_LEDGER)
-    found: dict[str, float] = ledger.read() if ledger else {}
-    return found
+    plugin = dask_scheduler.plugins.get(_NAME)
+    counters: dict[str, float] = plugin.read() if plugin else {}
+    return counters
 
 
 async def install(comm: Any) -> None:
-    """Let the scheduler keep a `Ledger` from now on; once only, however often it is asked."""
-    await comm.register_scheduler_plugin(plugin=cloudpickle.dumps(Ledger()), name=_LEDGER, idempotent=True)
+    """Let the scheduler keep a `UsagePlugin` from now on. Calling it again has no effect."""
+    await comm.register_scheduler_plugin(plugin=cloudpickle.dumps(UsagePlugin()), name=_NAME, idempotent=True)
 
 
 async def call(comm: Any, function: Callable[..., Any]) -> Any:
-    """Execute a function of this module in the scheduler and return its answer.
+    """Run a function of this module in the scheduler and return its result.
 
     Args:
         comm: a connection to the scheduler.

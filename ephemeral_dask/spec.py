@@ -12,7 +12,7 @@ from ephemeral_dask.scaling import PRESETS
 
 if TYPE_CHECKING:
     from ephemeral_dask.identity import RunIdentity
-    from ephemeral_dask.pod_context import Place
+    from ephemeral_dask.pod_context import PodContext
     from ephemeral_dask.settings import DaskSettings, Worker
 
 _SCRATCH: Final = "/tmp"  # noqa: S108 - the pod's own emptyDir; the root file system is read-only
@@ -29,21 +29,21 @@ _NANNY_SHARE: Final = 96 * 2**20
 would kill the pod before the nanny could restart the worker, and the run would see no reason."""
 
 
-def dask_cluster(name: str, *, run: RunIdentity, place: Place, settings: DaskSettings) -> dict[str, Any]:
+def dask_cluster(name: str, *, run: RunIdentity, context: PodContext, settings: DaskSettings) -> dict[str, Any]:
     """Return the manifest of the run's Dask cluster: a scheduler and the minimum of workers at once."""
     metadata: dict[str, Any] = {
         "name": name,
-        "namespace": place.namespace,
-        "labels": _labels(run, place),
+        "namespace": context.namespace,
+        "labels": _labels(run, context),
         "annotations": {labels.START_TIMEOUT: str(settings.start_timeout)},
     }
-    if place.owner is not None:
+    if context.owner is not None:
         metadata["ownerReferences"] = [
             {
                 "apiVersion": "batch/v1",
                 "kind": "Job",
-                "name": place.owner.name,
-                "uid": place.owner.uid,
+                "name": context.owner.name,
+                "uid": context.owner.uid,
                 "controller": False,
                 # True needs a right on jobs/finalizers and would hold the Job back until Dask is gone.
                 "blockOwnerDeletion": False,
@@ -56,18 +56,20 @@ def dask_cluster(name: str, *, run: RunIdentity, place: Place, settings: DaskSet
         "spec": {
             "idleTimeout": settings.idle_timeout,
             "scheduler": {
-                "spec": _pod(place, _scheduler(place, settings)),
+                "spec": _pod(context, _scheduler(context, settings)),
                 "service": _service(name),
             },
             "worker": {
                 "replicas": settings.first_workers,
-                "spec": _worker_pod(name, place, settings.worker),
+                "spec": _worker_pod(name, context, settings.worker),
             },
         },
     }
 
 
-def large_worker_group(cluster: str, uid: str, worker: Worker, *, run: RunIdentity, place: Place) -> dict[str, Any]:
+def large_worker_group(
+    cluster: str, uid: str, worker: Worker, *, run: RunIdentity, context: PodContext
+) -> dict[str, Any]:
     """Return the manifest of the cluster's second worker group, without any worker yet.
 
     Args:
@@ -75,7 +77,7 @@ def large_worker_group(cluster: str, uid: str, worker: Worker, *, run: RunIdenti
         uid: of the DaskCluster, which Kubernetes takes the group away with.
         worker: one worker of the group.
         run: whose cluster it is.
-        place: where it goes.
+        context: where it goes.
 
     """
     owner = {"apiVersion": API_VERSION, "kind": "DaskCluster", "name": cluster, "uid": uid}
@@ -84,22 +86,22 @@ def large_worker_group(cluster: str, uid: str, worker: Worker, *, run: RunIdenti
         "kind": "DaskWorkerGroup",
         "metadata": {
             "name": upstream.large_worker_group(cluster),
-            "namespace": place.namespace,
-            "labels": _labels(run, place),
+            "namespace": context.namespace,
+            "labels": _labels(run, context),
             "ownerReferences": [owner | {"controller": False, "blockOwnerDeletion": False}],
         },
-        "spec": {"cluster": cluster, "worker": {"replicas": 0, "spec": _worker_pod(cluster, place, worker)}},
+        "spec": {"cluster": cluster, "worker": {"replicas": 0, "spec": _worker_pod(cluster, context, worker)}},
     }
 
 
-def _labels(run: RunIdentity, place: Place) -> dict[str, str]:
+def _labels(run: RunIdentity, context: PodContext) -> dict[str, str]:
     """Return the labels that the operator copies to every object of the cluster, pods included."""
     return {
         labels.COMPONENT: labels.DASK_POD,
         labels.FLOW: run.flow_label,
         labels.FLOW_RUN: run.flow_run_id,
         **({labels.FLOW_RUN_NAME: run.name_label} if run.name_label else {}),
-        **({labels.DEPLOYMENT: place.deployment} if place.deployment else {}),
+        **({labels.DEPLOYMENT: context.deployment} if context.deployment else {}),
     }
 
 
@@ -123,29 +125,29 @@ def _service(name: str) -> dict[str, Any]:
     }
 
 
-def _pod(place: Place, container: dict[str, Any]) -> dict[str, Any]:
+def _pod(context: PodContext, container: dict[str, Any]) -> dict[str, Any]:
     """Return a pod that the `restricted` Pod Security Standard admits, without a Kubernetes credential."""
     pod: dict[str, Any] = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": _GRACE,
-        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "securityContext": security.pod_security(),
         "containers": [container],
         "volumes": [{"name": "scratch", "emptyDir": {}}],
     }
-    if place.user is not None:
-        pod["securityContext"]["runAsUser"] = place.user
-    if place.service_account:
-        pod["serviceAccountName"] = place.service_account
+    if context.user is not None:
+        pod["securityContext"]["runAsUser"] = context.user
+    if context.service_account:
+        pod["serviceAccountName"] = context.service_account
     return pod
 
 
-def _worker_pod(cluster: str, place: Place, worker: Worker) -> dict[str, Any]:
-    pod = _pod(place, _worker(cluster, place, worker))
-    if place.results is not None:
-        pod["volumes"].append({"name": "results", "persistentVolumeClaim": {"claimName": place.results.claim}})
-        pod["containers"][0]["volumeMounts"].append({"name": "results", "mountPath": place.results.path})
-        pod["securityContext"] |= {"fsGroup": security.GROUP, "fsGroupChangePolicy": "OnRootMismatch"}
+def _worker_pod(cluster: str, context: PodContext, worker: Worker) -> dict[str, Any]:
+    pod = _pod(context, _worker(cluster, context, worker))
+    if context.results is not None:
+        pod["volumes"].append({"name": "results", "persistentVolumeClaim": {"claimName": context.results.claim}})
+        pod["containers"][0]["volumeMounts"].append({"name": "results", "mountPath": context.results.path})
+        pod["securityContext"] |= security.volume_security()
     if worker.node_selector:
         pod["nodeSelector"] = dict(worker.node_selector)
     if worker.tolerations:
@@ -153,43 +155,39 @@ def _worker_pod(cluster: str, place: Place, worker: Worker) -> dict[str, Any]:
     return pod
 
 
-def _container(place: Place, name: str, args: list[str], env: dict[str, str]) -> dict[str, Any]:
+def _container(context: PodContext, name: str, args: list[str], env: dict[str, str]) -> dict[str, Any]:
     return {
         "name": name,
-        "image": place.image,
+        "image": context.image,
         "imagePullPolicy": "IfNotPresent",
         "args": args,
-        "env": _environment(place, env),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-        },
+        "env": _environment(context, env),
+        "securityContext": security.container_security(),
         "volumeMounts": [{"name": "scratch", "mountPath": _SCRATCH}],
     }
 
 
-def _environment(place: Place, env: dict[str, str]) -> list[dict[str, Any]]:
+def _environment(context: PodContext, env: dict[str, str]) -> list[dict[str, Any]]:
     plain = {
         "HOME": _SCRATCH,
         "USER": "dask",  # a UID without a passwd entry has no name, and getpass.getuser() asks for one
         "PREFECT_HOME": f"{_SCRATCH}/prefect",
         "DASK_TEMPORARY_DIRECTORY": _SCRATCH,
-        **place.passed_on,
+        **context.passed_on,
         **env,
     }
     variables: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in sorted(plain.items())]
-    if place.credential is not None:
+    if context.credential is not None:
         variables.append(
             {
-                "name": place.credential.variable,
-                "valueFrom": {"secretKeyRef": {"name": place.credential.name, "key": place.credential.key}},
+                "name": context.credential.variable,
+                "valueFrom": context.credential.secret.value_from(),
             }
         )
     return variables
 
 
-def _scheduler(place: Place, settings: DaskSettings) -> dict[str, Any]:
+def _scheduler(context: PodContext, settings: DaskSettings) -> dict[str, Any]:
     args = [
         *upstream.SCHEDULER_COMMAND,
         "--host",
@@ -206,7 +204,7 @@ def _scheduler(place: Place, settings: DaskSettings) -> dict[str, Any]:
         "DASK_DISTRIBUTED__SCHEDULER__UNKNOWN_TASK_DURATION": preset.unknown_task_duration,
     }
     health = {"httpGet": {"port": "http-dashboard", "path": "/health"}}
-    return _container(place, "scheduler", args, env) | {
+    return _container(context, "scheduler", args, env) | {
         "ports": [
             {"name": "tcp-comm", "containerPort": ports.SCHEDULER_COMM, "protocol": "TCP"},
             {"name": "http-dashboard", "containerPort": ports.SCHEDULER_HTTP, "protocol": "TCP"},
@@ -219,7 +217,7 @@ def _scheduler(place: Place, settings: DaskSettings) -> dict[str, Any]:
     }
 
 
-def _worker(cluster: str, place: Place, worker: Worker) -> dict[str, Any]:
+def _worker(cluster: str, context: PodContext, worker: Worker) -> dict[str, Any]:
     args = [
         *upstream.WORKER_COMMAND,
         "--name",
@@ -239,7 +237,7 @@ def _worker(cluster: str, place: Place, worker: Worker) -> dict[str, Any]:
         "--local-directory",
         _SCRATCH,
     ]
-    host = upstream.scheduler_host(cluster, place.namespace)
+    host = upstream.scheduler_host(cluster, context.namespace)
     env = {
         # Dask already runs one task per thread: more threads below it fight over the same cores.
         "MKL_NUM_THREADS": "1",
@@ -248,7 +246,7 @@ def _worker(cluster: str, place: Place, worker: Worker) -> dict[str, Any]:
         **worker.env,
         "DASK_SCHEDULER_ADDRESS": f"tcp://{host}:{ports.SCHEDULER_COMM}",
     }
-    return _container(place, "worker", args, env) | {
+    return _container(context, "worker", args, env) | {
         "ports": [
             {"name": "http-dashboard", "containerPort": ports.WORKER_HTTP, "protocol": "TCP"},
             {"name": "tcp-nanny", "containerPort": ports.NANNY_COMM, "protocol": "TCP"},

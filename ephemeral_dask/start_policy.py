@@ -12,33 +12,33 @@ if TYPE_CHECKING:
     from ephemeral_dask.diagnosis import Diagnosis
 
 CONFIRMED_AFTER: Final = 5.0
-"""Seconds that a hopeless cause must last before the start fails: a passing error must not end a run."""
+"""Seconds that a permanent cause must last before the start fails: a passing error must not end a run."""
 
 NAMED_AFTER: Final = 20.0
 """Seconds that a cause must last before the run's log names it."""
 
 NAMED_EVERY: Final = 60.0
-"""Seconds between two lines that name the same cause."""
+"""Seconds between two log lines that name the same cause."""
 
 LOST_AFTER: Final = 20.0
-"""Seconds after which a cluster that the operator has not, or not completely, made is made anew. An operator
-that is there acts within 2 s."""
+"""Seconds after which a cluster that the operator has not created, or only in part, is recreated. A working operator
+acts within 2 s."""
 
 
-class Verdict(Enum):
+class Action(Enum):
     """What to do about a start that is not complete."""
 
     WAIT = auto()
     NAME = auto()
     """Wait, and name the cause in the run's log."""
-    AGAIN = auto()
-    """Delete the cluster and make it anew under another name."""
+    RETRY = auto()
+    """Delete the cluster and create it again under another name."""
     FAIL = auto()
 
 
 @dataclass(kw_only=True)
-class Patience:
-    """Judges one attempt to bring up a cluster.
+class StartPolicy:
+    """Decides about one attempt to bring up a cluster.
 
     Attributes:
         deadline: the moment at which the start fails whatever the cause.
@@ -51,15 +51,21 @@ class Patience:
     _since: dict[Cause, float] = field(default_factory=dict)
     _named: dict[Cause, float] = field(default_factory=dict)
 
-    def judge(self, diagnosis: Diagnosis, now: float) -> Verdict:
-        """Decide, given today's diagnosis and a clock that never goes back, in seconds."""
+    def decide(self, diagnosis: Diagnosis, now: float) -> Action:
+        """Return what to do.
+
+        Args:
+            diagnosis: the latest one.
+            now: seconds of a clock that never goes back.
+
+        """
         self._since = {diagnosis.cause: self._since.get(diagnosis.cause, now)}
         lasted = now - self._since[diagnosis.cause]
-        if now >= self.deadline or (diagnosis.hopeless and lasted >= CONFIRMED_AFTER):
-            return Verdict.FAIL
+        if now >= self.deadline or (diagnosis.permanent and lasted >= CONFIRMED_AFTER):
+            return Action.FAIL
         if diagnosis.cause is Cause.OPERATOR and self.may_retry and lasted >= LOST_AFTER:
-            return Verdict.AGAIN
+            return Action.RETRY
         if lasted >= NAMED_AFTER and now - self._named.get(diagnosis.cause, -NAMED_EVERY) >= NAMED_EVERY:
             self._named[diagnosis.cause] = now
-            return Verdict.NAME
-        return Verdict.WAIT
+            return Action.NAME
+        return Action.WAIT

@@ -1,7 +1,7 @@
-"""What released software gets wrong, and what we do instead. One entry per fault, each with its link.
+"""Workarounds for faults of released software. One entry per fault, each with its link.
 
-`tests/unit/flows/test_upstream.py` asks the installed releases whether each fault is still there, so that an
-entry dies with its cause. Written for dask-kubernetes 2026.3.0, distributed 2026.8.0.
+`tests/unit/ephemeral_dask/test_upstream.py` checks in the installed releases that each fault is still there, so that an
+entry is deleted with its cause. Written for dask-kubernetes 2026.3.0, distributed 2026.8.0.
 """
 
 from __future__ import annotations
@@ -44,23 +44,23 @@ def http_routes_value() -> str:
 
 
 # https://github.com/dask/dask-kubernetes/issues/968: two handlers of the operator write `status.phase` at the
-# same time, so a cluster that is up can say `Pending` for ever. The phase is therefore never asked; that the
-# objects are there is.
+# same time, so a cluster that is up can stay `Pending`. The phase is therefore never read; the existence of the
+# objects is.
 def operator_has_acted(cluster: Mapping[str, Any] | None, service: Mapping[str, Any] | None) -> bool:
-    """Tell whether the operator has taken the cluster up, whatever the phase says."""
+    """Return whether the operator has begun to create the cluster, whatever the phase says."""
     return service is not None or bool(cluster and cluster.get("status", {}).get("phase"))
 
 
 # https://github.com/dask/dask-kubernetes/issues/976: an API error at the wrong moment leaves a cluster with a
-# scheduler and without its `-default` worker group, for ever. Its absence is looked for, and the cluster is
-# made anew under another name.
+# scheduler and without its `-default` worker group, permanently. The start checks for it, and recreates the cluster
+# under another name.
 def default_worker_group(cluster_name: str) -> str:
-    """Return the name of the worker group that the operator makes for every cluster."""
+    """Return the name of the worker group that the operator creates for every cluster."""
     return f"{cluster_name}-default"
 
 
 def large_worker_group(cluster_name: str) -> str:
-    """Return the name of the worker group that a run makes itself when its profile has large workers."""
+    """Return the name of the worker group that a run creates itself when its profile has large workers."""
     return f"{cluster_name}-large"
 
 

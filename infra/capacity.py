@@ -1,20 +1,21 @@
-"""How much the stack can take at its worst, and how many runs a quota therefore allows. Pure."""
+"""Worst-case requests of a stack, and the number of concurrent runs that a quota allows."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from ephemeral_dask.contract import quantities, scheduler
-from infra.settings import PLATFORM, DaskProfile, FlowRun, Settings
+from infra.settings import PLATFORM, DaskProfile, FlowRun, Quota, Settings
 
 _SPARE_PODS: Final = 5
-"""Pods of one component that a rolling update, a CronJob or a migration may add for a moment."""
+"""Pods that rolling updates, CronJobs and migrations add temporarily."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """What pods request together.
+    """The sum of pods' requests.
 
     Attributes:
         cpu: cores.
@@ -35,27 +36,35 @@ class Size:
 
 
 def size(cpu: str, memory: str, pods: int = 1) -> Size:
-    """Return what so many pods of one kind request."""
+    """Return the requests of a number of equal pods."""
     return Size(cpu=quantities.cores(cpu), memory=quantities.memory_bytes(memory), pods=1) * pods
 
 
+def run_size(flow_pod: Size, workers: Iterable[Size]) -> Size:
+    """Return the requests of one run: its flow pod, its Dask scheduler and its worker groups."""
+    total = flow_pod + size(scheduler.CPU_REQUEST, scheduler.MEMORY_REQUEST)
+    for group in workers:
+        total += group
+    return total
+
+
 def run(settings: Settings, flow_run: FlowRun | None = None, *, workers: int | None = None) -> Size:
-    """Return what one run requests: its own pod, its scheduler and its workers.
+    """Return the requests of one run.
 
     Args:
-        settings: the stack's.
-        flow_run: of the pool, where it differs from the stack's.
-        workers: of its Dask cluster, of the stack's size; when unset, as many as the ceiling allows, or what the most
-            demanding profile asks for where that is more.
+        settings: of the stack.
+        flow_run: of the work pool, if it differs from the stack's.
+        workers: of its Dask cluster, of the stack's worker size. When unset, the largest that a run can have: the
+            ceiling, or the profile with the largest request.
 
     """
     flow_run = flow_run or settings.flow_run
+    flow_pod = size(flow_run.cpu_request, flow_run.memory_request)
     dask = settings.dask
-    pods = size(flow_run.cpu_request, flow_run.memory_request) + size(scheduler.CPU_REQUEST, scheduler.MEMORY_REQUEST)
     if workers is not None:
-        return pods + size(dask.worker_cpu, dask.worker_memory, workers)
-    asked = [size(dask.worker_cpu, dask.worker_memory, dask.ceiling)]
-    asked += [
+        return run_size(flow_pod, [size(dask.worker_cpu, dask.worker_memory, workers)])
+    candidates = [size(dask.worker_cpu, dask.worker_memory, dask.ceiling)]
+    candidates += [
         size(
             profile.worker_cpu or dask.worker_cpu,
             profile.worker_memory or dask.worker_memory,
@@ -64,12 +73,16 @@ def run(settings: Settings, flow_run: FlowRun | None = None, *, workers: int | N
         + _large(profile)
         for profile in dask.profiles.values()
     ]
-    most = (max(one.cpu for one in asked), max(one.memory for one in asked), max(one.pods for one in asked))
-    return pods + Size(cpu=most[0], memory=most[1], pods=most[2])
+    largest = Size(
+        cpu=max(each.cpu for each in candidates),
+        memory=max(each.memory for each in candidates),
+        pods=max(each.pods for each in candidates),
+    )
+    return run_size(flow_pod, [largest])
 
 
 def platform(settings: Settings) -> Size:
-    """Return what server, workers, operator and reaper request."""
+    """Return the requests of server, workers, operator and reaper."""
     parts: list[Size] = []
     if settings.prefect.mode == "embedded":
         server = settings.prefect
@@ -90,40 +103,38 @@ def platform(settings: Settings) -> Size:
 
 
 def concurrency(settings: Settings) -> dict[str, int | None]:
-    """Return work pool -> runs that may be under way at the same time.
+    """Return the limit of concurrent runs of each work pool; None for no limit.
 
-    With a quota, as many as it holds at their largest, so that a busy namespace makes runs wait in Prefect
-    instead of failing in Kubernetes. Pools without a limit of their own share what the others leave.
+    With a quota, as many as it holds at their largest: further runs wait in Prefect instead of failing in Kubernetes.
+    Pools without their own limit share what the others leave.
     """
     explicit = {name: pool.concurrency_limit for name, pool in settings.work_pools.items()}
     if settings.quota is None:
         return explicit
-    left = _runs(settings) - sum(limit for limit in explicit.values() if limit)
+    rest = _runs(settings, settings.quota) - sum(limit for limit in explicit.values() if limit)
     sharing = sum(1 for limit in explicit.values() if limit is None)
-    return {name: limit or max(1, left // sharing) for name, limit in explicit.items()}
+    return {name: limit or max(1, rest // sharing) for name, limit in explicit.items()}
 
 
 def quota_error(settings: Settings) -> str | None:
-    """Return why the quota cannot hold what the settings ask for, or nothing."""
-    if settings.quota is None:
+    """Return why the quota cannot hold the runs that the settings allow, or None."""
+    quota = settings.quota
+    if quota is None:
         return None
-    quota, needs = settings.quota, platform(settings)
-    one = run(settings)
-    most = _runs(settings)
-    explicit = sum(pool.concurrency_limit or 1 for pool in settings.work_pools.values())
-    if most >= explicit:
+    runs = sum(pool.concurrency_limit or 1 for pool in settings.work_pools.values())
+    if _runs(settings, quota) >= runs:
         return None
-    wanted = needs + one * explicit
+    need = platform(settings) + run(settings) * runs
     return (
-        f"quota holds {quota.cpu} cores, {quota.memory} and {quota.pods} pods; the platform and {explicit} run(s) at "
-        f"the ceiling of {settings.dask.ceiling} Dask workers, or of the largest profile, need {wanted.cpu:g} cores, "
-        f"{gibibytes(wanted.memory)} and {wanted.pods} pods: raise quota, or lower dask.ceiling, the workers' size, "
-        "the profiles or the pools' concurrencyLimit"
+        f"quota holds {quota.cpu} cores, {quota.memory} and {quota.pods} pods; the platform and {runs} run(s) at the"
+        f" ceiling of {settings.dask.ceiling} Dask workers, or of the largest profile, need {need.cpu:g} cores,"
+        f" {gibibytes(need.memory)} and {need.pods} pods: raise quota, or lower dask.ceiling, the workers' size,"
+        " the profiles or the pools' concurrencyLimit"
     )
 
 
 def gibibytes(count: int) -> str:
-    """Return bytes as a Kubernetes quantity that people read: `1.5Gi`."""
+    """Return bytes as a readable Kubernetes quantity, such as `1.5Gi`."""
     return f"{count / 2**30:.3g}Gi"
 
 
@@ -137,15 +148,13 @@ def _component(name: str, cpu: str | None, memory: str | None, pods: int) -> Siz
     return size(cpu or default_cpu, memory or default_memory, pods)
 
 
-def _runs(settings: Settings) -> int:
+def _runs(settings: Settings, quota: Quota) -> int:
     """Return how many runs at their largest fit into the quota beside the platform."""
-    if settings.quota is None:
-        raise ValueError("there is no quota to fit runs into")
-    needs = platform(settings)
+    base = platform(settings)
     one = max((run(settings, pool.flow_run) for pool in settings.work_pools.values()), key=lambda each: each.memory)
-    quota = settings.quota
     return min(
-        int((quantities.cores(quota.cpu) - needs.cpu) / one.cpu + 1e-9),
-        (quantities.memory_bytes(quota.memory) - needs.memory) // one.memory,
-        (quota.pods - needs.pods) // one.pods,
+        # The epsilon makes up for cores that are not exact as floats, such as 0.1.
+        int((quantities.cores(quota.cpu) - base.cpu) / one.cpu + 1e-9),
+        (quantities.memory_bytes(quota.memory) - base.memory) // one.memory,
+        (quota.pods - base.pods) // one.pods,
     )

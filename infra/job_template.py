@@ -1,4 +1,4 @@
-"""The work pool's base job template: the Job of a flow run, and what may be set about it per deployment or run."""
+"""The work pool's base job template: the Job of a flow run, and the job variables of a deployment or run."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _RESULTS = "/results"
 
 @dataclass(frozen=True, kw_only=True)
 class JobTemplateArgs:
-    """What the template needs to know.
+    """The settings of a work pool that its template contains.
 
     Attributes:
-        namespace: where Jobs and Dask clusters are made.
+        namespace: of Jobs and Dask clusters.
         image: default image of flow runs, by digest.
         flow_run: defaults of the flow pod.
         dask: defaults and ceiling of the Dask cluster.
-        results: where task results are kept.
+        results: where task results are stored.
         credential: environment variable -> reference of the Prefect credential; empty where the API requires none.
 
     """
@@ -38,7 +38,7 @@ class JobTemplateArgs:
 
     @classmethod
     def of(cls, settings: Settings, pool: str, *, image: str, credential: Mapping[str, SecretRef]) -> JobTemplateArgs:
-        """Return what the stack's settings say for one of its work pools."""
+        """Return the settings of one of the stack's work pools."""
         return cls(
             namespace=settings.namespace,
             image=image,
@@ -52,9 +52,9 @@ class JobTemplateArgs:
 def build(args: JobTemplateArgs) -> dict[str, Any]:
     """Return the template: `job_configuration` with placeholders, `variables` as a JSON schema.
 
-    The shape is that of prefect-kubernetes' own default template; it replaces that one, nothing is merged.
-    Scalars travel through `job_configuration.env`, because Prefect turns that dictionary's values into strings
-    and drops what is unset, while Kubernetes refuses a number in a container's own `env` list.
+    It has the structure of prefect-kubernetes' own default template, and replaces it completely. Values that the flow
+    pod reads are in `job_configuration.env`: Prefect turns the values of that dictionary into strings and drops unset
+    ones, whereas Kubernetes refuses a number in a container's own `env` list.
     """
     variables = _variables(args.flow_run, args.dask)
     variables["properties"]["image"]["default"] = args.image
@@ -84,7 +84,7 @@ def _job_configuration(args: JobTemplateArgs) -> dict[str, Any]:
                 "annotations": "{{ annotations }}",
             },
             "spec": {
-                # Prefect reschedules an evicted run itself, which needs Kubernetes not to retry.
+                # Prefect reschedules an evicted run; a retry by Kubernetes would start it twice.
                 "backoffLimit": 0,
                 "ttlSecondsAfterFinished": "{{ finished_job_ttl }}",
                 "activeDeadlineSeconds": "{{ active_deadline }}",
@@ -102,17 +102,6 @@ def _job_configuration(args: JobTemplateArgs) -> dict[str, Any]:
 
 def _environment(args: JobTemplateArgs) -> dict[str, str]:
     dask = args.dask
-    defaults = {
-        knobs.MINIMUM: dask.minimum,
-        knobs.MAXIMUM: dask.maximum,
-        knobs.WORKER_CPU: dask.worker_cpu,
-        knobs.WORKER_MEMORY: dask.worker_memory,
-        knobs.WORKER_THREADS: dask.worker_threads,
-        knobs.IDLE_TIMEOUT: dask.idle_timeout,
-        knobs.START_TIMEOUT: dask.start_timeout,
-        knobs.SCALING: dask.scaling,
-        knobs.REPORT: dask.report,
-    }
     values = {
         env.NAMESPACE: args.namespace,
         env.IMAGE: "{{ image }}",
@@ -121,15 +110,15 @@ def _environment(args: JobTemplateArgs) -> dict[str, str]:
         **({env.DASHBOARD: dask.dashboard} if dask.dashboard else {}),
         env.PROFILES: profiles.encode({name: profile.contract() for name, profile in dask.profiles.items()}),
         knobs.PROFILE.variable: f"{{{{ {knobs.PROFILE.name} }}}}",
-        # What the automation of crash_detection.py waits for.
+        # The heartbeats that wiring/crash_detection.py waits for.
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(args.flow_run.heartbeat_seconds),
-        # A cluster's name asks for the user's name, which a UID without passwd entry does not have.
+        # Dask reads the user's name for a cluster's name, and the image's UID has no passwd entry.
         "USER": "flow",
-        "HOME": "/tmp",  # noqa: S108  the pod's own emptyDir, the only place it may write
+        "HOME": "/tmp",  # noqa: S108  the pod's own emptyDir, the only writable folder
     }
-    for variable, default in defaults.items():
-        values[variable.variable] = f"{{{{ {variable.name} }}}}"
-        values[variable.default_variable] = str(default)
+    for knob in knobs.SIZES:
+        values[knob.variable] = f"{{{{ {knob.name} }}}}"
+        values[knob.default_variable] = str(getattr(dask, knob.argument))
     values.update(_results(args.results))
     for variable, reference in args.credential.items():
         values[env.API_SECRET_VARIABLE] = variable
@@ -139,7 +128,7 @@ def _environment(args: JobTemplateArgs) -> dict[str, str]:
 
 
 def claim(results: Results) -> str | None:
-    """Return the name of the PersistentVolumeClaim with task results, where there is one."""
+    """Return the name of the PersistentVolumeClaim with task results; None without one."""
     return (results.existing_claim or naming.RESULTS) if isinstance(results, VolumeResults) else None
 
 
@@ -149,8 +138,8 @@ def _results(results: Results) -> dict[str, str]:
     persist = {"PREFECT_RESULTS_PERSIST_BY_DEFAULT": "true"}
     if isinstance(results, BlockResults):
         return {**persist, "PREFECT_DEFAULT_RESULT_STORAGE_BLOCK": results.block}
-    place = {env.RESULTS_CLAIM: str(claim(results)), env.RESULTS_PATH: _RESULTS}
-    return {**persist, "PREFECT_LOCAL_STORAGE_PATH": _RESULTS, **place}
+    volume = {env.RESULTS_CLAIM: str(claim(results)), env.RESULTS_PATH: _RESULTS}
+    return {**persist, "PREFECT_LOCAL_STORAGE_PATH": _RESULTS, **volume}
 
 
 def _pod(args: JobTemplateArgs) -> dict[str, Any]:
@@ -166,7 +155,7 @@ def _pod(args: JobTemplateArgs) -> dict[str, Any]:
     if name := claim(args.results):
         volumes.append({"name": "results", "persistentVolumeClaim": {"claimName": name}})
         mounts.append({"name": "results", "mountPath": _RESULTS})
-        group = {"fsGroup": security.GROUP, "fsGroupChangePolicy": "OnRootMismatch"}
+        group = security.volume_security()
     return {
         **{key: value for key, value in placement.items() if value},
         "parallelism": 1,
@@ -206,34 +195,44 @@ def _variables(flow_run: FlowRun, dask: Dask) -> dict[str, Any]:
     text = {"type": "string"}
     strings = {"type": "object", "additionalProperties": {"type": "string"}}
     properties: dict[str, Any] = {
-        "name": _variable("Name", "Name of the Job; Prefect adds a suffix.", text),
-        "env": _variable("Environment Variables", "Set in the flow pod.", strings),
-        "labels": _variable("Labels", "Put on the Job and its pod.", strings),
-        "annotations": _variable("Annotations", "Put on the Job and its pod.", strings),
-        "command": _variable("Command", "Leave it empty: Prefect knows it.", text),
-        "image": _variable("Image", "Flow pod, Dask scheduler and Dask workers all run it.", text),
+        "name": _variable("Name", "Name of the Job. Kubernetes adds a suffix.", text),
+        "env": _variable("Environment Variables", "Environment variables of the flow pod.", strings),
+        "labels": _variable("Labels", "Labels of the Job and its pod.", strings),
+        "annotations": _variable("Annotations", "Annotations of the Job and its pod.", strings),
+        "command": _variable("Command", "Command of the flow pod. Leave it empty to run the flow.", text),
+        "image": _variable("Image", "Image of the flow pod, the Dask scheduler and the Dask workers.", text),
         "image_pull_policy": _variable(
             "Image Pull Policy",
-            "Images are named by digest, so a copy on the node is the right one.",
+            "IfNotPresent is enough for images that are referenced by digest.",
             {"type": "string", "enum": ["IfNotPresent", "Always", "Never"]},
             default="IfNotPresent",
         ),
         "finished_job_ttl": _variable(
             "Finished Job TTL",
-            "Seconds that an ended Job is kept; what is left of its Dask cluster goes with it.",
+            "Seconds until a finished Job is deleted, together with its Dask cluster if that still exists.",
             {"type": "integer", "minimum": 0},
             default=flow_run.finished_job_ttl,
         ),
         "active_deadline": _variable(
             "Active Deadline",
-            "Seconds after which Kubernetes ends the Job.",
+            "Seconds after which Kubernetes stops the Job.",
             {"type": "integer", "minimum": 1},
             **({} if flow_run.active_deadline is None else {"default": flow_run.active_deadline}),
         ),
-        "cpu_request": _variable("CPU Request", "Of the flow pod.", text, default=flow_run.cpu_request),
-        "cpu_limit": _variable("CPU Limit", "Of the flow pod.", text),
-        "memory_request": _variable("Memory Request", "Of the flow pod.", text, default=flow_run.memory_request),
-        "memory_limit": _variable("Memory Limit", "Of the flow pod.", text, default=flow_run.memory_limit),
+        "cpu_request": _variable(
+            "CPU Request",
+            "CPU request of the flow pod as a Kubernetes quantity, such as 500m or 2.",
+            text,
+            default=flow_run.cpu_request,
+        ),
+        "cpu_limit": _variable("CPU Limit", "CPU limit of the flow pod. Default: none.", text),
+        "memory_request": _variable(
+            "Memory Request",
+            "Memory request of the flow pod as a Kubernetes quantity, such as 2Gi.",
+            text,
+            default=flow_run.memory_request,
+        ),
+        "memory_limit": _variable("Memory Limit", "Memory limit of the flow pod.", text, default=flow_run.memory_limit),
     }
     for knob in knobs.JOB_VARIABLES:
         schema = knob.schema()

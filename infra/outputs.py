@@ -1,4 +1,4 @@
-"""What other teams may build on: the stack's outputs."""
+"""The stack's outputs, a stable interface for other Pulumi programs."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any, Final
 from pulumi import Input
 
 CONTRACT: Final = 1
-"""Raised when a field changes its meaning or goes; new fields do not raise it."""
+"""Version of the outputs: raised when a field changes its meaning or is removed, not when one is added."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StackOutputs:
-    """Names and addresses, never a credential. All of it is the output `platform`, and each field one of its own.
+    """Names and addresses, never a credential. Each field is an output, and all together are the output `platform`.
 
     Attributes:
-        namespace: where flow runs and their Dask clusters live.
-        prefect_api_url: the Prefect API as a pod sees it.
-        prefect_ui_url: the Prefect UI as a browser sees it.
-        prefect_server_labels: labels of the pods behind an embedded server's API, for policies; empty where
-            somebody else runs it.
-        prefect_server_port: the port on which those listen.
-        work_pool: name of the first work pool, which takes the runs of deployments that name none.
+        namespace: of flow runs and their Dask clusters.
+        prefect_api_url: the Prefect API as a pod reaches it.
+        prefect_ui_url: address of the Prefect UI in a browser.
+        prefect_server_labels: labels of an embedded server's pods, for NetworkPolicies; empty without an embedded
+            server.
+        prefect_server_port: port of those pods.
+        work_pool: name of the first work pool, that of deployments which name none.
         work_pools: names of all of them.
         flow_image: image of flow runs, by digest.
         platform_image: image of server, worker and operator, by digest.

@@ -15,8 +15,9 @@ from infra import capacity, job_template, naming
 from infra.flow_signature.validate import schema_error
 from infra.prefect_yaml import templating
 from infra.prefect_yaml.document import nearest
+from infra.prefect_yaml.imports import check_imports
 from infra.prefect_yaml.load import DeploymentError, load_deployments, to_stderr
-from infra.settings import Settings, SettingsError, WorkQueue, invalid, parse
+from infra.settings import Prebuilt, Settings, SettingsError, WorkQueue, invalid, parse
 from infra.specs.automation import AutomationSpec
 from infra.specs.deployment import DeploymentSpec
 
@@ -93,12 +94,34 @@ def load_plan(
         schema = job_template.variables_schema(settings, pool)
         for spec in members:
             errors += job_variable_errors(spec, schema, settings)
+    errors += import_errors(settings, deployments, root, warn)
     if errors:
-        head = "prefect.yaml does not fit this stack, so nothing was changed:"
+        head = "prefect.yaml is not valid for this stack, so nothing was changed:"
         raise DeploymentError("\n".join([head, *(f"  {error}" for error in errors)]))
     if problems := automation_errors(settings, deployments):
         raise SettingsError(invalid(stack, problems))
     return Plan(settings=settings, deployments=deployments)
+
+
+def import_errors(settings: Settings, deployments: Deployments, root: Path, warn: Callable[[str], None]) -> list[str]:
+    """Return a sentence for every import of a flow that the lock of its image lacks. Images of others are not checked.
+
+    Args:
+        settings: of the stack.
+        deployments: by work pool.
+        root: the folder with prefect.yaml.
+        warn: takes a sentence about an import that cannot be decided.
+
+    """
+    image = settings.image
+    if isinstance(image, Prebuilt):
+        return []
+    errors = []
+    for pool, specs in deployments.items():
+        name = settings.work_pools[pool].image
+        build = image.flow if name is None else image.flows[name]
+        errors += check_imports(specs, root, build.requirements, warn=warn, provided=build.provides)
+    return list(dict.fromkeys(errors))
 
 
 def _by_pool(specs: Iterable[DeploymentSpec], settings: Settings) -> tuple[Deployments, list[str]]:
@@ -112,7 +135,7 @@ def _by_pool(specs: Iterable[DeploymentSpec], settings: Settings) -> tuple[Deplo
             deployments[pool] += (spec,)
             continue
         errors.append(
-            f"deployment '{spec.key}' names work pool '{pool}', and this stack has only {', '.join(deployments)}:"
+            f"{_where(spec)} names work pool '{pool}', and this stack has only {', '.join(deployments)}:"
             " no worker would run it. Name one of these pools, or none to get the first."
         )
     return deployments, errors
@@ -130,12 +153,16 @@ def job_variable_errors(spec: DeploymentSpec, schema: Mapping[str, Any], setting
         settings: of the stack.
 
     """
-    where = f"deployment '{spec.key}'"
+    where = _where(spec)
     errors = _variable_errors(where, spec.job_variables, schema, settings)
     for trigger in spec.triggers:
         variables = trigger.actions[0].get("job_variables", {})
         errors += _variable_errors(f"{where}: trigger '{trigger.name}'", variables, schema, settings)
     return errors
+
+
+def _where(spec: DeploymentSpec) -> str:
+    return f"{spec.location}: deployment '{spec.key}'" if spec.location else f"deployment '{spec.key}'"
 
 
 def _variable_errors(
@@ -154,8 +181,8 @@ def _variable_errors(
             errors += [f"{where}: job variable '{name}' {error}; correct it"] if error else []
     minimum, maximum = variables.get(knobs.MINIMUM.name), variables.get(knobs.MAXIMUM.name)
     if isinstance(minimum, int) and isinstance(maximum, int):
-        error = knobs.order_error(minimum, maximum)
-        errors += [f"{where}: job variables dask_minimum and dask_maximum: {error}"] if error else []
+        order = knobs.order_error(minimum, maximum)
+        errors += [f"{where}: job variables dask_minimum and dask_maximum: {order}"] if order else []
     return errors
 
 

@@ -1,4 +1,4 @@
-"""The few requests to the Kubernetes API that the reaper makes, with its pod's own identity."""
+"""The reaper's requests to the Kubernetes API, with its pod's ServiceAccount."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from typing import Any, Final
 
 import httpx
 
-from ephemeral_dask.contract.dask import API_VERSION
+from ephemeral_dask.contract import dask
 
 _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _TIMEOUT: Final = 10.0
-_DASK: Final = f"/apis/{API_VERSION}"
+_DASK: Final = f"/apis/{dask.API_VERSION}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listed:
-    """What a list answered, and the API server's clock when it did: a node's own may be minutes off."""
+class ObjectList:
+    """The objects of a list request, and the API server's time of the response: a node's clock may be minutes off."""
 
     items: list[dict[str, Any]]
     now: datetime
 
 
 class Kubernetes:
-    """Requests about one namespace.
+    """Requests in one namespace.
 
-    Every method raises httpx.HTTPStatusError for a refusal and httpx.TransportError without an answer.
+    Every method raises httpx.HTTPStatusError if the API refuses and httpx.TransportError if it does not answer.
     """
 
     def __init__(self, namespace: str, client: httpx.Client) -> None:
@@ -39,7 +39,7 @@ class Kubernetes:
 
     @classmethod
     def in_cluster(cls, namespace: str) -> Kubernetes:
-        """Speak as the pod's ServiceAccount, whose token is read anew for every request: it changes hourly."""
+        """Use the pod's ServiceAccount. Its token is read for every request, because it changes hourly."""
         host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
 
         def sign(request: httpx.Request) -> httpx.Request:
@@ -54,31 +54,31 @@ class Kubernetes:
         )
         return cls(namespace, client)
 
-    def list_dask(self, plural: str, label_selector: str) -> Listed:
-        """Return the objects of one kind of Dask."""
+    def list_dask(self, plural: str, label_selector: str) -> ObjectList:
+        """Return Dask objects of one kind."""
         return self._list(self._dask(plural), label_selector)
 
-    def list_pods(self, label_selector: str) -> Listed:
-        """Return pods."""
+    def list_pods(self, label_selector: str) -> ObjectList:
+        """Return the pods with a label."""
         return self._list(f"/api/v1/namespaces/{self._namespace}/pods", label_selector)
 
     def job(self, name: str) -> dict[str, Any] | None:
-        """Return a Job, or None when there is none."""
+        """Return a Job, or None if it does not exist."""
         response = self._client.get(f"/apis/batch/v1/namespaces/{self._namespace}/jobs/{name}")
         if response.status_code == httpx.codes.NOT_FOUND:
             return None
-        found: dict[str, Any] = response.raise_for_status().json()
-        return found
+        job: dict[str, Any] = response.raise_for_status().json()
+        return job
 
     def delete_cluster(self, name: str, uid: str) -> None:
-        """Delete a DaskCluster, unless it is gone or another one has its name."""
+        """Delete a DaskCluster; do nothing if it does not exist or another one has its name."""
         options = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}}
-        response = self._client.request("DELETE", f"{self._dask('daskclusters')}/{name}", json=options)
+        response = self._client.request("DELETE", f"{self._dask(dask.CLUSTERS)}/{name}", json=options)
         if response.status_code not in (httpx.codes.NOT_FOUND, httpx.codes.CONFLICT):
             response.raise_for_status()
 
     def drop_finalizers(self, plural: str, name: str) -> None:
-        """Let an object of Dask go that was deleted."""
+        """Remove the finalizers of a Dask object that was deleted."""
         response = self._client.patch(
             f"{self._dask(plural)}/{name}",
             json={"metadata": {"finalizers": None}},
@@ -90,7 +90,7 @@ class Kubernetes:
     def _dask(self, plural: str) -> str:
         return f"{_DASK}/namespaces/{self._namespace}/{plural}"
 
-    def _list(self, path: str, label_selector: str) -> Listed:
+    def _list(self, path: str, label_selector: str) -> ObjectList:
         response = self._client.get(path, params={"labelSelector": label_selector}).raise_for_status()
         now = parsedate_to_datetime(response.headers["date"]).astimezone(UTC)
-        return Listed(items=response.json()["items"], now=now)
+        return ObjectList(items=response.json()["items"], now=now)

@@ -2,8 +2,8 @@
 
     kopf run -m ops.operator --namespace=NAMESPACE --liveness=http://0.0.0.0:8080/healthz
 
-Imports dask-kubernetes' own operator and narrows it: no look at namespaces and CRDs, so that a Role suffices,
-and a probe that fails when DaskClusters are left lying.
+It imports dask-kubernetes' own operator and restricts it: it does not watch namespaces and CRDs, so a Role suffices,
+and its liveness probe fails if a DaskCluster is not handled.
 """
 
 from __future__ import annotations
@@ -14,68 +14,67 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import dask_kubernetes.operator.controller  # noqa: F401 - the import registers the operator's handlers
+import dask_kubernetes.operator.controller  # noqa: F401  the import registers the operator's handlers
 import httpx
 import kopf
 import kr8s
 import kr8s.asyncio
 
-from ephemeral_dask.contract.dask import API_VERSION
+from ephemeral_dask.contract import dask
 
 KINDS: Final = frozenset({"DaskCluster", "DaskWorkerGroup", "DaskJob", "DaskAutoscaler"})
 
-ATTENDED_WITHIN: Final = 30.0
-"""Seconds in which a working operator has marked a new DaskCluster; it takes one."""
+HANDLED_WITHIN: Final = 30.0
+"""Seconds within which a working operator sets the phase of a new DaskCluster; it takes one."""
 
 _NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _started: Final = datetime.now(UTC)
 
 
-@kopf.on.startup(id="narrow")
-async def narrow(settings: kopf.OperatorSettings, **_: Any) -> None:
-    """Configure kopf for one namespace, and wait until the kinds that it is to watch are served.
+@kopf.on.startup(id="restrict")
+async def restrict(settings: kopf.OperatorSettings, **_: Any) -> None:
+    """Configure kopf for one namespace, and wait until Kubernetes serves the kinds that it watches.
 
-    Without its look at CRDs kopf serves only what exists when it starts: it would stay deaf for ever.
+    Without access to CRDs, kopf watches only the kinds that exist when it starts, and never notices others.
     """
-    for noisy in ("httpx", "aiohttp.access", "kopf.activities.probe"):  # a line or more for every probe
+    for noisy in ("httpx", "aiohttp.access", "kopf.activities.probe"):  # at least one line per probe
         logging.getLogger(noisy).setLevel(logging.WARNING)
     settings.scanning.disabled = True
     settings.peering.standalone = True
-    # Every event is a write to the API server. Its errors are what a run's diagnosis looks for.
+    # Every event is a write to the API server. A run's diagnosis reads the warnings and errors.
     settings.posting.level = logging.WARNING
-    # kopf's own 60 s would hold a DaskCluster that is deleted in the midst of a timer for a minute, and a handler
-    # that met an error of the API server would leave a half-made cluster for as long.
+    # With kopf's default of 60 s, a DaskCluster that is deleted during a timer stays for a minute, and a handler that
+    # gets an error of the API server leaves a cluster incomplete for as long.
     settings.background.cancellation_polling = 1.0
     settings.execution.default_backoff = 3.0
     if missing := KINDS - await _served():
         raise kopf.TemporaryError(
-            f"Kubernetes does not serve {', '.join(sorted(missing))} ({API_VERSION}) yet: apply the custom "
+            f"Kubernetes does not serve {', '.join(sorted(missing))} ({dask.API_VERSION}) yet: apply the custom "
             "resource definitions of dask-kubernetes. The operator waits for them.",
             delay=2,
         )
 
 
-@kopf.on.probe(id="attends", errors=kopf.ErrorsMode.PERMANENT)
-async def attends(**_: Any) -> int:
-    """Answer the probe with the number of DaskClusters; fail when one of them has escaped the operator.
+@kopf.on.probe(id="handles", errors=kopf.ErrorsMode.PERMANENT)
+async def handles(**_: Any) -> int:
+    """Return the number of DaskClusters to the probe, or fail if one of them is not handled.
 
-    A stream of events can fall silent without an error. Then new clusters wait unmarked, and a restart cures
-    it.
+    A watch can stop delivering events without an error. New clusters then get no phase, until a restart.
     """
     api = await kr8s.asyncio.api()
     namespace = _NAMESPACE_FILE.read_text().strip()
-    async with api.call_api("GET", version=API_VERSION, namespace=namespace, url="daskclusters") as response:
+    async with api.call_api("GET", version=dask.API_VERSION, namespace=namespace, url=dask.CLUSTERS) as response:
         clusters = response.json()["items"]
-    if names := unattended(clusters, now=datetime.now(UTC), started=_started):
-        raise kopf.PermanentError(f"no handler has run for {', '.join(names)} in {ATTENDED_WITHIN:.0f} s")
+    if names := unhandled(clusters, now=datetime.now(UTC), started=_started):
+        raise kopf.PermanentError(f"no handler has run for {', '.join(names)} in {HANDLED_WITHIN:.0f} s")
     return len(clusters)
 
 
 async def _served() -> set[str]:
-    """Return the kinds of Dask that Kubernetes serves."""
+    """Return the Dask kinds that Kubernetes serves."""
     api = await kr8s.asyncio.api()
     try:
-        async with api.call_api("GET", version=API_VERSION, base="/apis") as response:
+        async with api.call_api("GET", version=dask.API_VERSION, base="/apis") as response:
             return {resource["kind"] for resource in response.json()["resources"]}
     except kr8s.ServerError as error:
         if error.response is not None and error.response.status_code == httpx.codes.NOT_FOUND:
@@ -83,13 +82,13 @@ async def _served() -> set[str]:
         raise
 
 
-def unattended(clusters: Iterable[Mapping[str, Any]], *, now: datetime, started: datetime) -> list[str]:
-    """Return the names of DaskClusters that the operator should have marked and has not.
+def unhandled(clusters: Iterable[Mapping[str, Any]], *, now: datetime, started: datetime) -> list[str]:
+    """Return the names of DaskClusters that the operator should have given a phase.
 
     Args:
         clusters: the DaskClusters of the operator's namespace.
-        now: the present.
-        started: when the operator started; what was made before counts from then.
+        now: current time.
+        started: when the operator started; the time of older clusters counts from then.
 
     """
     return [
@@ -98,5 +97,5 @@ def unattended(clusters: Iterable[Mapping[str, Any]], *, now: datetime, started:
         if not cluster.get("status", {}).get("phase")
         and "deletionTimestamp" not in cluster["metadata"]
         and (now - max(started, datetime.fromisoformat(cluster["metadata"]["creationTimestamp"]))).total_seconds()
-        > ATTENDED_WITHIN
+        > HANDLED_WITHIN
     ]

@@ -1,9 +1,9 @@
-"""Ends what a flow run left behind: the last of four layers that keep Dask clusters from outliving their runs.
+"""Deletes Dask clusters whose flow run has ended: the last of four layers that keep clusters from outliving their runs.
 
     python -m ops.reaper --namespace=NAMESPACE --maximum-lifetime=604800
 
-Looks every few seconds, so that a cluster goes at most a minute after its flow pod has ended however that ended.
-A cluster whose flow pod lives is kept, up to the maximum lifetime.
+It checks every few seconds, so that a cluster is deleted at most a minute after its flow pod has ended for any reason.
+A cluster whose flow pod is alive is kept, up to the maximum lifetime.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from typing import Any, Final
 
 import httpx
 
-from ephemeral_dask.contract import labels, ports
+from ephemeral_dask.contract import dask, labels, ports
 from ops.kubernetes import Kubernetes
 
-EVERY: Final = 5.0
-"""Seconds between two looks."""
+INTERVAL: Final = 5.0
+"""Seconds between two checks."""
 
 STUCK_AFTER: Final = 30.0
-"""Seconds after which a deleted object loses its finalizers. A working operator takes its own away in two."""
+"""Seconds after which the finalizers of a deleted object are removed. A working operator removes its own in two."""
 
 LOST_AFTER: Final = 60.0
-"""Seconds after the end of its grace period from which a pod counts as ended: its node does not answer."""
+"""Seconds after its grace period at which a deleted pod counts as ended, because its node does not answer."""
 
-_DEAF_AFTER: Final = 60.0
-"""Seconds without a successful look after which the probe fails."""
+_PROBE_FAILS_AFTER: Final = 60.0
+"""Seconds without a successful check after which the liveness probe fails."""
 
-_KINDS: Final = ("daskclusters", "daskautoscalers", "daskworkergroups")
-_OURS: Final = f"{labels.COMPONENT} in ({labels.DASK_POD},{labels.FLOW_RUN_POD})"
+_KINDS: Final = (dask.CLUSTERS, dask.AUTOSCALERS, dask.WORKER_GROUPS)
+_POD_SELECTOR: Final = f"{labels.COMPONENT} in ({labels.DASK_POD},{labels.FLOW_RUN_POD})"
 _FINAL: Final = {"Succeeded", "Failed"}
 
 _log = logging.getLogger("ops.reaper")
@@ -45,13 +45,13 @@ Object = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
-    """What there is in the namespace at one moment.
+class NamespaceState:
+    """The namespace at one moment.
 
     Attributes:
-        now: the API server's clock, by which it also dates objects.
-        pods: of flow runs and of Dask.
-        jobs: by name; only those that own a Dask cluster.
+        now: the API server's time, which the objects' timestamps use.
+        pods: flow pods and Dask pods.
+        jobs: name -> the Jobs that own a Dask cluster.
 
     """
 
@@ -60,97 +60,97 @@ class Seen:
     jobs: Mapping[str, Object]
 
 
-def why_end(cluster: Object, seen: Seen, *, maximum_lifetime: float) -> str:
-    """Return why a Dask cluster must go, or "" to keep it.
+def deletion_reason(cluster: Object, state: NamespaceState, *, maximum_lifetime: float) -> str:
+    """Return why a Dask cluster must be deleted, or an empty string to keep it.
 
     Args:
         cluster: the DaskCluster.
-        seen: what is around it.
-        maximum_lifetime: seconds; nothing lives longer, not even for a run that is under way.
+        state: the namespace.
+        maximum_lifetime: seconds after which a cluster is deleted even if its run is active.
 
     """
     metadata = cluster["metadata"]
-    age = _seconds(metadata["creationTimestamp"], seen.now)
+    age = _seconds(metadata["creationTimestamp"], state.now)
     if age > maximum_lifetime:
         return f"it is {age:.0f} s old, and {maximum_lifetime:.0f} s is the maximum lifetime"
-    owner = next((one for one in metadata.get("ownerReferences", ()) if one["kind"] == "Job"), None)
+    owner = next((item for item in metadata.get("ownerReferences", ()) if item["kind"] == "Job"), None)
     if owner is None:
         limit = float(metadata.get("annotations", {}).get(labels.START_TIMEOUT, maximum_lifetime))
-        ready = any(_ready(pod) for pod in seen.pods if _is_scheduler_of(metadata["name"], pod))
+        ready = any(_ready(pod) for pod in state.pods if _is_scheduler_of(metadata["name"], pod))
         return "" if ready or age <= limit else f"its scheduler is not ready after {age:.0f} s, and no run owns it"
-    mine = [pod for pod in seen.pods if pod["metadata"].get("labels", {}).get(labels.JOB_UID) == owner["uid"]]
-    if any(_lives(pod, seen.now) for pod in mine):
+    flow_pods = [pod for pod in state.pods if pod["metadata"].get("labels", {}).get(labels.JOB_UID) == owner["uid"]]
+    if any(_is_alive(pod, state.now) for pod in flow_pods):
         return ""
-    if mine:
+    if flow_pods:
         return "its flow pod has ended"
-    job = seen.jobs.get(owner["name"])
+    job = state.jobs.get(owner["name"])
     if job is None or job["metadata"]["uid"] != owner["uid"]:
-        return "its flow run's Job is gone"
-    return "its flow run's Job is over" if _finished(job) else ""
+        return "its flow run's Job was deleted"
+    return "its flow run's Job has ended" if _has_ended(job) else ""
 
 
-def stuck(thing: Object, now: datetime) -> bool:
-    """Tell whether an object that was deleted is held by finalizers that nobody takes away."""
-    metadata = thing["metadata"]
+def is_stuck(item: Object, now: datetime) -> bool:
+    """Return whether finalizers have kept a deleted object for too long."""
+    metadata = item["metadata"]
     deleted = metadata.get("deletionTimestamp")
     return bool(deleted and metadata.get("finalizers")) and _seconds(deleted, now) > STUCK_AFTER
 
 
-def look(kubernetes: Kubernetes, *, maximum_lifetime: float) -> int:
-    """End what is over in the namespace and return the number of Dask clusters that were there."""
-    found = {kind: kubernetes.list_dask(kind, labels.COMPONENT) for kind in _KINDS}
-    clusters = found["daskclusters"].items
-    leaving = [(kind, thing) for kind, listed in found.items() for thing in listed.items]
-    for kind, thing in leaving:
-        if stuck(thing, found[kind].now):
-            name = thing["metadata"]["name"]
-            _log.warning("%s %s was deleted and is still held: its finalizers are taken away", kind, name)
-            _attempt(kubernetes.drop_finalizers, kind, name)
-    staying = [one for one in clusters if "deletionTimestamp" not in one["metadata"]]
-    if not staying:
+def reap(kubernetes: Kubernetes, *, maximum_lifetime: float) -> int:
+    """Delete the Dask clusters of ended runs and return the number of clusters in the namespace."""
+    objects = {kind: kubernetes.list_dask(kind, labels.COMPONENT) for kind in _KINDS}
+    for kind, listing in objects.items():
+        for item in listing.items:
+            if is_stuck(item, listing.now):
+                name = item["metadata"]["name"]
+                _log.warning("%s %s was deleted and still exists: its finalizers are removed", kind, name)
+                _attempt(kubernetes.drop_finalizers, kind, name)
+    clusters = objects[dask.CLUSTERS].items
+    live = [cluster for cluster in clusters if "deletionTimestamp" not in cluster["metadata"]]
+    if not live:
         return len(clusters)
-    owners = {one["name"] for each in staying for one in each["metadata"].get("ownerReferences", ())}
+    owners = {owner["name"] for cluster in live for owner in cluster["metadata"].get("ownerReferences", ())}
     jobs = {name: job for name in owners if (job := kubernetes.job(name))}
-    pods = kubernetes.list_pods(_OURS)
-    seen = Seen(now=pods.now, pods=pods.items, jobs=jobs)
-    for cluster in staying:
-        if why := why_end(cluster, seen, maximum_lifetime=maximum_lifetime):
+    pods = kubernetes.list_pods(_POD_SELECTOR)
+    state = NamespaceState(now=pods.now, pods=pods.items, jobs=jobs)
+    for cluster in live:
+        if reason := deletion_reason(cluster, state, maximum_lifetime=maximum_lifetime):
             metadata = cluster["metadata"]
             _log.warning(
-                "Dask cluster %s of flow run %s is ended: %s",
+                "Dask cluster %s of flow run %s is deleted: %s",
                 metadata["name"],
                 metadata.get("labels", {}).get(labels.FLOW_RUN, "unknown"),
-                why,
+                reason,
             )
             _attempt(kubernetes.delete_cluster, metadata["name"], metadata["uid"])
     return len(clusters)
 
 
-def _attempt(action: Callable[[str, str], None], one: str, other: str) -> None:
-    """Do it; a refusal about one object must not keep the others."""
+def _attempt(action: Callable[[str, str], None], first: str, second: str) -> None:
+    """Run an action on one object; log a refusal, so that the other objects are still handled."""
     try:
-        action(one, other)
+        action(first, second)
     except httpx.HTTPStatusError as error:
         _log.warning("%s %s: %s", error.request.method, error.request.url.path, error.response.text.strip())
 
 
 class Reaper:
-    """Looks for ever; the probe asks it whether it still sees anything."""
+    """Checks the namespace repeatedly and reports its health to the liveness probe."""
 
     def __init__(self, kubernetes: Kubernetes, *, maximum_lifetime: float) -> None:
         self._kubernetes = kubernetes
         self._maximum_lifetime = maximum_lifetime
-        self._looked = time.monotonic()
+        self._last_success = time.monotonic()
 
     @property
-    def sees(self) -> bool:
-        return time.monotonic() - self._looked < _DEAF_AFTER
+    def is_healthy(self) -> bool:
+        return time.monotonic() - self._last_success < _PROBE_FAILS_AFTER
 
     def once(self) -> None:
-        """Look once. What the API server cannot answer now is tried again at the next look."""
+        """Check once. Errors of the API server are logged; the next check tries again."""
         try:
-            look(self._kubernetes, maximum_lifetime=self._maximum_lifetime)
-            self._looked = time.monotonic()
+            reap(self._kubernetes, maximum_lifetime=self._maximum_lifetime)
+            self._last_success = time.monotonic()
         except httpx.HTTPStatusError as error:
             _log.warning("%s %s: %s", error.request.method, error.request.url.path, error.response.text.strip())
         except httpx.TransportError as error:
@@ -158,32 +158,32 @@ class Reaper:
 
 
 def main() -> None:
-    """Run until the pod is ended."""
-    chosen = argparse.ArgumentParser(prog="ops.reaper")
-    chosen.add_argument("--namespace", required=True)
-    chosen.add_argument("--maximum-lifetime", type=float, required=True, help="seconds")
-    arguments = chosen.parse_args()
+    """Run until the pod is deleted."""
+    parser = argparse.ArgumentParser(prog="ops.reaper")
+    parser.add_argument("--namespace", required=True)
+    parser.add_argument("--maximum-lifetime", type=float, required=True, help="seconds")
+    arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     reaper = Reaper(Kubernetes.in_cluster(arguments.namespace), maximum_lifetime=arguments.maximum_lifetime)
     serve_probe(reaper, ports.REAPER_HTTP)
     while True:
         reaper.once()
-        time.sleep(EVERY)
+        time.sleep(INTERVAL)
 
 
 def serve_probe(reaper: Reaper, port: int) -> ThreadingHTTPServer:
-    """Answer the kubelet beside the loop: 200 as long as the reaper sees, 503 afterwards."""
+    """Serve the liveness probe on a thread: 200 while the reaper is healthy, else 503."""
 
     class Probe(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200 if reaper.sees else 503)
+            self.send_response(200 if reaper.is_healthy else 503)
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing: a line for every probe hides the others."""
+            """Log nothing: a line per probe would hide the others."""
 
-    server = ThreadingHTTPServer(("0.0.0.0", port), Probe)  # noqa: S104  the kubelet asks from outside the pod
+    server = ThreadingHTTPServer(("0.0.0.0", port), Probe)  # noqa: S104  the kubelet connects from outside the pod
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 
@@ -192,26 +192,27 @@ def _seconds(since: str, now: datetime) -> float:
     return (now - datetime.fromisoformat(since)).total_seconds()
 
 
-def _lives(pod: Object, now: datetime) -> bool:
+def _is_alive(pod: Object, now: datetime) -> bool:
     if pod.get("status", {}).get("phase") in _FINAL:
         return False
-    deleted = pod["metadata"].get("deletionTimestamp")  # the moment at which its grace period ends
+    deleted = pod["metadata"].get("deletionTimestamp")  # when its grace period ends
     return not deleted or _seconds(deleted, now) < LOST_AFTER
 
 
-def _finished(job: Object) -> bool:
+def _has_ended(job: Object) -> bool:
     conditions = job.get("status", {}).get("conditions", ())
-    return any(one["type"] in {"Complete", "Failed"} and one["status"] == "True" for one in conditions)
+    return any(item["type"] in {"Complete", "Failed"} and item["status"] == "True" for item in conditions)
 
 
 def _is_scheduler_of(cluster: str, pod: Object) -> bool:
-    found = pod["metadata"].get("labels", {})
-    return bool(found.get("dask.org/cluster-name") == cluster and found.get("dask.org/component") == "scheduler")
+    pod_labels = pod["metadata"].get("labels", {})
+    is_scheduler = pod_labels.get("dask.org/component") == "scheduler"
+    return bool(is_scheduler and pod_labels.get("dask.org/cluster-name") == cluster)
 
 
 def _ready(pod: Object) -> bool:
     conditions = pod.get("status", {}).get("conditions", ())
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+    return any(item["type"] == "Ready" and item["status"] == "True" for item in conditions)
 
 
 if __name__ == "__main__":

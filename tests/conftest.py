@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 
 TESTS: Final = Path(__file__).parent
+TIERS: Final = ("unit", "engine", "e2e", "full")
 NAMED_ONLY: Final = ("e2e", "full")
 """Tiers that take over the machine: `pytest tests` leaves them out."""
 
@@ -28,10 +29,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def tier_of(path: Path) -> str | None:
-    """Return the folder of tests/ that a file is in; None for one outside."""
+    """Return the folder of tests/ that a file is in; None for one outside.
+
+    Raises:
+        UsageError: the file is in another folder of tests/, so no tier would run it.
+
+    """
     if not path.is_relative_to(TESTS):
         return None
-    return path.relative_to(TESTS).parts[0]
+    folder = path.relative_to(TESTS).parts[0]
+    if folder not in TIERS:
+        raise pytest.UsageError(f"{path} belongs to no tier: move it to one of tests/{{{','.join(TIERS)}}}")
+    return folder
 
 
 def named(config: pytest.Config, tier: str) -> bool:

@@ -3,66 +3,90 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
-from tools import tiers
 from tools.errors import Problem
-from tools.runs import verbs as run_verbs
-from tools.target import EXISTING, LOCAL
-from tools.verbs import demo, machine, project, shell, stack, views
+
+Call = Callable[[argparse.Namespace], int]
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb.
+
+    Attributes:
+        target: `<module>:<function>`, imported when the verb is called: Prefect's and Pulumi's clients take seconds.
+        on_stack: whether it works on a stack.
+        resumes: whether the same command continues where an interrupted one stopped.
+
+    """
+
+    target: str
+    on_stack: bool = True
+    resumes: bool = False
+
+    def load(self) -> Call:
+        """Import the function."""
+        module, _, function = self.target.partition(":")
+        call: Call = getattr(importlib.import_module(module), function)
+        return call
+
+
+VERBS: Final[Mapping[str, Verb]] = {
+    "up": Verb("tools.verbs.stack:up", resumes=True),
+    "down": Verb("tools.verbs.stack:down", resumes=True),
+    "preview": Verb("tools.verbs.stack:preview"),
+    "summary": Verb("tools.verbs.stack:summarize"),
+    "demo": Verb("tools.verbs.demo:demo"),
+    "run": Verb("tools.runs.verbs:run"),
+    "logs": Verb("tools.runs.verbs:logs"),
+    "cancel": Verb("tools.runs.verbs:cancel"),
+    "ui": Verb("tools.verbs.views:ui"),
+    "dashboard": Verb("tools.verbs.views:dashboard"),
+    "image-size": Verb("tools.verbs.stack:sizes"),
+    "env": Verb("tools.verbs.shell:env"),
+    "doctor": Verb("tools.verbs.machine:examine"),
+    "unlock": Verb("tools.verbs.stack:unlock"),
+    "stack": Verb("tools.verbs.stack:create"),
+    "cluster-up": Verb("tools.verbs.machine:cluster_up", on_stack=False, resumes=True),
+    "cluster-down": Verb("tools.verbs.machine:cluster_down", on_stack=False, resumes=True),
+    "crd-remove": Verb("tools.verbs.machine:crd_remove"),
+    "settings-reference": Verb("tools.verbs.project:settings_reference", on_stack=False),
+    "lock": Verb("tools.verbs.project:lock", on_stack=False),
+    "test": Verb("tools.verbs.project:test", on_stack=False),
+}
+"""As in the Makefile, which describes them: `make help`."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run one verb and return the exit status: 0 done, 1 a problem or a failed run, 130 interrupted."""
     parsed = _parser().parse_args(arguments)
-    call: Callable[[argparse.Namespace], int] = parsed.call
+    verb = VERBS[parsed.verb]
     try:
-        return call(parsed)
+        return verb.load()(parsed)
     except Problem as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        how = "; the same command continues where it stopped" if parsed.resumes else ""
+        how = "; the same command continues where it stopped" if verb.resumes else ""
         print(f"\ninterrupted{how}", file=sys.stderr)
         return 130
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tools", description="The verbs behind `make`.")
-    commands = parser.add_subparsers(required=True, metavar="verb")
-
-    def verb(
-        name: str, call: Callable[[argparse.Namespace], int], *, on_stack: bool = True, resumes: bool = False
-    ) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=call.__doc__)
-        command.set_defaults(call=call, resumes=resumes)
-        if on_stack:
+    commands = parser.add_subparsers(required=True, metavar="verb", dest="verb")
+    for name, verb in VERBS.items():
+        command = commands.add_parser(name)
+        if verb.on_stack:
             command.add_argument("--stack", default="dev")
-            command.add_argument("--cluster", default=LOCAL, choices=[LOCAL, EXISTING])
-        return command
-
-    verb("up", stack.up, resumes=True)
-    verb("down", stack.down, resumes=True)
-    verb("preview", stack.preview)
-    verb("summary", stack.summarize)
-    verb("demo", demo.demo)
-    verb("run", run_verbs.run)
-    verb("logs", run_verbs.logs)
-    verb("cancel", run_verbs.cancel)
-    verb("ui", views.ui)
-    verb("dashboard", views.dashboard)
-    verb("image-size", stack.sizes)
-    verb("env", shell.env)
-    verb("doctor", machine.examine)
-    verb("unlock", stack.unlock)
-    verb("stack", stack.create).add_argument("name", nargs="?", default="")
-    verb("cluster-up", machine.cluster_up, on_stack=False, resumes=True)
-    verb("cluster-down", machine.cluster_down, on_stack=False, resumes=True)
-    verb("crd-remove", machine.crd_remove)
-    verb("settings-reference", project.settings_reference, on_stack=False)
-    verb("lock", project.lock, on_stack=False)
-    verb("test", project.test, on_stack=False).add_argument("tiers", nargs="+", choices=list(tiers.TIERS))
+            command.add_argument("--cluster", default="local", choices=["local", "existing"])
+        if name == "test":
+            command.add_argument("tiers", nargs="+")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""Make `.venv` from the hashed lock. Runs on whatever Python 3 the machine has, before anything is installed."""
+"""Create `.venv` from the hashed lock. This runs with any Python 3, before any package is installed."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ OLDEST = (3, 11)
 def main() -> int:
     if sys.version_info < OLDEST:
         return fail(
-            "Python {}.{} is needed, and {} is {}.{}.".format(*OLDEST, sys.executable, *sys.version_info[:2]),
-            "Install it (Debian 12: apt-get install python3 python3-venv) or name one: make PYTHON=python3.11 up.",
+            "Python {}.{} or newer is required, but {} is {}.{}.".format(
+                *OLDEST, sys.executable, *sys.version_info[:2]
+            ),
+            "Install it (Debian 12: apt-get install python3 python3-venv), or select one: make PYTHON=python3.11 up.",
         )
     stamp = VENV / ".locked"
-    wanted = hashlib.sha256(b"".join(path.read_bytes() for path in LOCKS)).hexdigest()
-    if stamp.exists() and stamp.read_text() == wanted:
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in LOCKS)).hexdigest()
+    if stamp.exists() and stamp.read_text() == digest:
         return 0
     started = time.monotonic()
     print("==> Python environment from the hashed lock", file=sys.stderr, flush=True)
     stamp.unlink(missing_ok=True)
-    uv = shutil.which("uv") or own_uv()
+    uv = shutil.which("uv") or install_uv()
     if uv is None:
         return 1
     commands = [
@@ -47,21 +49,21 @@ def main() -> int:
     ]
     environment = {**os.environ, "VIRTUAL_ENV": str(VENV)}
     for command in commands:
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
+        result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        if result.returncode != 0:
             return fail(
                 "The Python packages of requirements/dev.txt could not be installed.",
                 "Check that your package index is reachable (`pip download six`), then run the same command again.",
-                done.stderr,
+                result.stderr,
             )
-    stamp.write_text(wanted)
-    spent = time.monotonic() - started
-    print(f"    Python environment: done in {spent:.0f} s", file=sys.stderr, flush=True)
+    stamp.write_text(digest)
+    seconds = time.monotonic() - started
+    print(f"    Python environment: done in {seconds:.0f} s", file=sys.stderr, flush=True)
     return 0
 
 
-def own_uv() -> str | None:
-    """Return uv from the hashed lock, in a folder of the environment's own."""
+def install_uv() -> str | None:
+    """Return uv from the hashed lock, installed in its own folder below `.venv`; None when that failed."""
     home = VENV / "uv"
     binary = home / "bin" / "uv"
     if binary.exists():
@@ -80,12 +82,12 @@ def own_uv() -> str | None:
         ],
     ]
     for command in steps:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode != 0:
             fail(
                 "uv, which installs the Python packages, could not be installed.",
-                "Debian keeps venv apart: apt-get install python3-venv. Or check that your package index is reachable.",
-                done.stderr or done.stdout,
+                "On Debian, venv is a package of its own: apt-get install python3-venv. Else check your package index.",
+                result.stderr or result.stdout,
             )
             return None
     return str(binary)

@@ -65,8 +65,8 @@ def _print_all(checks: Iterable[tuple[str, Check]]) -> bool:
 def _print(title: str, check: Check) -> bool:
     try:
         problems = check()
-    except Problem as problem:
-        problems = [problem]
+    except Problem as error:
+        problems = [error]
     print(f"{'no' if problems else 'ok':>4}  {title}")
     for problem in problems:
         print(f"      {problem}")
@@ -108,7 +108,7 @@ def _registry(stack: str) -> list[Problem]:
         image = stackfile.check(stack, stackfile.read(stack), {}).image
     except Problem:
         return []  # reported by the check of the stack file
-    return [] if isinstance(image, Prebuilt) else registry.complaints(image.registry)
+    return [] if isinstance(image, Prebuilt) else registry.problems(image.registry)
 
 
 def _existing_cluster() -> list[Problem]:

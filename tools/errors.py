@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Problem(Exception):  # noqa: N818  a problem has a remedy; an error is what the machine had
-    """Something that the person at the keyboard can remedy.
+    """Something that the person who runs the command can remedy.
 
     Args:
         what: what is wrong and where, as a sentence without its full stop.
@@ -20,5 +20,6 @@ class Problem(Exception):  # noqa: N818  a problem has a remedy; an error is wha
         self.detail = detail
 
     def __str__(self) -> str:
-        text = f"{self.what}. {self.remedy}."
+        end = "" if self.what.endswith((".", "?", "!")) else "."
+        text = f"{self.what}{end} {self.remedy}."
         return f"{text}\n{self.detail.rstrip()}" if self.detail.strip() else text

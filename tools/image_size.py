@@ -1,4 +1,4 @@
-"""What an image weighs: the compressed layers that a node pulls, from the registry's own manifest."""
+"""The size of an image: the compressed layers that a node pulls, from the registry's own manifest."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def images(key: str, read: Read) -> list[Image]:
     manifest = read("manifests", key)
     if "manifests" not in manifest:
         return [_image(manifest, read)]
-    found = [each["digest"] for each in manifest["manifests"] if each["platform"]["os"] != _NOT_AN_IMAGE]
-    return [_image(read("manifests", digest), read) for digest in found]
+    digests = [each["digest"] for each in manifest["manifests"] if each["platform"]["os"] != _NOT_AN_IMAGE]
+    return [_image(read("manifests", digest), read) for digest in digests]
 
 
 def _image(manifest: Json, read: Read) -> Image:
@@ -85,10 +85,10 @@ def _image(manifest: Json, read: Read) -> Image:
     )
 
 
-def lines(name: str, reference: str, found: list[Image]) -> Iterator[str]:
+def lines(name: str, reference: str, platforms: list[Image]) -> Iterator[str]:
     """Yield the report on one image."""
     yield f"{name}: {reference}"
-    for image in found:
+    for image in platforms:
         yield f"  {_mebibytes(image.size)}  {image.platform}, {len(image.layers)} layers, compressed"
         for layer in image.layers:
             command = " ".join(layer.made_by.removesuffix("# buildkit").split())

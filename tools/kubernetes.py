@@ -41,7 +41,8 @@ class Kubernetes:
             namespace: where it is; None for an object of the whole cluster.
 
         """
-        return self._call("GET", url, version=version, namespace=namespace)
+        item: Object | None = self._call("GET", url, version=version, namespace=namespace)
+        return item
 
     def list(
         self, plural: str, *, version: str = "v1", namespace: str | None = None, selector: str | None = None
@@ -60,7 +61,7 @@ class Kubernetes:
         return [] if answer is None else list(answer["items"])
 
     def delete(self, url: str, *, version: str = "v1", namespace: str | None = None) -> None:
-        """Delete one object; that it does not exist is no error."""
+        """Delete one object; one that does not exist is left at that."""
         self._call("DELETE", url, version=version, namespace=namespace)
 
     def _call(self, method: str, url: str, **more: Any) -> Any:

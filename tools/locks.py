@@ -1,4 +1,4 @@
-"""The dependency groups of pyproject.toml as files of exact versions and hashes, without any address."""
+"""The dependency groups of pyproject.toml as lock files: exact versions and hashes, without an index's address."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tools.paths import ROOT
 from tools.progress import step
 
 GROUPS: Final = ("dev", "flows", "platform")
-"""`dev` first: it holds every group, so what the images get is what was tested here."""
+"""`dev` comes first and contains every group, so the images get the versions that were tested here."""
 
 PYTHON: Final = "3.11"
-"""Debian 12's, so that the base image needs no interpreter from elsewhere."""
+"""The version of Debian 12, so that the base image needs no other interpreter."""
 
 _STYLE: Final = ("--generate-hashes", "--no-emit-index-url", "--no-annotate", "--no-header", "--quiet")
 
@@ -25,7 +25,7 @@ def resolve() -> None:
     """Write requirements/*.txt.
 
     Raises:
-        Problem: there is no solution, or the package index cannot be reached.
+        Problem: the requirements conflict, or the package index cannot be reached.
 
     """
     folder = ROOT / "requirements"
@@ -33,13 +33,13 @@ def resolve() -> None:
         with step(f"requirements/{group}.txt"):
             constraints = [] if group == "dev" else ["--constraint", str(folder / "dev.txt")]
             _compile(["--group", group, *constraints, str(ROOT / "pyproject.toml")], folder / f"{group}.txt")
-    # Each in an environment of its own: what installs the packages, and a scanner with a hundred pins.
+    # These have environments of their own: the installer, and a scanner with a hundred pinned dependencies.
     for name in ("uv", "scan"):
         with step(f"requirements/{name}.txt"):
             _compile([str(folder / f"{name}.in")], folder / f"{name}.txt")
 
 
-def _compile(arguments: list[str], result: Path) -> None:
+def _compile(arguments: list[str], output: Path) -> None:
     uv = shutil.which("uv") or str(ROOT / ".venv" / "uv" / "bin" / "uv")
     command = [
         uv,
@@ -50,12 +50,12 @@ def _compile(arguments: list[str], result: Path) -> None:
         *_STYLE,
         *arguments,
         "--output-file",
-        str(result),
+        str(output),
     ]
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ}, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
+    result = subprocess.run(command, cwd=ROOT, env={**os.environ}, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
         raise Problem(
-            f"{result.name} could not be resolved",
-            remedy="Mend pyproject.toml, or check that the package index is reachable",
-            detail=done.stderr,
+            f"{output.name} could not be resolved",
+            remedy="Correct pyproject.toml, or check that the package index is reachable",
+            detail=result.stderr,
         )

@@ -22,12 +22,12 @@ PATH: Final = ROOT / "docs" / "settings.md"
 _HEAD: Final = f"""\
 # Settings
 
-Every key of `Pulumi.<stack>.yaml`, below `config:`, with the prefix `{PROJECT}:` on the first part. What is not written
-has its default; an unknown key is refused with the one that was probably meant. Made from `infra/settings/` by
+Every key of `Pulumi.<stack>.yaml`, below `config:`, with the prefix `{PROJECT}:` on the first part. Unset keys have
+their default; an unknown key is refused, with the closest known key. Generated from `infra/settings/` by
 `make settings-reference`.
 
-Secrets are set with `pulumi config set --secret <key>`: {", ".join(f"`{name}`" for name in SECRETS)}, and each that
-`image.buildSecrets` names.
+Set secrets with `pulumi config set --secret <key>`: {", ".join(f"`{name}`" for name in SECRETS)}, and the keys
+that `image.buildSecrets` names.
 """
 
 
@@ -46,13 +46,13 @@ def write() -> None:
 
 def _sections() -> Iterator[tuple[str, type[pydantic.BaseModel]]]:
     """Yield title and model of every section, each model once: where it is met first."""
-    seen: set[type[pydantic.BaseModel]] = set()
+    visited: set[type[pydantic.BaseModel]] = set()
     ahead: list[tuple[str, str, type[pydantic.BaseModel]]] = [("", "Top level", Settings)]
     while ahead:
         path, title, model = ahead.pop(0)
-        if model in seen:
+        if model in visited:
             continue
-        seen.add(model)
+        visited.add(model)
         yield title, model
         for name, field in model.model_fields.items():
             inner = list(_models(field.annotation))
@@ -81,10 +81,15 @@ def _arm(model: type[pydantic.BaseModel]) -> str:
 def _table(model: type[pydantic.BaseModel]) -> str:
     notes = _notes(model)
     rows = [
-        f"| `{to_camel(name)}` | {_type(field.annotation)} | {_default(field)} | {notes.get(name, '')} |"
+        f"| `{to_camel(name)}` | {_type(field.annotation)} | {_default(field)} | {_note(field, notes.get(name))} |"
         for name, field in model.model_fields.items()
     ]
     return "\n".join(["| key | type | default | |", "|---|---|---|---|", *rows])
+
+
+def _note(field: pydantic.fields.FieldInfo, docstring: str | None) -> str:
+    """Return the docstring below the field, or the help of the Dask knob that it stands for."""
+    return docstring or (field.description or "").replace("|", "\\|")
 
 
 def _default(field: pydantic.fields.FieldInfo) -> str:  # noqa: PLR0911  a table of kinds
@@ -155,7 +160,7 @@ def _sentence(model: type[pydantic.BaseModel]) -> str:
 
 def _notes(model: type[pydantic.BaseModel]) -> dict[str, str]:
     """Return field -> the docstring that stands below it."""
-    found: dict[str, str] = {}
+    notes: dict[str, str] = {}
     for base in reversed([each for each in model.__mro__ if issubclass(each, pydantic.BaseModel)]):
         if base.__module__.startswith("pydantic"):
             continue
@@ -165,5 +170,5 @@ def _notes(model: type[pydantic.BaseModel]) -> dict[str, str]:
         for field, after in zip(definition.body, definition.body[1:], strict=False):
             if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(after, ast.Expr):
                 words = ast.literal_eval(after.value) if isinstance(after.value, ast.Constant) else ""
-                found[field.target.id] = " ".join(str(words).split()).replace("|", "\\|")
-    return found
+                notes[field.target.id] = " ".join(str(words).split()).replace("|", "\\|")
+    return notes

@@ -1,60 +1,77 @@
-"""The registry that images are pushed to: whether it answers at all, and what it has.
+"""A client of container registries: whether one answers, what it holds, and how to push an image to it.
 
 Source: the OCI distribution specification.
 """
 
 from __future__ import annotations
 
-import json
-import urllib.error
-import urllib.request
-from collections.abc import Mapping
+import ssl
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Final
+
+import httpx
 
 from tools.errors import Problem
 
-_ANSWER: Final = 10.0
-"""Seconds that a registry may take to say anything."""
+_TIMEOUT: Final = 10.0
+"""Seconds for a registry to answer a request for a manifest or for a configuration."""
 
-_PLAIN: Final = ("localhost", "127.0.0.1")
-"""Hosts to which builders speak plain HTTP."""
+_PUSH_TIMEOUT: Final = 120.0
+"""Seconds for one request of a push; the largest body is a layer."""
+
+_LOG: Final = "Read the registry's log. If it is the local cluster's, `python -m tools.cluster purge` empties it"
+"""The remedy for a push that fails."""
+
+_LOOPBACK: Final = ("localhost", "127.0.0.1")
+"""Hosts with which image builders use plain HTTP."""
 
 _MANIFESTS: Final = ", ".join(
-    f"application/vnd.{each}+json"
-    for each in (
+    f"application/vnd.{kind}+json"
+    for kind in (
         *("oci.image.index.v1", "oci.image.manifest.v1"),
         *("docker.distribution.manifest.list.v2", "docker.distribution.manifest.v2"),
     )
 )
-"""Kinds of manifests that are understood: one image, or an index of several."""
+"""The media types of manifests that this client reads: one image, or an index of several."""
 
 
-def complaints(registry: str) -> list[Problem]:
-    """Ask the registry for its version, as every client does first; any answer will do, a refusal too.
+def problems(registry: str) -> list[Problem]:
+    """Check that a registry answers, with the request that every client sends first. A refusal is an answer.
 
     Args:
-        registry: host, port and path, as the setting `image.registry` has it. One without a host is the builder's
-            own default registry and is not asked.
-
-    Source: the endpoint `/v2/` of the OCI distribution specification.
+        registry: host, port and path, as in the setting `image.registry`. A value without a host names the builder's
+            own default registry, which is not checked.
 
     """
     host = registry.partition("/")[0]
     if not _names_host(host):
         return []
     try:
-        with urllib.request.urlopen(f"{_address(host)}/v2/", timeout=_ANSWER):  # noqa: S310  the scheme is one of two
-            return []
-    except urllib.error.HTTPError:
-        return []
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
+        with _client(host) as client:
+            client.get("")
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         return [
             Problem(
-                f"The registry {host} does not answer ({reason}), so no image could be pushed",
-                remedy="Correct `image.registry` in the stack's file, or connect to the network that it is in",
+                f"The registry {host} does not answer ({error}), so no image can be pushed to it",
+                remedy="Correct `image.registry` in the stack's file, or connect to the registry's network",
             )
         ]
+    return []
+
+
+def is_ready(host: str) -> bool:
+    """Return whether a registry accepts requests without a login.
+
+    Args:
+        host: host and port.
+
+    """
+    try:
+        with _client(host) as client:
+            return client.get("").status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
 
 
 def read(repository: str, kind: str, key: str) -> Mapping[str, Any]:
@@ -63,44 +80,102 @@ def read(repository: str, kind: str, key: str) -> Mapping[str, Any]:
     Args:
         repository: host and path, without tag and digest.
         kind: `manifests` or `blobs`.
-        key: digest, or a manifest's tag.
+        key: a digest, or the tag of a manifest.
 
     Raises:
-        Problem: the registry does not have it, does not answer, or asks for a login.
+        Problem: the registry does not have it, does not answer, or requires a login.
 
     """
     host, _, path = repository.partition("/")
     if not _names_host(host):
         raise Problem(
-            f"The image {repository} names no registry, so it is not known where to ask for it",
-            remedy=f"Ask the builder: `docker buildx imagetools inspect --raw {repository}`",
+            f"The image {repository} does not name a registry, so its manifest cannot be requested",
+            remedy=f"Inspect it with the builder: `docker buildx imagetools inspect --raw {repository}`",
         )
-    request = urllib.request.Request(  # noqa: S310  the scheme is one of two
-        f"{_address(host)}/v2/{path}/{kind}/{key}", headers={"Accept": _MANIFESTS if kind == "manifests" else "*/*"}
-    )
     try:
-        with urllib.request.urlopen(request, timeout=_ANSWER) as answer:  # noqa: S310  as above
-            found: Mapping[str, Any] = json.load(answer)
-            return found
-    except urllib.error.HTTPError as error:
-        remedy = "See that the stack is up: `make up`"
-        if error.code in (401, 403):
+        with _client(host) as client:
+            answer = client.get(
+                f"{path}/{kind}/{key}", headers={"Accept": _MANIFESTS if kind == "manifests" else "*/*"}
+            )
+            answer.raise_for_status()
+            content: Mapping[str, Any] = answer.json()
+            return content
+    except httpx.HTTPStatusError as error:
+        status = error.response.status_code
+        remedy = "Check that the stack is up: `make up`"
+        if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             image = f"{repository}{'@' if ':' in key else ':'}{key}"
-            remedy = f"Log in and ask the builder: `docker buildx imagetools inspect --raw {image}`"
+            remedy = f"Log in and inspect it with the builder: `docker buildx imagetools inspect --raw {image}`"
+        raise Problem(f"The registry {host} answers HTTP {status} for {path}, {kind} {key}", remedy=remedy) from None
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise Problem(
-            f"The registry {host} answers HTTP {error.code} for {path}, {kind} {key}", remedy=remedy
+            f"The registry {host} does not answer ({error})",
+            remedy="Connect to the registry's network; `make cluster-up` starts the local cluster's registry",
         ) from None
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
+
+
+def push(
+    host: str, name: str, *, manifest: bytes, media_type: str, digest: str, blobs: Iterable[tuple[str, Path]]
+) -> None:
+    """Push an image with the tag `latest`, unless the registry has it.
+
+    Args:
+        host: host and port.
+        name: the repository on that host.
+        manifest: the image's manifest.
+        media_type: the manifest's.
+        digest: the manifest's.
+        blobs: digest and file of the configuration and of each layer.
+
+    Raises:
+        Problem: the registry does not answer or refuses a request.
+
+    """
+    try:
+        with _client(host, timeout=_PUSH_TIMEOUT) as client:
+            if client.head(f"{name}/manifests/{digest}", headers={"Accept": media_type}).status_code == httpx.codes.OK:
+                return
+            for blob, file in blobs:
+                if client.head(f"{name}/blobs/{blob}").status_code != httpx.codes.OK:
+                    _upload(client, name, blob, file)
+            answer = client.put(f"{name}/manifests/latest", content=manifest, headers={"Content-Type": media_type})
+            _expect(httpx.codes.CREATED, answer, name)
+    except httpx.TransportError as error:
         raise Problem(
-            f"The registry {host} does not answer ({reason})",
-            remedy="Connect to the network that it is in; the local cluster's starts with `make cluster-up`",
+            f"The registry {host} stopped answering ({error}) while the image {name} was pushed", remedy=_LOG
         ) from None
+
+
+def _upload(client: httpx.Client, name: str, digest: str, file: Path) -> None:
+    session = client.post(f"{name}/blobs/uploads/")
+    _expect(httpx.codes.ACCEPTED, session, name)
+    # The registry chooses the address of the upload, and its query has to be kept.
+    target = session.url.join(session.headers["Location"]).copy_merge_params({"digest": digest})
+    answer = client.put(target, content=file.read_bytes(), headers={"Content-Type": "application/octet-stream"})
+    _expect(httpx.codes.CREATED, answer, name)
+
+
+def _expect(status: int, answer: httpx.Response, name: str) -> None:
+    if answer.status_code != status:
+        raise Problem(
+            f"The registry {answer.url.netloc.decode()} answers HTTP {answer.status_code} instead of {status} "
+            f"to {answer.request.method} while the image {name} is pushed",
+            remedy=_LOG,
+        )
 
 
 def _names_host(part: str) -> bool:
-    return "." in part or ":" in part or part in _PLAIN
+    return "." in part or ":" in part or part in _LOOPBACK
 
 
-def _address(host: str) -> str:
-    return f"{'http' if host.partition(':')[0] in _PLAIN else 'https'}://{host}"
+def _client(host: str, *, timeout: float = _TIMEOUT) -> httpx.Client:
+    loopback = host.partition(":")[0] in _LOOPBACK
+    return httpx.Client(
+        base_url=f"{'http' if loopback else 'https'}://{host}/v2/",
+        # The operating system's certificate authorities: a company's own is installed there.
+        verify=ssl.create_default_context(),
+        # A proxy cannot reach this machine's loopback interface.
+        trust_env=not loopback,
+        follow_redirects=True,
+        timeout=timeout,
+    )

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from infra.specs.credential import CREDENTIALS
 from tools import stackfile
 from tools.engine import backend_lock, diagnostics
 from tools.engine.automation import Workspace, finish, output, workspace
+from tools.engine.results import Preview, State, Update, parse_state
 from tools.errors import Problem
 from tools.paths import PROJECT, ROOT
 from tools.target import Target
@@ -39,41 +38,12 @@ def _ignore(_: EngineEvent) -> None:
     pass
 
 
-@dataclass(frozen=True, kw_only=True)
-class Preview:
-    """What a preview found.
+def _both(first: OnEvent, second: OnEvent) -> OnEvent:
+    def take(event: EngineEvent) -> None:
+        first(event)
+        second(event)
 
-    Attributes:
-        events: of the engine, in order.
-        error: why it failed; empty when it did not.
-
-    """
-
-    events: tuple[EngineEvent, ...]
-    error: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class State:
-    """What Pulumi knows about a stack's resources.
-
-    Attributes:
-        resources: as they stand in the state.
-        pending: what an update that was killed had begun, as `creating <resource>`.
-
-    """
-
-    resources: tuple[Mapping[str, Any], ...]
-    pending: tuple[str, ...] = ()
-
-    @property
-    def is_up(self) -> bool:
-        """Whether an update has succeeded since the stack was created or destroyed: only then are there outputs."""
-        return any(each["type"] == "pulumi:pulumi:Stack" and each.get("outputs") for each in self.resources)
-
-    def of_type(self, kind: str) -> list[Mapping[str, Any]]:
-        """Return the resources of one type."""
-        return [each for each in self.resources if each["type"] == kind]
+    return take
 
 
 class Stack:
@@ -110,7 +80,7 @@ class Stack:
 
     @cached_property
     def _stack(self) -> automation.Stack:
-        return automation.Stack(self.name, self._workspace, automation.StackInitMode.SELECT)
+        return automation.Stack.select(self.name, self._workspace)
 
     def prepare(self) -> None:
         """Create the stack in its backend if it does not exist, and the local cluster's copy of its configuration.
@@ -168,10 +138,8 @@ class Stack:
                     " cluster unset both, its own passphrase is kept beside its state",
                 ) from None
 
-    def up(
-        self, on_event: OnEvent = _ignore, on_output: Callable[[str], None] | None = None
-    ) -> tuple[EngineEvent, ...]:
-        """Update the stack and return the engine's events.
+    def up(self, on_event: OnEvent = _ignore, on_output: Callable[[str], None] | None = None) -> Update:
+        """Update the stack and return what that did.
 
         Args:
             on_event: takes each of the engine's events, on a thread of its own.
@@ -182,16 +150,12 @@ class Stack:
 
         """
         events: list[EngineEvent] = []
-
-        def take(event: EngineEvent) -> None:
-            events.append(event)
-            on_event(event)
-
+        take = _both(events.append, on_event)
         try:
-            finish(lambda: self._stack.up(refresh=True, on_event=take, on_output=on_output, show_secrets=False))
+            done = finish(lambda: self._stack.up(refresh=True, on_event=take, on_output=on_output, show_secrets=False))
         except CommandError as error:
             raise self._stopped("update", events, error) from None
-        return tuple(events)
+        return Update(events=tuple(events), outputs=_plain(done.outputs))
 
     def preview(self) -> Preview:
         """Return what an update would change. The refresh is that of `up`: edits from outside Pulumi count."""
@@ -231,11 +195,7 @@ class Stack:
 
         """
         events: list[EngineEvent] = []
-
-        def take(event: EngineEvent) -> None:
-            events.append(event)
-            on_event(event)
-
+        take = _both(events.append, on_event)
         try:
             finish(lambda: self._stack.destroy(on_event=take, on_output=on_output, show_secrets=False))
         except CommandError as error:
@@ -257,7 +217,7 @@ class Stack:
 
         """
         try:
-            return {name: each.value for name, each in self._stack.outputs().items() if not each.secret}
+            return _plain(self._stack.outputs())
         except StackNotFoundError:
             return {}
         except CommandError as error:
@@ -292,7 +252,7 @@ class Stack:
             Problem: the backend cannot be reached.
 
         """
-        return _parsed(self._export())
+        return parse_state(self._export())
 
     def settle(self) -> State:
         """Drop the marks of what a killed update had begun and not recorded, and return the state as it was before.
@@ -306,7 +266,7 @@ class Stack:
 
         """
         exported = self._export()
-        state = _parsed(exported)
+        state = parse_state(exported)
         if state.pending:
             with tempfile.TemporaryDirectory() as folder:
                 file = Path(folder) / "state.json"
@@ -329,15 +289,8 @@ class Stack:
         return str(done.stdout)
 
 
-def _parsed(exported: str) -> State:
-    deployment = json.loads(exported)["deployment"] or {}
-    return State(
-        resources=tuple(deployment.get("resources") or ()),
-        pending=tuple(
-            f"{each['type']} {str(each['resource']['urn']).rpartition('::')[2]}"
-            for each in deployment.get("pending_operations") or ()
-        ),
-    )
+def _plain(outputs: automation.OutputMap) -> dict[str, Any]:
+    return {name: each.value for name, each in outputs.items() if not each.secret}
 
 
 def _failed(what: str, error: CommandError) -> Problem:

@@ -1,4 +1,4 @@
-"""Where a stack goes: which cluster, which Pulumi state, which environment speaks to them."""
+"""Where a stack is deployed: the cluster, the Pulumi state, and the environment that reaches both."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _ANSWER: Final = 15
 
 
 PREVIEW_LIKE_UPDATE: Final = {"PULUMI_K8S_ENABLE_PATCH_FORCE": "true"}
-"""An update takes back a field that somebody edited, and its preview ends with the conflict of the two owners unless
-it is told the same: https://github.com/pulumi/pulumi-kubernetes/issues/2280."""
+"""An update restores a field that was edited by others, and its preview ends with the conflict of the two owners unless
+it gets the same setting: https://github.com/pulumi/pulumi-kubernetes/issues/2280."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Target:
 
     Attributes:
         local: whether it is this machine's own cluster.
-        environment: variables that make `pulumi`, `kubectl` and image builds talk to it.
+        environment: variables that make `pulumi`, `kubectl` and image builds use it.
         overrides: what the stack's configuration must say on it, on top of the stack file.
 
     """
@@ -126,7 +126,7 @@ def check_answers(environment: Mapping[str, str]) -> None:
     """Ask the current context's API server whether it is ready.
 
     Raises:
-        Problem: nobody answers, or not in time.
+        Problem: it does not answer, or not in time.
 
     """
     command = ["kubectl", f"--request-timeout={_ANSWER}s", "get", "--raw", "/readyz"]

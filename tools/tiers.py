@@ -16,9 +16,11 @@ from tools.progress import duration, say
 from tools.toolchain.pulumi import ensure_pulumi
 
 _BIN: Final = ROOT / ".venv" / "bin"
-_PARALLEL: Final = ("--numprocesses=2", "--dist=loadgroup")
-"""Two workers, each with servers of its own: most of such a tier waits for processes that start. Tests in one
-`xdist_group` stay on one worker, in their order."""
+_BY_FILE: Final = ("--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder")
+"""Two workers, each with whole files: the fixtures of a file are made once."""
+_BY_TEST: Final = ("--numprocesses=2", "--dist=loadgroup")
+"""Two workers, each with servers of its own and with single tests, which mostly wait for processes that start. Tests of
+one `xdist_group` stay on one worker, in their order, and the largest group goes first."""
 
 
 def run(tiers: Sequence[str]) -> int:
@@ -56,13 +58,13 @@ def _lint() -> bool:
 
 
 def _unit() -> bool:
-    return _pytest("unit", {}, *_PARALLEL)
+    return _pytest("unit", {}, *_BY_FILE)
 
 
 def _engine() -> bool:
     """Run Pulumi for real: on a Prefect server, and on a Kubernetes control plane in which no container runs."""
     toolchain.ensure(["kubernetes", "etcd"])
-    return _pytest("engine", ensure_pulumi().environment, *_PARALLEL)
+    return _pytest("engine", ensure_pulumi().environment, *_BY_TEST)
 
 
 def _e2e() -> bool:
@@ -81,7 +83,7 @@ def _e2e_full() -> bool:
 
 def _crash_sweep() -> bool:
     """Kill an update at every step of every type of resource: too long for each run of the engine tier."""
-    return _pytest("engine/test_interrupted.py", ensure_pulumi().environment, "--every-step", *_PARALLEL)
+    return _pytest("engine/test_interrupted.py", ensure_pulumi().environment, "--every-step", *_BY_TEST)
 
 
 def _pytest(tests: str, environment: Mapping[str, str], *options: str) -> bool:

@@ -1,4 +1,4 @@
-"""Why a Dask cluster did not start, in words that people, tests and dashboards can rely on."""
+"""Why a Dask cluster did not start: texts that people, tests and dashboards can rely on."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from enum import StrEnum
 
 
 class Cause(StrEnum):
-    """The vocabulary of a failed start. The value is what a person reads first."""
+    """The cause of a failed start. Its value begins the error message."""
 
     IMAGE_PULL = "the image cannot be pulled"
     QUOTA = "the namespace's quota or limits do not allow the pod"
     POD_SECURITY = "Pod Security refuses the pod"
     UNSCHEDULABLE = "no node can take the pod"
-    CRASH_LOOP = "the container keeps ending"
+    CRASH_LOOP = "the container is crash-looping"
     CONTAINER = "the container cannot be created"
     POD_SETUP = "the node cannot set the pod up"
-    OPERATOR = "the Dask operator does not react"
+    OPERATOR = "the Dask operator does not respond"
     CRDS = "the Dask custom resource definitions are missing or too old"
-    RBAC = "a Kubernetes right is missing"
+    RBAC = "a Kubernetes permission is missing"
     REFUSED = "Kubernetes refuses an object"
     UNREACHABLE = "the scheduler runs but cannot be reached"
     NO_WORKER = "no worker has joined the scheduler"
     ENVIRONMENT = "the Dask pods do not run what the flow pod runs"
-    UNKNOWN = "nothing names a cause"
+    UNKNOWN = "the cause is unknown"

@@ -1,9 +1,7 @@
-"""Environment variables that tell a flow run where it is and how large its Dask cluster may be.
+"""Environment variables that describe to a flow run where it is and how large its Dask cluster may be.
 
-`infra` writes them into the work pool's base job template, `ephemeral_dask` reads them in the flow pod. What a
-person may set per run is a job variable of the work pool; each has an environment variable of its own and a
-second one for the stack's default, because a template's default would hide what the flow's author wrote in
-code.
+`infra` writes them into the work pool's base job template, `ephemeral_dask` reads them in the flow pod. What can be set
+per run has its variables in `ephemeral_dask.contract.knobs`.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ IMAGE: Final = f"{PREFIX}IMAGE"
 """Image of the flow pod by digest: scheduler and workers use the same."""
 
 SERVICE_ACCOUNT: Final = f"{PREFIX}SERVICE_ACCOUNT"
-"""ServiceAccount of scheduler and workers: one without any right."""
+"""ServiceAccount of scheduler and workers: one without permissions."""
 
 JOB_NAME: Final = f"{PREFIX}JOB_NAME"
 JOB_UID: Final = f"{PREFIX}JOB_UID"
@@ -27,16 +25,16 @@ JOB_UID: Final = f"{PREFIX}JOB_UID"
 
 DEPLOYMENT: Final = f"{PREFIX}DEPLOYMENT"
 """Name of the Prefect deployment, from the downward API (label `prefect.io/deployment-name` of the flow pod).
-Optional: it only labels the Dask cluster, so that cost can be told apart."""
+Optional: it only labels the Dask cluster, so that costs can be attributed."""
 
 API_SECRET_NAME: Final = f"{PREFIX}API_SECRET_NAME"
 API_SECRET_KEY: Final = f"{PREFIX}API_SECRET_KEY"
 API_SECRET_VARIABLE: Final = f"{PREFIX}API_SECRET_VARIABLE"
 """The Kubernetes Secret and key that hold the Prefect credential, and the variable (PREFECT_API_KEY or
-PREFECT_API_AUTH_STRING) as which Dask pods get it. Unset when the API asks for none."""
+PREFECT_API_AUTH_STRING) as which Dask pods get it. Unset when the API requires none."""
 
 CEILING: Final = f"{PREFIX}CEILING"
-"""The stack's upper bound of `dask_maximum`: what code asks beyond it is cut down to it."""
+"""The stack's upper bound of `dask_maximum`: a larger value in code is cut to it."""
 
 
 DASHBOARD: Final = f"{PREFIX}DASHBOARD"
@@ -45,7 +43,7 @@ DASHBOARD: Final = f"{PREFIX}DASHBOARD"
 RESULTS_CLAIM: Final = f"{PREFIX}RESULTS_CLAIM"
 RESULTS_PATH: Final = f"{PREFIX}RESULTS_PATH"
 """The PersistentVolumeClaim with task results and where the flow pod has it: Dask workers mount it at the same path.
-Unset where results are kept elsewhere, or nowhere."""
+Unset where results are kept elsewhere, or not at all."""
 
 PROFILES: Final = f"{PREFIX}PROFILES"
 """The stack's named sizes, as `ephemeral_dask.contract.profiles` writes them. Unset outside Kubernetes."""

@@ -158,7 +158,7 @@ IDLE_TIMEOUT: Final = Knob(
     kind="integer",
     default=600,
     title="Dask idle timeout",
-    help="Seconds without a task and without a sign of life from its run after which a Dask cluster is deleted.",
+    help="Seconds without a task and without a heartbeat from its flow pod after which a Dask cluster is deleted.",
     minimum=60,
 )
 START_TIMEOUT: Final = Knob(

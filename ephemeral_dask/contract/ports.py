@@ -1,6 +1,6 @@
 """Ports of the Dask pods. The pods listen on them, and network policies open exactly them.
 
-Dask picks worker and nanny ports at random unless told; a policy can only name ports that do not move.
+Dask picks worker and nanny ports at random unless they are set; a policy can only name fixed ports.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 SCHEDULER_COMM: Final = 8786
-"""Clients and workers reach the scheduler here. Whoever gets in can run code: Dask speaks pickle."""
+"""Clients and workers reach the scheduler here. Every client that connects can run code, because Dask
+unpickles what it receives."""
 
 SCHEDULER_HTTP: Final = 8787
 """Dashboard, health, metrics, and the unauthenticated API by which the operator retires workers."""
@@ -27,6 +28,9 @@ OPERATOR_HTTP: Final = 8080
 
 REAPER_HTTP: Final = 8080
 """The reaper's probe."""
+
+WORKER_HEALTH: Final = 8080
+"""The Prefect worker's probe."""
 
 DASHBOARD_FORWARD: Final = 8787
 """Port of a person's own machine on which `make dashboard` opens a run's dashboard."""

@@ -17,8 +17,8 @@ class LargeWorkers:
         cpu: CPU request of one, a Kubernetes quantity.
         memory: memory request and limit of one, a Kubernetes quantity.
         threads: large tasks that one runs at the same time.
-        env: environment variables of theirs, beside the profile's.
-        tolerations: of their pods, in the words of Kubernetes.
+        env: their environment variables, in addition to the profile's.
+        tolerations: of their pods, as Kubernetes writes them.
         node_selector: of their pods.
 
     """
@@ -34,13 +34,13 @@ class LargeWorkers:
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """A named size; what it does not say is left to the weaker voices.
+    """A named size; fields that are unset fall through to sources of lower precedence.
 
     Attributes:
         sizes: argument of `ephemeral_dask()` -> value.
         nanny: whether a second process in each worker pod watches the worker and restarts it.
         env: environment variables of the workers. Never a secret: everyone who may read the work pool sees them.
-        tolerations: of the worker pods, in the words of Kubernetes.
+        tolerations: of the worker pods, as Kubernetes writes them.
         node_selector: of the worker pods.
         large: a second worker group for large tasks, or None.
 
@@ -69,10 +69,10 @@ def decode(text: str) -> dict[str, Profile]:
 
     """
     try:
-        found = json.loads(text)
-        return {name: _profile(values) for name, values in found.items()}
+        profiles = json.loads(text)
+        return {name: _profile(values) for name, values in profiles.items()}
     except (AttributeError, TypeError) as error:
-        raise ValueError(f"these are no profiles ({error})") from None
+        raise ValueError(f"it must be a mapping of profiles ({error})") from None
 
 
 def _profile(values: Mapping[str, Any]) -> Profile:
@@ -85,7 +85,7 @@ def _tupled(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unknown(name: str, known: Iterable[str], where: str) -> str:
-    """Say that a profile does not exist; the same sentence in a preview and in a run."""
+    """Return the sentence for a profile that does not exist, the same in a preview and in a run."""
     names = ", ".join(sorted(known))
     remedy = f"choose one of {names}" if names else "this stack has none"
     return f"Dask profile '{name}' from {where} does not exist: {remedy} (dask.profiles in Pulumi.<stack>.yaml)."

@@ -30,7 +30,7 @@ _QUANTITY: Final = re.compile(r"(?P<number>\d{1,12}(?:\.\d{1,6})?)(?P<suffix>m|k
 def _value(text: str) -> Decimal:
     match = _QUANTITY.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no Kubernetes quantity")
+        raise ValueError(f"{text!r} is not a Kubernetes quantity")
     return Decimal(match["number"]) * _SUFFIXES[match["suffix"] or ""]
 
 
@@ -38,7 +38,7 @@ def cores(text: str) -> float:
     """Return a CPU quantity in cores: `500m` is 0.5.
 
     Raises:
-        ValueError: it is no quantity, or not above zero.
+        ValueError: it is not a quantity, or not above zero.
 
     """
     value = _value(text)
@@ -51,7 +51,7 @@ def memory_bytes(text: str) -> int:
     """Return a memory quantity in whole bytes: `1Ki` is 1024.
 
     Raises:
-        ValueError: it is no quantity, not above zero, or not whole bytes (`500m` of memory is half a byte).
+        ValueError: it is not a quantity, not above zero, or not whole bytes (`500m` of memory is half a byte).
 
     """
     value = _value(text)

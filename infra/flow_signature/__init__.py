@@ -1,1 +1,1 @@
-"""What a flow takes: its parameter schema, read from the source without importing the flow."""
+"""What a flow takes and imports, read from its source without importing the flow."""

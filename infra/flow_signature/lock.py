@@ -159,7 +159,7 @@ def _distribution_names(name: str) -> list[str]:
     parts = name.split(".")
     top = parts[0]
     if top in NAMESPACES:
-        # For google.cloud.storage: google-cloud-storage, google-cloud. A class is no part of it.
+        # For google.cloud.storage.Client: google-cloud-storage, google-cloud; the class is left out.
         modules = [part for part in parts[:3] if part.islower()]
         return [normalized("-".join(modules[:count])) for count in range(len(modules), 1, -1)] or [normalized(top)]
     return [*_NAMES.get(top, ()), normalized(top)]

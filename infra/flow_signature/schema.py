@@ -1,8 +1,8 @@
-"""The schema of a flow's parameters, equal to the one that `prefect deploy` registers, without importing the flow.
+"""The JSON schema of a flow's parameters, equal to the one that `prefect deploy` registers, without importing the flow.
 
-The steps are those of `prefect.utilities.callables.parameter_schema` of the locked Prefect, on a signature that
-was read instead of imported; a test compares the two. Prefect itself would take two seconds of every preview to
-import, and imports whatever libraries of the flow it finds.
+The steps are those of `prefect.utilities.callables.parameter_schema` of the locked Prefect, applied to a signature that
+is read from the source; a test compares the two. Importing Prefect would add two seconds to every preview, and Prefect
+imports the flow with all of its libraries.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from infra.flow_signature import scope as static_scope
-from infra.flow_signature.scope import Scope
+from infra.flow_signature.scope import Scope, names_read
 from infra.flow_signature.source import FlowSource
 
 _KEPT = ("title", "type", "properties", "required", "definitions")
@@ -30,7 +29,7 @@ Json = dict[str, Any]
 
 
 def build(source: FlowSource) -> tuple[Json, tuple[str, ...]]:
-    """Return the schema, and a sentence for each parameter whose type could not be seen.
+    """Return the schema, and a note for each parameter whose type is unknown without an import.
 
     Args:
         source: the flow function.
@@ -42,7 +41,7 @@ def build(source: FlowSource) -> tuple[Json, tuple[str, ...]]:
 
 
 def names(source: FlowSource) -> tuple[list[str], bool]:
-    """Return the names of the flow's parameters, and whether it takes others as well (`**kwargs`)."""
+    """Return the names of the flow's parameters, and whether it accepts others (`**kwargs`)."""
     args = source.function.args
     every = [*args.posonlyargs, *args.args, *([args.vararg] if args.vararg else []), *args.kwonlyargs]
     return [arg.arg for arg in every if arg.arg not in ("self", "cls")], args.kwarg is not None
@@ -70,12 +69,12 @@ def _signature(source: FlowSource, scope: Scope) -> tuple[list[inspect.Parameter
             arg.arg, kind, annotation=_annotation(arg, scope), default=_default(default, scope)
         )
         parameters.append(parameter)
-        read = {name for part in (arg.annotation, default) if part for name in static_scope.names(part)}
-        unseen = (scope.foreign - before) | (scope.foreign & read)
-        if unseen:
+        used = {name for part in (arg.annotation, default) if part for name in names_read(part)}
+        unknown = (scope.foreign - before) | (scope.foreign & used)
+        if unknown:
             notes.append(
-                f"parameter '{arg.arg}' is registered without its type, because "
-                f"{', '.join(sorted(unseen))} would have to be imported to know it"
+                f"parameter '{arg.arg}' is registered without its type, because only an import of "
+                f"{', '.join(sorted(unknown))} would show it"
             )
     return parameters, notes
 
@@ -103,7 +102,7 @@ def _default(default: ast.expr | None, scope: Scope) -> Any:
 def _descriptions(docstring: str | None) -> dict[str, str]:
     if not docstring or not _SECTION.search(docstring):
         return {}
-    # A quarter of a second to import, for those who describe their parameters.
+    # A quarter of a second to import, only for flows that describe their parameters.
     from griffe import Docstring, DocstringSectionKind, Parser, parse  # noqa: PLC0415
 
     sections = parse(Docstring(docstring), Parser.google, warnings=False)
@@ -151,7 +150,7 @@ def _field(parameter: inspect.Parameter, position: int, descriptions: dict[str, 
 
 
 class _Generator(GenerateJsonSchema):
-    """Describes a class that pydantic does not know as anything, as Prefect's own generator does."""
+    """Accepts anything for a class that pydantic does not know, as Prefect's own generator does."""
 
     def is_instance_schema(self, schema: core_schema.IsInstanceSchema) -> JsonSchemaValue:  # noqa: ARG002
         return {}
@@ -160,7 +159,7 @@ class _Generator(GenerateJsonSchema):
 def _model_schema(title: str, fields: dict[str, Any]) -> Json:
     config = pydantic.ConfigDict(arbitrary_types_allowed=True)
     with warnings.catch_warnings():
-        # A default that is no JSON is left out, by Prefect as well.
+        # A default that JSON cannot represent is left out, as Prefect does.
         warnings.simplefilter("ignore")
         model = pydantic.create_model(title, __config__=config, **fields)
         try:

@@ -1,9 +1,8 @@
-"""What a name in a module's source means, found out with as little of the module run as possible.
+"""Evaluates names of a module while executing as little of it as possible.
 
-Of the module only the statements that a name needs are executed: classes, aliases and constants, and imports of
-the standard library and pydantic. Modules beside it are read the same way. Everything else (the libraries that
-a flow computes with) is never imported: a stand-in takes its place, which pydantic treats as it treats any class
-that it does not know.
+Only the statements that a name needs are executed: classes, aliases, constants, and imports of the standard library
+and pydantic. The project's own modules are read the same way. Other libraries, which a flow computes with, are never
+imported: a stand-in replaces what comes from them, and pydantic treats it as any class that it does not know.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ _numbers = itertools.count()
 
 
 class _Unknown(type):
-    """Metaclass of stand-ins: whatever is asked of one is another."""
+    """Metaclass of stand-ins: each attribute and item of a stand-in is a stand-in."""
 
     def __getattr__(cls, name: str) -> Any:
         if name.startswith("__"):
@@ -40,20 +39,20 @@ class _Unknown(type):
 
 
 class StandIn(metaclass=_Unknown):
-    """Stands for something of a library that is not imported."""
+    """Replaces something from a library that is not imported."""
 
     def __init__(self, *_: object, **__: object) -> None:
-        """Take anything."""
+        """Accept any arguments."""
 
     def __class_getitem__(cls, _: object) -> Any:
         return cls
 
 
 class Scope:
-    """The names of one module, bound when they are asked for.
+    """The names of one module, each bound when it is first used.
 
     Attributes:
-        foreign: names met so far that come from libraries which are not imported.
+        foreign: the names used so far that come from libraries which are not imported.
 
     """
 
@@ -66,7 +65,7 @@ class Scope:
         self._tree = parse(path)
         self._flags = _future_flags(self._tree)
         self._bound: set[str] = set()
-        # Dataclasses and pydantic look their own module up by its name.
+        # Dataclasses and pydantic look up the module of a class by its name.
         self._module = ModuleType(f"_static_scope_{next(_numbers)}")
         sys.modules[self._module.__name__] = self._module
 
@@ -74,24 +73,24 @@ class Scope:
         """Evaluate an annotation or a default as the module would.
 
         Raises:
-            Exception: whatever evaluating it raises.
+            Exception: any error of the evaluation.
 
         """
         if isinstance(expression, ast.Constant) and isinstance(expression.value, str):
             return expression.value
-        for name in names(expression):
+        for name in names_read(expression):
             self._bind(name)
         code = compile(ast.Expression(expression), str(self._path), "eval")
         return eval(code, self._module.__dict__)  # noqa: S307  the project's own source
 
     def annotation(self, expression: ast.expr) -> Any:
-        """Evaluate an annotation; one that is written as a string is what the string says."""
+        """Evaluate an annotation; an annotation in quotes is evaluated without them."""
         if isinstance(expression, ast.Constant) and isinstance(expression.value, str):
             return self.value(ast.parse(expression.value, mode="eval").body)
         return self.value(expression)
 
     def name(self, name: str) -> Any:
-        """Return what a name of the module is bound to."""
+        """Return the value of a name of the module."""
         self._bind(name)
         return getattr(self._module, name)
 
@@ -99,7 +98,7 @@ class Scope:
         if name in self._bound or hasattr(builtins, name):
             return
         self._bound.add(name)
-        # In the order of the source: a later definition of the same name wins.
+        # In source order: a later definition of the same name wins.
         for node in statements(self._tree.body):
             if name in _binds(node):
                 self._execute(node, name)
@@ -108,7 +107,7 @@ class Scope:
         if isinstance(node, ast.Import | ast.ImportFrom):
             self._import(node, name)
             return
-        for needed in names(node):
+        for needed in names_read(node):
             self._bind(needed)
         module = ast.Module([_undecorated(node)], [])
         code = compile(module, str(self._path), "exec", flags=self._flags, dont_inherit=True)
@@ -125,9 +124,9 @@ class Scope:
             beside = imported_from(node, self._path, self._root)
             if beside is not None and beside != self._path:
                 scope = self._scopes.get(beside) or Scope(beside, self._root, self._scopes)
-                found = scope.name(alias.name)
+                value = scope.name(alias.name)
                 self.foreign |= scope.foreign
-                return found
+                return value
             if not node.level and _importable(node.module or ""):
                 return getattr(importlib.import_module(node.module or ""), alias.name)
         elif _importable(alias.name) and module_path(alias.name, self._root) is None:
@@ -154,8 +153,8 @@ def _binds(node: ast.stmt) -> set[str]:
     return set()
 
 
-def names(node: ast.AST) -> Iterator[str]:
-    """Yield the names that a node reads when it is executed, which leaves out the inside of functions."""
+def names_read(node: ast.AST) -> Iterator[str]:
+    """Yield the names that executing a node reads. The bodies of functions are not executed."""
     if isinstance(node, ast.Name):
         yield node.id
     inside: Iterable[ast.AST] = ast.iter_child_nodes(node)
@@ -166,18 +165,18 @@ def names(node: ast.AST) -> Iterator[str]:
     elif isinstance(node, ast.AnnAssign):
         yield from _names_in_strings(node.annotation)
     for child in inside:
-        yield from names(child)
+        yield from names_read(child)
 
 
 def _names_in_strings(annotation: ast.expr) -> Iterator[str]:
     for node in ast.walk(annotation):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             with contextlib.suppress(SyntaxError):
-                yield from names(ast.parse(node.value, mode="eval"))
+                yield from names_read(ast.parse(node.value, mode="eval"))
 
 
 def _undecorated(node: ast.stmt) -> ast.stmt:
-    """Return a function without what decorates it: a task or flow is not needed to describe parameters."""
+    """Return a function without its decorators, which parameters do not depend on."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         node = copy.copy(node)
         node.decorator_list = []

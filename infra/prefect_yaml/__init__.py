@@ -1,1 +1,1 @@
-"""prefect.yaml, from the file to deployment specs: `load` is the entry point."""
+"""Parses prefect.yaml into deployment specifications. Entry point: `load.load_deployments`."""

@@ -1,7 +1,6 @@
-"""Triggers and actions of automations, checked as far as they can be without a server.
+"""Triggers and actions of automations, checked as far as possible without a server.
 
-The same schema stands in two files: below `triggers` of a deployment in prefect.yaml, and below `automations` in the
-stack's file.
+Two files have the same schema: prefect.yaml below a deployment's `triggers`, and the stack's file below `automations`.
 """
 
 from __future__ import annotations
@@ -10,15 +9,15 @@ import uuid
 from collections.abc import Collection, Mapping
 from typing import Any, Final, NoReturn
 
-from infra.prefect_yaml import duration
+from infra.prefect_yaml import duration, values
 from infra.prefect_yaml.document import Place, nearest
 from infra.specs.automation import ACTIONS, SETS, SHORTEST_SILENCE, TRIGGERS, AutomationSpec, kind_of_trigger
 
-OWN_KEYS: Final = ("name", "description", "enabled", "parameters", "job_variables", "schedule_after")
-"""What a trigger in prefect.yaml says about its automation and the run that it makes."""
+DEPLOYMENT_TRIGGER_KEYS: Final = ("name", "description", "enabled", "parameters", "job_variables", "schedule_after")
+"""Keys of a trigger in prefect.yaml that describe its automation and the run that it starts."""
 
 NAME_KEYS: Final = {"deployment_id": "deployment", "work_pool_id": "work_pool", "work_queue_id": "work_queue"}
-"""Id in an action -> key by which a stack's file may name the object instead."""
+"""Id in an action -> key with which a stack's file may name the object instead."""
 
 _STATES: Final = (
     "SCHEDULED",
@@ -35,19 +34,19 @@ _METRICS: Final = ("lateness", "duration", "successes")
 _OPERATORS: Final = ("<", "<=", ">", ">=")
 _METRIC_KEYS: Final = ("name", "threshold", "operator", "range", "firing_for")
 _SHORTEST_QUERY: Final = 300
+"""Seconds: the shortest `range` and `firing_for` that Prefect accepts."""
 
 
 class AutomationError(Exception):
-    """A trigger or an action is wrong.
+    """A trigger or an action is not valid. The text says why and what to do.
 
     Attributes:
-        place: keys and indices from the trigger or action to what is wrong.
+        place: keys and indices from the trigger or action to the wrong value.
 
     """
 
-    def __init__(self, place: Place, text: str) -> None:
-        """Take the place, and a sentence with its remedy."""
-        super().__init__(text)
+    def __init__(self, place: Place, message: str) -> None:
+        super().__init__(message)
         self.place = place
 
 
@@ -55,15 +54,15 @@ def parse_deployment_trigger(raw: Any, number: int, deployment: str) -> Automati
     """Read one of a deployment's triggers.
 
     Args:
-        raw: as it stands in prefect.yaml.
-        number: its place in the list from 1, which names it when it has no name, as in Prefect.
-        deployment: name of the deployment; the action that runs it gets the id later.
+        raw: the trigger as prefect.yaml has it.
+        number: its position in the list from 1, for the name of a trigger without one, as in Prefect.
+        deployment: name of the deployment. The action that runs it gets the deployment's id at registration.
 
     Raises:
-        AutomationError: what is wrong first.
+        AutomationError: the first error.
 
     """
-    given = parse_trigger(raw, (), OWN_KEYS)
+    trigger = parse_trigger(raw, (), DEPLOYMENT_TRIGGER_KEYS)
     action: dict[str, Any] = {"type": "run-deployment"}
     for key in ("parameters", "job_variables"):
         if raw.get(key) is not None:
@@ -73,112 +72,114 @@ def parse_deployment_trigger(raw: Any, number: int, deployment: str) -> Automati
     return AutomationSpec(
         name=str(raw.get("name") or f"{deployment}__automation_{number}"),
         description=str(raw.get("description") or ""),
-        enabled=_flag(raw.get("enabled"), ("enabled",)),
-        trigger=given,
+        enabled=_boolean(raw.get("enabled"), ("enabled",)),
+        trigger=trigger,
         actions=(action,),
     )
 
 
 def parse_trigger(raw: Any, place: Place = (), others: Collection[str] = ()) -> dict[str, Any]:
-    """Check a trigger and return it, durations as seconds.
+    """Check a trigger and return it, with durations in seconds.
 
     Args:
-        raw: as it stands in the file.
-        place: of it, within what the caller reads.
-        others: keys that stand beside it and are the caller's.
+        raw: the trigger as the file has it.
+        place: its place within what the caller reads.
+        others: further keys that it may have, which the caller reads.
 
     Raises:
-        AutomationError: what is wrong first.
+        AutomationError: the first error.
 
     """
-    fields = _mapping(raw, place)
-    kind = kind_of_trigger(fields)
+    section = _mapping(raw, place)
+    kind = kind_of_trigger(section)
     if kind not in TRIGGERS:
-        _refuse((*place, "type"), f"there is no trigger of type '{kind}'; {nearest(kind, TRIGGERS)}")
+        _refuse((*place, "type"), f"no trigger has type '{kind}'; {nearest(kind, TRIGGERS)}")
     known = TRIGGERS[kind]
-    for key in fields:
+    for key in section:
         if key not in known and key not in others and key != "type":
             _refuse((*place, key), f"a trigger of type {kind} has no key '{key}'; {nearest(key, [*known, *others])}")
-    given = {"type": kind, **{key: fields[key] for key in known if fields.get(key) is not None}}
-    _check_labels(given, place)
+    fields = {"type": kind, **{key: section[key] for key in known if section.get(key) is not None}}
+    _check_labels(fields, place)
     if kind == "event":
-        return _event(given, place)
+        return _event(fields, place)
     if kind == "metric":
-        return {**given, "metric": _metric(given.get("metric"), (*place, "metric"))}
-    return _composite(given, place)
+        return {**fields, "metric": _metric(fields.get("metric"), (*place, "metric"))}
+    return _composite(fields, place)
 
 
 def parse_action(raw: Any, place: Place = ()) -> dict[str, Any]:
     """Check an action and return it.
 
     Args:
-        raw: as it stands in the file.
-        place: of it, within what the caller reads.
+        raw: the action as the file has it.
+        place: its place within what the caller reads.
 
     Raises:
-        AutomationError: what is wrong first.
+        AutomationError: the first error.
 
     """
-    fields = _mapping(raw, place)
-    kind = str(fields.get("type"))
+    section = _mapping(raw, place)
+    kind = str(section.get("type"))
     if kind not in ACTIONS:
-        _refuse((*place, "type"), f"there is no action of type '{kind}'; {nearest(kind, ACTIONS)}")
+        _refuse((*place, "type"), f"no action has type '{kind}'; {nearest(kind, ACTIONS)}")
     known = {*ACTIONS[kind], *(NAME_KEYS[key] for key in ACTIONS[kind] if key in NAME_KEYS)}
-    for key in fields:
+    for key in section:
         if key not in known and key != "type":
             _refuse((*place, key), f"an action of type {kind} has no key '{key}'; {nearest(key, known)}")
-    given = {key: value for key, value in fields.items() if value is not None}
+    fields = {key: value for key, value in section.items() if value is not None}
     if "source" in known:
-        _check_target(given, kind, place)
+        _check_target(fields, kind, place)
     for key in ("body", "state"):
-        if key in known and not given.get(key):
+        if key in known and not fields.get(key):
             _refuse(place, f"an action of type {kind} needs {key}; write it")
     if "block_document_id" in known:
-        _check_id(given, "block_document_id", kind, place)
+        _check_id(fields, "block_document_id", kind, place)
     if "state" in known:
-        given["state"] = _one_of(str(given["state"]).upper(), _STATES, (*place, "state"))
+        fields["state"] = _one_of(str(fields["state"]).upper(), _STATES, (*place, "state"))
     for key in ("parameters", "job_variables"):
-        if key in given:
-            _mapping(given[key], (*place, key))
-    if "schedule_after" in given:
-        given["schedule_after"] = _seconds(given["schedule_after"], (*place, "schedule_after"))
-    return given
+        if key in fields:
+            _mapping(fields[key], (*place, key))
+    if "schedule_after" in fields:
+        fields["schedule_after"] = _seconds(fields["schedule_after"], (*place, "schedule_after"))
+    return fields
 
 
-def _event(given: dict[str, Any], place: Place) -> dict[str, Any]:
+def _event(fields: dict[str, Any], place: Place) -> dict[str, Any]:
     for key in SETS:
-        names = given.get(key, [])
+        names = fields.get(key, [])
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            _refuse((*place, key), f"{key} is no list of names; write `- prefect.flow-run.Completed` below it")
-    posture = _one_of(given.get("posture", "Reactive"), ("Reactive", "Proactive"), (*place, "posture"))
-    if "threshold" in given:
-        given["threshold"] = _whole(given["threshold"], 1, (*place, "threshold"))
-    if "within" in given:
-        given["within"] = _seconds(given["within"], (*place, "within"))
-    if posture == "Proactive" and 0 < given.get("within", 0) < SHORTEST_SILENCE:
+            _refuse((*place, key), f"{key} must be a list of events; write `- prefect.flow-run.Completed` below it")
+    posture = _one_of(fields.get("posture", "Reactive"), ("Reactive", "Proactive"), (*place, "posture"))
+    if "threshold" in fields:
+        fields["threshold"] = _integer(fields["threshold"], 1, (*place, "threshold"))
+    if "within" in fields:
+        fields["within"] = _seconds(fields["within"], (*place, "within"))
+    if posture == "Proactive" and 0 < fields.get("within", 0) < SHORTEST_SILENCE:
         text = f"a proactive trigger waits at least {SHORTEST_SILENCE} seconds; write `within: 10` or more"
         _refuse((*place, "within"), text)
-    if posture == "Proactive" and not given.get("within"):
-        given.pop("within", None)
-    return given
+    if posture == "Proactive" and not fields.get("within"):
+        fields.pop("within", None)
+    return fields
 
 
-def _composite(given: dict[str, Any], place: Place) -> dict[str, Any]:
-    children = given.get("triggers")
+def _composite(fields: dict[str, Any], place: Place) -> dict[str, Any]:
+    children = fields.get("triggers")
     if not isinstance(children, list) or not children:
-        _refuse((*place, "triggers"), "triggers is no list with triggers in it; write `- expect: [...]` below it")
-    given["triggers"] = [parse_trigger(child, (*place, "triggers", index)) for index, child in enumerate(children)]
-    if "within" in given:
-        given["within"] = _seconds(given["within"], (*place, "within"))
-    if given["type"] == "compound":
-        require = given.get("require")
+        _refuse(
+            (*place, "triggers"), "triggers must be a list of at least one trigger; write `- expect: [...]` below it"
+        )
+    fields["triggers"] = [parse_trigger(child, (*place, "triggers", index)) for index, child in enumerate(children)]
+    if "within" in fields:
+        fields["within"] = _seconds(fields["within"], (*place, "within"))
+    if fields["type"] == "compound":
+        require = fields.get("require")
         if require not in ("any", "all"):
-            number = _whole(require, 1, (*place, "require"), "any, all or a whole number of at least 1")
+            number = _integer(require, 1, (*place, "require"), "any, all or an integer of at least 1")
             if number > len(children):
                 text = f"require is {number}, and there are {len(children)} triggers; write a lower number, any or all"
                 _refuse((*place, "require"), text)
-            given["require"] = number
-    return given
+            fields["require"] = number
+    return fields
 
 
 def _metric(raw: Any, place: Place) -> dict[str, Any]:
@@ -188,11 +189,11 @@ def _metric(raw: Any, place: Place) -> dict[str, Any]:
             _refuse((*place, key), f"a metric has no key '{key}'; {nearest(key, _METRIC_KEYS)}")
     threshold = fields.get("threshold")
     if not isinstance(threshold, int | float) or isinstance(threshold, bool):
-        _refuse((*place, "threshold"), "threshold is no number; write one")
+        _refuse((*place, "threshold"), "threshold must be a number")
     spans = {key: _seconds(fields.get(key, _SHORTEST_QUERY), (*place, key)) for key in ("range", "firing_for")}
     for key, value in spans.items():
         if value < _SHORTEST_QUERY:
-            _refuse((*place, key), f"{key} is shorter than {_SHORTEST_QUERY} seconds; write 300 or more")
+            _refuse((*place, key), f"{key} must be at least {_SHORTEST_QUERY} seconds")
     return {
         "name": _one_of(fields.get("name"), _METRICS, (*place, "name")),
         "operator": _one_of(fields.get("operator"), _OPERATORS, (*place, "operator")),
@@ -201,12 +202,12 @@ def _metric(raw: Any, place: Place) -> dict[str, Any]:
     }
 
 
-def _check_labels(given: Mapping[str, Any], place: Place) -> None:
+def _check_labels(fields: Mapping[str, Any], place: Place) -> None:
     for key in ("match", "match_related"):
-        value = given.get(key, {})
+        value = fields.get(key, {})
         several = value if isinstance(value, list) and key == "match_related" else [value]
         if not all(_are_labels(item) for item in several):
-            text = f"{key} is no mapping of labels; write `prefect.resource.id: prefect.flow-run.*` below it"
+            text = f"{key} must be a mapping of labels; write `prefect.resource.id: prefect.flow-run.*` below it"
             _refuse((*place, key), text)
 
 
@@ -217,51 +218,56 @@ def _are_labels(value: Any) -> bool:
     )
 
 
-def _check_target(given: dict[str, Any], kind: str, place: Place) -> None:
+def _check_target(fields: dict[str, Any], kind: str, place: Place) -> None:
     target = next(key for key in ACTIONS[kind] if key.endswith("_id"))
     name = NAME_KEYS.get(target)
-    source = _one_of(given.get("source", "selected"), ("selected", "inferred"), (*place, "source"))
-    named = [key for key in (target, name) if key and key in given]
+    source = _one_of(fields.get("source", "selected"), ("selected", "inferred"), (*place, "source"))
+    named = [key for key in (target, name) if key and key in fields]
     ways = f"{name} or {target}" if name else target
     if source == "inferred" and named:
-        _refuse((*place, named[0]), f"source is inferred, so {named[0]} means nothing; remove one of them")
+        _refuse((*place, named[0]), f"source is inferred, so {named[0]} has no effect; remove one of them")
     if source == "selected" and len(named) != 1:
         _refuse(place, f"an action of type {kind} needs one of {ways}, or `source: inferred`; write one")
-    if target in given:
-        _check_id(given, target, kind, place)
+    if target in fields:
+        _check_id(fields, target, kind, place)
 
 
-def _check_id(given: Mapping[str, Any], key: str, kind: str, place: Place) -> None:
+def _check_id(fields: Mapping[str, Any], key: str, kind: str, place: Place) -> None:
     try:
-        uuid.UUID(str(given.get(key)))
+        uuid.UUID(str(fields.get(key)))
     except ValueError:
-        _refuse((*place, key) if key in given else place, f"an action of type {kind} needs {key}, an id of Prefect's")
+        _refuse(
+            (*place, key) if key in fields else place,
+            f"an action of type {kind} needs {key}, a UUID in Prefect",
+        )
 
 
 def _mapping(value: Any, place: Place) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        _refuse(place, f"{place[-1] if place else 'this'} is no mapping; write `name: value` below it")
-    return value
+    try:
+        # Unlike an optional value of a deployment, a trigger or an action that is null is an error.
+        return values.mapping(str(place[-1]) if place else "this", "null" if value is None else value)
+    except ValueError as error:
+        raise AutomationError(place, str(error)) from None
 
 
 def _seconds(value: Any, place: Place) -> float:
     seconds = duration.seconds(value)
     if seconds is None or seconds < 0:
-        _refuse(place, f"{place[-1]} '{value}' is no length of time; write seconds, PT1H or 01:00:00")
+        _refuse(place, f"{place[-1]} '{value}' must be a duration; write seconds, PT1H or 01:00:00")
     return seconds
 
 
-def _whole(value: Any, least: int, place: Place, wanted: str = "a whole number of at least 1") -> int:
+def _integer(value: Any, least: int, place: Place, allowed: str = "an integer of at least 1") -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        _refuse(place, f"{place[-1]} is '{value}'; write {wanted}")
+        _refuse(place, f"{place[-1]} is '{value}'; write {allowed}")
     return value
 
 
-def _flag(value: Any, place: Place) -> bool | None:
-    word = str(value).lower()
-    if value is not None and word not in ("true", "false"):
-        _refuse(place, f"{place[-1]} is '{value}'; write true or false")
-    return None if value is None else word == "true"
+def _boolean(value: Any, place: Place) -> bool | None:
+    try:
+        return values.boolean(str(place[-1]), value)
+    except ValueError as error:
+        raise AutomationError(place, str(error)) from None
 
 
 def _one_of(value: Any, known: Collection[str], place: Place) -> str:

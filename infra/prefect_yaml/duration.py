@@ -1,4 +1,4 @@
-"""A length of time as people write it in YAML."""
+"""Durations in YAML files."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 
 def seconds(value: Any) -> float | None:
-    """Return the seconds of a number, an ISO 8601 duration (`PT1H`) or a clock time (`01:00:00`), or None."""
+    """Return the seconds of a number, an ISO 8601 duration (`PT1H`) or a clock time (`01:00:00`); None for others."""
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
-        import pydantic  # noqa: PLC0415  for the rare duration that is no number
+        import pydantic  # noqa: PLC0415  for the rare duration that is not a number
 
         try:
             value = pydantic.TypeAdapter(dt.timedelta).validate_python(value).total_seconds()

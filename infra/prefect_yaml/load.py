@@ -1,4 +1,4 @@
-"""The deployments that `prefect.yaml` declares, with what the stack changes of them: pure, no Pulumi, no Prefect."""
+"""Loads the deployments of prefect.yaml with the stack's overrides, without importing Pulumi or Prefect."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from infra.flow_signature import source as flow_source
-from infra.prefect_yaml.deployment import Entry, parameter_complaints
+from infra.flow_signature.source import find
+from infra.prefect_yaml.deployment import FileDefaults, parse_deployment
 from infra.prefect_yaml.document import Document, nearest
+from infra.prefect_yaml.parameters import parameter_errors
 from infra.specs.deployment import DeploymentSpec, Schedule
 
 __all__ = ["DeploymentError", "DeploymentSpec", "Override", "Schedule", "load_deployments"]
@@ -20,27 +21,27 @@ _TOP: Final = ("prefect-version", "name", "build", "push", "pull", "deployments"
 
 
 class DeploymentError(Exception):
-    """prefect.yaml, or what a stack overrides of it, is wrong. Its text has a line for every mistake."""
+    """prefect.yaml, or a stack's override of it, is not valid. The text has one line per error."""
 
 
 class Override(Protocol):
-    """What a stack changes of one deployment."""
+    """What a stack overrides in one deployment."""
 
     @property
     def paused(self) -> bool | None:
-        """Whether the deployment is paused; None leaves it to the file."""
+        """Whether the deployment is paused; None keeps the file's value."""
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """Parameters that replace those of the file, one by one."""
+        """Parameters, each of which replaces the file's."""
 
     @property
     def job_variables(self) -> Mapping[str, Any]:
-        """Job variables that replace those of the file, one by one."""
+        """Job variables, each of which replaces the file's."""
 
 
 def to_stderr(text: str) -> None:
-    """Tell a warning to the person; Pulumi shows a program's standard error."""
+    """Print a warning to standard error, which Pulumi shows."""
     print(f"warning: {text}", file=sys.stderr)
 
 
@@ -51,16 +52,16 @@ def load_deployments(
     environment: Mapping[str, str] | None = None,
     warn: Callable[[str], None] = to_stderr,
 ) -> tuple[DeploymentSpec, ...]:
-    """Read the deployments.
+    """Load the deployments.
 
     Args:
-        path: of prefect.yaml; entrypoints are looked up from its folder.
-        overrides: `<flow>/<deployment>` -> what this stack changes of it.
-        environment: for `{{ $NAME }}`; this process's own by default.
-        warn: takes a sentence about something that is passed over.
+        path: prefect.yaml; entrypoints are relative to its folder.
+        overrides: `<flow>/<deployment>` -> what this stack overrides.
+        environment: for `{{ $NAME }}`; this process's environment by default.
+        warn: takes a message about something that is ignored.
 
     Raises:
-        DeploymentError: naming every mistake by file, line, deployment and key, with its remedy.
+        DeploymentError: one line per error with file, line, deployment and key, and the remedy.
 
     """
     try:
@@ -69,9 +70,9 @@ def load_deployments(
         raise DeploymentError(str(error)) from None
     specs = _declared(document, os.environ if environment is None else environment, warn)
     specs = _overridden(document, specs, overrides or {})
-    if document.problems:
+    if document.errors:
         head = f"{path.name} is not valid, so nothing was changed:"
-        raise DeploymentError("\n".join([head, *(f"  {problem}" for problem in document.problems)]))
+        raise DeploymentError("\n".join([head, *(f"  {error}" for error in document.errors)]))
     return tuple(specs)
 
 
@@ -79,23 +80,23 @@ def _declared(document: Document, environment: Mapping[str, str], warn: Callable
     values = document.values
     for key in values:
         near = nearest(str(key), _TOP)
-        # Any other key is where people keep their anchors.
+        # Other keys may hold YAML anchors.
         if key not in _TOP and near.startswith("did"):
-            document.complain((key,), f"'{key}' means nothing at the top of the file; {near}")
+            document.error((key,), f"'{key}' has no meaning at the top of the file; {near}")
     for key in ("build", "push"):
         if values.get(key):
-            warn(f"{document.at((key,))}: {key} steps are passed over: the image is a Pulumi resource.")
-    listed = values.get("deployments") or []
-    if not isinstance(listed, list):
-        document.complain(("deployments",), "deployments is no list; write `- name: ...` below it")
-        listed = []
+            warn(f"{document.at((key,))}: {key} steps are ignored, because Pulumi builds and pushes the image.")
+    items = values.get("deployments") or []
+    if not isinstance(items, list):
+        document.error(("deployments",), "deployments must be a list; write `- name: ...` below it")
+        items = []
+    defaults = FileDefaults(pull=values.get("pull"), environment=environment)
     specs: list[DeploymentSpec] = []
-    for index, raw in enumerate(listed):
+    for index, raw in enumerate(items):
         place = ("deployments", index)
-        entry = Entry(document, place, pull=values.get("pull"), environment=environment, warn=warn)
-        spec = entry.spec(raw)
+        spec = parse_deployment(document, place, raw, defaults, warn=warn)
         if spec and any(spec.key == other.key for other in specs):
-            document.complain((*place, "name"), f"deployment '{spec.key}' is declared twice; rename one")
+            document.error((*place, "name"), f"deployment '{spec.key}' is declared twice; rename one")
         specs += [spec] if spec else []
     return specs
 
@@ -106,18 +107,18 @@ def _overridden(
     keys = [spec.key for spec in specs]
     for key in overrides:
         if key not in keys:
-            text = f"there is no such deployment in {document.path.name}; {nearest(key, keys)}"
-            document.problems.append(f"the stack's deployments: '{key}': {text}")
+            hint = f"no such deployment in {document.path.name}; {nearest(key, keys)}"
+            document.errors.append(f"the stack's deployments: '{key}': {hint}")
     return [_merged(document, spec, overrides.get(spec.key)) for spec in specs]
 
 
 def _merged(document: Document, spec: DeploymentSpec, override: Override | None) -> DeploymentSpec:
     if override is None:
         return spec
-    source = flow_source.find(spec.entrypoint, document.path.resolve().parent)
+    source = find(spec.entrypoint, document.path.resolve().parent)
     enforce = spec.enforce_parameter_schema
-    for text in parameter_complaints(override.parameters, spec.parameter_schema, source, enforce=enforce):
-        document.problems.append(f"the stack's deployments: '{spec.key}': parameters: {text}")
+    for error in parameter_errors(override.parameters, spec.parameter_schema, source, enforce=enforce):
+        document.errors.append(f"the stack's deployments: '{spec.key}': parameters: {error}")
     return dataclasses.replace(
         spec,
         paused=spec.paused if override.paused is None else override.paused,

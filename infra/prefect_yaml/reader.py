@@ -12,8 +12,8 @@ from infra.prefect_yaml.document import Document, Place, nearest
 class Reader:
     """The values of one deployment.
 
-    A method that meets a wrong value records an error and returns the default, so that a person sees all errors of a file
-    at once.
+    A method that reads a wrong value records an error and returns the default, so that one look at the errors shows all
+    of a file.
 
     Args:
         document: the file.
@@ -65,7 +65,7 @@ class Reader:
             self.error((key,), str(error))
             return None
 
-    def list(self, key: str, example: str) -> list[Any]:
+    def sequence(self, key: str, example: str) -> list[Any]:
         """Return a list, which is empty for a missing value.
 
         Args:

@@ -1,4 +1,4 @@
-"""One schedule of prefect.yaml, checked as far as it can be without a server."""
+"""One schedule of prefect.yaml, checked as far as possible without a server."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import importlib.util
 import json
 import sys
 import zoneinfo
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from infra.prefect_yaml import duration
+from infra.prefect_yaml import duration, values
 from infra.prefect_yaml.document import nearest
 from infra.specs.deployment import Schedule
 
@@ -31,18 +31,19 @@ KEYS: Final = (
 )
 _KINDS: Final = ("cron", "interval", "rrule")
 
+T = TypeVar("T")
+
 
 class ScheduleError(Exception):
-    """A schedule is wrong.
+    """A schedule is not valid. The text says why and what to do.
 
     Attributes:
-        key: the key that is.
+        key: the wrong key.
 
     """
 
-    def __init__(self, key: str, text: str) -> None:
-        """Take the key, and a sentence with its remedy."""
-        super().__init__(text)
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
         self.key = key
 
 
@@ -50,42 +51,45 @@ def parse_schedule(raw: Mapping[str, Any], number: int) -> Schedule:
     """Read one schedule.
 
     Args:
-        raw: as it stands in the file.
-        number: its place in the list from 1, which names it when it has no slug. Prefect cannot tell schedules
-            without slugs apart, and would forget which of them was paused.
+        raw: the schedule as the file has it.
+        number: its position in the list from 1, for the slug of a schedule without one. Prefect cannot tell schedules
+            without slugs apart, so one paused by hand would be resumed.
 
     Raises:
-        ScheduleError: what is wrong first.
+        ScheduleError: the first error.
 
     """
     for key in raw:
         if key not in KEYS:
             raise ScheduleError(key, f"a schedule has no key '{key}'; {nearest(key, KEYS)}")
-    given = [key for key in _KINDS if raw.get(key) is not None]
-    if len(given) != 1:
-        found = " and ".join(given) or "none of them"
-        raise ScheduleError(given[-1] if given else "", f"a schedule has {found}; give one of cron, interval, rrule")
+    kinds = [key for key in _KINDS if raw.get(key) is not None]
+    if len(kinds) != 1:
+        message = (
+            f"a schedule must have exactly one of {', '.join(_KINDS)}, and this has {' and '.join(kinds) or 'none'}"
+        )
+        raise ScheduleError(kinds[-1] if kinds else "", message)
+    [kind] = kinds
     timezone = _timezone(raw.get("timezone"))
     rule: str | None = None
-    if given == ["rrule"]:
+    if kind == "rrule":
         rule, timezone = _rrule(raw["rrule"], timezone)
     return Schedule(
         slug=str(raw.get("slug") or f"schedule-{number}"),
-        cron=_cron(raw["cron"]) if given == ["cron"] else None,
-        interval=_seconds(raw["interval"]) if given == ["interval"] else None,
+        cron=_cron(raw["cron"]) if kind == "cron" else None,
+        interval=_seconds(raw["interval"]) if kind == "interval" else None,
         rrule=rule,
         timezone=timezone or "UTC",
-        anchor_date=_anchor(raw.get("anchor_date"), given[0]),
-        day_or=_flag("day_or", raw.get("day_or")) is not False,
-        active=_flag("active", raw.get("active")),
-        parameters=_mapping("parameters", raw.get("parameters")),
+        anchor_date=_anchor(raw.get("anchor_date"), kind),
+        day_or=_checked(values.boolean, raw, "day_or") is not False,
+        active=_checked(values.boolean, raw, "active"),
+        parameters=_checked(values.mapping, raw, "parameters"),
         replaces=str(raw["replaces"]) if raw.get("replaces") else None,
     )
 
 
 def _cron(value: Any) -> str:
     if not isinstance(value, str):
-        raise ScheduleError("cron", "cron is no text; put five fields in quotes, such as '0 6 * * *'")
+        raise ScheduleError("cron", "cron must be text; put five fields in quotes, such as '0 6 * * *'")
     croniter = _croniter()
     if croniter is not None:
         try:
@@ -95,15 +99,17 @@ def _cron(value: Any) -> str:
             text = f"cron '{value}' is not valid ({reason}); write five fields, such as '0 6 * * *'"
             raise ScheduleError("cron", text) from None
     if {"r", "h"} & set(value.lower().split()):
-        raise ScheduleError("cron", f"cron '{value}' asks for random or hashed times, which Prefect refuses")
+        raise ScheduleError(
+            "cron", f"cron '{value}' has random or hashed times (R, H), which Prefect refuses; write fixed ones"
+        )
     return value
 
 
 @functools.cache
 def _croniter() -> Any:
-    """Return the very croniter that Prefect's server judges with, without the two seconds of importing Prefect.
+    """Return the croniter that Prefect's server validates with, without the two seconds of importing Prefect.
 
-    None when a future Prefect keeps it elsewhere: the server still judges, only later.
+    Returns None if Prefect has moved it; the server then refuses a wrong cron expression at registration.
     """
     prefect = importlib.util.find_spec("prefect")
     for folder in (prefect.submodule_search_locations or ()) if prefect else ():
@@ -122,7 +128,7 @@ def _croniter() -> Any:
 def _seconds(value: Any) -> float:
     seconds = duration.seconds(value)
     if seconds is None or seconds <= 0:
-        text = f"interval '{value}' is no positive time; write seconds, PT1H or 01:00:00"
+        text = f"interval '{value}' must be a positive duration; write seconds, PT1H or 01:00:00"
         raise ScheduleError("interval", text)
     return seconds
 
@@ -135,9 +141,9 @@ def _rrule(value: Any, timezone: str | None) -> tuple[str, str | None]:
             whole = json.loads(value)
             rule, zone = whole["rrule"], timezone or _timezone(whole.get("timezone"))
         except (ValueError, KeyError):
-            raise ScheduleError("rrule", "rrule is no JSON with the key rrule; write the rule itself") from None
+            raise ScheduleError("rrule", "rrule must be valid JSON with the key rrule; write the rule itself") from None
     if not isinstance(rule, str):
-        raise ScheduleError("rrule", "rrule is no text; write one such as FREQ=DAILY;BYHOUR=6")
+        raise ScheduleError("rrule", "rrule must be text, such as FREQ=DAILY;BYHOUR=6")
     try:
         importlib.import_module("dateutil.rrule").rrulestr(rule, cache=True)
     except ValueError as error:
@@ -166,25 +172,15 @@ def _anchor(value: Any, kind: str) -> str | None:
     try:
         moment = dt.datetime.fromisoformat(str(value))
     except ValueError:
-        text = f"anchor_date '{value}' is no date; write one such as 2026-01-01T06:00:00+01:00"
+        text = f"anchor_date '{value}' is not a date; write one such as 2026-01-01T06:00:00+01:00"
         raise ScheduleError("anchor_date", text) from None
-    # Without an offset Prefect takes it as UTC, whatever the schedule's timezone is.
+    # Prefect takes an anchor without an offset as UTC, whatever the schedule's timezone is.
     moment = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment
     return moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
 
 
-def _flag(key: str, value: Any) -> bool | None:
-    if value is None or isinstance(value, bool):
-        return value
-    word = str(value).lower()
-    if word not in ("true", "false"):
-        raise ScheduleError(key, f"{key} is '{value}'; write true or false")
-    return word == "true"
-
-
-def _mapping(key: str, value: Any) -> dict[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise ScheduleError(key, f"{key} is no mapping; write name: value below it")
-    return value
+def _checked(check: Callable[[str, Any], T], raw: Mapping[str, Any], key: str) -> T:
+    try:
+        return check(key, raw.get(key))
+    except ValueError as error:
+        raise ScheduleError(key, str(error)) from None

@@ -1,8 +1,7 @@
-"""Prefect objects as Pulumi resources, with plan, drift, adoption and prune.
+"""Prefect objects as Pulumi resources, with plan, drift, adoption and deletion.
 
-This package is also loaded by the dynamic provider's process, which starts once per `pulumi up`, so it imports
-fast and does nothing at import. The dotted paths of the providers are part of every stack's state: one that moves
-leaves state behind that nobody can read.
+The dynamic provider's process, which starts once per `pulumi up`, loads this package too, so it imports fast and does
+nothing at import. Every stack's state has the dotted paths of the provider classes: never move or rename one.
 """
 
 from infra.registration.automation import Automation, AutomationArgs

@@ -1,4 +1,4 @@
-"""The automation: what Prefect does by itself when events come, or stay away."""
+"""The automation: what Prefect does when events arrive or fail to arrive."""
 
 from __future__ import annotations
 
@@ -28,19 +28,18 @@ class AutomationArgs:
     """An automation.
 
     Attributes:
-        endpoint: where the Prefect API is.
-        name: its name in Prefect, which lets two have the same; here it is unique within the stack, or within the
-            deployment that owns it.
+        endpoint: address of the Prefect API.
+        name: unique within the stack, or within the deployment that owns it. Prefect allows duplicate names.
         trigger: in Prefect's schema; ids inside it may be outputs.
         actions: in Prefect's schema; ids inside them may be outputs.
-        actions_on_trigger: what is done in addition when it goes into the triggered state.
-        actions_on_resolve: what is done when it goes back.
-        description: shown in Prefect's UI.
-        enabled: None leaves it to whoever pauses and resumes it; a new one is enabled.
-        tags: for finding it.
+        actions_on_trigger: further actions when the trigger fires.
+        actions_on_resolve: actions when the trigger resolves.
+        description: text in Prefect's UI.
+        enabled: None keeps what a person has set in Prefect; a new automation is enabled.
+        tags: labels in Prefect's UI.
         deployment: `<flow>/<deployment>` that owns it, for a trigger of prefect.yaml.
-        deployment_id: Prefect's id of that deployment, by which `prefect deploy` knows its automations.
-        secret: whether the actions hold a value that must not be shown.
+        deployment_id: Prefect's id of that deployment, with which `prefect deploy` finds the automation.
+        secret: whether the actions hold a secret value.
 
     """
 
@@ -59,11 +58,11 @@ class AutomationArgs:
 
 
 class Automation(Resource, module="prefect", name="Automation"):
-    """An automation in Prefect, adopted if one of that name exists."""
+    """An automation in Prefect. An existing one of that name is adopted."""
 
     name: Output[str]
     automation_id: Output[str]
-    """Prefect's own id."""
+    """Prefect's id."""
 
     def __init__(self, name: str, args: AutomationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(AutomationProvider(), name, inputs(args, owner(name)) | {"automation_id": None}, opts)
@@ -74,7 +73,7 @@ def inputs(args: AutomationArgs, mark: str) -> dict[str, Any]:
 
     Args:
         args: the automation.
-        mark: of ownership.
+        mark: the owner; see `provider.owner`.
 
     """
     actions = {name: encode([normal_action(action) for action in getattr(args, name)]) for name in _ACTIONS}
@@ -95,9 +94,9 @@ def inputs(args: AutomationArgs, mark: str) -> dict[str, Any]:
 
 
 class AutomationProvider(PrefectProvider):
-    """See `PrefectProvider`; the mark of ownership is the last line of the description.
+    """Registers automations. The owner is the last line of the description.
 
-    Prefect keeps no name unique, so an automation that was seen before is found by its id.
+    Names are not unique in Prefect, so a registered automation is looked up by its id.
     """
 
     noun = "automation"
@@ -108,14 +107,12 @@ class AutomationProvider(PrefectProvider):
         return "/".join(str(fields[name]) for name in self.key_fields if fields.get(name))
 
     def get(self, api: PrefectApi, fields: Fields, *, operation: str, deadline: float) -> Fields | None:
-        seen = fields.get("automation_id")
-        found: Fields | None = (
-            api.get(path("automations", seen), operation=operation, deadline=deadline) if seen else None
-        )
-        return found or self._chosen(self._namesakes(api, fields, operation, deadline), fields)
+        id_ = fields.get("automation_id")
+        live = api.get(path("automations", id_), operation=operation, deadline=deadline) if id_ else None
+        return live or self._select(self._namesakes(api, fields, operation, deadline), fields)
 
     def from_api(self, live: Fields, declared: Fields) -> Fields:
-        seen = {
+        current = {
             "deployment": declared.get("deployment"),
             "deployment_id": declared.get("deployment_id"),
             "name": live["name"],
@@ -127,8 +124,8 @@ class AutomationProvider(PrefectProvider):
             "automation_id": live["id"],
         }
         if declared.get("enabled") is None:
-            del seen["enabled"]
-        return seen
+            del current["enabled"]
+        return current
 
     def owner_of(self, live: Fields) -> str:
         return split_owner_line(live.get("description") or "")[1]
@@ -138,25 +135,25 @@ class AutomationProvider(PrefectProvider):
         if fields.get("deployment_id"):
             body["owner_resource"] = _resource(fields)
         operation = self._operation("register", fields)
-        made: Fields = api.post("/automations/", body, operation=operation)
-        for twin in self._namesakes(api, fields, operation, DEADLINE):
-            # The answer to a first try was lost, and Prefect lets two have the same name.
-            if twin["id"] != made["id"] and self.owner_of(twin) == stack_of(fields[OWNER]):
-                self.delete_live(api, twin, fields)
-        return made
+        live: Fields = api.post("/automations/", body, operation=operation)
+        for duplicate in self._namesakes(api, fields, operation, DEADLINE):
+            # The response to a first attempt was lost, and Prefect allows duplicate names.
+            if duplicate["id"] != live["id"] and self.owner_of(duplicate) == stack_of(fields[OWNER]):
+                self.delete_live(api, duplicate, fields)
+        return live
 
     def update_live(self, api: PrefectApi, live: Fields, fields: Fields) -> Fields:
-        """See base.
+        """Update what differs.
 
-        Writing the trigger makes Prefect forget what it has counted so far, so being enabled is written alone.
+        Writing the trigger resets the events that Prefect has counted, so a change of `enabled` is written alone.
         """
-        seen = self.from_api(live, fields)
-        changed = [name for name in _COMPARED if name in seen and seen.get(name) != fields.get(name)]
-        marked = self.owner_of(live) == stack_of(fields[OWNER])
-        if not changed and marked:
+        current = self.from_api(live, fields)
+        changed = [name for name in _COMPARED if name in current and current.get(name) != fields.get(name)]
+        owned = self.owner_of(live) == stack_of(fields[OWNER])
+        if not changed and owned:
             return live
         operation, where = self._operation("update", fields), path("automations", live["id"])
-        if changed == ["enabled"] and marked:
+        if changed == ["enabled"] and owned:
             api.patch(where, {"enabled": fields["enabled"]}, operation=operation)
         else:
             api.put(where, _body(fields, live), operation=operation)
@@ -166,12 +163,12 @@ class AutomationProvider(PrefectProvider):
         api.delete(path("automations", live["id"]), operation=self._operation("delete", fields))
 
     def update(self, _id: str, _olds: Fields, _news: Fields) -> UpdateResult:
-        """See base. Which deployment owns an automation never changes in Prefect: then it is made again."""
+        """Recreate an automation whose deployment has a new id, which Prefect cannot change; update any other."""
         olds, news = decode(_olds), decode(_news)
         if olds.get("deployment_id") != news.get("deployment_id"):
-            api, seen = session.api(news), olds.get("automation_id")
+            api, id_ = session.api(news), olds.get("automation_id")
             operation = self._operation("update", news)
-            live = api.get(path("automations", seen), operation=operation) if seen else None
+            live = api.get(path("automations", id_), operation=operation) if id_ else None
             if live is not None and self.owner_of(live) in ("", stack_of(olds[OWNER])):
                 self.delete_live(api, live, news)
         return super().update(_id, _olds, _news)
@@ -179,25 +176,25 @@ class AutomationProvider(PrefectProvider):
     def _namesakes(self, api: PrefectApi, fields: Fields, operation: str, deadline: float) -> list[Fields]:
         if fields.get("deployment"):
             if not (fields.get("deployment_id") and known(fields["deployment_id"])):
-                # The deployment does not exist yet, and so no automation of it.
+                # The deployment does not exist yet, so it has no automation.
                 return []
             where = path("automations", "related-to", _resource(fields))
-            listed = api.get(where, operation=operation, deadline=deadline) or []
+            automations = api.get(where, operation=operation, deadline=deadline) or []
         else:
-            wanted = {"automations": {"name": {"any_": [fields["name"]]}}}
-            listed = api.post("/automations/filter", wanted, operation=operation, deadline=deadline)
-        return [item for item in listed if item["name"] == fields["name"]]
+            body = {"automations": {"name": {"any_": [fields["name"]]}}}
+            automations = api.post("/automations/filter", body, operation=operation, deadline=deadline)
+        return [item for item in automations if item["name"] == fields["name"]]
 
-    def _chosen(self, found: list[Fields], fields: Fields) -> Fields | None:
-        ours = [item for item in found if self.owner_of(item) == stack_of(fields[OWNER])]
-        nobodys = [item for item in found if not self.owner_of(item)]
-        if len(nobodys) > 1 and not ours:
+    def _select(self, namesakes: list[Fields], fields: Fields) -> Fields | None:
+        ours = [item for item in namesakes if self.owner_of(item) == stack_of(fields[OWNER])]
+        unowned = [item for item in namesakes if not self.owner_of(item)]
+        if len(unowned) > 1 and not ours:
             raise RegistrationError(
                 f"Prefect {self._title(fields)} cannot be adopted",
-                why=f"there are {len(nobodys)} of that name, and nothing says which is meant",
+                why=f"there are {len(unowned)} automations of that name",
                 remedy="delete all but one, or choose another name",
             )
-        return next(iter(ours or nobodys or found), None)
+        return next(iter(ours or unowned or namesakes), None)
 
 
 def _resource(fields: Fields) -> str:
@@ -212,7 +209,7 @@ def _body(fields: Fields, live: Fields) -> Fields:
         "trigger": full_trigger(fields["trigger"]),
         **{name: fields.get(name) or [] for name in _ACTIONS},
     }
-    # Prefect before 3.4.7 knows no tags of automations, and refuses what it does not know.
+    # Automations have tags since Prefect 3.4.7; an older server refuses the field.
     if fields.get("tags") or live.get("tags"):
         body["tags"] = fields.get("tags") or []
     return body

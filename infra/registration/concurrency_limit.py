@@ -1,4 +1,4 @@
-"""The global concurrency limit: how many holders a named resource may have at the same time, in all runs together."""
+"""The global concurrency limit: how many slots of a named resource all runs together may hold at the same time."""
 
 from __future__ import annotations
 
@@ -21,12 +21,11 @@ class GlobalConcurrencyLimitArgs:
     """A global concurrency limit.
 
     Attributes:
-        endpoint: where the Prefect API is.
-        name: which `concurrency(...)` and `rate_limit(...)` in a flow refer to; `tag:<tag>` limits the runs of
-            tasks with that tag.
-        limit: slots.
-        slot_decay_per_second: slots freed per second by themselves, for a rate limit.
-        active: whether it is enforced; None leaves it to whoever switches it, and a new one is.
+        endpoint: address of the Prefect API.
+        name: the name in `concurrency(...)` and `rate_limit(...)` of a flow; `tag:<tag>` limits task runs with a tag.
+        limit: number of slots.
+        slot_decay_per_second: slots released per second, for a rate limit.
+        active: whether it is enforced. None keeps what a person has set in Prefect; a new limit is active.
 
     """
 
@@ -38,15 +37,14 @@ class GlobalConcurrencyLimitArgs:
 
 
 class GlobalConcurrencyLimit(Resource, module="prefect", name="GlobalConcurrencyLimit"):
-    """A global concurrency limit in Prefect, adopted if one of that name exists.
+    """A global concurrency limit in Prefect. An existing one of that name is adopted.
 
-    Prefect gives it no place for a mark of ownership: whoever declares it is taken for its owner, so two stacks on
-    one server must not declare the same name.
+    Prefect has no field that could hold the owner, so two stacks on one server must not declare the same name.
     """
 
     name: Output[str]
     limit_id: Output[str]
-    """Prefect's own id."""
+    """Prefect's id."""
 
     def __init__(self, name: str, args: GlobalConcurrencyLimitArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         props = inputs(args, owner(name)) | {"limit_id": None}
@@ -58,7 +56,7 @@ def inputs(args: GlobalConcurrencyLimitArgs, mark: str) -> dict[str, Any]:
 
     Args:
         args: the limit.
-        mark: of ownership.
+        mark: the owner; see `provider.owner`.
 
     """
     return {
@@ -72,33 +70,35 @@ def inputs(args: GlobalConcurrencyLimitArgs, mark: str) -> dict[str, Any]:
 
 
 class GlobalConcurrencyLimitProvider(PrefectProvider):
-    """See `PrefectProvider`; there is no mark of ownership."""
+    """Registers global concurrency limits, which have no owner."""
 
     noun = "global concurrency limit"
     key_fields = ("name",)
     computed = ("limit_id",)
-    adoption_note = "Prefect cannot tell whose it is, so see that no other stack declares it."
+    adoption_note = "Prefect does not record its owner, so check that no other stack declares it."
 
     def get(self, api: PrefectApi, fields: Fields, *, operation: str, deadline: float) -> Fields | None:
         where = path("v2", "concurrency_limits", fields["name"])
-        found: Fields | None = api.get(where, operation=operation, deadline=deadline)
-        return found
+        live: Fields | None = api.get(where, operation=operation, deadline=deadline)
+        return live
 
     def from_api(self, live: Fields, declared: Fields) -> Fields:
-        kept = [name for name in _WRITABLE if name != "active" or declared.get("active") is not None]
-        return {"name": live["name"], **{name: live[name] for name in kept}, "limit_id": live["id"]}
+        managed = [name for name in _WRITABLE if name != "active" or declared.get("active") is not None]
+        return {"name": live["name"], **{name: live[name] for name in managed}, "limit_id": live["id"]}
 
-    def owner_of(self, live: Fields) -> str:  # noqa: ARG002  it has no place for one
+    def owner_of(self, live: Fields) -> str:  # noqa: ARG002  Prefect has no field for it
         return ""
 
     def create_live(self, api: PrefectApi, fields: Fields) -> Fields:
-        given = {name: fields[name] for name in ("name", *_WRITABLE) if fields.get(name) is not None}
-        return self.create_or_adopt(api, "/v2/concurrency_limits/", given, fields)
+        body = {name: fields[name] for name in ("name", *_WRITABLE) if fields.get(name) is not None}
+        return self.create_or_adopt(api, "/v2/concurrency_limits/", body, fields)
 
     def update_live(self, api: PrefectApi, live: Fields, fields: Fields) -> Fields:
-        seen = self.from_api(live, fields)
+        current = self.from_api(live, fields)
         changed = {
-            name: fields[name] for name in _WRITABLE if fields.get(name) is not None and seen.get(name) != fields[name]
+            name: fields[name]
+            for name in _WRITABLE
+            if fields.get(name) is not None and current.get(name) != fields[name]
         }
         if not changed:
             return live

@@ -1,4 +1,4 @@
-"""The deployment: a flow with its parameters, schedules, limits and the pool that runs it."""
+"""The deployment: a flow with its parameters, schedules, limits and work pool."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _SENT_AS: Final = {
     "job_variables": "job_variables",
     "pull_steps": "pull_steps",
 }
-"""Field -> Prefect's name of it. Schedules and concurrency options are apart."""
+"""Field -> its name in Prefect's API, without schedules and concurrency options."""
 
 _ENFORCE: Final = "enforce_parameter_schema"
 
-_LEFT_ALONE: Final = ("version", "paused")
-"""Fields that are nobody's business here as long as they are not declared."""
+_UNMANAGED: Final = ("version", "paused")
+"""Fields that are neither compared nor written unless they are declared."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +46,11 @@ class DeploymentArgs:
     """A deployment.
 
     Attributes:
-        endpoint: where the Prefect API is.
-        spec: what it is; see `infra.prefect_yaml.load.load`.
-        work_pool_name: the stack's own pool, for a spec that names none. As an output of the `WorkPool` it puts
-            the pool first, and a deployment on another pool waits for it as well.
-        work_queue_name: the spec's queue as an output of its `WorkQueue`, which puts the queue first.
+        endpoint: address of the Prefect API.
+        spec: the specification; see `infra.prefect_yaml.load.load_deployments`.
+        work_pool_name: the work pool of a specification that names none. Pass an output of the `WorkPool`, so that the
+            pool is created first; a deployment in another pool waits for it as well.
+        work_queue_name: the specification's queue as an output of its `WorkQueue`, so that the queue is created first.
 
     """
 
@@ -61,15 +61,15 @@ class DeploymentArgs:
 
 
 class Deployment(Resource, module="prefect", name="Deployment"):
-    """A deployment in Prefect, adopted if one of that flow and name exists.
+    """A deployment in Prefect. An existing one of that flow and name is adopted.
 
-    Each thing that a reviewer must see is an input of its own: a preview names the inputs that change.
+    Each field is an input of its own, because a preview names the inputs that change.
     """
 
     flow_name: Output[str]
     name: Output[str]
     deployment_id: Output[str]
-    """Prefect's own id, as in the address of its page."""
+    """Prefect's id, as in the URL of the deployment's page."""
 
     def __init__(self, name: str, args: DeploymentArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(DeploymentProvider(), name, inputs(args, owner(name)) | {"deployment_id": None}, opts)
@@ -80,7 +80,7 @@ def inputs(args: DeploymentArgs, mark: str) -> dict[str, Any]:
 
     Args:
         args: the deployment.
-        mark: of ownership.
+        mark: the owner; see `provider.owner`.
 
     """
     fields = {name: encode(value) for name, value in declared(args.spec).items() if value is not None}
@@ -98,7 +98,7 @@ def _pool(args: DeploymentArgs) -> Input[str]:
 
 
 def declared(spec: DeploymentSpec) -> Fields:
-    """Return the spec's fields; the pool joins later, because it may not exist yet."""
+    """Return the specification's fields without the work pool, which may not exist yet."""
     return {
         "flow_name": spec.flow_name,
         "name": spec.name,
@@ -121,7 +121,7 @@ def declared(spec: DeploymentSpec) -> Fields:
 
 
 class DeploymentProvider(PrefectProvider):
-    """See `PrefectProvider`; the mark of ownership is a label."""
+    """Registers deployments. The owner is a label."""
 
     noun = "deployment"
     key_fields = ("flow_name", "name")
@@ -129,24 +129,24 @@ class DeploymentProvider(PrefectProvider):
 
     def get(self, api: PrefectApi, fields: Fields, *, operation: str, deadline: float) -> Fields | None:
         where = path("deployments", "name", fields["flow_name"], fields["name"])
-        found: Fields | None = api.get(where, operation=operation, deadline=deadline)
-        return found
+        live: Fields | None = api.get(where, operation=operation, deadline=deadline)
+        return live
 
     def get_cached(self, api: PrefectApi, fields: Fields, *, operation: str, deadline: float) -> Fields | None:
-        seen = api.deployments.look(fields["flow_name"], fields["name"], operation=operation, deadline=deadline)
-        return seen[0] if seen else self.get(api, fields, operation=operation, deadline=deadline)
+        cached = api.deployments.get(fields["flow_name"], fields["name"], operation=operation, deadline=deadline)
+        return cached[0] if cached else self.get(api, fields, operation=operation, deadline=deadline)
 
     def from_api(self, live: Fields, declared: Fields) -> Fields:
-        seen = {field: live.get(name) for field, name in _SENT_AS.items()}
-        for field in _LEFT_ALONE:
+        current = {field: live.get(name) for field, name in _SENT_AS.items()}
+        for field in _UNMANAGED:
             if field not in declared:
-                del seen[field]
+                del current[field]
         limit = live.get("global_concurrency_limit") or {}
         options = live.get("concurrency_options") or {}
         return {
             "flow_name": declared["flow_name"],
             "name": live["name"],
-            **seen,
+            **current,
             "description": live.get("description") or None,
             "schedules": schedules.observed(live["schedules"], declared.get("schedules", {})),
             "concurrency_limit": limit.get("limit"),
@@ -160,25 +160,25 @@ class DeploymentProvider(PrefectProvider):
         return str((live.get("labels") or {}).get(OWNER_MARK, ""))
 
     def create_live(self, api: PrefectApi, fields: Fields) -> Fields:
-        api.deployments.written(fields["flow_name"], fields["name"])
-        judged = fields[_ENFORCE] and conforms(fields.get("parameters", {}), fields.get("parameter_schema", {}))
-        made = self._post(api, fields, {}, judged=judged)
-        return made if made[_ENFORCE] == fields[_ENFORCE] else self._post(api, fields, {})
+        api.deployments.invalidate(fields["flow_name"], fields["name"])
+        validated = fields[_ENFORCE] and conforms(fields.get("parameters", {}), fields.get("parameter_schema", {}))
+        live = self._post(api, fields, {}, validated=validated)
+        return live if live[_ENFORCE] == fields[_ENFORCE] else self._post(api, fields, {})
 
     def update_live(self, api: PrefectApi, live: Fields, fields: Fields) -> Fields:
-        """See base.
+        """Update what differs.
 
-        A PATCH of the deployment throws away its future scheduled runs, so it is sent only for a difference
-        and with nothing but the difference. Schedules are changed one by one.
+        A PATCH of the deployment deletes its scheduled runs, so it is sent only if fields differ and with those fields
+        only. Schedules are changed one by one.
         """
-        api.deployments.written(fields["flow_name"], fields["name"])
+        api.deployments.invalidate(fields["flow_name"], fields["name"])
         if self.owner_of(live) != stack_of(fields[OWNER]):
-            # Only a POST can write labels. It replaces the schedules too, so those paused by hand go as paused.
+            # Only a POST writes labels. It replaces the schedules too, so those paused by hand are sent as paused.
             return self._post(api, fields, schedules.activity(live["schedules"], fields["schedules"]))
         operation = self._operation("update", fields)
         where = path("deployments", live["id"])
-        seen = self.from_api(live, fields)
-        changed = [field for field in seen if field not in self.computed and seen.get(field) != fields.get(field)]
+        current = self.from_api(live, fields)
+        changed = [name for name in current if name not in self.computed and current.get(name) != fields.get(name)]
         patch = _patch(fields, changed)
         if "work_pool_name" in patch:
             self._require_pool(api, fields)
@@ -193,16 +193,16 @@ class DeploymentProvider(PrefectProvider):
             api.post(f"{where}/schedules", steps.create, operation=operation)
         if not (patch or steps.delete or steps.change or steps.create):
             return live
-        again = self.get(api, fields, operation=self._operation("read", fields), deadline=DEADLINE)
-        return again or live
+        updated = self.get(api, fields, operation=self._operation("read", fields), deadline=DEADLINE)
+        return updated or live
 
     def delete_live(self, api: PrefectApi, live: Fields, fields: Fields) -> None:
-        api.deployments.written(fields["flow_name"], fields["name"])
+        api.deployments.invalidate(fields["flow_name"], fields["name"])
         api.delete(path("deployments", live["id"]), operation=self._operation("delete", fields))
 
-    def _post(self, api: PrefectApi, fields: Fields, active: dict[str, bool], *, judged: bool = False) -> Fields:
+    def _post(self, api: PrefectApi, fields: Fields, active: dict[str, bool], *, validated: bool = False) -> Fields:
         operation = self._operation("register", fields)
-        wanted = {
+        declared_schedules = {
             slug: {"active": active[slug], **schedule} if slug in active else schedule
             for slug, schedule in fields["schedules"].items()
         }
@@ -210,39 +210,39 @@ class DeploymentProvider(PrefectProvider):
             "name": fields["name"],
             "flow_id": api.flow_id(fields["flow_name"], operation=operation),
             "labels": {OWNER_MARK: stack_of(fields[OWNER])},
-            "schedules": [schedules.body(slug, schedule) for slug, schedule in wanted.items()],
+            "schedules": [schedules.body(slug, schedule) for slug, schedule in declared_schedules.items()],
             "concurrency_options": _concurrency_options(fields),
             **{
                 name: fields.get(field)
                 for field, name in _SENT_AS.items()
-                if field in fields or field not in _LEFT_ALONE
+                if field in fields or field not in _UNMANAGED
             },
         }
-        if judged:
-            # What a new deployment's server is not told it takes for true, without a judgement of its own.
+        if validated:
+            # Without the field, the server enforces the schema but skips the validation at registration.
             del body[_ENFORCE]
-        made: Fields = api.post("/deployments/", body, operation=operation)
-        return made
+        live: Fields = api.post("/deployments/", body, operation=operation)
+        return live
 
     def _require_pool(self, api: PrefectApi, fields: Fields) -> None:
-        """Prefect answers a PATCH that names a missing pool with 500 and no word."""
+        """Check that the work pool exists: Prefect answers a PATCH with a missing pool with 500 and no message."""
         pool = fields["work_pool_name"]
         if api.get(path("work_pools", pool), operation=self._operation("update", fields)) is None:
             raise RegistrationError(
                 f"Could not {self._operation('update', fields)} at {api.address}",
-                why=f"there is no work pool '{pool}'",
-                remedy="name one that exists in work_pool.name",
+                why=f"work pool '{pool}' does not exist",
+                remedy="name an existing one in work_pool.name",
             )
 
 
 def _patch(fields: Fields, changed: list[str]) -> Fields:
-    """Return the PATCH for the changed fields; absent ones go as null, which clears them."""
+    """Return the PATCH for the changed fields; a missing field is sent as null, which clears it."""
     patch = {_SENT_AS[field]: fields.get(field) for field in changed if field in _SENT_AS}
     if {"collision_strategy", "grace_period_seconds"} & set(changed):
         patch["concurrency_options"] = _concurrency_options(fields)
     if {"work_pool_name", "work_queue_name", "job_variables"} & set(changed):
-        # Prefect takes a queue without its pool for one of another pool, resets the queue for a pool without
-        # one, and checks job variables only when the pool is named.
+        # Prefect looks up a queue without its pool in another pool, resets the queue if only the pool is sent, and
+        # validates job variables only together with the pool.
         patch |= {name: fields[name] for name in ("work_pool_name", "work_queue_name")}
     return patch
 

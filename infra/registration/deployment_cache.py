@@ -1,92 +1,96 @@
-"""All deployments of a server in a few requests, for a `pulumi up` that looks at many of them one by one."""
+"""Reads all deployments of a server in a few requests, for a `pulumi up` that compares many of them."""
 
 from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from infra.registration.api import PrefectApi
-
 FEW: Final = 5
-"""Looks that are cheaper one by one than a listing of everybody's deployments."""
+"""Up to this many lookups, single GETs beat one list of all deployments."""
 
 MANY: Final = 200
-"""Deployments, or flows, that are too many to list: Prefect's own `PREFECT_API_DEFAULT_LIMIT`, a page."""
+"""From this number of deployments or flows they are not listed: a page of Prefect (`PREFECT_API_DEFAULT_LIMIT`)."""
 
 FRESH: Final = 5.0
-"""Seconds for which a listing speaks for the server."""
+"""Seconds for which the cached list is used."""
 
 Fields = dict[str, Any]
 
 
-class Listing:
-    """What a server had a moment ago. For looks only: whoever writes asks the server anew.
+class Api(Protocol):
+    """The part of `PrefectApi` that the cache uses."""
+
+    def post(self, path: str, body: Any, *, operation: str, deadline: float) -> Any: ...
+
+
+class DeploymentCache:
+    """The deployments that a server had a few seconds ago. For comparison only: a write reads the server again.
 
     Args:
-        api: of the server.
-        clock: monotonic seconds.
+        api: the server's API.
+        clock: returns monotonic seconds.
 
     """
 
-    def __init__(self, api: PrefectApi, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, api: Api, clock: Callable[[], float] = time.monotonic) -> None:
         self._api = api
         self._clock = clock
         self._lock = threading.Lock()
-        self._looks = 0
+        self._lookups = 0
         self._too_many = False
-        self._taken = -FRESH
-        self._found: dict[tuple[str, str], Fields] = {}
+        self._listed_at = -FRESH
+        self._deployments: dict[tuple[str, str], Fields] = {}
         self._written: set[tuple[str, str]] = set()
 
-    def written(self, flow: str, name: str) -> None:
-        """Remember that this process has changed a deployment: no listing speaks for it from now on."""
+    def invalidate(self, flow: str, name: str) -> None:
+        """Stop answering for a deployment that this process is about to change."""
         self._written.add((flow, name))
 
-    def look(self, flow: str, name: str, *, operation: str, deadline: float) -> tuple[Fields | None] | None:
-        """Return the deployment, or that there is none, in a tuple; None where only the server itself can say.
+    def get(self, flow: str, name: str, *, operation: str, deadline: float) -> tuple[Fields | None] | None:
+        """Return the deployment in a tuple, `(None,)` if it does not exist, and None if the cache does not know.
 
         Args:
             flow: name of the flow.
-            name: of the deployment.
-            operation: what for, in an error's sentence.
+            name: name of the deployment.
+            operation: what the lookup is for, for an error message.
             deadline: seconds that it may take.
 
         """
         key = (flow, name)
         with self._lock:
-            self._looks += 1
+            self._lookups += 1
             if self._too_many or key in self._written:
                 return None
-            if self._looks == 1 and self._count("deployments", operation, deadline) == 0:
-                # A first registration on a new server: there is nothing to look for.
-                self._taken = self._clock()
-            if self._clock() - self._taken >= FRESH:
-                if self._looks <= FEW:
+            if self._lookups == 1 and self._count("deployments", operation, deadline) == 0:
+                # The first registration on a new server: no deployment exists.
+                self._listed_at = self._clock()
+            if self._clock() - self._listed_at >= FRESH:
+                if self._lookups <= FEW:
                     return None
-                self._take(operation, deadline)
-            return None if self._too_many else (self._found.get(key),)
+                self._list(operation, deadline)
+            return None if self._too_many else (self._deployments.get(key),)
 
-    def _take(self, operation: str, deadline: float) -> None:
+    def _list(self, operation: str, deadline: float) -> None:
         flows = self._all("flows", operation, deadline)
         deployments = self._all("deployments", operation, deadline) if flows is not None else None
         if flows is None or deployments is None:
             self._too_many = True
             return
         names = {flow["id"]: flow["name"] for flow in flows}
-        self._found = {(names.get(one["flow_id"], ""), one["name"]): one for one in deployments}
-        self._taken = self._clock()
+        self._deployments = {(names.get(item["flow_id"], ""), item["name"]): item for item in deployments}
+        self._listed_at = self._clock()
 
     def _all(self, kind: str, operation: str, deadline: float) -> list[Fields] | None:
-        """Return all objects of a kind; None when they are many, or changed while they were counted."""
+        """Return all objects of a kind; None if they are too many or changed while they were counted."""
         count = self._count(kind, operation, deadline)
         if count >= MANY:
             return None
-        found: list[Fields] = self._api.post(f"/{kind}/filter", {}, operation=operation, deadline=deadline)
-        return found if len(found) == count else None
+        objects: list[Fields] = self._api.post(f"/{kind}/filter", {}, operation=operation, deadline=deadline)
+        return objects if len(objects) == count else None
 
     def _count(self, kind: str, operation: str, deadline: float) -> int:
         count: int = self._api.post(f"/{kind}/count", {}, operation=operation, deadline=deadline)

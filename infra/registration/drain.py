@@ -16,7 +16,7 @@ from pulumi import Input
 from pulumi.dynamic import ConfigureRequest, CreateResult, Resource
 
 from infra.registration import session
-from infra.registration.api import GLANCE, PrefectApi, path
+from infra.registration.api import READ_DEADLINE, PrefectApi, path
 from infra.registration.encoding import decode
 from infra.registration.endpoint import ApiEndpoint, to_props
 from infra.registration.errors import RegistrationError, UnreachableError, log
@@ -177,7 +177,8 @@ def _pause(api: PrefectApi, pools: Sequence[str]) -> list[str] | None:
 
 def _paused_pools(api: PrefectApi, pools: Sequence[str]) -> list[str]:
     live_pools = {
-        pool: api.get(path("work_pools", pool), operation=f"read work pool '{pool}'", deadline=GLANCE) for pool in pools
+        pool: api.get(path("work_pools", pool), operation=f"read work pool '{pool}'", deadline=READ_DEADLINE)
+        for pool in pools
     }
     return [pool for pool, live in live_pools.items() if live is not None and live.get("is_paused")]
 
@@ -185,7 +186,7 @@ def _paused_pools(api: PrefectApi, pools: Sequence[str]) -> list[str]:
 def _set_paused(api: PrefectApi, pool: str, *, paused: bool) -> bool:
     """Pause or resume a work pool; return whether it exists."""
     operation = f"{'pause' if paused else 'resume'} work pool '{pool}'"
-    if api.get(path("work_pools", pool), operation=operation, deadline=GLANCE) is None:
+    if api.get(path("work_pools", pool), operation=operation, deadline=READ_DEADLINE) is None:
         return False
     api.patch(path("work_pools", pool), {"is_paused": paused}, operation=operation)
     return True

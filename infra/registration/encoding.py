@@ -1,4 +1,4 @@
-"""Values on their way through the engine: it drops nulls in dictionaries and turns numbers into doubles."""
+"""Encodes values for Pulumi's engine, which drops nulls in dictionaries and stores numbers as doubles."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any, Final
 from pulumi import Output
 from pulumi.output import Unknown
 
-NULL: Final = "␀"
-"""Stands for null inside a dictionary, where `"default": null` and no default are different things."""
+from infra.specs.numbers import is_exact
 
-_EXACT: Final = 2**53
+NULL: Final = "␀"
+"""Stands for null inside a dictionary, where `"default": null` differs from no default."""
 
 
 def encode(value: Any) -> Any:
-    """Return `value` such that the engine keeps every part of it; Outputs inside stay Outputs.
+    """Return a value of which the engine keeps every part. Outputs inside it stay Outputs.
 
     Raises:
-        ValueError: an integer is too large to survive as a double.
+        ValueError: an integer is too large for a double.
 
     """
     if isinstance(value, Output):
@@ -31,14 +31,14 @@ def encode(value: Any) -> Any:
         return {str(key): encode(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [encode(item) for item in value]
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > _EXACT:
-        message = f"{value} is too large for Pulumi, which keeps numbers as doubles: write it as a string"
+    if not is_exact(value):
+        message = f"{value} is too large for Pulumi, which stores numbers as doubles: write it as a string"
         raise ValueError(message)
     return value
 
 
 def decode(value: Any) -> Any:
-    """Undo `encode`. Whole numbers come back as integers; unknown values stay unknown."""
+    """Undo `encode`. Doubles without a fraction become integers; unknown values stay unknown."""
     if isinstance(value, str):
         if value == NULL:
             return None
@@ -47,13 +47,13 @@ def decode(value: Any) -> Any:
         return {key: decode(item) for key, item in value.items()}
     if isinstance(value, list):
         return [decode(item) for item in value]
-    if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT:
+    if isinstance(value, float) and value.is_integer() and is_exact(int(value)):
         return int(value)
     return value
 
 
 def known(value: Any) -> bool:
-    """Tell whether nothing inside `value` is still to be computed."""
+    """Return whether a value has no unknown Output inside."""
     if isinstance(value, Unknown):
         return False
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Where the Prefect API is, seen from the machine that runs Pulumi."""
+"""The address of the Prefect API, as seen from the machine that runs Pulumi."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from infra.specs.credential import Auth
 
 @dataclass(frozen=True, kw_only=True)
 class Url:
-    """An API that answers at an address.
+    """An API with a URL.
 
     Attributes:
-        url: the address, such as `https://prefect.example.com/api`.
-        auth: the kind of credential it asks for.
+        url: such as `https://prefect.example.com/api`.
+        auth: kind of credential that it requires.
 
     """
 
@@ -27,14 +27,14 @@ class Url:
 
 @dataclass(frozen=True, kw_only=True)
 class PortForward:
-    """An API that is not exposed, behind a port-forward of the Kubernetes API to a ready pod of a Service.
+    """An API inside the cluster, reached through a port-forward to a ready pod of a Service.
 
     Attributes:
-        namespace: of the Service.
-        service: its name.
-        port: its port; a port-forward itself speaks to the pod's port that stands behind it.
-        context: of the kubeconfig; the current one when unset.
-        auth: the kind of credential the API asks for.
+        namespace: namespace of the Service.
+        service: name of the Service.
+        port: port of the Service; the port-forward connects to the matching port of the pod.
+        context: kubeconfig context; the current one if unset.
+        auth: kind of credential that the API requires.
 
     """
 
@@ -51,14 +51,14 @@ _KINDS: Mapping[str, type[Url | PortForward]] = {"url": Url, "port-forward": Por
 
 
 def to_props(endpoint: ApiEndpoint) -> dict[str, Any]:
-    """Return the endpoint as plain properties, `kind` first."""
-    kind = next(name for name, arm in _KINDS.items() if isinstance(endpoint, arm))
+    """Return an endpoint as properties, `kind` first."""
+    kind = next(name for name, class_ in _KINDS.items() if isinstance(endpoint, class_))
     fields = {name: value for name, value in vars(endpoint).items() if value is not None}
     return {"kind": kind, **fields}
 
 
 def from_props(props: Mapping[str, Any]) -> ApiEndpoint:
-    """Undo `to_props`, for values that are known."""
+    """Undo `to_props`. All values must be known."""
     fields = {name: value for name, value in props.items() if name != "kind"}
     if "port" in fields:
         fields["port"] = int(fields["port"])
@@ -66,5 +66,5 @@ def from_props(props: Mapping[str, Any]) -> ApiEndpoint:
 
 
 def key(endpoint: ApiEndpoint) -> tuple[Any, ...]:
-    """Return what tells two reaches apart."""
+    """Return a key that two equal endpoints share."""
     return (type(endpoint).__name__, *asdict(endpoint).items())

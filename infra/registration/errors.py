@@ -1,4 +1,4 @@
-"""One sentence for the person, instead of a traceback."""
+"""Errors that the engine shows as one message instead of a traceback."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class RegistrationError(Exception):
     """A Prefect object could not be read or written.
 
     Args:
-        what: what failed, naming the object and the address, without full stop.
-        why: the server's own words or the machine's, without full stop.
+        what: what failed, with the object and the address, without full stop.
+        why: the message of the server or of this machine, without full stop.
         remedy: what to do about it, without full stop.
-        status: of the server's answer, if there was one.
+        status: HTTP status of the response; 0 without one.
 
     """
 
@@ -26,11 +26,11 @@ class RegistrationError(Exception):
 
 
 class UnreachableError(RegistrationError):
-    """Nobody answered within the deadline: nothing is known about the object."""
+    """The server did not answer within the deadline, so the state of the object is unknown."""
 
 
 class GoneError(UnreachableError):
-    """Kubernetes says that the server's Service or namespace does not exist; neither do its objects, then."""
+    """The server's Service or namespace does not exist in Kubernetes, so its objects do not exist either."""
 
 
 def _clause(text: str) -> str:
@@ -38,12 +38,12 @@ def _clause(text: str) -> str:
 
 
 def install_error_formatter() -> None:
-    """Make the dynamic provider's process report a `RegistrationError` as its sentence.
+    """Make the dynamic provider's process report a `RegistrationError` as its message.
 
     That process (`python -m pulumi.dynamic`) hands `traceback.format_exc()` to the engine for every
-    exception, and offers no other way out of create, read, update and delete. So the name `traceback` of that
-    one module is replaced; every other exception keeps its traceback, because it is a mistake of ours. In any
-    other process this does nothing.
+    exception, and offers no other way to report an error of create, read, update or delete. So the name `traceback` of
+    that module is replaced. Every other exception keeps its traceback, because it is a bug of this package. In
+    another process this function does nothing.
     """
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
@@ -52,17 +52,17 @@ def install_error_formatter() -> None:
 
 
 def format_error() -> str:
-    """Describe the exception being handled, for the engine."""
+    """Return the text of the current exception for the engine."""
     error = sys.exc_info()[1]
     return str(error) if isinstance(error, RegistrationError) else traceback.format_exc()
 
 
 def log(kind: str, text: str) -> None:
-    """Tell the person something that is no error: the engine shows standard error below the stack.
+    """Print a message that is not an error: the engine shows standard error below the stack.
 
     Args:
         kind: `warning` or `info`.
-        text: one sentence.
+        text: the message.
 
     """
     print(f"{kind}: {' '.join(text.split())}", file=sys.stderr, flush=True)

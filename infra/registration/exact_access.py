@@ -1,7 +1,7 @@
 """Keeps Roles, their bindings and network policies exactly as declared.
 
 Pulumi's Kubernetes provider compares only the fields that were declared: a rule that somebody appends to a Role, or
-adds to a policy that declares none, is no drift to it (https://github.com/pulumi/pulumi-kubernetes/issues/3262). This
+adds to a policy without any, is not drift to it (https://github.com/pulumi/pulumi-kubernetes/issues/3262). This
 resource compares the whole list of rules, subjects or policy fields.
 """
 

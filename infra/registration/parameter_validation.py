@@ -1,7 +1,8 @@
-"""Whether parameters fit their schema, judged here so that Prefect's server need not.
+"""Validates parameters against their schema here, so that Prefect's server need not.
 
-A server told to enforce the schema judges it and the parameters at every registration, on the one core on which it
-does everything else. Told nothing it enforces as well, from the first run on, and takes the deployment unjudged.
+With `enforce_parameter_schema: true` the server validates schema and parameters at every registration, on the core that
+serves all other requests. If the field is omitted, the server still enforces the schema for each run, but skips the
+validation at registration.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from typing import Any
 
 
 def conforms(parameters: Mapping[str, Any], schema: Mapping[str, Any]) -> bool:
-    """Tell whether the server would find nothing to refuse; a doubt is a no, and so is a validator not loaded yet.
+    """Return whether the server would accept the parameters; False if in doubt or if the validator is not loaded yet.
 
     Args:
-        parameters: given ones; required ones may be missing, a run can still bring them.
-        schema: of all of the flow's parameters.
+        parameters: name -> value; required ones may be missing, because a run can set them.
+        schema: JSON schema of all parameters of the flow.
 
     """
     if loading().is_alive():
@@ -30,16 +31,16 @@ def conforms(parameters: Mapping[str, Any], schema: Mapping[str, Any]) -> bool:
 
         if "$schema" in schema or not _is_schema(json.dumps(schema, sort_keys=True)):
             return False
-        # With a registry of its own it fetches nothing.
+        # With an empty registry it fetches no remote references.
         partial = jsonschema.Draft202012Validator(_without_required(schema), registry=referencing.Registry())
         return bool(partial.is_valid(parameters))
-    except Exception:  # noqa: BLE001  a reference that leads nowhere, log: the server has the words for it
+    except Exception:  # noqa: BLE001  such as an unresolvable reference: the server reports it
         return False
 
 
 @cache
 def loading() -> threading.Thread:
-    """Return the thread that imports the validator: nobody waits for it, the server judges until then."""
+    """Return the thread that imports the validator; until it has ended, the server validates."""
     thread = threading.Thread(target=import_module, args=("jsonschema",), daemon=True)
     thread.start()
     return thread
@@ -47,7 +48,7 @@ def loading() -> threading.Thread:
 
 @cache
 def _is_schema(text: str) -> bool:
-    """Deployments of one flow share their schema, and judging it takes longer than judging parameters."""
+    """Return whether the text is a valid schema; cached, because deployments of a flow share their schema."""
     import jsonschema  # noqa: PLC0415  see `loading`
 
     validator = jsonschema.Draft202012Validator
@@ -56,6 +57,6 @@ def _is_schema(text: str) -> bool:
 
 def _without_required(schema: Any) -> Any:
     if isinstance(schema, Mapping):
-        kept = {key: value for key, value in schema.items() if not (key == "required" and isinstance(value, list))}
-        return {key: _without_required(value) for key, value in kept.items()}
+        optional = {key: value for key, value in schema.items() if not (key == "required" and isinstance(value, list))}
+        return {key: _without_required(value) for key, value in optional.items()}
     return [_without_required(item) for item in schema] if isinstance(schema, list) else schema

@@ -1,8 +1,8 @@
-"""A way to a server that is not exposed: a port-forward of the Kubernetes API, one for the whole process.
+"""A port-forward of the Kubernetes API to a Service, for servers that are not exposed.
 
-A listener on the loopback interface; each connection to it becomes a WebSocket to a pod of the Service that
-is ready at that moment, so the tunnel outlives the pod. It lives on a thread of its own and dies with the
-process: nothing is left behind, as a `kubectl port-forward` would be.
+It listens on the loopback interface. Each connection becomes a WebSocket to a pod of the Service that is ready at that
+moment, so the port-forward survives a restart of the pod. It runs on its own thread and ends with the process, so no
+`kubectl port-forward` is left behind.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from infra.registration.endpoint import PortForward
 from infra.registration.errors import GoneError, RegistrationError, UnreachableError
 
 _START: Final = 30.0
-"""Seconds for kubeconfig, login helpers and the first look at the Service."""
+"""Seconds for the kubeconfig, its login helpers and the first request."""
 
 _CHUNK: Final = 65536
 _DATA, _ERROR = 0, 1
@@ -30,7 +30,12 @@ _DATA, _ERROR = 0, 1
 
 
 class Tunnel:
-    """A port-forward; `port` is open on the loopback interface from the start to the end of the process.
+    """A port-forward. Its `port` on the loopback interface is open until the process ends.
+
+    Args:
+        endpoint: the Service.
+        port: local port; a free one if 0.
+        kubeconfig: path of the kubeconfig; kr8s' default if None.
 
     Args:
         reach: the Service.
@@ -51,29 +56,26 @@ class Tunnel:
         self._kubeconfig = kubeconfig
         self._where = f"service '{endpoint.service}' in namespace '{endpoint.namespace}'"
         self._loop = asyncio.new_event_loop()
-        self._complaint = ""
+        self.last_error = ""
+        """Why the last connection failed; empty if it did not."""
         threading.Thread(target=self._loop.run_forever, name="tunnel", daemon=True).start()
-        started = asyncio.run_coroutine_threadsafe(self._start(), self._loop)
+        start = asyncio.run_coroutine_threadsafe(self._start(), self._loop)
         try:
-            self.port = started.result(_START)
+            self.port = start.result(_START)
         except concurrent.futures.TimeoutError:
             raise self._unreachable(f"no answer within {_START:.0f} s") from None
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise
-            raise self._translated(error) from None
+            raise self._registration_error(error) from None
         except (kr8s.ServerError, kr8s.APITimeoutError, httpx.HTTPError) as error:
-            raise self._translated(error) from None
+            raise self._registration_error(error) from None
         except ValueError as error:
             raise RegistrationError(
                 f"Could not reach {self._where}",
                 why=str(error) or "no kubeconfig was found",
-                remedy="let KUBECONFIG name the cluster, and the endpoint a Service with pods",
+                remedy="check that KUBECONFIG names the cluster and that the Service has pods",
             ) from None
-
-    def complaint(self) -> str:
-        """Return why the last connection failed, or nothing."""
-        return self._complaint
 
     async def _start(self) -> int:
         self._api = await kr8s.asyncio.api(context=self._endpoint.context, kubeconfig=self._kubeconfig)
@@ -83,11 +85,11 @@ class Tunnel:
         return port
 
     async def _pod(self) -> tuple[str, int] | None:
-        """Return name and port of a ready pod behind the Service, if there is one."""
+        """Return name and port of a ready pod of the Service, or None."""
         service = await self._get(f"services/{self._endpoint.service}")
         labels = service["spec"].get("selector")
         if not labels:
-            # Without one, the list below would be of every pod in the namespace.
+            # An empty selector would list every pod of the namespace.
             message = f"{self._where} selects no pods"
             raise ValueError(message)
         selector = ",".join(f"{key}={value}" for key, value in labels.items())
@@ -111,7 +113,7 @@ class Tunnel:
         try:
             pod = await self._pod()
             if pod is None:
-                self._complaint = f"no pod of {self._where} is ready"
+                self.last_error = f"no pod of {self._where} is ready"
                 return
             name, port = pod
             async with self._api.open_websocket(
@@ -119,48 +121,48 @@ class Tunnel:
                 namespace=str(self._endpoint.namespace),
                 params={"ports": str(port)},
             ) as socket:
-                self._complaint = ""
+                self.last_error = ""
                 await self._pump(socket, reader, writer)
         except (kr8s.ServerError, kr8s.APITimeoutError) as error:
-            self._complaint = str(error)
+            self.last_error = str(error)
         except (httpx.HTTPError, httpx_ws.HTTPXWSException, OSError) as error:
-            self._complaint = f"the port-forward broke ({type(error).__name__})"
+            self.last_error = f"the port-forward broke ({type(error).__name__})"
         finally:
             writer.close()
 
     async def _pump(self, socket: Any, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        async def upward() -> None:
+        async def send() -> None:
             while data := await reader.read(_CHUNK):
                 await socket.send_bytes(bytes([_DATA]) + data)
 
-        async def downward() -> None:
+        async def receive() -> None:
             # The first message of each channel is the port's number.
-            greeted: set[int] = set()
+            opened: set[int] = set()
             while True:
                 message = await socket.receive_bytes()
                 channel, data = message[0], message[1:]
-                if channel not in greeted:
-                    greeted.add(channel)
+                if channel not in opened:
+                    opened.add(channel)
                 elif channel == _ERROR:
-                    self._complaint = data.decode(errors="replace")
+                    self.last_error = data.decode(errors="replace")
                     return
                 else:
                     writer.write(data)
                     await writer.drain()
 
-        ways = [asyncio.ensure_future(upward()), asyncio.ensure_future(downward())]
-        _, pending = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        for way in pending:
-            way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
+        directions = [asyncio.ensure_future(send()), asyncio.ensure_future(receive())]
+        _, pending = await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
+        for direction in pending:
+            direction.cancel()
+        await asyncio.gather(*directions, return_exceptions=True)
 
-    def _translated(self, error: Exception) -> RegistrationError:
+    def _registration_error(self, error: Exception) -> RegistrationError:
         response = getattr(error, "response", None)
         status = response.status_code if response is not None else 0
         if status == 404:
             return GoneError(
                 f"Could not reach {self._where}",
-                why="Kubernetes says that it does not exist",
+                why="it does not exist in Kubernetes",
                 remedy="deploy the server first",
             )
         if status in (401, 403):
@@ -174,13 +176,13 @@ class Tunnel:
     def _unreachable(self, why: str) -> UnreachableError:
         return UnreachableError(
             f"Could not reach {self._where}",
-            why=f"the Kubernetes API did not help ({why})",
-            remedy="see that the cluster runs and that KUBECONFIG names it",
+            why=f"the Kubernetes API did not answer ({why})",
+            remedy="check that the cluster runs and that KUBECONFIG names it",
         )
 
 
 def _number(target: Any, pod: Any) -> int:
-    """Return the port of a pod that a Service's target port means: a number or a container port's name."""
+    """Return the pod's port for a Service's target port, which is a number or the name of a container port."""
     if isinstance(target, str):
         for container in pod["spec"]["containers"]:
             for port in container.get("ports", []):

@@ -1,4 +1,4 @@
-"""Schedules: the same words for what is declared and what Prefect has, and the steps between the two."""
+"""Schedules: declared and live ones in the same form, and the requests that turn one into the other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Fields = dict[str, Any]
 
 
 def declared(schedules: tuple[Schedule, ...]) -> Fields:
-    """Return the schedules by slug, each without what it leaves to Prefect or to a person."""
+    """Return the schedules by slug, each without the fields that are not declared."""
     return {item.slug: _fields(item) for item in schedules}
 
 
@@ -36,57 +36,57 @@ def _fields(item: Schedule) -> Fields:
     return fields
 
 
-def observed(live: list[Fields], wanted: Mapping[str, Fields]) -> Fields:
-    """Return Prefect's schedules in the same words.
+def observed(live: list[Fields], declared_schedules: Mapping[str, Fields]) -> Fields:
+    """Return Prefect's schedules in the same form.
 
-    What is not declared is left out where Prefect fills it in itself or a person may set it by hand: whether
-    the schedule is active, an interval's anchor, and the start that Prefect writes into a rule that has none.
+    Fields that are not declared are left out if Prefect fills them in or a person may set them: `active`, an interval's
+    anchor, and the start that Prefect adds to a rule without one.
     """
-    return {_slug(item): _observed(item, wanted.get(_slug(item), {})) for item in live}
+    return {_slug(item): _observed(item, declared_schedules.get(_slug(item), {})) for item in live}
 
 
-def activity(live: list[Fields], wanted: Mapping[str, Fields]) -> dict[str, bool]:
-    """Return which of the declared schedules are active in Prefect now, those that it has.
+def activity(live: list[Fields], declared_schedules: Mapping[str, Fields]) -> dict[str, bool]:
+    """Return slug -> whether the schedule is active in Prefect, for declared schedules that exist there.
 
-    A schedule from before there were slugs is known by what it says.
+    A live schedule without a slug, from an old version of Prefect, is matched by its content.
     """
     by_slug = {_slug(item): item for item in live}
-    found: dict[str, bool] = {}
-    for slug, fields in wanted.items():
+    active: dict[str, bool] = {}
+    for slug, fields in declared_schedules.items():
         same = (item for item in live if not item["slug"] and _observed(item, fields) == fields)
         item = by_slug.get(slug) or by_slug.get(str(fields.get("replaces"))) or next(same, None)
         if item is not None:
-            found[slug] = item["active"]
-    return found
+            active[slug] = item["active"]
+    return active
 
 
 def _slug(item: Fields) -> str:
     return item["slug"] or f"without slug: {item['id']}"
 
 
-def _observed(item: Fields, wanted: Fields) -> Fields:
+def _observed(item: Fields, declared_fields: Fields) -> Fields:
     when = item["schedule"]
     fields: Fields = {"timezone": when.get("timezone") or "UTC"}
     if "cron" in when:
         fields |= {"cron": when["cron"], "day_or": when.get("day_or", True)}
     elif "interval" in when:
         fields["interval"] = _whole(when["interval"])
-        if "anchor_date" in wanted:
+        if "anchor_date" in declared_fields:
             fields["anchor_date"] = in_utc(when["anchor_date"])
     else:
-        fields["rrule"] = _without_start(when["rrule"], wanted.get("rrule", "DTSTART"))
-    if "active" in wanted:
+        fields["rrule"] = _without_start(when["rrule"], declared_fields.get("rrule", "DTSTART"))
+    if "active" in declared_fields:
         fields["active"] = item["active"]
     if item.get("parameters"):
         fields["parameters"] = item["parameters"]
-    if "replaces" in wanted:
-        fields["replaces"] = wanted["replaces"]
+    if "replaces" in declared_fields:
+        fields["replaces"] = declared_fields["replaces"]
     return fields
 
 
-def _without_start(rule: str, wanted: str) -> str:
+def _without_start(rule: str, declared_fields: str) -> str:
     first, _, rest = rule.partition("\n")
-    return rest if first.startswith("DTSTART") and "DTSTART" not in wanted.upper() else rule
+    return rest if first.startswith("DTSTART") and "DTSTART" not in declared_fields.upper() else rule
 
 
 def _whole(number: float) -> float:
@@ -94,19 +94,19 @@ def _whole(number: float) -> float:
 
 
 def in_utc(text: str) -> str:
-    """Return an ISO 8601 instant in UTC; one without an offset is taken as UTC, as Prefect does."""
+    """Return an ISO 8601 instant in UTC. Without an offset it is taken as UTC, as Prefect does."""
     moment = datetime.fromisoformat(text)
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def body(slug: str, fields: Fields, live: Fields | None = None) -> Fields:
-    """Return what Prefect is sent for one schedule.
+    """Return the request body of one schedule.
 
     Args:
-        slug: the schedule's.
-        fields: as declared.
-        live: Prefect's schedule that is changed: its anchor is kept where none is declared.
+        slug: slug of the schedule.
+        fields: the declared fields.
+        live: Prefect's schedule that is updated; its anchor is kept if none is declared.
 
     """
     timezone = fields["timezone"]
@@ -120,7 +120,7 @@ def body(slug: str, fields: Fields, live: Fields | None = None) -> Fields:
             when["anchor_date"] = anchor
     else:
         when = {"rrule": fields["rrule"], "timezone": timezone}
-    # Parameters always: Prefect's PATCH takes their absence for an empty dictionary.
+    # Parameters are always sent: Prefect's PATCH clears missing ones.
     sent = {"slug": slug, "schedule": when, "parameters": fields.get("parameters", {})}
     if "active" in fields:
         sent["active"] = fields["active"]
@@ -129,12 +129,12 @@ def body(slug: str, fields: Fields, live: Fields | None = None) -> Fields:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """Single steps from Prefect's schedules to the declared ones.
+    """The requests that turn Prefect's schedules into the declared ones.
 
     Attributes:
-        delete: ids.
-        change: id -> body.
-        create: bodies.
+        delete: ids of schedules to delete.
+        change: id -> body of schedules to update.
+        create: bodies of schedules to create.
 
     """
 
@@ -143,19 +143,19 @@ class Plan:
     create: list[Fields] = field(default_factory=list)
 
 
-def plan(live: list[Fields], wanted: Mapping[str, Fields]) -> Plan:
-    """Return what must be done, schedule by schedule: to send them all would reset those paused by hand."""
+def plan(live: list[Fields], declared_schedules: Mapping[str, Fields]) -> Plan:
+    """Return the requests for each schedule. Sending all schedules at once would resume those paused by hand."""
     by_slug = {_slug(item): item for item in live}
-    for slug, fields in wanted.items():
+    for slug, fields in declared_schedules.items():
         if slug not in by_slug and fields.get("replaces") in by_slug:
             by_slug[slug] = by_slug.pop(fields["replaces"])
-    seen = {slug: _observed(item, wanted.get(slug, {})) for slug, item in by_slug.items()}
+    current = {slug: _observed(item, declared_schedules.get(slug, {})) for slug, item in by_slug.items()}
     return Plan(
-        delete=[item["id"] for slug, item in by_slug.items() if slug not in wanted],
+        delete=[item["id"] for slug, item in by_slug.items() if slug not in declared_schedules],
         change={
             by_slug[slug]["id"]: body(slug, fields, by_slug[slug])
-            for slug, fields in wanted.items()
-            if slug in by_slug and (seen[slug] != fields or by_slug[slug]["slug"] != slug)
+            for slug, fields in declared_schedules.items()
+            if slug in by_slug and (current[slug] != fields or by_slug[slug]["slug"] != slug)
         },
-        create=[body(slug, fields) for slug, fields in wanted.items() if slug not in by_slug],
+        create=[body(slug, fields) for slug, fields in declared_schedules.items() if slug not in by_slug],
     )

@@ -1,6 +1,6 @@
-"""What the provider's process shares: one API per endpoint, the credentials, and who lays claim to which object.
+"""State of the provider's process: one API per endpoint, the credentials, and which resource declares which object.
 
-A process lives for one `pulumi up` and calls its providers on several threads.
+The process runs for one `pulumi up` and calls its providers on several threads.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from infra.registration.api import PrefectApi
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     import httpx
     from pulumi.dynamic import ConfigureRequest
 
-_MOMENT: Final = 20.0
-"""Seconds for which nobody else is expected to make an object that was looked for in vain."""
+    from infra.registration.port_forward import Tunnel
+
+_ABSENCE: Final = 20.0
+"""Seconds for which a 404 in the preview phase is trusted when the object is created."""
 
 _lock = threading.Lock()
 _configuration: dict[str, str] = {}
@@ -32,7 +34,7 @@ _absent: dict[str, float] = {}
 
 
 def configure(request: ConfigureRequest) -> None:
-    """Take the credentials from the stack's configuration; called before a provider's first request."""
+    """Store the credentials of the stack's configuration. Pulumi calls this before a provider's first request."""
     install_error_formatter()
     for _, setting in CREDENTIALS.values():
         value = request.config.get(setting)
@@ -41,49 +43,47 @@ def configure(request: ConfigureRequest) -> None:
 
 
 def api(props: Mapping[str, Any]) -> PrefectApi:
-    """Return the API that a resource's `reach` property names."""
+    """Return the API at the endpoint in a resource's `reach` property."""
     endpoint = from_props(props["reach"])
     with _lock:
-        found = _apis.get(key(endpoint))
-        if found is None:
-            found = _apis[key(endpoint)] = _connect(endpoint)
-        return found
+        if key(endpoint) not in _apis:
+            _apis[key(endpoint)] = _connect(endpoint)
+        return _apis[key(endpoint)]
 
 
 def claim(natural_key: str, owner: str) -> None:
-    """Remember that a resource of the running program declares the object."""
+    """Record that a resource of the running program declares the object."""
     _claims[natural_key] = owner
 
 
-def created(natural_key: str, owner: str) -> None:
-    """Remember that this process made, or adopted, the object for a resource."""
+def record_created(natural_key: str, owner: str) -> None:
+    """Record that this process has created or adopted the object for a resource."""
     claim(natural_key, owner)
     _created.add(natural_key)
 
 
-def absent(natural_key: str) -> None:
-    """Remember that Prefect has no such object now."""
+def record_absent(natural_key: str) -> None:
+    """Record that the object does not exist in Prefect now."""
     _absent[natural_key] = time.monotonic()
 
 
-def still_absent(natural_key: str) -> bool:
-    """Tell whether Prefect had no such object a moment ago; true once, for who is about to make it."""
-    return time.monotonic() - _absent.pop(natural_key, -_MOMENT) < _MOMENT
+def is_known_absent(natural_key: str) -> bool:
+    """Return whether the object did not exist a moment ago. True only once, for the create that follows."""
+    return time.monotonic() - _absent.pop(natural_key, -_ABSENCE) < _ABSENCE
 
 
-def must_stay(natural_key: str, owner: str) -> bool:
-    """Tell whether the object lives on under another resource, so that deleting this one must not touch it.
+def is_declared_elsewhere(natural_key: str, owner: str) -> bool:
+    """Return whether another resource declares the object, so that deleting this resource must keep it.
 
-    A resource that was renamed in the program, or replaced under the same key, is created first and deleted
-    later; both are the same object in Prefect. That the claim is made again by every `pulumi up` covers an
-    interrupted one.
+    Pulumi creates a renamed or replaced resource first and deletes the old one later; in Prefect both are one object.
+    Every `pulumi up` repeats the claim, so an interrupted one loses nothing.
     """
     return natural_key in _created or _claims.get(natural_key, owner) != owner
 
 
 def _connect(endpoint: ApiEndpoint) -> PrefectApi:
     variable, setting = CREDENTIALS.get(endpoint.auth, ("", ""))
-    complaint: list[Callable[[], str]] = []
+    tunnels: list[Tunnel] = []
 
     def client() -> httpx.Client:
         import httpx  # noqa: PLC0415  a no-op preview needs no HTTP
@@ -94,15 +94,15 @@ def _connect(endpoint: ApiEndpoint) -> PrefectApi:
         from infra.registration.port_forward import Tunnel  # noqa: PLC0415  a second to import
 
         tunnel = Tunnel(endpoint)
-        complaint.append(tunnel.complaint)
+        tunnels.append(tunnel)
         return httpx.Client(base_url=f"http://127.0.0.1:{tunnel.port}/api", headers=headers, trust_env=False)
 
-    named = f"{variable} or the stack's {setting}" if variable else "none are declared for it"
+    credentials = f"{variable} or the stack's {setting}" if variable else "none are declared for it"
     return PrefectApi(
         client,
         _address(endpoint),
-        credentials=named,
-        complaint=lambda: complaint[0]() if complaint else "",
+        credentials=credentials,
+        connection_error=lambda: tunnels[0].last_error if tunnels else "",
     )
 
 
@@ -131,7 +131,7 @@ def _headers(auth: Auth) -> dict[str, str]:
 
 
 def _trust() -> Any:
-    """Certificates to trust: Prefect's own setting, else httpx's way (which knows SSL_CERT_FILE)."""
+    """Return the certificates to trust: those of Prefect's own setting, else httpx's default (SSL_CERT_FILE)."""
     import ssl  # noqa: PLC0415  beside its only use
 
     bundle = os.environ.get("PREFECT_API_SSL_CERT_FILE")

@@ -1,4 +1,4 @@
-"""The variable: a value that flows and job variables refer to by name. Everybody who reaches the API reads it."""
+"""The variable: a value that flows and job variables refer to by name, readable by every client of the API."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class VariableArgs:
     """A variable.
 
     Attributes:
-        endpoint: where the Prefect API is.
+        endpoint: address of the Prefect API.
         name: letters, digits, dashes and underscores.
-        value: anything that JSON has. No secret: Prefect shows it in clear.
-        tags: for finding it.
+        value: any JSON value, but no secret: Prefect shows it in plain text.
+        tags: labels in Prefect's UI.
 
     """
 
@@ -37,11 +37,11 @@ class VariableArgs:
 
 
 class Variable(Resource, module="prefect", name="Variable"):
-    """A variable in Prefect, adopted if one of that name exists."""
+    """A variable in Prefect. An existing one of that name is adopted."""
 
     name: Output[str]
     variable_id: Output[str]
-    """Prefect's own id."""
+    """Prefect's id."""
 
     def __init__(self, name: str, args: VariableArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(VariableProvider(), name, inputs(args, owner(name)) | {"variable_id": None}, opts)
@@ -52,7 +52,7 @@ def inputs(args: VariableArgs, mark: str) -> dict[str, Any]:
 
     Args:
         args: the variable.
-        mark: of ownership.
+        mark: the owner; see `provider.owner`.
 
     """
     return {
@@ -65,19 +65,17 @@ def inputs(args: VariableArgs, mark: str) -> dict[str, Any]:
 
 
 class VariableProvider(PrefectProvider):
-    """See `PrefectProvider`; the mark of ownership is a tag."""
+    """Registers variables. The owner is a tag."""
 
     noun = "variable"
     key_fields = ("name",)
     computed = ("variable_id",)
 
     def get(self, api: PrefectApi, fields: Fields, *, operation: str, deadline: float) -> Fields | None:
-        found: Fields | None = api.get(
-            path("variables", "name", fields["name"]), operation=operation, deadline=deadline
-        )
-        return found
+        live: Fields | None = api.get(path("variables", "name", fields["name"]), operation=operation, deadline=deadline)
+        return live
 
-    def from_api(self, live: Fields, declared: Fields) -> Fields:  # noqa: ARG002  nothing of a variable is left alone
+    def from_api(self, live: Fields, declared: Fields) -> Fields:  # noqa: ARG002  all fields are managed
         tags, _ = split_owner_tag(live["tags"])
         return {"name": live["name"], "value": live["value"], "tags": tags, "variable_id": live["id"]}
 

@@ -1,4 +1,4 @@
-"""The work pool: what a worker polls, with the template of every flow run's Job."""
+"""The work pool: what a worker polls, with the base job template of its runs."""
 
 from __future__ import annotations
 
@@ -25,14 +25,13 @@ class WorkPoolArgs:
     """A work pool.
 
     Attributes:
-        endpoint: where the Prefect API is.
+        endpoint: address of the Prefect API.
         name: its name in Prefect, which worker and deployments refer to.
-        base_job_template: `job_configuration` with placeholders and `variables` as a JSON schema; replaces
-        the
-            worker's own.
-        type: the kind of worker.
-        description: shown in Prefect's UI.
-        concurrency_limit: runs of the pool that may be under way at the same time; no limit when unset.
+        base_job_template: `job_configuration` with placeholders, and `variables` as a JSON schema. It replaces the
+            worker's default.
+        type: type of the worker.
+        description: text in Prefect's UI.
+        concurrency_limit: active runs of the pool at the same time; no limit if None.
 
     """
 
@@ -45,14 +44,14 @@ class WorkPoolArgs:
 
 
 class WorkPool(Resource, module="prefect", name="WorkPool"):
-    """A work pool in Prefect, adopted if one of that name exists.
+    """A work pool in Prefect. An existing one of that name is adopted.
 
-    Whether it is paused is left to whoever operates it.
+    Whether it is paused is not managed here.
     """
 
     name: Output[str]
     pool_id: Output[str]
-    """Prefect's own id."""
+    """Prefect's id."""
 
     def __init__(self, name: str, args: WorkPoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__(WorkPoolProvider(), name, inputs(args, owner(name)) | {"pool_id": None}, opts)
@@ -63,7 +62,7 @@ def inputs(args: WorkPoolArgs, mark: str) -> dict[str, Any]:
 
     Args:
         args: the pool.
-        mark: of ownership.
+        mark: the owner; see `provider.owner`.
 
     """
     return {
@@ -78,17 +77,17 @@ def inputs(args: WorkPoolArgs, mark: str) -> dict[str, Any]:
 
 
 class WorkPoolProvider(PrefectProvider):
-    """See `PrefectProvider`; the mark of ownership is a keyword in the schema of the template's variables."""
+    """Registers work pools. The owner is a keyword in the schema of the template's variables."""
 
     noun = "work pool"
     key_fields = ("name",)
     computed = ("pool_id",)
 
     def get(self, api: PrefectApi, fields: Fields, *, operation: str, deadline: float) -> Fields | None:
-        found: Fields | None = api.get(path("work_pools", fields["name"]), operation=operation, deadline=deadline)
-        return found
+        live: Fields | None = api.get(path("work_pools", fields["name"]), operation=operation, deadline=deadline)
+        return live
 
-    def from_api(self, live: Fields, declared: Fields) -> Fields:  # noqa: ARG002  nothing of a pool is left alone
+    def from_api(self, live: Fields, declared: Fields) -> Fields:  # noqa: ARG002  all fields are managed
         template, _ = _unmarked(live["base_job_template"])
         return {
             "name": live["name"],
@@ -109,8 +108,8 @@ class WorkPoolProvider(PrefectProvider):
     def update_live(self, api: PrefectApi, live: Fields, fields: Fields) -> Fields:
         if live["type"] != fields["type"]:
             raise RegistrationError(
-                f"Prefect {self._title(fields)} cannot become one of type '{fields['type']}'",
-                why=f"it is of type '{live['type']}', which Prefect never changes",
+                f"Prefect {self._title(fields)} cannot get type '{fields['type']}'",
+                why=f"it is of type '{live['type']}', and Prefect cannot change the type of a work pool",
                 remedy="choose another name, or delete that pool first",
             )
         changed = self.fields_to_write(live, fields, _WRITABLE, mark="base_job_template")
@@ -119,15 +118,15 @@ class WorkPoolProvider(PrefectProvider):
         api.patch(
             path("work_pools", fields["name"]), _body(fields, changed), operation=self._operation("update", fields)
         )
-        again = self.get(api, fields, operation=self._operation("read", fields), deadline=DEADLINE)
-        return again or live
+        updated = self.get(api, fields, operation=self._operation("read", fields), deadline=DEADLINE)
+        return updated or live
 
     def delete_live(self, api: PrefectApi, live: Fields, fields: Fields) -> None:
         api.delete(path("work_pools", live["name"]), operation=self._operation("delete", fields))
 
 
 def _body(fields: Fields, names: tuple[str, ...] | list[str]) -> Fields:
-    """Return what is sent of the fields; absent ones as null, which clears them."""
+    """Return the request body; a missing field is sent as null, which clears it."""
     body = {name: fields.get(name) for name in names}
     if "base_job_template" in body:
         body["base_job_template"] = _marked(body["base_job_template"] or {}, stack_of(fields[OWNER]))
@@ -135,7 +134,7 @@ def _body(fields: Fields, names: tuple[str, ...] | list[str]) -> Fields:
 
 
 def _marked(template: Mapping[str, Any], stack: str) -> Fields:
-    # JSON schema lets a validator pass over keywords that it does not know, and a work pool has no labels.
+    # A work pool has no labels, and JSON schema validators ignore unknown keywords.
     return {**template, "variables": {**template.get("variables", {}), OWNER_MARK: stack}}
 
 

@@ -11,39 +11,39 @@ from infra.settings.types import Bytes, Cpu, Model
 
 
 class FlowPod(Model):
-    """Where flow pods run, and how they are marked."""
+    """Placement and annotations of flow pods."""
 
     node_selector: Mapping[str, str] = Field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = Field(default=(), strict=False)
     priority_class: str | None = None
     annotations: Mapping[str, str] = Field(default_factory=dict)
-    """Such as one that tells a cluster's autoscaler not to move the pod."""
+    """Such as one that keeps the cluster autoscaler from evicting the pod."""
 
 
 class FlowRun(Model):
-    """The pod in which a flow's own code runs; each value is the default of a job variable."""
+    """The pod in which a flow's own code runs. Most keys are the default of a job variable."""
 
     cpu_request: Cpu = "250m"
     memory_request: Bytes = "512Mi"
     memory_limit: Bytes = "1Gi"
     finished_job_ttl: int = Field(default=60, ge=0)
-    """Seconds that an ended Job is kept; with it goes whatever is left of its Dask cluster."""
+    """Seconds until a finished Job is deleted, together with its Dask cluster if that still exists."""
     grace_seconds: int = Field(default=90, ge=30)
-    """Seconds between SIGTERM and SIGKILL: Prefect alone takes up to 30 to end a run in order."""
+    """Seconds between SIGTERM and SIGKILL. Prefect needs up to 30 of them to report the end of a run."""
     active_deadline: int | None = Field(default=None, ge=60)
-    """Seconds after which Kubernetes ends a run, come what may."""
+    """Seconds after which Kubernetes stops a run; no limit when unset."""
     heartbeat_seconds: int = Field(default=60, ge=30)
-    """Seconds between two signs of life of a run."""
+    """Seconds between two heartbeats of a run."""
     crashed_after: int | None = Field(default=300, ge=90)
-    """Seconds without a sign of life after which Prefect takes a run for Crashed; null leaves it Running for ever."""
+    """Seconds without a heartbeat after which Prefect marks a run as Crashed; with null it stays Running."""
     pod: FlowPod = FlowPod()
 
     @model_validator(mode="after")
-    def _patient(self) -> FlowRun:
+    def _survives_lost_heartbeats(self) -> FlowRun:
         if self.crashed_after is not None and self.crashed_after < 3 * self.heartbeat_seconds:
             message = (
-                f"crashedAfter is {self.crashed_after} and heartbeatSeconds {self.heartbeat_seconds}: a sign of life"
-                f" may come late or be lost, so crashedAfter must be at least {3 * self.heartbeat_seconds}"
+                f"crashedAfter is {self.crashed_after} and heartbeatSeconds {self.heartbeat_seconds}: heartbeats"
+                f" can be late or lost, so crashedAfter must be at least {3 * self.heartbeat_seconds}"
             )
             raise ValueError(message)
         return self

@@ -1,4 +1,4 @@
-"""How the images come to be."""
+"""How the images are built, or which exist already."""
 
 from __future__ import annotations
 
@@ -43,27 +43,29 @@ BuildSecret = Annotated[str, AfterValidator(_build_secret)]
 
 
 class FlowBuild(Model):
-    """What goes into one flow image beside the project's own code."""
+    """The contents of one flow image, in addition to the project's code."""
 
     requirements: Requirements = "requirements/flows.txt"
     """File with the locked packages and their hashes, `requirements/<name>.txt`."""
     base: ImageReference | None = None
-    """Image to build on, where it differs from the stack's: one with CUDA, say."""
+    """Base image, if it differs from the stack's, such as one with CUDA."""
     apt_packages: tuple[str, ...] = Field(default=(), strict=False)
     """Debian packages to install."""
+    provides: tuple[str, ...] = Field(default=(), strict=False)
+    """Import names of packages that the base image or the Dockerfile installs in addition to `requirements`."""
 
 
 class _Build(Model):
     registry: str
-    """Where images are pushed: host and, if wanted, path, such as `registry.example.com/data/workflows`."""
+    """Where images are pushed: host and optional path, such as `registry.example.com/data/workflows`."""
     base: ImageReference = BASE
-    """Image with Python 3.11 on which all targets are built."""
+    """Base image of all targets, with Python 3.11."""
     pull_secrets: tuple[DnsLabel, ...] = Field(default=(), strict=False)
-    """Secrets of type dockerconfigjson in the stack's namespace, for nodes that must log in to pull."""
+    """Secrets of type dockerconfigjson in the stack's namespace, for registries that require a login to pull."""
     flow: FlowBuild = FlowBuild()
-    """The flow image of every work pool that names no other."""
+    """The flow image of work pools without an `image` of their own."""
     flows: Mapping[DnsLabel, FlowBuild] = Field(default_factory=dict)
-    """Further flow images by name, for work pools to name as their `image`."""
+    """Additional flow images by name, which work pools select with `image`."""
 
 
 class DockerBuild(_Build):
@@ -73,33 +75,33 @@ class DockerBuild(_Build):
     buildx: str | None = None
     """Name of the buildx builder; the current one when unset."""
     ca_bundle: str | None = None
-    """File with the CA certificates that the build must trust; none on an ordinary network."""
+    """File with CA certificates that the build trusts in addition, for networks with a TLS-inspecting proxy."""
     package_index: str | None = None
-    """Address of a Python package index to ask beside the usual one, without credentials."""
+    """Address of an additional Python package index, without credentials."""
     build_secrets: tuple[BuildSecret, ...] = Field(default=(), strict=False)
-    """Secrets of the stack that a flow image's build may mount by these ids; the Dockerfile mounts `netrc`, for uv."""
+    """Ids of the stack's secrets that a flow image's build can mount; the Dockerfile mounts `netrc`, for uv."""
     cache: str | None = None
-    """Repository for BuildKit's cache, shared by machines: `registry.example.com/data/cache`."""
+    """Repository for a BuildKit cache that machines share, such as `registry.example.com/data/cache`."""
     platforms: tuple[str, ...] = Field(default=(), strict=False)
     """Platforms to build for, such as `linux/amd64`; the builder's own when unset."""
     build_on_preview: bool = False
-    """Whether a preview builds too. It costs minutes, and proves nothing about the cluster."""
+    """Whether a preview builds the images as well, which takes minutes."""
 
 
 class Docker(_Build):
-    """Build and push with pulumi-docker's `docker.Image`, for teams that stay on it."""
+    """Build and push with pulumi-docker's `docker.Image`."""
 
     builder: Literal["docker"]
 
 
 class Prebuilt(Model):
-    """Images that another pipeline has pushed."""
+    """Images that another pipeline builds and pushes."""
 
     builder: Literal["prebuilt"]
     flow: ImageReference
     platform: ImageReference
     flows: Mapping[DnsLabel, ImageReference] = Field(default_factory=dict)
-    """Further flow images by name."""
+    """Additional flow images by name."""
     pull_secrets: tuple[DnsLabel, ...] = Field(default=(), strict=False)
 
 

@@ -1,4 +1,4 @@
-"""What the namespace keeps in and out: network, quota, identities."""
+"""Isolation of the namespace: network, quota, identities."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ ANYWHERE: Cidr = "0.0.0.0/0"
 
 
 class Peer(Model):
-    """Addresses outside the namespace, and the TCP ports that may be reached there."""
+    """Addresses outside the namespace, and the TCP ports that are open there."""
 
     cidr: Cidr
     ports: tuple[Port, ...] = Field(min_length=1, strict=False)
 
 
 class Network(Model):
-    """Who may speak to whom. Everything that is not named here or needed by the platform is refused, both ways."""
+    """Allowed connections. All others are refused in both directions, except those that the platform needs."""
 
     policies: bool = True
-    """Whether NetworkPolicies are made; a network that does not enforce them lets everything pass anyway."""
+    """Whether NetworkPolicies are created. They have no effect on a network that does not enforce them."""
     api_server: tuple[Peer, ...] = Field(default=(Peer(cidr=ANYWHERE, ports=(443, 6443)),), strict=False)
-    """The Kubernetes API server's real addresses, not its Service's: policies see those."""
+    """Addresses of the Kubernetes API server itself, not of its Service: NetworkPolicies apply to those."""
     dns: tuple[Cidr, ...] = Field(default=(), strict=False)
-    """DNS servers beside those of kube-system, such as a node-local cache's 169.254.20.10/32."""
+    """DNS servers in addition to those of kube-system, such as 169.254.20.10/32 for a node-local cache."""
     database: tuple[Peer, ...] = Field(default=(Peer(cidr=ANYWHERE, ports=(5432, 6379)),), strict=False)
-    """PostgreSQL and Redis of an embedded Prefect server that uses them."""
+    """PostgreSQL and Redis of an embedded Prefect server."""
     prefect: tuple[Peer, ...] = Field(default=(Peer(cidr=ANYWHERE, ports=(443, 4200)),), strict=False)
-    """The Prefect API, where it is not the stack's own."""
+    """The Prefect API, if it is not the stack's own."""
     data: tuple[Peer, ...] = Field(default=(), strict=False)
-    """What flows and their Dask workers work on: object stores, databases, web services."""
+    """What flows and their Dask workers connect to: object stores, databases, web services."""
     prefect_clients: tuple[DnsLabel, ...] = Field(default=(), strict=False)
-    """Namespaces whose pods may reach the embedded Prefect server: the ingress controller's, other teams'."""
+    """Namespaces whose pods may connect to the embedded Prefect server, such as the ingress controller's."""
     metrics_clients: tuple[DnsLabel, ...] = Field(default=(), strict=False)
     """Namespaces whose pods may scrape metrics of Dask, worker and operator."""
 
 
 class Quota(Model):
-    """What the namespace may take together, platform included."""
+    """Limits for the sum of all pods in the namespace, the platform's included."""
 
     cpu: Cpu
-    """Cores that all pods may request."""
+    """Cores that all pods together may request."""
     memory: Bytes
-    """Memory that all pods may request, and may be limited to."""
+    """Memory that all pods together may request."""
     pods: int = Field(default=200, ge=10)
 
 
@@ -53,7 +53,7 @@ class Identity(Model):
     """One ServiceAccount."""
 
     annotations: Mapping[str, str] = Field(default_factory=dict)
-    """Such as those by which a cloud gives it an identity of its own."""
+    """Such as those that map it to a cloud identity."""
 
 
 class Identities(Model):

@@ -1,4 +1,4 @@
-"""Settings of the Prefect objects for which prefect.yaml has no place."""
+"""Settings of the Prefect objects that prefect.yaml cannot declare."""
 
 from __future__ import annotations
 
@@ -13,24 +13,22 @@ from infra.prefect_yaml import automation as automation_yaml
 from infra.prefect_yaml.automation import AutomationError
 from infra.settings.types import Model
 from infra.specs.automation import AutomationSpec
+from infra.specs.numbers import LARGEST_EXACT_INTEGER
 
 _LONGEST_VALUE = 5000
-"""Characters of a variable's JSON, Prefect's own bound."""
-
-_EXACT = 2**53
-"""The largest number of which a double knows every predecessor."""
+"""Characters of a variable's JSON; Prefect's limit."""
 
 
 def _prefect_name(value: str) -> str:
     if not value or set("/%&<>") & set(value):
-        message = f"'{value}' has one of / % & < > or is empty; write it without, because names are parts of addresses"
+        message = f"'{value}' has one of / % & < > or is empty: choose another name, it becomes part of a URL"
         raise ValueError(message)
     return value
 
 
 def _variable_name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,255}", value):
-        message = f"'{value}' is no name of a variable: use up to 255 letters, digits, dashes and underscores"
+        message = f"'{value}' is not a valid variable name: use up to 255 letters, digits, dashes and underscores"
         raise ValueError(message)
     return value
 
@@ -54,7 +52,7 @@ def _storable(value: Any) -> Any:
 def _too_large(value: Any) -> bool:
     if isinstance(value, dict | list):
         return any(_too_large(item) for item in (value.values() if isinstance(value, dict) else value))
-    return isinstance(value, int) and abs(value) > _EXACT
+    return isinstance(value, int) and abs(value) > LARGEST_EXACT_INTEGER
 
 
 def _checked(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -78,10 +76,10 @@ Action = Annotated[dict[str, Any], AfterValidator(_checked(automation_yaml.parse
 
 
 class Variable(Model):
-    """A Prefect variable. Prefect shows it in clear to everybody who reaches its API: no place for a secret."""
+    """A Prefect variable. Everyone with access to Prefect can read it: do not store secrets in it."""
 
     value: Annotated[Any, AfterValidator(_storable)]
-    """Anything that YAML has."""
+    """Any YAML value."""
     tags: list[str] = Field(default_factory=list)
 
 
@@ -89,23 +87,23 @@ class ConcurrencyLimit(Model):
     """A Prefect global concurrency limit."""
 
     limit: int = Field(ge=0)
-    """Slots; 0 lets nobody in."""
+    """Number of slots; with 0, tasks and runs wait until it is raised."""
     slot_decay_per_second: float = Field(default=0, ge=0, strict=False)
-    """Slots freed per second by themselves, for a rate limit."""
+    """Slots released per second, for a rate limit."""
     active: bool | None = None
-    """Whether it is enforced; left to whoever switches it when unset."""
+    """Whether it is enforced; when unset, it can be switched in Prefect."""
 
 
 class WorkQueue(Model):
-    """A queue of the stack's work pool."""
+    """A work queue of a work pool."""
 
     description: str = ""
     priority: int | None = Field(default=None, ge=1)
-    """1 is served first."""
+    """1 is the highest."""
     concurrency_limit: int | None = Field(default=None, ge=0)
-    """Runs of the queue that may be under way at the same time."""
+    """Concurrent runs of the queue."""
     paused: bool | None = None
-    """Left to whoever pauses and resumes it when unset."""
+    """When unset, it can be paused and resumed in Prefect."""
 
 
 class Automation(Model):
@@ -117,13 +115,13 @@ class Automation(Model):
     actions_on_resolve: list[Action] = Field(default_factory=list)
     description: str = ""
     enabled: bool | None = None
-    """Left to whoever pauses and resumes it when unset."""
+    """When unset, it can be paused and resumed in Prefect."""
     tags: list[str] = Field(default_factory=list)
 
     @model_validator(mode="before")
     @classmethod
     def _as_prefect_writes_it(cls, values: Any) -> Any:
-        """Take `actions_on_trigger` as well: an automation is often copied from Prefect."""
+        """Accept Prefect's own spelling, such as `actions_on_trigger`, as well."""
         if not isinstance(values, dict):
             return values
         snake = {"actions_on_trigger": "actionsOnTrigger", "actions_on_resolve": "actionsOnResolve"}
@@ -144,18 +142,18 @@ class Automation(Model):
 
 
 def unique_priorities(queues: dict[str, WorkQueue]) -> dict[str, WorkQueue]:
-    """Refuse two queues of one priority: Prefect would push one of them on.
+    """Refuse two queues with the same priority: Prefect would change one of them.
 
     Raises:
         ValueError: naming them.
 
     """
-    taken: dict[int, str] = {}
+    names: dict[int, str] = {}
     for name, queue in queues.items():
         if queue.priority is None:
             continue
-        if queue.priority in taken:
-            message = f"'{taken[queue.priority]}' and '{name}' both have priority {queue.priority}; give each its own"
+        if queue.priority in names:
+            message = f"'{names[queue.priority]}' and '{name}' both have priority {queue.priority}; give each its own"
             raise ValueError(message)
-        taken[queue.priority] = name
+        names[queue.priority] = name
     return queues

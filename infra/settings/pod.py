@@ -34,7 +34,7 @@ class Toleration(Model):
 
 
 class Pod(Model):
-    """Where the pods run, what they get and how they are marked; what is unset is the component's own default."""
+    """Placement, resources and metadata of a component's pods. Unset keys have the component's default."""
 
     cpu_request: Cpu | None = None
     cpu_limit: Cpu | None = None
@@ -43,11 +43,11 @@ class Pod(Model):
     node_selector: Mapping[str, str] = Field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = Field(default=(), strict=False)
     affinity: Mapping[str, Any] = Field(default_factory=dict)
-    """As Kubernetes writes it: `nodeAffinity`, `podAffinity`, `podAntiAffinity`."""
+    """In the form of the Kubernetes API: `nodeAffinity`, `podAffinity`, `podAntiAffinity`."""
     topology_spread_constraints: tuple[Mapping[str, Any], ...] = Field(default=(), strict=False)
-    """As Kubernetes writes them."""
+    """In the form of the Kubernetes API."""
     priority_class: str | None = None
     labels: Mapping[str, str] = Field(default_factory=dict)
     annotations: Mapping[str, str] = Field(default_factory=dict)
     env: Mapping[str, str] = Field(default_factory=dict)
-    """Further environment variables. Secrets do not belong here: state and diffs show them."""
+    """Additional environment variables. No secrets: state and diffs show them."""

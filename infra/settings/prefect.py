@@ -11,11 +11,11 @@ from infra.settings.pod import Pod
 from infra.settings.types import Bytes, DnsLabel, Model, SecretKey, Url
 
 _THROUGH_PORT_FORWARD = "http://127.0.0.1:4200"
-"""Where `make ui` puts an embedded server that has no ingress."""
+"""Where `make ui` forwards an embedded server without an ingress."""
 
 
 class Sqlite(Model):
-    """SQLite on a persistent volume: one server, and data as safe as that volume."""
+    """SQLite on a persistent volume, for a single server."""
 
     kind: Literal["sqlite"] = "sqlite"
     storage: Bytes = "1Gi"
@@ -25,7 +25,7 @@ class Sqlite(Model):
 
 
 class Postgresql(Model):
-    """A PostgreSQL that someone runs."""
+    """An existing PostgreSQL database."""
 
     kind: Literal["postgresql"]
     url_secret: SecretKey | None = None
@@ -45,12 +45,12 @@ class Redis(Model):
 
 
 class Ingress(Model):
-    """How browsers and other clusters reach the server."""
+    """Access for browsers and other clusters."""
 
     host: str
     class_name: str | None = None
     tls_secret: DnsLabel | None = None
-    """Secret with the certificate; without it the ingress controller's own is used."""
+    """Secret with the certificate; the ingress controller's own when unset."""
     annotations: Mapping[str, str] = Field(default_factory=dict)
 
 
@@ -60,52 +60,52 @@ class EmbeddedPrefect(Model):
     mode: Literal["embedded"] = "embedded"
     database: Database = Sqlite()
     ui_url: Url | None = None
-    """Address of the UI as the browser sees it; by default the ingress's, or that of `make ui`."""
+    """Address of the UI in a browser; by default that of the ingress, or of `make ui`."""
     auth_secret: SecretKey | None = None
-    """Existing Secret with the basic-auth string that the server asks for, `user:password`; otherwise
-    `prefectAuthString` is used when it is set."""
+    """Existing Secret with the basic-auth string that the server requires, `user:password`; otherwise
+    `prefectAuthString` is used if it is set."""
     ingress: Ingress | None = None
     replicas: int = Field(default=1, ge=1)
     background_services: Literal["together", "apart"] = "together"
-    """Whether scheduler, event handling and the like run in the server's process or in a Deployment of their own."""
+    """Whether the scheduler, event handling etc. run in the server's process or in a separate Deployment."""
     redis: Redis | None = None
     pod: Pod = Pod()
 
     @model_validator(mode="after")
-    def _one_process_where_events_stay_in_memory(self) -> EmbeddedPrefect:
+    def _several_processes_share_state(self) -> EmbeddedPrefect:
         several = self.replicas > 1 or self.background_services == "apart"
         if several and (isinstance(self.database, Sqlite) or self.redis is None):
             message = (
-                "replicas above 1, or backgroundServices apart, need database.kind postgresql and redis: SQLite knows "
-                "one writer, and without Redis events stay in the memory of the process that saw them"
+                "replicas above 1, or backgroundServices apart, need database.kind postgresql and redis: SQLite allows "
+                "one writer, and without Redis each process has its own events"
             )
             raise ValueError(message)
         return self
 
     @property
     def browser_url(self) -> str:
-        """Address of the UI as the browser sees it."""
+        """Address of the UI in a browser."""
         if self.ui_url is None and self.ingress is not None:
             return f"https://{self.ingress.host}"
         return self.ui_url or _THROUGH_PORT_FORWARD
 
 
 class ServerPrefect(Model):
-    """A self-hosted Prefect server that someone else runs."""
+    """An existing self-hosted Prefect server."""
 
     mode: Literal["server"]
     api_url: Url
-    """The API as the machine running Pulumi sees it."""
+    """The API as the machine that runs Pulumi reaches it."""
     pod_api_url: Url | None = None
-    """The API as a pod sees it, where that differs."""
+    """The API as a pod reaches it, if that differs."""
     ui_url: Url | None = None
-    """The UI as a browser sees it; by default the API's address without `/api`."""
+    """Address of the UI in a browser; by default the API's address without `/api`."""
     auth_secret: SecretKey | None = None
-    """Existing Secret with the basic-auth string; otherwise `prefectAuthString` is used when it is set."""
+    """Existing Secret with the basic-auth string; otherwise `prefectAuthString` is used if it is set."""
 
     @property
     def browser_url(self) -> str:
-        """Address of the UI as the browser sees it."""
+        """Address of the UI in a browser."""
         return self.ui_url or self.api_url.removesuffix("/api")
 
     @property
@@ -119,14 +119,14 @@ class CloudPrefect(Model):
 
     mode: Literal["cloud"]
     api_url: Url
-    """The workspace's API address, with account and workspace in it."""
+    """API address of the workspace, which contains account and workspace."""
     ui_url: Url = "https://app.prefect.cloud"
     key_secret: SecretKey | None = None
     """Existing Secret with the API key; otherwise `prefectApiKey` is used, and must be set."""
 
     @property
     def browser_url(self) -> str:
-        """Address of the UI as the browser sees it."""
+        """Address of the UI in a browser."""
         return self.ui_url
 
     @property

@@ -1,4 +1,4 @@
-"""Where results of tasks are kept, so that a run that is retried or evicted need not make them again."""
+"""Where task results are stored, so that a retried or evicted run does not compute them again."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from infra.settings.types import Bytes, DnsLabel, Model
 
 def _block(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9-]+/[A-Za-z0-9_-]+", value):
-        raise ValueError(f"'{value}' is no block: write <block type>/<name>, such as s3-bucket/results")
+        raise ValueError(f"'{value}' is not a block: write <block type>/<name>, such as s3-bucket/results")
     return value
 
 
 class NoResults(Model):
-    """Results live in the pods, and go with them."""
+    """Task results stay in the pods, and are lost with them."""
 
     store: Literal["none"] = "none"
 
@@ -30,17 +30,17 @@ class VolumeResults(Model):
     storage_class: DnsLabel | None = None
     """The cluster's default when unset."""
     access_mode: Literal["ReadWriteMany", "ReadWriteOnce"] = "ReadWriteMany"
-    """ReadWriteOnce is enough where all pods are on one node, and only there."""
+    """ReadWriteOnce works only if all pods run on one node."""
     existing_claim: DnsLabel | None = None
-    """A PersistentVolumeClaim of the namespace that someone else made; none is made then."""
+    """An existing PersistentVolumeClaim of the namespace; none is created then."""
 
 
 class BlockResults(Model):
-    """An object store, by the Prefect block that knows its address and credential."""
+    """An object store, as a Prefect block with its address and credential."""
 
     store: Literal["block"]
     block: Annotated[str, AfterValidator(_block)]
-    """`<block type>/<name>`; the library of its type belongs into the flow image."""
+    """`<block type>/<name>`; the flow image must contain the library of the block type."""
 
 
 Results = Annotated[NoResults | VolumeResults | BlockResults, Field(discriminator="store")]

@@ -32,13 +32,13 @@ class WorkPool(Model):
     """A Prefect work pool with its own worker."""
 
     image: DnsLabel | None = None
-    """Name of the flow image that its runs use; the stack's `flow` when unset."""
+    """Name of the flow image of its runs; the stack's `flow` when unset."""
     concurrency_limit: int | None = Field(default=None, ge=1)
     """Concurrent runs of the pool; derived from the quota when unset."""
     worker: Worker | None = None
-    """Its worker, where that differs from the stack's."""
+    """Its worker, if it differs from the stack's."""
     flow_run: FlowRun | None = None
-    """Its flow pods, where they differ from the stack's."""
+    """Its flow pods, if they differ from the stack's."""
     work_queues: Annotated[dict[PrefectName, WorkQueue], AfterValidator(unique_priorities)] = Field(
         default_factory=dict
     )

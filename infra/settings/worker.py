@@ -13,7 +13,7 @@ class Worker(Model):
 
     replicas: int = Field(default=1, ge=1)
     poll_seconds: int = Field(default=2, ge=1)
-    """Seconds between two looks at the work pool: what a run waits at worst before its Job is made."""
+    """Seconds between two polls of the work pool, and so the longest wait until a run's Job is created."""
     limit: int | None = Field(default=None, ge=1)
-    """Runs that one worker process starts at the same time."""
+    """Concurrent runs of one worker process; no limit when unset."""
     pod: Pod = Pod()

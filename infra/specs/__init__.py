@@ -1,1 +1,1 @@
-"""What Prefect resources are: plain frozen data, shared by prefect.yaml's parser and the registration."""
+"""Frozen specifications of Prefect objects, shared by the parser of prefect.yaml and the registration."""

@@ -1,6 +1,6 @@
-"""What an automation is: Prefect's own schema in a normal form, so that two ways of saying the same are equal.
+"""The specification of an automation: Prefect's schema in a normal form, so that equal automations compare equal.
 
-No Pulumi, no Prefect: the dynamic provider's process loads it.
+The dynamic provider's process loads this module, so it imports neither Pulumi nor Prefect.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ ACTIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     "call-webhook": {"block_document_id": None, "payload": ""},
     "declare-incident": {},
 }
-"""Type of action -> its fields with Prefect's defaults."""
+"""Type of action -> its fields with Prefect's defaults, from prefect/server/events/actions.py."""
 
 _RESOURCE: Final[Mapping[str, Any]] = {"match": {}, "match_related": {}}
 TRIGGERS: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -58,15 +58,15 @@ TRIGGERS: Final[Mapping[str, Mapping[str, Any]]] = {
     "compound": {"triggers": [], "require": None, "within": None},
     "sequence": {"triggers": [], "within": None},
 }
-"""Type of trigger -> its fields with Prefect's defaults."""
+"""Type of trigger -> its fields with Prefect's defaults, from prefect/server/events/schemas/automations.py."""
 
 _METRIC: Final = {"range": 300, "firing_for": 300}
 
 SETS: Final = ("after", "expect", "for_each")
-"""Fields of an event trigger whose order means nothing and is not kept."""
+"""Fields of an event trigger that are sets: Prefect does not keep their order."""
 
 SHORTEST_SILENCE: Final = 10
-"""Seconds that a proactive trigger waits at least, and by default."""
+"""Seconds: the shortest and the default `within` of a proactive trigger."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,15 +74,15 @@ class AutomationSpec:
     """A Prefect automation.
 
     Attributes:
-        name: of a deployment's trigger unique within the deployment, otherwise within the stack.
+        name: unique within the deployment for a trigger of prefect.yaml, else within the stack.
         trigger: in Prefect's schema.
-        actions: in Prefect's schema; one on a deployment, work pool or work queue may name it (`deployment`,
-            `work_pool`, `work_queue`) instead of giving its id.
-        actions_on_trigger: what is done in addition when it goes into the triggered state.
-        actions_on_resolve: what is done when it goes back.
+        actions: in Prefect's schema; an action may name a deployment, work pool or work queue (`deployment`,
+            `work_pool`, `work_queue`) instead of its id.
+        actions_on_trigger: further actions when the trigger fires.
+        actions_on_resolve: actions when the trigger resolves.
         description: shown in Prefect's UI.
-        enabled: None leaves it to whoever pauses and resumes it; a new one is enabled.
-        tags: for finding it.
+        enabled: None keeps what a person has set in Prefect; a new automation is enabled.
+        tags: labels in Prefect's UI.
         secret: whether the actions hold a value from the environment.
 
     """
@@ -99,7 +99,7 @@ class AutomationSpec:
 
 
 def kind_of_trigger(raw: Mapping[str, Any]) -> str:
-    """Return the type of a trigger, guessed as Prefect does where it is not written."""
+    """Return the type of a trigger; a missing type is derived as Prefect does."""
     if raw.get("type") is not None:
         return str(raw["type"])
     if raw.get("posture") == "Metric":
@@ -110,7 +110,7 @@ def kind_of_trigger(raw: Mapping[str, Any]) -> str:
 
 
 def normal_trigger(raw: Mapping[str, Any]) -> Fields:
-    """Return a trigger without what Prefect fills in: defaults, ids, the order of what has none."""
+    """Return a trigger without what Prefect adds: defaults, ids, the order of sets."""
     kind = kind_of_trigger(raw)
     fields = _without_defaults(raw, TRIGGERS.get(kind, {}))
     for name in SETS:
@@ -126,7 +126,7 @@ def normal_trigger(raw: Mapping[str, Any]) -> Fields:
 
 
 def full_trigger(normal: Mapping[str, Any]) -> Fields:
-    """Return a trigger in the normal form with its defaults written out: Prefect's server wants to see some of them."""
+    """Return a normal trigger with its defaults filled in, some of which Prefect's server requires."""
     fields = {**TRIGGERS.get(normal["type"], {}), **normal}
     if fields.get("posture") == "Proactive":
         fields["within"] = normal.get("within", SHORTEST_SILENCE)
@@ -136,15 +136,15 @@ def full_trigger(normal: Mapping[str, Any]) -> Fields:
 
 
 def normal_action(raw: Mapping[str, Any]) -> Fields:
-    """Return an action without what Prefect fills in."""
+    """Return an action without what Prefect adds."""
     kind = str(raw["type"])
     return {"type": kind, **_without_defaults(raw, ACTIONS.get(kind, dict.fromkeys(raw)))}
 
 
 def _without_defaults(raw: Mapping[str, Any], defaults: Mapping[str, Any]) -> Fields:
-    # What a newer Prefect adds has no place here, and is no drift.
-    given = {name: _whole(raw[name]) for name in defaults if name != "type" and raw.get(name) is not None}
-    return {name: value for name, value in given.items() if value != defaults[name]}
+    # Fields that only a newer Prefect has are left out, so they are not drift.
+    fields = {name: _whole(raw[name]) for name in defaults if name != "type" and raw.get(name) is not None}
+    return {name: value for name, value in fields.items() if value != defaults[name]}
 
 
 def _whole(value: Any) -> Any:

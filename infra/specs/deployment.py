@@ -1,4 +1,4 @@
-"""What a deployment is: plain, frozen, complete. No Pulumi, no Prefect."""
+"""The specification of a deployment, without Pulumi and Prefect."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ CollisionStrategy = Literal["ENQUEUE", "CANCEL_NEW"]
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """When a deployment runs by itself. Exactly one of cron, interval and rrule is set.
+    """When Prefect starts runs of a deployment. Exactly one of cron, interval and rrule is set.
 
     Attributes:
-        slug: its name within the deployment.
+        slug: unique name within the deployment.
         cron: a cron expression.
         interval: seconds.
         rrule: an RFC 5545 recurrence rule.
         timezone: IANA name.
-        anchor_date: ISO 8601 in UTC, for an interval; Prefect's clock at registration when unset.
-        day_or: whether a cron expression's day of month and day of week are joined by or.
-        active: None leaves it to whoever pauses and resumes it; a new one is active.
-        parameters: override those of the deployment.
-        replaces: slug that it had before, so that one paused by hand stays paused under its new name.
+        anchor_date: ISO 8601 in UTC, for an interval; the time of registration if None.
+        day_or: whether a cron expression's day of month or day of week is enough (else both must match).
+        active: None keeps what a person has set in Prefect; a new schedule is active.
+        parameters: override the deployment's.
+        replaces: the schedule's previous slug, so that a schedule paused by hand stays paused.
 
     """
 
@@ -46,25 +46,25 @@ class DeploymentSpec:
     """A Prefect deployment.
 
     Attributes:
-        flow_name: of the flow it belongs to.
-        name: its own; both together are its key.
-        entrypoint: where the flow pod finds the flow function.
+        flow_name: name of its flow.
+        name: unique within the flow.
+        entrypoint: what the flow pod loads, such as `flows.sales.daily`.
         description: shown in Prefect's UI.
-        version: None leaves it alone: no code hash is written that nobody declared.
-        tags: put on every run.
-        parameters: given to every run.
-        parameter_schema: of the flow function.
-        enforce_parameter_schema: whether Prefect refuses parameters that do not fit.
-        schedules: by slug.
-        concurrency_limit: runs at the same time; none when unset.
-        collision_strategy: what becomes of a run beyond the limit.
-        grace_period_seconds: that a run may take to start before its slot is taken back.
-        paused: None leaves it to whoever pauses and resumes it.
-        work_pool_name: None for the stack's own.
-        work_queue_name: within the pool.
+        version: None keeps what Prefect has.
+        tags: tags of every run.
+        parameters: default parameters of every run.
+        parameter_schema: JSON schema of the flow's parameters.
+        enforce_parameter_schema: whether Prefect refuses parameters that do not match the schema.
+        schedules: its schedules.
+        concurrency_limit: active runs at the same time; no limit if None.
+        collision_strategy: what happens to a run beyond the limit.
+        grace_period_seconds: seconds that a run may take to start before it loses its slot.
+        paused: None keeps what a person has set in Prefect.
+        work_pool_name: None for the stack's first work pool.
+        work_queue_name: queue within the pool.
         job_variables: override the defaults of the pool's template.
-        pull_steps: what a run does to get the code; nothing by default, for it is in the image.
-        triggers: automations that run it; objects of their own in Prefect.
+        pull_steps: steps that fetch the code; none by default, because the image contains it.
+        triggers: automations that run it, which are separate objects in Prefect.
         secret_fields: names of fields above that hold a value from the environment.
         location: `<file>:<line>` where it is declared, for messages; not compared.
 
@@ -94,5 +94,5 @@ class DeploymentSpec:
 
     @property
     def key(self) -> str:
-        """`<flow>/<deployment>`, as Prefect names it."""
+        """`<flow>/<deployment>`, as Prefect's command line names it."""
         return f"{self.flow_name}/{self.name}"

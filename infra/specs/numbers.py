@@ -1,4 +1,4 @@
-"""The numbers that survive Pulumi's engine, which keeps every number as a double."""
+"""The range of integers that Pulumi can store."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ LARGEST_EXACT_INTEGER: Final = 2**53
 
 
 def is_exact(value: Any) -> bool:
-    """Return whether a value is no integer that a double would round."""
+    """Return whether a double can hold a value; False only for integers that it would round."""
     return not isinstance(value, int) or abs(value) <= LARGEST_EXACT_INTEGER

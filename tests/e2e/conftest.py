@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.clones import clone, with_own_flows
-from tests.e2e.machine import Machine
-from tests.e2e.newcomer import Done, Newcomer
+from tests.e2e.machine import Deployed, Machine
+from tests.e2e.newcomer import Newcomer
 from tests.e2e.newcomer import newcomer as with_own_cluster
 
 CLUSTERS = ("test_local_cluster", "test_network_policies", "test_main_job", "test_readme", "test_prod_stack")
@@ -44,24 +43,6 @@ def machine() -> Iterator[Machine]:
 def own_clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a clone whose flows are the tests' own."""
     return with_own_flows(clone(tmp_path_factory.mktemp("clone") / "project"))
-
-
-@dataclass(frozen=True)
-class Deployed:
-    """Stack dev on a local cluster of its own, from one `make up`.
-
-    Attributes:
-        newcomer: who brought it up.
-        first: that `make up`.
-        since: when it began: an audit log of the same folder goes further back.
-        killed: runs whose processes were killed.
-
-    """
-
-    newcomer: Newcomer
-    first: Done
-    since: str
-    killed: list[str] = field(default_factory=list)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import Any
+
+from tests.e2e.newcomer import Done, Newcomer
 
 
 class Machine:
@@ -31,3 +34,21 @@ class Machine:
         """Take down what is up."""
         self._name, self._value = "", None
         self._open.close()
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """Stack dev on a local cluster of its own, from one `make up`.
+
+    Attributes:
+        newcomer: who brought it up.
+        first: that `make up`.
+        since: when it began: an audit log of the same folder goes further back.
+        killed: runs whose processes were killed.
+
+    """
+
+    newcomer: Newcomer
+    first: Done
+    since: str
+    killed: list[str] = field(default_factory=list)

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from tools import paths
-from tools.cluster import Access, Layout, LocalCluster, cilium, firewall, imprint
+from tools.cluster import Access, Layout, LocalCluster, cilium, firewall, host_state
 from tools.cluster.layout import REGISTRY
 
 NAMESPACE = "tests"
 SETTINGS = (
-    *(*imprint.SETTINGS, *cilium.SETTINGS),
+    *(*host_state.SETTINGS, *cilium.SETTINGS),
     # Cilium would change these as well, the first one for good.
     *("kernel/unprivileged_bpf_disabled", "kernel/timer_migration"),
 )
@@ -77,7 +77,7 @@ class MachineState:
             groups=frozenset(str(folder) for folder in Path("/sys/fs/cgroup").glob("*/ephemeral-dask-*"))
             | frozenset(str(folder) for folder in Path("/sys/fs/cgroup").glob("ephemeral-dask-*")),
             settings={name: Path("/proc/sys", name).read_text() for name in SETTINGS},
-            folders=frozenset(str(folder) for folder in (*imprint.FOLDERS, cilium.RUNTIME) if folder.exists()),
+            folders=frozenset(str(folder) for folder in (*host_state.FOLDERS, cilium.RUNTIME) if folder.exists()),
             routes=(ip("rule"), ip("-4", "route", "show", "table", "all")),
             filters=output("tc", "qdisc", "show"),
         )

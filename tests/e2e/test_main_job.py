@@ -14,10 +14,10 @@ from collections.abc import Mapping
 import pytest
 
 from tests.e2e.clones import changes
-from tests.e2e.conftest import Deployed
-from tests.e2e.machine import Machine
+from tests.e2e.machine import Deployed, Machine
 from tests.e2e.newcomer import NAMESPACE, Newcomer
-from tools.cluster import LocalCluster, audit, process
+from tests.support import audit
+from tools.cluster import LocalCluster, process
 from tools.cluster.wait import until
 
 CONTROL_PLANE = 1.2 * (1 << 30)
@@ -46,19 +46,23 @@ PRIMES = 92938
 
 
 def test_one_command_ends_with_the_flows_result_on_the_screen(deployed: Deployed) -> None:
-    assert re.search(rf"\b{PRIMES}\b", deployed.first.output), deployed.first.output
+    assert f"result: {PRIMES}" in deployed.first.output + deployed.first.progress
 
 
 def test_the_run_had_more_workers_at_its_peak_than_its_minimum(deployed: Deployed) -> None:
-    counts = [int(count) for count in re.findall(r"(\d+) worker Running", deployed.first.progress)]
+    counts = [int(count) for count in re.findall(r"tasks .*, (\d+) workers?", deployed.first.progress)]
     assert counts, deployed.first.progress
     assert max(counts) > 1
 
 
-def test_nothing_of_the_dask_cluster_is_there_after_the_run(deployed: Deployed, newcomer: Newcomer) -> None:
-    assert "Dask cluster: gone" in deployed.first.progress
-    assert newcomer.kubectl("get", "daskclusters,daskworkergroups,daskautoscalers", "-o", "name") == ""
-    assert newcomer.kubectl("get", "pods", "-l", "dask.org/cluster-name", "-o", "name") == ""
+def test_nothing_of_the_dask_cluster_is_left_a_minute_after_the_run(newcomer: Newcomer) -> None:
+    kinds = "daskclusters,daskworkergroups,daskautoscalers"
+
+    def objects() -> str:
+        pods = newcomer.kubectl("get", "pods", "-l", "dask.org/cluster-name", "-o", "name")
+        return newcomer.kubectl("get", kinds, "-o", "name") + pods
+
+    assert until(lambda: not objects(), seconds=60, interval=1), objects()
 
 
 def test_outputs_say_what_other_teams_need(newcomer: Newcomer) -> None:
@@ -87,6 +91,7 @@ def test_a_preview_of_what_is_deployed_shows_no_change(newcomer: Newcomer) -> No
     done = newcomer.make("preview")
     assert done.status == 0, done.progress
     assert not re.search(r"\d+ to (create|update|delete|replace)", done.output)
+    assert "nothing changes" in done.output
 
 
 def test_pulumi_kubectl_and_prefect_use_the_stack_in_the_shell_of_make_env(newcomer: Newcomer) -> None:
@@ -108,7 +113,8 @@ def test_what_prefect_knows_survives_its_pod(newcomer: Newcomer) -> None:
 def test_a_parameter_that_the_flow_does_not_take_ends_make_run_with_a_sentence(newcomer: Newcomer) -> None:
     done = newcomer.make("run", "FLOW=primes/default", "PARAMS=parts=1")
     assert done.status != 0
-    assert "error: Prefect refused to run primes/default" in done.progress
+    assert "PARAMS does not fit" in done.progress
+    assert "no run was started" in done.progress
     assert "Traceback" not in done.progress
 
 

@@ -25,7 +25,8 @@ from tests.e2e.machine import Machine
 from tests.e2e.newcomer import Done, Newcomer
 from tests.e2e.newcomer import newcomer as with_own_cluster
 from tests.e2e.prod import PROD, SMALL, UP, take_back
-from tools.cluster import LocalCluster, audit
+from tests.support import audit
+from tools.cluster import LocalCluster
 from tools.cluster.wait import until
 
 REFUSED = 4

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from tests.engine.commands import Commands, Result
-from tools import scratch_prefect
+from tests.support import scratch_prefect
 
 QUIET = {"PREFECT_LOGGING_LEVEL": "WARNING"}
 
@@ -287,9 +287,13 @@ class Stack(Commands):
         """Declare an object of a class of `infra.registration`, with the resource's name."""
         self.declared["objects"].setdefault(kind, {})[resource] = {"name": resource, **fields}
 
+    def write(self) -> None:
+        """Write what is declared now, for the program."""
+        (self.folder / "declared.json").write_text(json.dumps(self.declared))
+
     def attempt(self, *command: str) -> Result:
         """Run a Pulumi command on what is declared now."""
-        (self.folder / "declared.json").write_text(json.dumps(self.declared))
+        self.write()
         return super().attempt(*command)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.engine import hollow_node
+from tests.support.scratch_prefect import free_port
 from tools import toolchain
 from tools.cluster import components, config, files, pki, process, programs, supervise
 from tools.cluster.api import Api
@@ -24,7 +25,6 @@ from tools.cluster.layout import Layout, Port, Ports
 from tools.cluster.pki import Certificate
 from tools.cluster.wait import until
 from tools.errors import Problem
-from tools.scratch_prefect import free_port
 
 GROUPS: Final = ("kubernetes", "etcd")
 """What the toolchain calls the groups of programs that it consists of."""
@@ -111,7 +111,7 @@ def _started(part: Component, log: Path) -> Iterator[None]:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={"HOME": os.environ.get("HOME", "/"), "PATH": programs.search_path(), **supervise.FRUGAL},
+            env={"HOME": os.environ.get("HOME", "/"), "PATH": programs.search_path(), **supervise.GO_MEMORY},
         )
     try:
         until(lambda: running.poll() is not None or part.ready(), seconds=supervise.DEADLINE, interval=0.1)

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from infra.wiring import crash_detection
 from infra.registration import automation
 from infra.registration.automation import AutomationArgs, AutomationProvider
 from infra.registration.endpoint import Url
+from infra.wiring import crash_detection
 from tools.cluster.process import with_variable
 from tools.cluster.wait import until
 

@@ -17,8 +17,8 @@ from infra.prefect_yaml import load as deployments
 from infra.registration.deployment import DeploymentArgs, DeploymentProvider, inputs
 from infra.registration.endpoint import Url
 from tests.engine.conftest import Prefect
+from tests.support.scratch_prefect import free_port
 from tools.paths import ROOT
-from tools.scratch_prefect import free_port
 
 FILES = {
     "flows/__init__.py": "",
@@ -53,6 +53,7 @@ FILES = {
         def sales(report: Report) -> None:
             Path("scratch.txt").write_text("the working directory can be written to")
             assert Path("flows/data/orders.csv").is_file(), "the working directory has the files of the image"
+            assert DATA == Path("FOLDER/flows/data"), f"imported from {__file__}, where no worker of a run finds it"
             totals = total.map(unmapped(report), [0, 1], DATA / "orders.csv").result()
             assert [type(each) for each in totals] == [Total, Total]
             assert [each.amount for each in totals] == [7, 5], totals
@@ -113,7 +114,9 @@ def image(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Iter
     for name, text in FILES.items():
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(textwrap.dedent(text).replace("ADDRESS", f"tcp://127.0.0.1:{port}"))
+        file.write_text(
+            textwrap.dedent(text).replace("ADDRESS", f"tcp://127.0.0.1:{port}").replace("FOLDER", str(folder))
+        )
     (folder / "flows" / "data").mkdir()
     (folder / "flows" / "data" / "orders.csv").write_text("FR,3\nDE,5\nFR,4\n")
     shutil.copy(ROOT / ".prefectignore", folder)

@@ -142,8 +142,8 @@ def test_a_killed_creation_blocks_the_stack_until_its_lock_and_its_pending_opera
     assert "locked by" in stack.attempt("up", "--yes", "--skip-preview").text
     assert tool.unlock() == 1
     before = _state(stack)
-    assert tool.settle() == ["creating one"]
-    assert tool.settle() == []
+    assert tool.settle().pending == ("creating one",)
+    assert tool.settle().pending == ()
     after = _state(stack)
     assert after["resources"] == before["resources"]
     assert after["secrets_providers"] == before["secrets_providers"]

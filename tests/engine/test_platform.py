@@ -24,7 +24,8 @@ from tests import definitions
 from tests.engine import control_plane, test_scan
 from tests.engine.commands import Commands, Result
 from tests.engine.control_plane import Kubernetes
-from tools import scratch_prefect, stackfile
+from tests.support import scratch_prefect
+from tools import stackfile
 from tools.paths import PROJECT, ROOT
 from tools.target import PREVIEW_LIKE_UPDATE
 
@@ -43,7 +44,7 @@ IMAGE: Final = {
     "flow": f"registry.example.com/flow@sha256:{'a' * 64}",
     "platform": f"registry.example.com/platform@sha256:{'b' * 64}",
 }
-CRDS: Final = {f"CustomResourceDefinition {name}" for name in DASK_CRDS}
+CRD_OBJECTS: Final = {f"CustomResourceDefinition {name}" for name in DASK_CRDS}
 
 pytestmark = pytest.mark.xdist_group("platform")
 """The tests share both stacks and their control plane."""
@@ -202,7 +203,7 @@ def test_two_stacks_in_a_cluster_share_the_crds_and_nothing_else(
     stacks: Mapping[str, Platform], made: Mapping[str, Result]
 ) -> None:
     assert made
-    assert stacks["dev"].objects() & stacks["prod"].objects() == CRDS
+    assert stacks["dev"].objects() & stacks["prod"].objects() == CRD_OBJECTS
 
 
 @every_stack
@@ -416,7 +417,7 @@ def test_a_protected_stack_cannot_be_destroyed_until_it_is_unprotected(stack: Pl
     assert "pulumi state unprotect" in refused.text
     assert set(ours(kubernetes)) == set(before)
     stack.run("state", "unprotect", "--all", "--yes")
-    theirs = stack.objects() - CRDS
+    theirs = stack.objects() - CRD_OBJECTS
     stack.destroy()
     assert set(ours(kubernetes)) == set(before) - theirs
 
@@ -424,5 +425,5 @@ def test_a_protected_stack_cannot_be_destroyed_until_it_is_unprotected(stack: Pl
 @pytest.mark.parametrize("name", ["dev"])
 def test_the_last_destroy_leaves_only_the_crds(stack: Platform, kubernetes: Kubernetes) -> None:
     stack.destroy()
-    assert set(ours(kubernetes)) == CRDS
+    assert set(ours(kubernetes)) == CRD_OBJECTS
     assert not any(each in kubernetes.kubectl("get", "namespaces", "-o", "name") for each in NAMESPACES.values())

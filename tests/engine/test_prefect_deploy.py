@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from infra.prefect_yaml import load as deployments
+from infra.prefect_yaml.load import load_deployments
 from infra.registration import automation
 from infra.registration.automation import AutomationArgs, AutomationProvider
 from infra.registration.deployment import DeploymentArgs, DeploymentProvider, inputs
@@ -276,7 +276,7 @@ def _prefect_deploy(project: Path, address: str) -> None:
 
 
 def _ours(project: Path, address: str) -> None:
-    for spec in deployments.load_deployments(project / "prefect.yaml", environment=ENVIRONMENT):
+    for spec in load_deployments(project / "prefect.yaml", environment=ENVIRONMENT):
         plain = dataclasses.replace(spec, secret_fields=frozenset())
         args = DeploymentArgs(endpoint=Url(url=address), spec=plain, work_pool_name="sample")
         props = {**inputs(args, "project/stack/resource"), "work_pool_name": spec.work_pool_name}

@@ -36,18 +36,21 @@ def registered(stack: Any) -> Any:
     return stack
 
 
-def test_the_first_up_registers_what_is_declared(registered: Any, prefect: Any) -> None:
+def test_each_declared_field_is_registered(registered: Any, prefect: Any) -> None:
     live = prefect.deployment("flow", "one")
-    assert live["entrypoint"] == "flows.x.y"
-    assert live["description"] == "The first."
-    assert live["tags"] == ["b", "a"]
-    assert live["parameters"] == {"a": None}
-    assert live["parameter_openapi_schema"] == SCHEMA
+    expected = {
+        "entrypoint": "flows.x.y",
+        "description": "The first.",
+        "tags": ["b", "a"],
+        "parameters": {"a": None},
+        "parameter_openapi_schema": SCHEMA,
+        "job_variables": {"size": 2},
+        "work_pool_name": "pool",
+    }
+    assert {name: live[name] for name in expected} == expected
     assert {item["slug"] for item in live["schedules"]} == {"daily", "hourly", "weekly"}
     assert live["global_concurrency_limit"]["limit"] == 2
     assert live["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
-    assert live["job_variables"] == {"size": 2}
-    assert live["work_pool_name"] == "pool"
     assert prefect.pool("pool")["base_job_template"]["job_configuration"]["command"] is None
     assert registered.run("stack", "output", "one").text.strip() == live["id"]
 
@@ -266,7 +269,7 @@ def test_without_a_server_a_preview_works_and_an_update_fails_within_its_deadlin
     assert time.monotonic() - started < 90
     assert result.code != 0
     assert f"at {unused_address}: no answer" in result.messages()
-    assert "see that the server runs" in result.messages()
+    assert "check that the server runs" in result.messages()
     assert "Traceback" not in result.text
 
 
@@ -278,7 +281,7 @@ def test_a_refresh_without_a_server_keeps_the_state_and_says_what_was_not_compar
     proxy.upstream = unused_address
     result = registered.attempt("refresh", "--yes", "--skip-preview")
     assert result.code == 0, result.text
-    assert "work pool 'pool' was not compared with the server" in result.text
+    assert "work pool 'pool' could not be compared with the server" in result.text
     after = registered.export()["deployment"]["resources"]
     assert [item["urn"] for item in after] == [item["urn"] for item in before]
 

@@ -16,8 +16,9 @@ import pytest
 import yaml
 
 from ephemeral_dask import spec
+from ephemeral_dask.contract.secrets import SecretRef
 from ephemeral_dask.identity import RunIdentity
-from ephemeral_dask.pod_context import Owner, Place, SecretReference
+from ephemeral_dask.pod_context import Credential, Owner, PodContext
 from ephemeral_dask.settings import CodeSizes, DaskSettings
 from infra import program
 from tests.mocks import rendering
@@ -94,12 +95,12 @@ def dask_cluster() -> dict[str, Any]:
     return spec.dask_cluster(
         "run",
         run=RunIdentity(flow="flow", flow_run_id="0198f0c4-1111-7000-8000-000000000000", flow_run_name="red-fox"),
-        place=Place(
+        context=PodContext(
             namespace="flows",
             image="registry.example.com/flow@sha256:" + "a" * 64,
             service_account="dask",
             owner=Owner(name="job", uid="u"),
-            credential=SecretReference(name="prefect-api", key="value", variable="PREFECT_API_AUTH_STRING"),
+            credential=Credential(variable="PREFECT_API_AUTH_STRING", secret=SecretRef("prefect-api", "value")),
             deployment="search",
             passed_on={"PREFECT_API_URL": "http://prefect-server.flows.svc:4200/api"},
         ),

@@ -1,37 +1,37 @@
-"""The Markdown of a real preview: the engine's own event log, with real secrets in it."""
+"""The Markdown of a real preview: the engine's own events, with real secrets in them."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tools import summary
+from tools import stack as stacks
+from tools import stackfile, summary
+from tools.target import Target
 
 NOW = datetime(2026, 10, 23, 12, tzinfo=UTC)
 DAILY = {"slug": "daily", "cron": "0 6 * * *", "timezone": "Europe/Berlin"}
 
 
 @pytest.fixture
-def stack(stack: Any) -> Any:
-    """Let the engine write its event log, as `make summary` does."""
-    stack.environment["PULUMI_DEBUG_COMMANDS"] = "true"
+def stack(stack: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Let the verbs of `make` work on the test's project."""
+    monkeypatch.setattr(stacks, "ROOT", stack.folder)
+    monkeypatch.setattr(stackfile, "ROOT", stack.folder)
     return stack
 
 
-def planned(stack: Any) -> tuple[int, summary.Plan, str]:
-    log: Path = stack.folder / "events.jsonl"
-    log.unlink(missing_ok=True)
-    done = stack.attempt("preview", "--refresh", "--event-log", str(log))
-    return done.code, summary.parse(log.read_text().splitlines()), log.read_text()
+def preview(stack: Any, name: str = "test") -> stacks.Preview:
+    stack.write()
+    return stacks.Stack(name, Target(local=False, environment=stack.environment, overrides={})).preview()
 
 
 def page(stack: Any) -> str:
-    code, plan, _ = planned(stack)
-    assert code == 0
-    return summary.render("test", summary.build(plan, templates={}, now=NOW))
+    result = preview(stack)
+    assert result.error == ""
+    return summary.render("test", summary.build(summary.parse(result.events), templates={}, now=NOW))
 
 
 def test_a_real_preview_is_shown_field_by_field_without_secrets(stack: Any, prefect: Any) -> None:
@@ -55,7 +55,7 @@ def test_a_real_preview_is_shown_field_by_field_without_secrets(stack: Any, pref
     assert "| `schedules.daily.cron` | `0 6 * * *` | `0 7 * * *` |" in text
     assert "| `description` (edited outside) | `Theirs.` | - |" in text
     assert "schedule `daily`: Sat 2026-10-24 07:00, Sun 2026-10-25 07:00, Mon 2026-10-26 07:00 Europe/Berlin" in text
-    assert "Secret, so it cannot be told whether they change: `parameters`" in text
+    assert "Secret, so it is not known whether they change: `parameters`" in text
     assert canary not in text
     assert later not in text
 
@@ -65,17 +65,16 @@ def test_a_deployment_that_was_deleted_outside_is_not_shown_as_a_new_one(stack: 
     stack.deployment("one", pool="pool")
     stack.up()
     prefect.call("DELETE", f"/deployments/{prefect.deployment('flow', 'one')['id']}")
-    assert "**deployment** `flow/one` is made again (deleted outside)" in page(stack)
+    assert "**deployment** `flow/one` is created again (deleted outside)" in page(stack)
 
 
 def test_a_failed_preview_shows_the_providers_sentence_without_a_traceback(stack: Any) -> None:
     stack.pool()
     stack.up()
     stack.run("stack", "init", "other")
-    log: Path = stack.folder / "events.jsonl"
-    done = stack.attempt("preview", "--stack", "other", "--event-log", str(log))
-    assert done.code != 0
-    text = summary.failure("other", summary.parse(log.read_text().splitlines()), done.text)
+    result = preview(stack, "other")
+    assert result.error
+    text = summary.failure("other", summary.parse(result.events), result.error)
     assert "the preview failed" in text
     assert "registration-test/test has registered it, and this is registration-test/other" in text
     assert "Traceback" not in text
@@ -83,8 +82,34 @@ def test_a_failed_preview_shows_the_providers_sentence_without_a_traceback(stack
 
 def test_a_refused_configuration_shows_its_sentence_only(stack: Any) -> None:
     (stack.folder / "__main__.py").write_text("import pulumi\nraise pulumi.RunError('prefect.yaml: line 3 is wrong')\n")
-    code, plan, _ = planned(stack)
-    assert code != 0
-    text = summary.failure("test", plan, "")
-    assert "prefect.yaml: line 3 is wrong" in text
-    assert "Traceback" not in text
+    result = preview(stack)
+    text = summary.failure("test", summary.parse(result.events), result.error)
+    assert "```text\nprefect.yaml: line 3 is wrong\n```" in text
+    assert "program exited" not in text
+
+
+def test_an_update_that_fails_names_the_resource_and_its_error_once(stack: Any, prefect: Any) -> None:
+    stack.pool()
+    stack.deployment("one", pool="pool")
+    prefect.call("POST", "/work_pools/", {"name": "pool", "type": "process"})
+    stack.write()
+    tool = stacks.Stack("test", Target(local=False, environment=stack.environment, overrides={}))
+    with pytest.raises(stacks.Problem) as caught:
+        tool.up()
+    assert caught.value.detail.startswith("WorkPool pool: ")
+    assert "update failed" not in caught.value.detail
+    assert "Traceback" not in caught.value.detail
+    assert not tool.state().is_up
+
+
+def test_a_stack_is_up_once_an_update_has_succeeded_and_until_it_is_destroyed(stack: Any) -> None:
+    stack.pool()
+    stack.deployment("one", pool="pool")
+    stack.write()
+    tool = stacks.Stack("test", Target(local=False, environment=stack.environment, overrides={}))
+    assert not tool.state().is_up
+    assert set(tool.up().outputs) == {"one"}
+    assert tool.state().is_up
+    tool.destroy()
+    assert not tool.state().is_up
+    assert tool.outputs() == {}

@@ -19,7 +19,7 @@ from ephemeral_dask.cluster import RunCluster
 from ephemeral_dask.contract.profiles import LargeWorkers, Profile
 from ephemeral_dask.groups import LARGE
 from ephemeral_dask.identity import RunIdentity
-from ephemeral_dask.pod_context import Place
+from ephemeral_dask.pod_context import PodContext
 from ephemeral_dask.settings import CodeSizes, DaskSettings
 
 DEADLINE = 120.0
@@ -53,8 +53,8 @@ def left(client: Client, expected: dict[str, int]) -> dict[str, int]:
 
 
 def main(flow: str) -> None:
-    place = Place.from_env(os.environ)
-    assert place is not None
+    context = PodContext.from_env(os.environ)
+    assert context is not None
     logging.basicConfig(stream=sys.stderr, level=logging.INFO)
     sizes = CodeSizes(minimum=0, maximum=2, worker_cpu="50m", worker_memory="512Mi")
     profile = Profile(large=LargeWorkers(maximum=1, cpu="60m", memory="640Mi"))
@@ -62,7 +62,7 @@ def main(flow: str) -> None:
     run = RunIdentity(flow=flow, flow_run_id=secrets.token_hex(8))
     log = logging.getLogger("groups")
     with (
-        RunCluster(run=run, place=place, settings=settings, log=log) as cluster,
+        RunCluster(run=run, context=context, settings=settings, log=log) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
         with annotate(resources={LARGE: 1}):

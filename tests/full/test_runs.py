@@ -92,7 +92,7 @@ def test_a_run_under_a_uid_without_a_passwd_entry_completes_and_its_dask_pods_sh
     newcomer: Newcomer,
 ) -> None:
     with flow_pods_run_as(newcomer, 54321):
-        run = newcomer.start("primes/default", "--param", "parts=24")
+        run = newcomer.start("primes/default")
         assert until(lambda: bool(of(newcomer, run)), seconds=240, interval=1)
         field = "jsonpath={.items[*].spec.securityContext.runAsUser}"
         selector = f"ephemeral-dask/flow-run={run}"
@@ -118,7 +118,7 @@ def test_large_tasks_run_on_a_second_worker_group_that_exists_only_while_it_is_n
 
 
 def test_two_runs_at_the_same_time_share_no_kubernetes_object(newcomer: Newcomer) -> None:
-    runs = [newcomer.start("primes/default", "--param", "parts=24") for _ in range(2)]
+    runs = [newcomer.start("primes/default") for _ in range(2)]
     assert until(lambda: all(of(newcomer, run) for run in runs), seconds=240, interval=1)
     pods = [set(of(newcomer, run, "pods,services,daskclusters")) for run in runs]
     assert not pods[0] & pods[1]
@@ -126,7 +126,7 @@ def test_two_runs_at_the_same_time_share_no_kubernetes_object(newcomer: Newcomer
 
 
 def test_an_evicted_run_continues_on_a_new_dask_cluster_with_the_task_results_it_has(newcomer: Newcomer) -> None:
-    run = newcomer.start("primes/default")
+    run = newcomer.start("primes/default", "--param", "parts=180")
     assert until(lambda: "pod/" in " ".join(of(newcomer, run, "pods")), seconds=180, interval=1)
     assert until(lambda: finished_tasks(newcomer, run) >= 5, seconds=240, interval=2)
     first = of(newcomer, run)

@@ -34,7 +34,7 @@ def test_a_second_clone_of_the_same_files_previews_no_change(colleague: Newcomer
 
 def test_an_update_of_all_that_a_run_needs_does_not_disturb_a_run_that_is_under_way(colleague: Newcomer) -> None:
     """Worker, operator, base job template, Dask's CRDs and the flow image."""
-    run = colleague.start("primes/default", "--param", "parts=120", *SMALL)
+    run = colleague.start("primes/default", "--param", "parts=300", "--param", "size=30000", *SMALL)
     assert until(lambda: finished_tasks(colleague, run) >= 1, seconds=240, interval=2)
     cluster = of(colleague, run)
     assert len(cluster) == 1

@@ -1,4 +1,4 @@
-"""A real Kubernetes on this machine, as plain processes."""
+"""A Kubernetes cluster on this machine, made of plain processes."""
 
 from tools.cluster.access import Access
 from tools.cluster.cluster import LocalCluster

@@ -11,14 +11,14 @@ from tools.errors import Problem
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0 when all is well, 1 when the person at the keyboard has something to do."""
+    """Run one command and return the exit status: 0 on success, 1 when the user has to do something."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.cluster", description="A single-node Kubernetes on this machine."
     )
     parser.add_argument(
         "command",
         choices=("up", "down", "status", "purge"),
-        help="up prints the variables to export; purge takes it down and forgets its objects, volumes and images",
+        help="up prints the variables to export; purge stops the cluster and deletes its objects, volumes and images",
     )
     command = parser.parse_args(arguments).command
     try:
@@ -37,10 +37,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _status(cluster: LocalCluster) -> int:
-    found = cluster.status()
-    for one in found:
-        print(f"{one.name:24} {one.pid or '-':>8}  {one.detail or 'runs'}")
-    return 0 if all(one.alive for one in found) else 1
+    components = cluster.status()
+    for component in components:
+        print(f"{component.name:24} {component.pid or '-':>8}  {component.detail or 'runs'}")
+    return 0 if all(component.alive for component in components) else 1
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.cluster import config, registry
+from tools.cluster import config, local_registry
 from tools.cluster.images import Built
 from tools.cluster.layout import REGISTRY, Layout
-from tools.cluster.network import Network, noted
+from tools.cluster.network import Network, recorded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,16 +17,16 @@ class Access:
     """How to use a running cluster.
 
     Attributes:
-        kubeconfig: the administrator's.
-        registry: what image names begin with, on the machine and in the cluster.
+        kubeconfig: the administrator's kubeconfig.
+        registry: host and port of the registry, in image names on the machine and in the cluster.
         buildkit: address of buildkitd.
         base_image: an image with Python, by digest.
         docker_config: folder to export as DOCKER_CONFIG.
-        buildx: name of the builder that it defines: our buildkitd.
-        ca_bundle: the authorities that this machine trusts in place of the public ones (SSL_CERT_FILE), or None;
-            an image build that fetches packages needs the file as a secret.
-        audit_log: who asked the API server for what, one JSON object a line; rotated.
-        network: what connects its pods.
+        buildx: name of the buildx builder defined in that folder: the cluster's buildkitd.
+        ca_bundle: the certificate authorities that this machine trusts in place of the public ones (SSL_CERT_FILE),
+            or None. An image build that downloads packages needs the file as a secret.
+        audit_log: the API server's audit log, one JSON object per line; rotated.
+        network: the network that connects the pods.
 
     """
 
@@ -46,16 +46,16 @@ class Access:
 
 
 def access(place: Layout, base: Built) -> Access:
-    """Return how to use the cluster that runs at `place`, with its base image."""
+    """Return how to use the cluster in `place`, with its base image."""
     bundle = os.environ.get("SSL_CERT_FILE")
     return Access(
         kubeconfig=place.kubeconfig,
         registry=REGISTRY,
         buildkit=place.buildkit_address,
-        base_image=registry.reference(base),
+        base_image=local_registry.reference(base),
         docker_config=place.docker_config,
         buildx=config.BUILDER,
         ca_bundle=Path(bundle) if bundle and Path(bundle).is_file() else None,
         audit_log=place.audit_log,
-        network=noted(place.network) or Network.PTP,
+        network=recorded(place.network) or Network.PTP,
     )

@@ -1,4 +1,4 @@
-"""The few calls to the Kubernetes API that bringing up a cluster takes, with nothing but the standard library."""
+"""The few Kubernetes API calls that starting a cluster takes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tools.cluster.layout import API_PORT, Port
 from tools.errors import Problem
 
 TIMEOUT = 10.0
-"""Seconds that one call may take."""
+"""Seconds for one call."""
 
 
 class Api:
@@ -27,14 +27,14 @@ class Api:
     def call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, timeout: float = TIMEOUT
     ) -> tuple[int, str]:
-        """One call; status and body of the answer.
+        """Make one call and return the status and the body of the answer.
 
         Raises:
-            OSError: when there is no answer.
+            OSError: the API server does not answer.
 
         """
         connection = http.client.HTTPSConnection("127.0.0.1", self._port, context=self._context, timeout=timeout)
-        # A server-side apply: the object comes to be or becomes as it is written here.
+        # A server-side apply, which creates the object or updates it.
         kind = "application/apply-patch+yaml" if method == "PATCH" else "application/json"
         try:
             connection.request(method, path, json.dumps(body) if body else None, {"Content-Type": kind})
@@ -46,14 +46,14 @@ class Api:
             connection.close()
 
     def ready(self) -> bool:
-        """Whether the API server says that it is ready."""
+        """Return whether the API server reports that it is ready."""
         try:
             return self.call("GET", "/readyz", timeout=2)[0] == 200
         except OSError:
             return False
 
     def get(self, path: str) -> dict[str, Any] | None:
-        """One object, or None while there is none to be had."""
+        """Return an object; None when it does not exist or the API server does not answer."""
         try:
             status, body = self.call("GET", path)
         except OSError:
@@ -62,23 +62,27 @@ class Api:
         return answer
 
     def apply(self, path: str, manifest: Mapping[str, Any]) -> None:
-        """Make an object be as written, at its path.
+        """Create or update the object at `path`.
 
         Raises:
-            Problem: when the API server refuses it.
+            Problem: the API server refuses it.
+            OSError: the API server does not answer.
 
         """
         status, body = self.call("PATCH", f"{path}?fieldManager=local-cluster&force=true", manifest)
         if status not in (200, 201):
             raise Problem(
                 f"The API server refuses {manifest['kind']} {manifest['metadata']['name']} (HTTP {status})",
-                remedy="`python -m tools.cluster purge` makes the next start an empty one",
+                remedy="Read its answer below. After `python -m tools.cluster purge` the cluster starts empty",
                 detail=body,
             )
 
 
 def node_ready(node: Mapping[str, Any] | None, *, since: str) -> bool:
-    """Whether a node says Ready, and said so after `since` (RFC 3339, UTC): an older word is that of an earlier run."""
+    """Return whether a node is Ready by a heartbeat from `since` or later (RFC 3339, UTC).
+
+    An older heartbeat is one of an earlier start of the cluster.
+    """
     if not node:
         return False
     return any(

@@ -1,7 +1,8 @@
 """Cilium: the network that enforces NetworkPolicies, as two processes and a CNI plugin.
 
-It touches no interface of the machine: what it attaches programs to are its own interfaces and those of pods, and
-leaving the cluster is masqueraded by our own rule. What it makes outside our folder is listed here, and taken back.
+It leaves the machine's interfaces alone: it attaches programs only to its own interfaces and to those of pods, and the
+cluster's own iptables rule masquerades traffic that leaves the cluster. This module lists what Cilium makes outside the
+cluster's folder, and removes it.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ OPERATOR_PORT = Port(11234, "cilium-operator")
 PORTS = (AGENT_PORT, OPERATOR_PORT)
 
 LLVM = Path("/usr/lib/llvm-19/bin")
-"""Where Debian's clang-19 is: the agent compiles its programs for the kernel that it finds."""
+"""The folder of Debian's clang-19: the agent compiles its BPF programs for the running kernel."""
 RUNTIME = Path("/run/cilium")
-"""Sockets and a pid file, whose place the agent does not let anybody choose."""
+"""The agent's sockets and pid file; the agent has no option for this folder."""
 SETTINGS = (
     "net/core/bpf_jit_enable",
     "net/ipv4/conf/all/forwarding",
@@ -39,15 +40,15 @@ HOST_LINKS = ("cilium_host", "cilium_net")
 KERNEL = (5, 10)
 """The oldest Linux that this Cilium supports."""
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/cilium-operator-resource-lock"
-"""Who is the operator: an object, which outlives the one that was killed."""
+"""The operator's leader election lock, an object that outlives an operator that was killed."""
 USERS = ("cilium-agent", "cilium-operator")
 
 _NO_DEVICE = "no-device-of-this-machine"
-"""Longer than the name of an interface can be: there is nothing to guard on them, so nothing is attached there."""
+"""Longer than any interface's name, so it matches none: the agent must not attach programs to the machine's devices."""
 _POD_LINK = re.compile(r"lxc[0-9a-f]+")
-_SHIELD = (
-    # The agent would set kernel.unprivileged_bpf_disabled to a value that the kernel takes back only when it starts
-    # anew, so it sees /proc/sys/kernel read-only. What others mount still reaches it, and it holds nothing mounted.
+_READ_ONLY_SYSCTLS = (
+    # The agent would set kernel.unprivileged_bpf_disabled to a value that only a restart of the machine undoes, so it
+    # gets a read-only /proc/sys/kernel. Other mounts still propagate to it, and it keeps none of them busy.
     *("unshare", "--mount", "--propagation", "slave", "sh", "-euc"),
     'mount --bind /proc/sys/kernel /proc/sys/kernel; mount -o remount,bind,ro /proc/sys/kernel; exec "$@"',
     "sh",
@@ -55,7 +56,7 @@ _SHIELD = (
 
 
 def components(place: Layout) -> list[Component]:
-    """List the two processes: what serves the whole cluster, and what serves the node."""
+    """Return the two processes: the operator, which serves the cluster, and the agent, which serves the node."""
     common = (
         "--enable-ipv4=true",
         "--enable-ipv6=false",
@@ -72,10 +73,10 @@ def components(place: Layout) -> list[Component]:
                 "--k8s-namespace=kube-system",
                 *common,
                 f"--operator-api-serve-addr=127.0.0.1:{OPERATOR_PORT.number}",
-                # It is the only one, and a busy machine is no reason to give up.
+                # It is the only candidate, and a busy machine must not make it give up leadership.
                 "--leader-election-lease-duration=120s",
                 "--leader-election-renew-deadline=100s",
-                # CoreDNS is no pod here.
+                # It would restart CoreDNS pods, and here CoreDNS is not a pod.
                 "--unmanaged-pod-watcher-interval=0",
             ),
             lambda: http_ok(OPERATOR_PORT.number, "/healthz"),
@@ -96,58 +97,58 @@ def components(place: Layout) -> list[Component]:
                 f"--cni-log-file={place.logs / 'cilium-cni.log'}",
                 "--cni-exclusive=false",
                 f"--devices={_NO_DEVICE}",
-                # As on the other network; found out by itself, it would be that of the node's address, on `lo`.
+                # As on the other network. The agent would detect that of the node's address, which is on `lo`.
                 "--mtu=1500",
                 "--routing-mode=native",
                 f"--ipv4-native-routing-cidr={POD_CIDR}",
                 "--enable-ipv4-masquerade=false",
                 "--kube-proxy-replacement=false",
-                # API server, DNS and what else a pod calls on the node are no pods: an ipBlock must match them.
+                # The API server, DNS and other servers on the node are not pods, so an ipBlock has to match them.
                 "--policy-cidr-match-mode=nodes",
                 "--enable-l7-proxy=false",
                 "--enable-hubble=false",
                 "--enable-health-checking=false",
                 "--enable-endpoint-health-checking=false",
-                # Tables of the kernel, reserved as a whole, for a node of a hundred pods and not of a thousand.
+                # The kernel reserves these tables as a whole: for a node of a hundred pods, not of a thousand.
                 "--bpf-ct-global-tcp-max=65536",
                 "--bpf-ct-global-any-max=32768",
             ),
             lambda: http_ok(AGENT_PORT.number, "/healthz"),
             after=("kube-apiserver", "cilium-operator"),
             environment={"K8S_NODE_NAME": NODE_NAME, "PATH": f"{LLVM}:{search_path()}"},
-            wrapper=_SHIELD,
+            wrapper=_READ_ONLY_SYSCTLS,
         ),
     ]
 
 
 def prepare(place: Layout, binaries: Mapping[str, Path], api: Api) -> None:
-    """Lay out what agent and plugin expect to find.
+    """Prepare what the agent and the CNI plugin require.
 
     Args:
         place: the cluster.
-        binaries: path of each built program; the folder `bpf` lies beside that of the agent.
-        api: the API server, which runs.
+        binaries: path of each built program; the folder `bpf` is beside the `bin` folder of the agent.
+        api: the running API server.
 
     Raises:
-        Problem: the kernel's file system for its programs cannot be mounted.
+        Problem: the kernel's BPF file system cannot be mounted.
 
     """
-    lay_out(place, binaries)
+    install_files(place, binaries)
     place.bpf.mkdir(exist_ok=True)
     result = run("mount", "-t", "bpf", "bpffs", str(place.bpf))
     if result.returncode != 0:
         raise Problem(
-            f"The kernel's file system for BPF programs cannot be mounted at {place.bpf}",
-            remedy="See below what `mount` says, or leave EPHEMERAL_DASK_NETWORK unset to do without Cilium",
+            f"The kernel's BPF file system cannot be mounted at {place.bpf}",
+            remedy="Read the output of `mount` below, or unset EPHEMERAL_DASK_NETWORK to run without Cilium",
             detail=result.stderr,
         )
-    # That of an operator which was killed would be waited for.
+    # A new operator would wait for the lease of one that was killed to expire.
     api.call("DELETE", LEASE)
 
 
-def lay_out(place: Layout, binaries: Mapping[str, Path]) -> None:
-    """Put the sources of the agent's programs, and the plugins, where they are looked for."""
-    # The agent writes into this folder what it finds out about the kernel.
+def install_files(place: Layout, binaries: Mapping[str, Path]) -> None:
+    """Put the sources of the agent's BPF programs, and the CNI plugins, into the configured folders."""
+    # The agent writes the properties of the kernel into this folder, so it needs a copy.
     shutil.copytree(binaries["cilium-agent"].parents[1] / "bpf", place.cilium / "bpf")
     place.plugins.mkdir(exist_ok=True)
     plugins = {"cilium-cni": binaries["cilium-cni"]}
@@ -159,40 +160,40 @@ def lay_out(place: Layout, binaries: Mapping[str, Path]) -> None:
 
 
 def problems(*, ours: bool) -> Iterator[Problem]:
-    """Find what keeps Cilium from working on this machine.
+    """Yield the reasons why Cilium cannot run on this machine.
 
     Args:
-        ours: whether interfaces of Cilium that exist are those of a cluster of ours.
+        ours: whether existing interfaces of Cilium are this cluster's.
 
     """
-    remedy = "Use another machine, or leave EPHEMERAL_DASK_NETWORK unset to do without Cilium"
+    remedy = "Use another machine, or unset EPHEMERAL_DASK_NETWORK to run without Cilium"
     release = platform.release()
-    if (found := re.match(r"(\d+)\.(\d+)", release)) and (int(found[1]), int(found[2])) < KERNEL:
+    if (version := re.match(r"(\d+)\.(\d+)", release)) and (int(version[1]), int(version[2])) < KERNEL:
         needed = ".".join(map(str, KERNEL))
         yield Problem(f"This machine runs Linux {release}, and Cilium needs {needed} or newer", remedy=remedy)
     if not Path("/sys/fs/bpf").is_dir():
-        yield Problem("This kernel runs no BPF programs, of which Cilium consists", remedy=remedy)
+        yield Problem("This kernel does not run BPF programs, which Cilium is made of", remedy=remedy)
     if not ours and (foreign := [name for name in HOST_LINKS if name in machine.links()]):
         yield Problem(
-            f"The interface {foreign[0]} of another Cilium is on this machine, which ours would take over",
-            remedy=f"If nobody uses it any more: ip link delete {foreign[0]}",
+            f"The interface {foreign[0]} of another Cilium is on this machine, and ours would take it over",
+            remedy=f"If that Cilium is no longer in use: ip link delete {foreign[0]}",
         )
 
 
-def own_links(before: Collection[str], now: Collection[str]) -> list[str]:
-    """Pick the interfaces that Cilium made out of those that there are now.
+def created_links(before: Collection[str], now: Collection[str]) -> list[str]:
+    """Return the interfaces that this cluster's Cilium created.
 
     Args:
-        before: names that there were before the cluster.
-        now: names that there are.
+        before: names of the interfaces before the cluster started.
+        now: names of the present interfaces.
 
     """
-    made = [name for name in now if name in HOST_LINKS or _POD_LINK.fullmatch(name)]
-    return [name for name in made if name not in before]
+    of_cilium = [name for name in now if name in HOST_LINKS or _POD_LINK.fullmatch(name)]
+    return [name for name in of_cilium if name not in before]
 
 
 def remove_links(names: Iterable[str]) -> None:
-    """Remove interfaces of agent and pods; programs attached to them and routes through them go with them."""
+    """Remove interfaces of the agent and of pods, with the programs attached to them and the routes through them."""
     for name in names:
-        # One end of a pair takes the other with it, so the second of two fails.
+        # Deleting one end of a pair deletes the other, so the second command of two fails.
         run("ip", "link", "delete", name, "type", "veth")

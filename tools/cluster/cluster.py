@@ -1,4 +1,4 @@
-"""The local cluster as a whole: up, down, and how it is."""
+"""The local cluster as a whole: starting, stopping and status."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from pathlib import Path
 from tools.cluster import (
     cgroups,
     cilium,
+    cleanup,
     components,
     config,
     files,
     firewall,
+    host_state,
     images,
-    imprint,
-    leftovers,
+    local_registry,
     packages,
     pki,
     preflight,
     process,
     programs,
-    registry,
     storage,
     supervise,
 )
@@ -36,31 +36,33 @@ from tools.cluster.component import Component
 from tools.cluster.images import Built
 from tools.cluster.layout import NODE_NAME, Layout
 from tools.cluster.machine import has_resolver
-from tools.cluster.network import Network, chosen, noted
+from tools.cluster.network import Network, recorded, requested
 from tools.cluster.pki import Certificate
 from tools.cluster.supervise import ComponentStatus
 from tools.cluster.wait import until
 from tools.errors import Problem
+from tools.file_lock import locked
 from tools.progress import duration, say, step
 
 NODE_DEADLINE = 120.0
-"""Seconds for the node to say Ready."""
+"""Seconds for the node to become Ready."""
 POD_GRACE = 5.0
-"""Seconds that containers have to end when the cluster goes down."""
+"""Seconds for containers to end when the cluster stops."""
 UNTIL_PODS_END = ("containerd", "kube-apiserver", "registry", "buildkitd")
-"""Components that end after the pods; etcd is the very last."""
+"""Components that end after the pods and before etcd."""
 
 
 class LocalCluster:
     """A single-node Kubernetes made of processes on this machine.
 
     Args:
-        place: where it keeps its things; the folder of `state_dir()` by default.
-        binaries: path of each of `programs.needed`; asked of the toolchain by up() when left out.
-        network: what connects its pods; when left out, what the environment says, or else what it was last time.
+        place: its paths; those of `state_dir()` by default.
+        binaries: path of each of `programs.needed`; by default, up() gets them from the toolchain.
+        network: the network that connects its pods; by default the one that the environment requests, else that of
+            the last start.
 
     Raises:
-        Problem: the environment asks for a network that there is not.
+        Problem: the environment requests a network that does not exist.
 
     """
 
@@ -73,88 +75,88 @@ class LocalCluster:
     ) -> None:
         self.place = place or Layout()
         self._binaries = binaries
-        self._asked = network or chosen()
+        self._requested_network = network or requested()
 
     @property
     def network(self) -> Network:
-        """What up() connects pods with."""
-        return self._asked or noted(self.place.network) or Network.PTP
+        """Return the network with which up() connects pods."""
+        return self._requested_network or recorded(self.place.network) or Network.PTP
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """What the toolchain calls the groups of programs that it consists of."""
+        """Return the toolchain's groups with its programs."""
         return programs.groups(self.network)
 
     def preflight(self) -> list[Problem]:
-        """Find what stands in the way of up(); changes nothing."""
+        """Return everything that prevents up(); changes nothing."""
         ours = {identity.pid for identity in process.marked(str(self.place.root))}
         ours |= {identity.pid for identity in cgroups.processes(self.place.tag)}
         return preflight.problems(self.place, ours, self.network)
 
     def status(self) -> list[ComponentStatus]:
-        """Ask each component how it is, in the order of starting; changes nothing."""
-        # Not what it is to be: what it is, or was when it ran.
-        running = noted(self.place.network) or self.network
-        return [supervise.status(self.place, one) for one in self._components(running)]
+        """Return the status of each component, in the order of starting; changes nothing."""
+        # The network of the present or last cluster: the next start may have another one.
+        running = recorded(self.place.network) or self.network
+        return [supervise.status(self.place, component) for component in self._components(running)]
 
     def info(self) -> Access:
         """Return how to use the running cluster.
 
         Raises:
-            Problem: when it is not running, or which part of it is not.
+            Problem: the cluster, or one of its components, is not running.
 
         """
-        found = self.status()
-        if not any(one.alive for one in found):
+        components = self.status()
+        if not any(component.alive for component in components):
             raise Problem("The local cluster is not running", remedy="Start it with `make cluster-up`")
-        for one in found:
-            if not one.alive:
+        for component in components:
+            if not component.alive:
                 raise Problem(
-                    f"The local cluster's {one.name} is not running: {one.detail}",
+                    f"The local cluster's {component.name} is not running: {component.detail}",
                     remedy="Run `make cluster-down cluster-up`",
                 )
         base = images.catalogue()["debian-python"]
         return access(self.place, Built(base.name, self.place.images / base.folder))
 
     def control_plane_memory(self) -> int:
-        """Sum up the bytes in RAM (RSS) of all our processes; pods and their shims are not among them."""
-        return sum(process.resident_memory(one.pid) for one in supervise.running(self.place).values())
+        """Return the bytes of RAM (RSS) that all components use; pods and their shims are not included."""
+        return sum(process.resident_memory(identity.pid) for identity in supervise.running(self.place).values())
 
     def up(self) -> Access:
-        """Bring the cluster up, or leave it alone when it is up and as it should be.
+        """Start the cluster; one that runs with the present configuration is left alone.
 
         Raises:
-            Problem: what stands in the way, or which component did not start and its last words.
+            Problem: a precondition is not met, or a component did not start; the detail is then the end of its log.
 
         """
         with self._locked():
-            if running := self._as_wanted():
+            if running := self._up_to_date():
                 return running
-            if found := self.preflight():
-                raise _together(found)
+            if problems := self.preflight():
+                raise _combined(problems)
             binaries = self._binaries or programs.built(self.network)
             packages.install(packages.missing(self.network))
-            built = {name: images.ensure(one, self.place.images) for name, one in images.catalogue().items()}
+            built = {name: images.ensure(image, self.place.images) for name, image in images.catalogue().items()}
             self._stop()
             started = time.monotonic()
             try:
                 self._start(built, binaries)
             except BaseException:
-                # A cluster that is half up helps nobody. The logs stay.
-                say("    taking down what was started")
+                # A partly started cluster is of no use. The logs stay.
+                say("    stopping the components that were started")
                 self._stop()
                 raise
             say(f"    the local cluster is up after {duration(time.monotonic() - started)}")
             return access(self.place, built["debian-python"])
 
     def down(self, *, purge: bool = False) -> None:
-        """Take the cluster down: pods, processes, and what they made on this machine. One that is down is left alone.
+        """Stop the cluster and remove its pods, its processes, and what these changed on this machine.
 
         Args:
-            purge: also forget its objects, volumes, images and certificates.
+            purge: also delete its objects, volumes, images and certificates.
 
         Raises:
-            Problem: when something cannot be taken away.
+            Problem: something cannot be removed.
 
         """
         with self._locked():
@@ -162,7 +164,7 @@ class LocalCluster:
             if purge:
                 files.remove_tree(self.place.root)
 
-    # What it should be.
+    # The configuration.
 
     def _components(self, network: Network, helper_image: str = "") -> list[Component]:
         return components.components(self.place, helper_image=helper_image, network=network)
@@ -173,22 +175,24 @@ class LocalCluster:
     def _files(self, built: Mapping[str, Built]) -> dict[Path, str]:
         return config.all_files(
             self.place,
-            sandbox_image=registry.reference(built["pause"]),
-            helper_image=registry.reference(built["busybox"]),
+            sandbox_image=local_registry.reference(built["pause"]),
+            helper_image=local_registry.reference(built["busybox"]),
             resolver=has_resolver(),
             network=self.network,
         )
 
     def _fingerprint(self, built: Mapping[str, Built]) -> str:
-        """Digest all that a running cluster was told, but for where its programs are."""
-        arguments = [one.argv for one in self._components(self.network, registry.reference(built["busybox"]))]
-        told = {str(path): text for path, text in self._files(built).items()}
-        return hashlib.sha256(json.dumps([arguments, told], sort_keys=True).encode()).hexdigest()
+        """Return a digest of the components' arguments and configuration files, without the paths of programs."""
+        arguments = [
+            component.argv for component in self._components(self.network, local_registry.reference(built["busybox"]))
+        ]
+        texts = {str(path): text for path, text in self._files(built).items()}
+        return hashlib.sha256(json.dumps([arguments, texts], sort_keys=True).encode()).hexdigest()
 
-    def _as_wanted(self) -> Access | None:
-        """Return how to use the cluster if it runs as this program would start it."""
+    def _up_to_date(self) -> Access | None:
+        """Return how to use the cluster; None unless it runs as this program would start it."""
         place = self.place
-        # The cheap questions first; most of the time the cluster is either up or not.
+        # The cheap checks come first.
         if not place.started.exists() or len(supervise.running(place)) < len(self._components(self.network)):
             return None
         catalogue = images.catalogue()
@@ -199,53 +203,55 @@ class LocalCluster:
             return None
         if pki.stale(place.pki, self._certificates()):
             return None
-        if not all(one.alive for one in self.status()):
+        if not all(component.alive for component in self.status()):
             return None
         node = Api(place.pki).get(f"/api/v1/nodes/{NODE_NAME}")
         return access(self.place, built["debian-python"]) if node_ready(node, since="") else None
 
-    # Making it so.
+    # Starting and stopping.
 
     def _start(self, built: Mapping[str, Built], binaries: Mapping[str, Path]) -> None:
         place = self.place
         for folder in (place.root, place.run, place.etcd, place.registry, place.volumes, place.kubelet):
             folder.mkdir(parents=True, exist_ok=True)
-        # Secrets are in etcd and in the volumes of pods.
+        # etcd and the volumes of pods hold secrets.
         place.root.chmod(0o700)
         place.etcd.chmod(0o700)
         pki.ensure(place.pki, self._certificates())
-        told = self._files(built)
-        for path, text in told.items():
+        texts = self._files(built)
+        for path, text in texts.items():
             files.write(path, text)
         files.write(place.network, self.network)
-        imprint.note(place.imprint, self.network)
-        imprint.prepare()
+        host_state.save(place.host_state, self.network)
+        host_state.prepare()
         firewall.install(place.chain)
         cgroups.create(place.tag)
         since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        wanted = self._components(self.network, registry.reference(built["busybox"]))
-        everyone = [_located(one, binaries) for one in wanted]
-        early = [one for one in everyone if "kube-apiserver" not in one.after]
+        all_components = [
+            _with_program_path(component, binaries)
+            for component in self._components(self.network, local_registry.reference(built["busybox"]))
+        ]
+        first = [component for component in all_components if "kube-apiserver" not in component.after]
+        second = [component for component in all_components if component not in first]
         with step("Starting etcd, containerd, registry, BuildKit and the API server"):
-            push = {"registry": lambda: [registry.push(image) for image in built.values()]}
-            supervise.start_all(place, early, push)
+            supervise.start_all(place, first, {"registry": lambda: local_registry.push(built.values())})
         with step("Starting the control plane and the node"):
             api = Api(place.pki)
             for location, manifest in storage.manifests():
                 api.apply(location, manifest)
-            then = {}
+            hooks = {}
             if self.network is Network.CILIUM:
                 cilium.prepare(place, binaries, api)
-                # It makes the node ready, so it is not there before the network is.
+                # With a CNI configuration the node is ready, so it must not exist before the network does.
                 place.network_config.unlink()
-                announced = told[place.network_config]
-                then = {"cilium-agent": lambda: files.write(place.network_config, announced)}
-            supervise.start_all(place, [one for one in everyone if one not in early], then)
-            self._wait_for_node(api, since, [one.name for one in everyone])
+                network_config = texts[place.network_config]
+                hooks = {"cilium-agent": lambda: files.write(place.network_config, network_config)}
+            supervise.start_all(place, second, hooks)
+            self._wait_for_node(api, since, [component.name for component in all_components])
         files.write(place.started, self._fingerprint(built))
 
     def _wait_for_node(self, api: Api, since: str, names: list[str]) -> None:
-        """Wait until pods can be made: a node that is ready, and the identity they have when they name none."""
+        """Wait until pods can be created: for a ready node, and for the default ServiceAccount."""
 
         def ready() -> bool:
             supervise.raise_if_ended(self.place, names)
@@ -259,32 +265,32 @@ class LocalCluster:
 
     def _stop(self) -> None:
         place = self.place
-        found = supervise.running(place)
-        anything = found or cgroups.processes(place.tag)
-        with step("Stopping the local cluster") if anything else contextlib.nullcontext():
-            last = {name: found.pop(name) for name in UNTIL_PODS_END if name in found}
-            etcd = [found.pop("etcd")] if "etcd" in found else []
-            process.stop(found.values(), grace=10)
-            leftovers.end_pods(place, grace=POD_GRACE)
-            # The API server waits for open watches when asked to end; everything that matters is in etcd.
+        running = supervise.running(place)
+        runs = running or cgroups.processes(place.tag)
+        with step("Stopping the local cluster") if runs else contextlib.nullcontext():
+            last = {name: running.pop(name) for name in UNTIL_PODS_END if name in running}
+            etcd = [running.pop("etcd")] if "etcd" in running else []
+            process.stop(running.values(), grace=10)
+            cleanup.end_pods(place, grace=POD_GRACE)
+            # On SIGTERM the API server waits for open watches; it can be killed, because all its data is in etcd.
             process.stop(last.values(), grace=5)
             process.stop(etcd, grace=10)
-            leftovers.sweep(place)
+            cleanup.clean(place)
             for file in (*place.run.glob("*.pid"), place.started):
                 file.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        with files.locked(self.place.lock, waiting_for="another cluster-up or cluster-down"):
+        with locked(self.place.lock, "starts or stops the local cluster"):
             yield
 
 
-def _located(component: Component, binaries: Mapping[str, Path]) -> Component:
+def _with_program_path(component: Component, binaries: Mapping[str, Path]) -> Component:
     program, *arguments = component.argv
     path = str(binaries.get(program) or programs.which(program) or program)
     return dataclasses.replace(component, argv=(path, *arguments))
 
 
-def _together(found: list[Problem]) -> Problem:
-    first, *others = found
+def _combined(problems: list[Problem]) -> Problem:
+    first, *others = problems
     return Problem(first.what, remedy=first.remedy, detail="\n".join(map(str, others)))

@@ -1,4 +1,4 @@
-"""Taking back what the CNI plugins did for pods whose runtime is gone, from the record that libcni itself keeps."""
+"""Undoing what CNI plugins did for pods whose runtime has ended, from the record that libcni keeps."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Any
 from tools.cluster.programs import run
 
 CACHE = Path("/var/lib/cni/results")
-"""Where libcni notes each attachment; containerd has no setting for it."""
+"""The folder in which libcni records each attachment; containerd has no setting for it."""
 PLUGINS = Path("/usr/lib/cni")
-"""Where Debian's containernetworking-plugins are."""
+"""The folder of Debian's containernetworking-plugins."""
 LOOPBACK = "cni-loopback"
-"""The network of every pod's interface `lo`; containerd gives it the same name in all clusters."""
+"""The network of each pod's interface `lo`; containerd uses this name in every cluster."""
 
 
 @dataclass(frozen=True)
 class Attachment:
-    """One interface of one pod, as libcni noted it."""
+    """One interface of one pod, as libcni recorded it."""
 
     file: Path
     network: str
@@ -33,7 +33,7 @@ class Attachment:
 
 
 def parse(file: Path, text: str) -> Attachment | None:
-    """Read one cache entry; None for anything else."""
+    """Return the attachment in a file of libcni's cache; None when the file holds something else."""
     try:
         entry = json.loads(text)
         return Attachment(
@@ -49,15 +49,15 @@ def parse(file: Path, text: str) -> Attachment | None:
         return None
 
 
-def noted() -> list[Attachment]:
-    """Everything that libcni notes on this machine."""
-    found = sorted(CACHE.iterdir()) if CACHE.is_dir() else []
-    entries = (parse(file, file.read_text(errors="replace")) for file in found if file.is_file())
+def attachments() -> list[Attachment]:
+    """Return all attachments that libcni has recorded on this machine."""
+    files = sorted(CACHE.iterdir()) if CACHE.is_dir() else []
+    entries = (parse(file, file.read_text(errors="replace")) for file in files if file.is_file())
     return [entry for entry in entries if entry]
 
 
 def of_network(entries: Iterable[Attachment], network: str) -> list[Attachment]:
-    """Pick the attachments to one network, and the loopback interfaces of the same pods."""
+    """Return the attachments to one network, and the loopback interfaces of the same pods."""
     everything = list(entries)
     containers = {entry.container for entry in everything if entry.network == network}
     return [
@@ -68,17 +68,17 @@ def of_network(entries: Iterable[Attachment], network: str) -> list[Attachment]:
 
 
 def has_others(entries: Iterable[Attachment], network: str) -> bool:
-    """Whether somebody else's pods are attached to networks of theirs."""
+    """Return whether pods are attached to a network other than `network`."""
     return any(entry.network not in (network, LOOPBACK) for entry in entries)
 
 
-def outer_interfaces(attachment: Attachment) -> list[str]:
-    """List the machine's ends of an attachment."""
+def host_interfaces(attachment: Attachment) -> list[str]:
+    """Return the names of an attachment's interfaces on the machine's side."""
     return [one["name"] for one in attachment.result.get("interfaces") or () if not one.get("sandbox")]
 
 
-def deletions(attachment: Attachment) -> list[tuple[str, str]]:
-    """Plugin and its standard input, in the order that undoes the attachment."""
+def delete_calls(attachment: Attachment) -> list[tuple[str, str]]:
+    """Return each plugin and the standard input of its DEL call, in the order that undoes the attachment."""
     config = attachment.config
     plugins = config.get("plugins") or [config]
     return [
@@ -98,12 +98,12 @@ def deletions(attachment: Attachment) -> list[tuple[str, str]]:
 
 
 def detach(entries: Iterable[Attachment]) -> None:
-    """Run each plugin's DEL, which takes back addresses and rules, remove the interface, and forget the entry.
+    """Undo attachments: run DEL of each plugin, which frees addresses and rules, and remove interface and record.
 
-    A plugin that fails is passed over: whatever it leaves is taken by the sweeps that follow.
+    A plugin's failure is ignored: what it leaves is removed by the later steps of `cleanup.clean`.
     """
     for entry in entries:
-        for plugin, config in deletions(entry):
+        for plugin, config in delete_calls(entry):
             run(
                 str(PLUGINS / plugin),
                 stdin=config,
@@ -116,7 +116,7 @@ def detach(entries: Iterable[Attachment]) -> None:
                     "CNI_ARGS": entry.args,
                 },
             )
-        # It would go with the pod's network namespace, but at a time of the kernel's own choice.
-        for interface in outer_interfaces(entry):
+        # The kernel removes it together with the pod's network namespace, but at a time of its own.
+        for interface in host_interfaces(entry):
             run("ip", "link", "delete", interface, "type", "veth")
         entry.file.unlink(missing_ok=True)

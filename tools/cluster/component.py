@@ -1,4 +1,4 @@
-"""One process of the cluster, and the questions that tell whether it is ready."""
+"""One process of the cluster, and the probes that find out whether it is ready."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Component:
     Attributes:
         name: its name in logs and messages.
         argv: program, by name, and arguments.
-        ready: a probe that answers within a second or two.
-        after: the components that must be ready before it starts.
-        environment: variables beside the few that all get.
-        wrapper: a program of the machine, with arguments, that executes `argv` in its own place.
+        ready: a readiness probe, which returns within two seconds.
+        after: the components that must be ready before this one starts.
+        environment: variables in addition to those of every component.
+        wrapper: a program of the machine, with arguments, that replaces itself with `argv`.
 
     """
 
@@ -33,7 +33,7 @@ class Component:
 
 
 def http_ok(port: int, path: str, *, authority: Path | None = None) -> bool:
-    """Whether a GET on 127.0.0.1 answers 200; over TLS when an authority is given."""
+    """Return whether a GET on 127.0.0.1 is answered with 200; over TLS when `authority`, a CA certificate, is set."""
     try:
         connection: http.client.HTTPConnection
         if authority:
@@ -51,7 +51,7 @@ def http_ok(port: int, path: str, *, authority: Path | None = None) -> bool:
 
 
 def accepts(path: Path) -> bool:
-    """Whether somebody listens on a Unix socket."""
+    """Return whether a process listens on a Unix socket."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(1)
         try:

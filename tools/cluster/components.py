@@ -1,8 +1,8 @@
-"""The processes of the cluster: what runs, in which order, and how each tells that it is ready."""
+"""The processes of the cluster: their arguments, their order of starting and their readiness probes."""
 
 from __future__ import annotations
 
-from tools.cluster import cilium, layout, registry
+from tools.cluster import cilium, layout, local_registry
 from tools.cluster.api import Api
 from tools.cluster.component import Component, accepts, http_ok
 from tools.cluster.layout import API_SERVICE_IP, NODE_IP, NODE_NAME, POD_CIDR, SERVICE_CIDR, Layout
@@ -13,13 +13,13 @@ from tools.cluster.storage import ACCOUNT, CONFIG_MAP, NAMESPACE, PROVISIONER
 
 
 def certificates(hostname: str, network: Network = Network.PTP) -> list[Certificate]:
-    """All certificates; `hostname` is this machine's, so that its API server can be called by name."""
+    """Return all certificates. With `hostname`, this machine's, the API server can be called by that name."""
     cluster = tuple(
         f"kubernetes{suffix}" for suffix in ("", ".default", ".default.svc", f".default.svc.{layout.CLUSTER_DOMAIN}")
     )
-    served = ("localhost", hostname, *cluster, "127.0.0.1", NODE_IP, API_SERVICE_IP)
+    hosts = ("localhost", hostname, *cluster, "127.0.0.1", NODE_IP, API_SERVICE_IP)
     return [
-        Certificate(name="kube-apiserver", user="kube-apiserver", hosts=tuple(dict.fromkeys(served))),
+        Certificate(name="kube-apiserver", user="kube-apiserver", hosts=tuple(dict.fromkeys(hosts))),
         Certificate(name="apiserver-kubelet", user="kube-apiserver-kubelet-client", groups=(ADMINISTRATORS,)),
         Certificate(name="admin", user="kubernetes-admin", groups=(ADMINISTRATORS,)),
         *(
@@ -32,7 +32,7 @@ def certificates(hostname: str, network: Network = Network.PTP) -> list[Certific
             groups=("system:nodes",),
             hosts=(NODE_NAME, NODE_IP),
         ),
-        # These are root's own processes beside the authority's key. What they have is a name in the audit log.
+        # These run as root and could read the authority's key; their own users are for the audit log.
         *(
             Certificate(name=name, user=name, groups=(ADMINISTRATORS,))
             for name in ("coredns", "local-path-provisioner", *(cilium.USERS if network is Network.CILIUM else ()))
@@ -41,10 +41,10 @@ def certificates(hostname: str, network: Network = Network.PTP) -> list[Certific
 
 
 def cri_loaded(place: Layout) -> bool:
-    """Whether containerd has its CRI plugin: it starts without, and the node would stay unready."""
+    """Return whether containerd has loaded its CRI plugin. It also starts without it, and the node stays unready."""
     if not accepts(place.containerd_socket):
         return False
-    # A zero exit status stands for an answer, and "ok" in the last column for a plugin that works.
+    # The exit status is zero for every answer; "ok" in the last column marks a plugin that works.
     result = run("ctr", "--address", str(place.containerd_socket), "plugins", "ls")
     return any(line.split()[1:2] == ["cri"] and line.split()[-1] == "ok" for line in result.stdout.splitlines())
 
@@ -56,7 +56,7 @@ def _infrastructure(place: Layout, network: Network) -> list[Component]:
         Component(
             "registry",
             ("docker-registry", "serve", str(place.config / "registry.yaml")),
-            registry.reachable,
+            local_registry.is_ready,
         ),
         Component(
             "buildkitd",
@@ -81,7 +81,7 @@ def _infrastructure(place: Layout, network: Network) -> list[Component]:
             "containerd",
             ("containerd", "--config", str(place.config / "containerd.toml")),
             lambda: cri_loaded(place),
-            # For the plugin, which containerd calls.
+            # For the CNI plugin, which containerd runs.
             environment={"CILIUM_SOCK": str(place.cilium_socket)} if network is Network.CILIUM else {},
         ),
     ]
@@ -112,11 +112,11 @@ def _control_plane(place: Layout) -> list[Component]:
                 f"--kubelet-client-certificate={pki / 'apiserver-kubelet.crt'}",
                 f"--kubelet-client-key={pki / 'apiserver-kubelet.key'}",
                 f"--kubelet-certificate-authority={authority}",
-                # The node's name is ours alone; no resolver knows it.
+                # No resolver knows the node's name.
                 "--kubelet-preferred-address-types=InternalIP",
                 f"--audit-policy-file={place.config / 'audit-policy.yaml'}",
                 f"--audit-log-path={place.audit_log}",
-                # MiB: together enough for all that a run of the end-to-end tests asks for.
+                # MiB: enough for all requests of a run of the end-to-end tests.
                 "--audit-log-maxsize=50",
                 "--audit-log-maxbackup=3",
             ),
@@ -138,12 +138,12 @@ def _control_plane(place: Layout) -> list[Component]:
                 f"--cluster-signing-cert-file={authority}",
                 f"--cluster-signing-key-file={pki / 'ca.key'}",
                 "--leader-elect=false",
-                # The one node gets all addresses.
+                # The only node gets all addresses.
                 "--allocate-node-cidrs",
                 f"--cluster-cidr={POD_CIDR}",
                 f"--service-cluster-ip-range={SERVICE_CIDR}",
                 "--node-cidr-mask-size=24",
-                # It would make the default one, outside our folder.
+                # It would create the default folder, outside the cluster's.
                 f"--flex-volume-plugin-dir={place.kubelet / 'volume-plugins'}",
             ),
             lambda: http_ok(place.ports.controllers.number, "/healthz", authority=authority),
@@ -207,7 +207,7 @@ def _node(place: Layout, *, helper_image: str) -> list[Component]:
                 f"--service-account-name={ACCOUNT}",
                 f"--configmap-name={CONFIG_MAP}",
             ),
-            # It has no probe, and needs none: it works or it exits.
+            # It has no readiness endpoint: it works or it exits.
             lambda: True,
             after=("kube-apiserver",),
         ),
@@ -215,7 +215,7 @@ def _node(place: Layout, *, helper_image: str) -> list[Component]:
 
 
 def components(place: Layout, *, helper_image: str, network: Network = Network.PTP) -> list[Component]:
-    """All components in the order of starting; the reverse is the order of stopping."""
+    """Return all components in their order of starting."""
     return [
         *_infrastructure(place, network),
         *_control_plane(place),

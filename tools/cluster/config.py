@@ -1,4 +1,7 @@
-"""The components' configuration files, as pure functions: text in memory, nothing read, nothing written."""
+"""The components' configuration files, as pure functions that return text.
+
+A running cluster is compared with these texts: a change, even of a comment in one, restarts the cluster on the next up.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,12 @@ from tools.cluster.layout import NODE_IP, NODE_NAME, POD_CIDR, Layout
 from tools.cluster.network import Network
 
 BUILDER = "local"
-"""Name of the buildx builder that is our buildkitd."""
+"""Name of the buildx builder that is the cluster's buildkitd."""
 
 
 def kubeconfig(place: Layout, user: str) -> str:
-    """Let the holder of the certificate `user` speak to the API server."""
-    return json.dumps(
+    """Return the kubeconfig of the certificate `user`."""
+    return _json(
         {
             "apiVersion": "v1",
             "kind": "Config",
@@ -40,13 +43,12 @@ def kubeconfig(place: Layout, user: str) -> str:
             ],
             "contexts": [{"name": "local", "context": {"cluster": "local", "user": user}}],
             "current-context": "local",
-        },
-        indent=2,
+        }
     )
 
 
 def registry(place: Layout) -> str:
-    """Debian's docker-registry: plain HTTP, on this machine only."""
+    """Return the configuration of Debian's docker-registry: plain HTTP, on this machine only."""
     return _json(
         {
             "version": 0.1,
@@ -58,7 +60,7 @@ def registry(place: Layout) -> str:
 
 
 def buildkitd(place: Layout) -> str:
-    """BuildKit: host network (its builds need no pod network) and our registry without TLS."""
+    """Return BuildKit's configuration: the host's network, and the cluster's registry without TLS."""
     return f"""\
 root = "{place.buildkit_root}"
 [grpc]
@@ -78,7 +80,7 @@ root = "{place.buildkit_root}"
 
 
 def containerd(place: Layout, *, sandbox_image: str, network: Network = Network.PTP) -> str:
-    """Containerd with everything of its own below our folder."""
+    """Return containerd's configuration, with all its files below the cluster's folder."""
     plugins = place.plugins if network is Network.CILIUM else cni.PLUGINS
     return f"""\
 version = 2
@@ -112,13 +114,13 @@ disabled_plugins = [
 
 
 def registry_hosts() -> str:
-    """Containerd's way to our registry."""
+    """Return how containerd connects to the cluster's registry."""
     url = f"http://127.0.0.1:{layout.REGISTRY_PORT.number}"
     return f'server = "{url}"\n[host."{url}"]\n  capabilities = ["pull", "resolve"]\n'
 
 
 def network_config(place: Layout, network: Network = Network.PTP) -> str:
-    """Give each pod a pair of interfaces and a route; masquerading is one rule of ours for all."""
+    """Return the CNI configuration. The cluster's iptables rule masquerades for all pods, so no plugin does."""
     plugins: dict[Network, dict[str, Any]] = {
         Network.PTP: {
             "type": "ptp",
@@ -142,7 +144,7 @@ def network_config(place: Layout, network: Network = Network.PTP) -> str:
 
 
 def audit_policy() -> str:
-    """Who did what to which object, for everybody but the control plane's own never ending talk."""
+    """Return the audit policy: metadata of all requests, except for the control plane's own constant ones."""
     components = [
         "system:apiserver",
         "system:kube-controller-manager",
@@ -168,7 +170,7 @@ def audit_policy() -> str:
 
 
 def kubelet(place: Layout) -> str:
-    """Kubelet's configuration."""
+    """Return kubelet's configuration."""
     return _json(
         {
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -198,7 +200,7 @@ def kubelet(place: Layout) -> str:
             "volumePluginDir": str(place.kubelet / "volume-plugins"),
             "serializeImagePulls": False,
             "registryPullQPS": 0,
-            # The disk is the developer's: pods are not evicted and images not removed before it is really full.
+            # The disk is also the developer's: evict pods and remove images only when it is almost full.
             "imageGCHighThresholdPercent": 100,
             "evictionHard": {
                 "memory.available": "100Mi",
@@ -211,7 +213,7 @@ def kubelet(place: Layout) -> str:
 
 
 def kube_proxy(place: Layout) -> str:
-    """Kube-proxy in iptables mode; settings of the machine's connection tracking stay as they are."""
+    """Return kube-proxy's configuration: iptables mode, without changes to the machine's connection tracking."""
     return _json(
         {
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
@@ -230,7 +232,7 @@ def kube_proxy(place: Layout) -> str:
 
 
 def corefile(place: Layout, *, resolver: bool) -> str:
-    """CoreDNS: names of the cluster, and all others from the machine's resolver if it has one."""
+    """Return CoreDNS's configuration: it serves the cluster's names and forwards others to the machine's resolver."""
     forward = "  forward . /etc/resolv.conf\n" if resolver else ""
     return f"""\
 .:{layout.DNS_PORT.number} {{
@@ -247,7 +249,7 @@ def corefile(place: Layout, *, resolver: bool) -> str:
 
 
 def buildx_builder(place: Layout) -> str:
-    """Define the builder `BUILDER` in the way buildx keeps one: our buildkitd through the driver `remote`."""
+    """Return the definition of `BUILDER` as buildx stores it: the cluster's buildkitd, by the driver `remote`."""
     node = {
         "Name": f"{BUILDER}0",
         "Endpoint": place.buildkit_address,
@@ -262,7 +264,7 @@ def buildx_builder(place: Layout) -> str:
 def all_files(
     place: Layout, *, sandbox_image: str, helper_image: str, resolver: bool, network: Network = Network.PTP
 ) -> dict[Path, str]:
-    """Every configuration file, by path."""
+    """Return every configuration file: path -> text."""
     users = (
         "kube-controller-manager",
         "kube-scheduler",
@@ -283,7 +285,7 @@ def all_files(
         place.config / "audit-policy.yaml": audit_policy(),
         place.config / "kubelet.yaml": kubelet(place),
         place.config / "kube-proxy.yaml": kube_proxy(place),
-        # Pods that ask for the node's resolver get ours as well: the node's may be an address that only the node has.
+        # A pod with the node's DNS policy gets CoreDNS too: only the node may be able to reach its own resolver.
         place.config / "resolv.conf": f"nameserver {NODE_IP}\n",
         place.config / "Corefile": corefile(place, resolver=resolver),
         place.config / "volumes.json": storage.provisioner_config(place.volumes),
@@ -294,5 +296,5 @@ def all_files(
 
 
 def _json(value: dict[str, Any]) -> str:
-    # JSON is YAML, and the standard library writes it.
+    # Every JSON document is a YAML document.
     return json.dumps(value, indent=2)

@@ -1,4 +1,4 @@
-"""Our iptables rules, and taking away those that the cluster's parts leave behind."""
+"""The cluster's own iptables rules, and the removal of all rules that its components leave."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ FAMILIES = ("iptables", "ip6tables")
 PROXY_PREFIX = "KUBE-"
 """Chains of kube-proxy and kubelet."""
 PORTMAP_PREFIX = "CNI-HOSTPORT-"
-"""Chains that the portmap plugin shares between networks."""
+"""Chains of the portmap plugin, which all CNI networks share."""
 CILIUM_PREFIXES = ("CILIUM_", "OLD_CILIUM_")
-"""Chains of Cilium's agent, and what it calls them while it puts others in their place."""
+"""Chains of Cilium's agent, and their names while the agent replaces them."""
 
 
 def own_rules(chain: str) -> str:
-    """Write what the pods need as input of `iptables-restore --noflush`: chains of ours and the jumps to them.
+    """Return the rules that pods need as input of `iptables-restore --noflush`: own chains and the jumps to them.
 
-    Policies of the machine stay as they are; a Docker engine or a firewall may well drop what it does not know.
+    The jumps come first in the machine's chains, because a Docker engine or a firewall may drop traffic that it does
+    not know. Policies of the machine stay as they are.
     """
     return "\n".join(
         [
             "*filter",
             f":{chain} - [0:0]",
-            # A Service address that kube-proxy does not know yet, or no more, would leave by the default route,
-            # and whoever answers there would be taken for the Service.
+            # Without this rule, traffic to a Service address that kube-proxy does not know yet, or no longer, leaves
+            # by the default route, and a host that answers there is mistaken for the Service.
             f"-A {chain} -d {SERVICE_CIDR} -j REJECT --reject-with icmp-port-unreachable",
             f"-A {chain} -s {POD_CIDR} -j ACCEPT",
             f"-A {chain} -d {POD_CIDR} -j ACCEPT",
-            # The API server listens on every address, because a kubeconfig that says 127.0.0.1 works behind any
-            # proxy setting. Other machines have no business there. Traffic of this machine comes in through lo.
+            # The API server listens on every address, because a kubeconfig with 127.0.0.1 works with any proxy
+            # setting. Other machines must not reach it. Traffic of this machine arrives through lo.
             f"-A {chain} ! -i lo -p tcp -m tcp --dport {API_PORT.number} -m addrtype --dst-type LOCAL -j DROP",
             f"-I INPUT 1 -j {chain}",
             f"-I FORWARD 1 -j {chain}",
@@ -51,7 +52,7 @@ def own_rules(chain: str) -> str:
 
 @dataclass(frozen=True)
 class Rule:
-    """One line of `iptables-save`, kept as it is: iptables-restore has quoting rules of its own."""
+    """One line of `iptables-save`, kept verbatim because iptables-restore has its own quoting rules."""
 
     line: str
 
@@ -81,52 +82,52 @@ class Rule:
 
 
 def tables(save: str) -> dict[str, tuple[list[str], list[Rule]]]:
-    """Chains and rules of each table, out of `iptables-save`."""
-    found: dict[str, tuple[list[str], list[Rule]]] = {}
+    """Return the chains and the rules of each table in the output of `iptables-save`."""
+    parsed: dict[str, tuple[list[str], list[Rule]]] = {}
     chains: list[str] = []
     rules: list[Rule] = []
     for line in save.splitlines():
         if line.startswith("*"):
             chains, rules = [], []
-            found[line[1:].strip()] = (chains, rules)
+            parsed[line[1:].strip()] = (chains, rules)
         elif line.startswith(":"):
             chains.append(line[1:].split()[0])
         elif line.startswith("-A "):
             rules.append(Rule(line))
-    return found
+    return parsed
 
 
 def removal(save: str, *, tag: str, proxy: bool, portmap: bool, cilium: bool = False) -> str:
-    """Write the input of `iptables-restore --noflush` that takes away the cluster's chains and rules, or nothing.
+    """Return the input of `iptables-restore --noflush` that removes the cluster's chains and rules; "" for none.
 
     Args:
         save: output of `iptables-save` (or `ip6tables-save`).
-        tag: name of our CNI network; in upper case that of our chain.
-        proxy: whether the chains of kube-proxy and kubelet are ours, that is, whether no other ones run.
-        portmap: whether the chains that portmap shares are ours, that is, whether no other CNI network is in use.
-        cilium: whether the chains of Cilium are ours.
+        tag: name of the cluster's CNI network; in upper case, name of its chain.
+        proxy: whether to remove the chains of kube-proxy and kubelet: no other node may run on the machine.
+        portmap: whether to remove the chains that CNI networks share: no other network may be in use.
+        cilium: whether to remove the chains of Cilium.
 
     """
     script: list[str] = []
     for table, (chains, rules) in tables(save).items():
-        # A plugin's rule carries the network's name in its comment, and jumps to a chain made for that one pod.
+        # A rule of the portmap plugin has the network's name in its comment and jumps to a chain for one pod.
         named = [rule for rule in rules if f'name: "{tag}"' in rule.comment]
-        doomed = {tag.upper()} | {rule.target for rule in named if rule.target.startswith("CNI-DN-")}
+        removed = {tag.upper()} | {rule.target for rule in named if rule.target.startswith("CNI-DN-")}
         if proxy:
-            doomed |= {chain for chain in chains if chain.startswith(PROXY_PREFIX)}
+            removed |= {chain for chain in chains if chain.startswith(PROXY_PREFIX)}
         if cilium:
-            doomed |= {chain for chain in chains if chain.startswith(CILIUM_PREFIXES)}
-        left = any(c.startswith("CNI-DN-") and c not in doomed for c in chains)
-        if portmap and not left:
-            doomed |= {chain for chain in chains if chain.startswith(PORTMAP_PREFIX)}
-        doomed &= set(chains)
-        rules_to_go = [rule for rule in rules if rule.chain not in doomed and (rule.target in doomed or rule in named)]
-        if not doomed and not rules_to_go:
+            removed |= {chain for chain in chains if chain.startswith(CILIUM_PREFIXES)}
+        others = any(chain.startswith("CNI-DN-") and chain not in removed for chain in chains)
+        if portmap and not others:
+            removed |= {chain for chain in chains if chain.startswith(PORTMAP_PREFIX)}
+        removed &= set(chains)
+        deleted = [rule for rule in rules if rule.chain not in removed and (rule.target in removed or rule in named)]
+        if not removed and not deleted:
             continue
-        ordered = [chain for chain in chains if chain in doomed]
+        ordered = [chain for chain in chains if chain in removed]
         script += [f"*{table}"]
-        script += [rule.deletion for rule in rules_to_go]
-        # All are emptied before the first is removed, since they refer to each other.
+        script += [rule.deletion for rule in deleted]
+        # Chains refer to each other, so all are flushed before the first is deleted.
         script += [f"-F {chain}" for chain in ordered]
         script += [f"-X {chain}" for chain in ordered]
         script += ["COMMIT"]
@@ -134,34 +135,34 @@ def removal(save: str, *, tag: str, proxy: bool, portmap: bool, cilium: bool = F
 
 
 def save(family: str) -> str:
-    """All rules of one family; nothing where the machine does not have it."""
+    """Return all rules of one family; an empty text where the machine does not have that family."""
     result = run(f"{family}-save")
     return result.stdout if result.returncode == 0 else ""
 
 
 def restore(family: str, script: str) -> None:
-    """Apply a script in one go.
+    """Apply a script as one transaction.
 
     Raises:
-        Problem: with what iptables says, when it refuses.
+        Problem: iptables refuses it; the detail is its output.
 
     """
     result = run(f"{family}-restore", "--noflush", "--wait", stdin=script)
     if result.returncode != 0:
         raise Problem(
-            f"{family}-restore refuses the rules of the local cluster",
-            remedy="See below what it says; a kernel without the modules of netfilter cannot run pods",
+            f"{family}-restore failed for the local cluster's rules",
+            remedy="Read its output below; a kernel without the netfilter modules cannot run pods",
             detail=result.stderr,
         )
 
 
 def install(chain: str) -> None:
-    """Put our chains in place."""
+    """Install the cluster's chains."""
     restore("iptables", own_rules(chain))
 
 
 def remove(tag: str, *, proxy: bool, portmap: bool, cilium: bool = False, families: Iterable[str] = FAMILIES) -> None:
-    """Take away the cluster's chains and rules of every family, see `removal`."""
+    """Remove the cluster's chains and rules of every family; see `removal` for the arguments."""
     for family in families:
         if script := removal(save(family), tag=tag, proxy=proxy, portmap=portmap, cilium=cilium):
             restore(family, script)

@@ -1,6 +1,6 @@
-"""The images that come from nowhere: a Python base, busybox and pause, made out of Debian packages on this machine.
+"""The images that are built on this machine from Debian packages: a Python base image, busybox and pause.
 
-Each is kept in the cache as the files of an OCI image, in a folder named after what it is made of.
+The cache keeps each as the files of an OCI image, in a folder whose name has a key of its content.
 """
 
 from __future__ import annotations
@@ -23,21 +23,22 @@ from typing import IO, Any
 from tools.cluster import files
 from tools.cluster.programs import search_path, which
 from tools.errors import Problem
+from tools.file_lock import locked
 from tools.progress import step
 
 DEBIAN = "bookworm"
 PACKAGES = ("ca-certificates", "python3", "python3-venv")
-"""What the base image holds beyond Debian's minimum."""
+"""Packages of the base image, in addition to Debian's minimum."""
 MIRROR = "EPHEMERAL_DASK_DEBIAN_MIRROR"
-"""Environment variable: the Debian mirror for the base image, where debootstrap's own default is out of reach."""
+"""Environment variable: the Debian mirror for the base image, for where debootstrap's default cannot be reached."""
 PAUSE_COMMAND = ["/busybox", "sleep", "infinity"]
 RECIPE = 1
-"""Part of the key of every image: raise it when the way of making one changes."""
-UNWANTED = (
+"""Part of the key of every image: raise it when the way in which images are built changes."""
+REMOVED = (
     *("dev", "proc", "sys", "run", "tmp", "var/cache/apt", "var/lib/apt/lists", "var/log"),
     *("usr/share/doc", "usr/share/man"),
 )
-"""Folders of a fresh Debian whose content no container needs."""
+"""Folders of a new Debian whose content no container needs."""
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
@@ -47,7 +48,15 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 @dataclass(frozen=True)
 class Image:
-    """A one-layer image: its name, what decides its content, how its root folder is filled, how it runs."""
+    """An image of one layer.
+
+    Attributes:
+        name: its repository in the local registry.
+        ingredients: everything that determines its content.
+        fill: fills its root folder.
+        config: how its containers run, as in the OCI image configuration.
+
+    """
 
     name: str
     ingredients: tuple[str, ...]
@@ -56,13 +65,13 @@ class Image:
 
     @property
     def key(self) -> str:
-        """Twelve characters that change with the content."""
+        """Return twelve characters that change with the content."""
         text = json.dumps([RECIPE, platform.machine(), self.name, self.ingredients, self.config])
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
     def folder(self) -> str:
-        """Its folder's name in the cache."""
+        """Return the name of its folder in the cache."""
         return f"{self.name}-{self.key}"
 
 
@@ -82,42 +91,42 @@ class Built:
         return f"sha256:{hashlib.sha256(self.manifest).hexdigest()}"
 
     def blobs(self) -> list[tuple[str, Path]]:
-        """Digest and file of the configuration and the layer."""
-        described = json.loads(self.manifest)
+        """Return digest and file of the configuration and of the layer."""
+        manifest = json.loads(self.manifest)
         return [
-            (described["config"]["digest"], self.folder / "config.json"),
-            (described["layers"][0]["digest"], self.folder / "layer.tar.gz"),
+            (manifest["config"]["digest"], self.folder / "config.json"),
+            (manifest["layers"][0]["digest"], self.folder / "layer.tar.gz"),
         ]
 
 
 def busybox() -> Path:
-    """Debian's static busybox.
+    """Return the path of the statically linked busybox.
 
     Raises:
-        Problem: when there is none.
+        Problem: the machine has none.
 
     """
-    found = which("busybox")
-    # A dynamic one names its loader near the start of the file; alone in an image it would not run.
-    if found is None or b"/ld-" in Path(found).read_bytes()[:4096]:
+    program = which("busybox")
+    # A dynamically linked program names its loader near the start of the file, and an image of busybox alone has none.
+    if program is None or b"/ld-" in Path(program).read_bytes()[:4096]:
         raise Problem(
-            "There is no statically linked busybox on this machine",
+            "This machine does not have a statically linked busybox",
             remedy="Run `apt-get install busybox-static`",
         )
-    return Path(found)
+    return Path(program)
 
 
 def fill_debian(root: Path) -> None:
-    """Debian's minimum, Python and the certificates of public authorities.
+    """Install Debian's minimum, Python and the certificates of public authorities.
 
     Raises:
-        Problem: when debootstrap fails, with its last lines; the mirror being out of reach is the usual reason.
+        Problem: debootstrap failed, usually because the mirror cannot be reached; the detail is its last lines.
 
     """
     mirror = os.environ.get(MIRROR)
     log = root.with_suffix(".log")
     command = [
-        # In a mount namespace of its own: what debootstrap mounts goes with it, even when it is killed.
+        # In its own mount namespace, so that debootstrap's mounts vanish with it, even when it is killed.
         *("unshare", "--mount", "--propagation", "private", "debootstrap"),
         *("--variant=minbase", f"--include={','.join(PACKAGES)}", DEBIAN, str(root)),
         *([mirror] if mirror else []),
@@ -132,18 +141,18 @@ def fill_debian(root: Path) -> None:
         )
     if result.returncode != 0:
         raise Problem(
-            f"debootstrap cannot make the base image (Debian {DEBIAN}) from "
-            f"{mirror or 'its default mirror'}, which may be out of reach",
-            remedy=f"Check the network, or name a mirror of Debian in {MIRROR}",
+            f"debootstrap cannot install the base image (Debian {DEBIAN}) from "
+            f"{mirror or 'its default mirror'}, which may be unreachable",
+            remedy=f"Check the network, or set {MIRROR} to another mirror of Debian",
             detail="\n".join(log.read_text(errors="replace").splitlines()[-8:]),
         )
-    for name in UNWANTED:
+    for name in REMOVED:
         for entry in (root / name).iterdir() if (root / name).is_dir() else ():
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 
 
 def fill_busybox(root: Path) -> None:
-    """Busybox under all its names, and the few files that programs look for."""
+    """Install busybox under all its names, and the few files that programs expect."""
     program = busybox()
     (root / "bin").mkdir(parents=True)
     shutil.copy(program, root / "bin/busybox")
@@ -158,26 +167,26 @@ def fill_busybox(root: Path) -> None:
 
 
 def fill_pause(root: Path) -> None:
-    """One file, which sleeps."""
+    """Install busybox alone, which runs as `sleep`."""
     root.mkdir(parents=True, exist_ok=True)
     shutil.copy(busybox(), root / "busybox")
 
 
 def catalogue() -> dict[str, Image]:
-    """List the images by name. Busybox counts by its content, so that an update of the package makes new ones."""
+    """Return the images by name. The content of busybox is part of their keys: a package update makes new images."""
     box = hashlib.sha256(busybox().read_bytes()).hexdigest()
     path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     images = [
         Image("debian-python", (DEBIAN, *PACKAGES), fill_debian, {"Cmd": ["python3"], "Env": [path]}),
         Image("busybox", (box,), fill_busybox, {"Cmd": ["sh"], "Env": [path]}),
-        # Any id but root's: the sandbox container of a pod needs no rights.
+        # Any id but root's: the sandbox container of a pod needs no privileges.
         Image("pause", (box,), fill_pause, {"Cmd": PAUSE_COMMAND, "User": "65535:65535"}),
     ]
     return {image.name: image for image in images}
 
 
 class _Digester(io.RawIOBase):
-    """A writer that counts and digests what passes through."""
+    """A writer that counts and digests what is written through it."""
 
     def __init__(self, target: IO[bytes] | gzip.GzipFile) -> None:
         self._target = target
@@ -195,13 +204,13 @@ class _Digester(io.RawIOBase):
 
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    # Names say nothing in another image; device nodes are the runtime's business.
+    # The names of users mean nothing in another image, and the container runtime makes device nodes.
     member.uname = member.gname = ""
     return None if member.isdev() else member
 
 
 def pack(root: Path, folder: Path, config: dict[str, Any]) -> None:
-    """Turn a root folder into the files of an OCI image."""
+    """Write the files of an OCI image of a root folder."""
     with (folder / "layer.tar.gz").open("wb") as file:
         packed = _Digester(file)
         with gzip.GzipFile(fileobj=packed, mode="wb", filename="", mtime=0, compresslevel=6) as zipped:
@@ -209,7 +218,7 @@ def pack(root: Path, folder: Path, config: dict[str, Any]) -> None:
             with tarfile.open(fileobj=plain, mode="w|", format=tarfile.PAX_FORMAT) as archive:
                 for entry in sorted(root.iterdir()):
                     archive.add(entry, arcname=entry.name, filter=_plain)
-    described = json.dumps(
+    configuration = json.dumps(
         {
             "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
             "os": "linux",
@@ -217,14 +226,14 @@ def pack(root: Path, folder: Path, config: dict[str, Any]) -> None:
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{plain.digest.hexdigest()}"]},
         }
     ).encode()
-    (folder / "config.json").write_bytes(described)
+    (folder / "config.json").write_bytes(configuration)
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPE,
         "config": {
             "mediaType": _CONFIG_TYPE,
-            "digest": f"sha256:{hashlib.sha256(described).hexdigest()}",
-            "size": len(described),
+            "digest": f"sha256:{hashlib.sha256(configuration).hexdigest()}",
+            "size": len(configuration),
         },
         "layers": [{"mediaType": _LAYER_TYPE, "digest": f"sha256:{packed.digest.hexdigest()}", "size": packed.size}],
     }
@@ -232,21 +241,21 @@ def pack(root: Path, folder: Path, config: dict[str, Any]) -> None:
 
 
 def ensure(image: Image, cache: Path) -> Built:
-    """Take an image out of the cache, and make it first when it is not there. Two who ask at once make it once.
+    """Return an image from the cache, building it first when it is missing. Concurrent calls build it once.
 
     Raises:
-        Problem: see the image's `fill`.
+        Problem: the image could not be built; see its `fill`.
 
     """
     folder = cache / image.folder
     if folder.is_dir():
         return Built(image.name, folder)
-    with files.locked(folder.with_suffix(".lock"), waiting_for=f"another program that makes the image {image.name}"):
+    with locked(folder.with_suffix(".lock"), f"builds the image {image.name}"):
         if folder.is_dir():
             return Built(image.name, folder)
         draft = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", suffix=".part", dir=cache))
         try:
-            with step(f"Making the image {image.name} (once per machine)"):
+            with step(f"Building the image {image.name} (once per machine)"):
                 result = draft / "image"
                 result.mkdir()
                 (draft / "root").mkdir(mode=0o755)

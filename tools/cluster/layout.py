@@ -1,4 +1,4 @@
-"""Names, numbers and places of the local cluster: what every other module agrees on."""
+"""Names, addresses, ports and paths of the local cluster, which all other modules share."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ POD_CIDR = "10.244.0.0/24"
 SERVICE_CIDR = "10.96.0.0/16"
 API_SERVICE_IP = "10.96.0.1"
 NODE_IP = "10.244.255.1"
-"""An address of our own on `lo`: it stays when the machine changes its network, and no other machine can reach it."""
+"""The node's address, on `lo`: it stays when the machine changes its network, and no other machine can reach it."""
 NODE_NAME = "local"
-"""Fixed, because volumes are tied to a node by name and a machine may be renamed."""
+"""Constant, because volumes are bound to a node by its name and a machine may be renamed."""
 CLUSTER_DOMAIN = "cluster.local"
 
 
@@ -28,9 +28,9 @@ class Port:
     udp: bool = False
 
 
-# The API server's is the usual one, for people type it; pods ask for names on 53. The others are free choices,
-# away from the usual numbers, so that an etcd or a registry that runs already is no obstacle.
-API_PORT = Port(6443, "kube-apiserver", "0.0.0.0")  # noqa: S104  closed to other machines by our own chain
+# The API server has the usual port, because people type it, and pods send DNS queries to 53. The others differ from
+# the usual ports, so that an etcd or a registry that already runs on the machine does not conflict.
+API_PORT = Port(6443, "kube-apiserver", "0.0.0.0")  # noqa: S104  our iptables chain closes it to other machines
 DNS_PORT = Port(53, "coredns", NODE_IP)
 REGISTRY_PORT = Port(5001, "registry")
 ETCD_PORT = Port(12379, "etcd")
@@ -60,12 +60,12 @@ PORTS = (
 )
 
 REGISTRY = f"localhost:{REGISTRY_PORT.number}"
-"""How images name our registry, on the machine and in the cluster alike."""
+"""The cluster's registry in image names, on the machine and in the cluster alike."""
 
 
 @dataclass(frozen=True)
 class Ports:
-    """Where a control plane listens; the local cluster's always here, for a machine has but one."""
+    """The ports of a control plane. The defaults are the local cluster's: a machine has only one."""
 
     api: Port = API_PORT
     etcd: Port = ETCD_PORT
@@ -76,7 +76,14 @@ class Ports:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where one local cluster keeps its things. `Layout()` is the one of `state_dir()`."""
+    """The paths of one local cluster. `Layout()` is that of `state_dir()`.
+
+    Attributes:
+        root: the folder with everything that the cluster keeps.
+        images: the cache of the images that are built on this machine.
+        ports: the ports of its control plane.
+
+    """
 
     root: Path = field(default_factory=lambda: paths.state_dir() / "cluster")
     images: Path = field(default_factory=lambda: paths.cache_dir() / "images")
@@ -84,32 +91,32 @@ class Layout:
 
     @property
     def id(self) -> str:
-        """Eight characters that stand for this folder in names that the whole machine sees."""
+        """Return eight characters that identify this folder in names that the whole machine shares."""
         return hashlib.sha256(str(self.root).encode()).hexdigest()[:8]
 
     @property
     def tag(self) -> str:
-        """The name of our CNI network, root cgroup and (upper case) iptables chain."""
+        """Return the name of the CNI network, of the root control group and, in upper case, of the iptables chain."""
         return f"ephemeral-dask-{self.id}"
 
     @property
     def chain(self) -> str:
-        """Our iptables chain; iptables allows 28 characters."""
+        """Return the name of the iptables chain; iptables allows 28 characters."""
         return self.tag.upper()
 
     @property
     def lock(self) -> Path:
-        """Outside `root`, so that a purge does not remove the lock it holds."""
+        """Return the lock file, which is outside `root` so that a purge does not remove the lock it holds."""
         return self.root.with_name(f"{self.root.name}.lock")
 
     @property
     def network(self) -> Path:
-        """The name of the network that the last cluster was started with."""
+        """Return the file with the name of the network that the last cluster was started with."""
         return self.root / "network"
 
     @property
     def network_config(self) -> Path:
-        """What the runtime reads about it; a node without it is not ready."""
+        """Return the CNI configuration; a node without it is not ready."""
         return self.config / "cni" / "10-local.conflist"
 
     @property
@@ -122,20 +129,20 @@ class Layout:
 
     @property
     def run(self) -> Path:
-        """Pid files."""
+        """Return the folder of pid files."""
         return self.root / "run"
 
     @property
     def started(self) -> Path:
-        """What the running cluster was told; there only while it is up."""
+        """Return the file with a digest of the running cluster's configuration; it exists while the cluster is up."""
         return self.run / "started"
 
     def pid_file(self, component: str) -> Path:
-        """Name the file that says which process a component is."""
+        """Return the pid file of a component."""
         return self.run / f"{component}.pid"
 
     def log(self, component: str) -> Path:
-        """Name the log of a component's present or last run."""
+        """Return the log of a component's present or last run."""
         return self.logs / f"{component}.log"
 
     @property
@@ -143,8 +150,8 @@ class Layout:
         return self.logs / "audit.log"
 
     @property
-    def imprint(self) -> Path:
-        """The record of how the machine was before."""
+    def host_state(self) -> Path:
+        """Return the record of the machine's state before the cluster started."""
         return self.root / "imprint.json"
 
     @property
@@ -165,12 +172,12 @@ class Layout:
 
     @property
     def containerd_root(self) -> Path:
-        """Images and container records: kept."""
+        """Return the folder of images and container records; it survives the end of the cluster."""
         return self.root / "containerd"
 
     @property
     def containerd_state(self) -> Path:
-        """What containerd believes to be running: like /run, nothing in it is true after the processes are gone."""
+        """Return containerd's folder of running containers; like /run, it is obsolete once the processes have ended."""
         return self.root / "containerd-state"
 
     @property
@@ -179,7 +186,7 @@ class Layout:
 
     @property
     def cilium(self) -> Path:
-        """What Cilium's agent believes to be running; nothing in it is true after the pods are gone."""
+        """Return the folder of Cilium's agent; it is obsolete once the pods have ended."""
         return self.root / "cilium"
 
     @property
@@ -188,12 +195,12 @@ class Layout:
 
     @property
     def plugins(self) -> Path:
-        """CNI plugins, where not all are Debian's."""
+        """Return the folder of CNI plugins for a network whose plugins are not all Debian's."""
         return self.root / "plugins"
 
     @property
     def bpf(self) -> Path:
-        """A file system of the kernel: what is pinned in it lasts as long as it is mounted."""
+        """Return the mount point of the BPF file system: what is pinned in it lasts as long as the mount."""
         return self.root / "bpf"
 
     @property
@@ -214,7 +221,7 @@ class Layout:
 
     @property
     def kubeconfig(self) -> Path:
-        """The administrator's."""
+        """Return the administrator's kubeconfig."""
         return self.root / "kubeconfig"
 
     def component_kubeconfig(self, component: str) -> Path:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import json
-import os
+import shutil
+import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.cluster import process
+import psutil
+
+from tools.cluster import mounts
 from tools.cluster.layout import Port
+from tools.cluster.process import Identity
 from tools.cluster.programs import run
+from tools.paths import nearest_existing
 
 OTHER_NODE_PROGRAMS = frozenset(
     {"kubelet", "kube-proxy", "k3s", "k3s-server", "k0s", "microk8s", "kubelite", "cilium-agent"}
@@ -22,72 +27,50 @@ OTHER_NODE_PROGRAMS = frozenset(
 
 @dataclass(frozen=True)
 class Listener:
-    """A socket that waits for others."""
+    """A socket that accepts connections, or datagrams from any sender.
+
+    Attributes:
+        address: the local address.
+        port: the local port.
+        udp: whether the port is a UDP port.
+        pid: a process that holds the socket; None where this user may not see it.
+
+    """
 
     address: str
     port: int
     udp: bool
-    inode: int
+    pid: int | None
 
-    def blocks(self, wanted: Port) -> bool:
-        """Whether `wanted` cannot be had while this one is open."""
-        if (self.port, self.udp) != (wanted.number, wanted.udp):
+    def blocks(self, port: Port) -> bool:
+        """Return whether `port` cannot be opened while this socket is open."""
+        if (self.port, self.udp) != (port.number, port.udp):
             return False
-        everywhere = {"0.0.0.0", "::"}  # noqa: S104  compared, not bound
-        return self.address in everywhere or wanted.address in everywhere or self.address == wanted.address
+        any_address = {"0.0.0.0", "::"}  # noqa: S104  compared, not bound
+        return self.address in any_address or port.address in any_address or self.address == port.address
 
 
-def parse_listeners(text: str, *, udp: bool) -> list[Listener]:
-    """Read the listening sockets out of /proc/net/{tcp,tcp6,udp,udp6}."""
-    state = "07" if udp else "0A"
-    found = []
-    for line in text.splitlines()[1:]:
-        fields = line.split()
-        if len(fields) < 10 or fields[3] != state:
-            continue
-        address, port = fields[1].split(":")
-        found.append(Listener(_address(address), int(port, 16), udp, int(fields[9])))
-    return found
+def listeners() -> list[Listener]:
+    """Return all listening sockets of this machine."""
+    return [
+        Listener(_address(one.laddr.ip), one.laddr.port, udp=one.type == socket.SOCK_DGRAM, pid=one.pid)
+        for one in psutil.net_connections("inet")
+        if one.laddr and (one.status == psutil.CONN_LISTEN or (one.type == socket.SOCK_DGRAM and not one.raddr))
+    ]
 
 
-def _address(hexadecimal: str) -> str:
-    # The kernel prints each group of four bytes as a number of its own byte order.
-    groups = [bytes.fromhex(hexadecimal[i : i + 8])[::-1] for i in range(0, len(hexadecimal), 8)]
-    address = ipaddress.ip_address(b"".join(groups))
+def _address(text: str) -> str:
+    address = ipaddress.ip_address(text)
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         return str(address.ipv4_mapped)
     return str(address)
 
 
-def listeners() -> list[Listener]:
-    """All listening sockets of this machine."""
-    found: list[Listener] = []
-    for name in ("tcp", "tcp6", "udp", "udp6"):
-        with contextlib.suppress(OSError):
-            found += parse_listeners(Path(f"/proc/net/{name}").read_text(), udp=name.startswith("udp"))
-    return found
-
-
-def socket_owners(inodes: Iterable[int]) -> dict[int, int]:
-    """Which process (pid) has which socket (inode); sockets of unreadable processes are left out."""
-    wanted = {f"socket:[{inode}]": inode for inode in inodes}
-    owners: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        with contextlib.suppress(OSError):
-            for handle in (entry / "fd").iterdir():
-                with contextlib.suppress(OSError):
-                    if (target := str(handle.readlink())) in wanted:
-                        owners[wanted[target]] = int(entry.name)
-    return owners
-
-
 def overlapping(cidrs: Iterable[str], addresses: str, routes: str) -> list[tuple[str, str, str]]:
-    """Networks of ours that the machine uses already, as (ours, theirs, interface).
+    """Return the cluster's networks that the machine already uses, as (the cluster's, the machine's, interface).
 
     Args:
-        cidrs: our networks.
+        cidrs: the cluster's networks.
         addresses: output of `ip -json -4 address`.
         routes: output of `ip -json -4 route show table all`.
 
@@ -103,71 +86,57 @@ def overlapping(cidrs: Iterable[str], addresses: str, routes: str) -> list[tuple
         for route in json.loads(routes or "[]")
         if route.get("dst") not in (None, "default") and route.get("type") not in ("broadcast", "multicast")
     ]
-    clashes: dict[str, tuple[str, str, str]] = {}
+    overlaps: dict[str, tuple[str, str, str]] = {}
     for ours in cidrs:
         for text, interface in theirs:
             network = ipaddress.ip_network(text, strict=False)
-            # Half of all addresses is how a VPN writes "default", and no place where it lives.
+            # A VPN writes its default route as two halves of all addresses; neither is a network that it serves.
             if network.prefixlen > 1 and network.overlaps(ipaddress.ip_network(ours)):
-                clashes.setdefault(ours, (ours, text, interface))
-    return list(clashes.values())
+                overlaps.setdefault(ours, (ours, text, interface))
+    return list(overlaps.values())
 
 
 def ip_json(*arguments: str) -> str:
-    """Output of `ip -json -4 ...`."""
+    """Return the output of `ip -json -4 ...`."""
     return run("ip", "-json", "-4", *arguments).stdout
 
 
 def links() -> list[str]:
-    """Name the interfaces of this machine."""
+    """Return the names of this machine's network interfaces."""
     result = run("ip", "-json", "link", "show")
     return [link["ifname"] for link in json.loads(result.stdout or "[]") if "ifname" in link]
 
 
-def node_programs(but: Iterable[int]) -> list[tuple[int, str]]:
-    """Find running kubelets, kube-proxies and the like, except those processes (pids)."""
-    ours = set(but)
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) not in ours:
-            with contextlib.suppress(OSError):
-                name = (entry / "comm").read_text().strip()
-                if name in OTHER_NODE_PROGRAMS and process.Identity.of(int(entry.name)):
-                    found.append((int(entry.name), name))
-    return found
+def node_programs(*, excluding: Iterable[int] = ()) -> list[tuple[int, str]]:
+    """Return the running kubelets, kube-proxies and the like as (pid, program), without the pids in `excluding`."""
+    excluded = set(excluding)
+    return [
+        (process.pid, process.info["name"])
+        for process in psutil.process_iter(["name"])
+        if process.info["name"] in OTHER_NODE_PROGRAMS and process.pid not in excluded and Identity.of(process.pid)
+    ]
 
 
 def has_resolver() -> bool:
-    """Whether this machine knows a name server."""
+    """Return whether this machine has a name server."""
     with contextlib.suppress(OSError):
         return any(line.split()[:1] == ["nameserver"] for line in Path("/etc/resolv.conf").read_text().splitlines())
     return False
 
 
 def available_memory() -> int:
-    """Bytes that programs can still have, by the kernel's own estimate."""
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return 0
+    """Return the bytes of memory that programs can still get, as the kernel estimates them."""
+    return int(psutil.virtual_memory().available)
 
 
 def free_disk(folder: Path) -> int:
-    """Free bytes where a folder is or will be."""
-    while not folder.exists():
-        folder = folder.parent
-    facts = os.statvfs(folder)
-    return facts.f_bavail * facts.f_frsize
+    """Return the free bytes of the file system that a folder is on or will be on."""
+    return shutil.disk_usage(nearest_existing(folder)).free
 
 
 def file_system(folder: Path) -> str:
-    """Type of the file system where a folder is or will be, by the mount with the longest matching path."""
-    while not folder.exists():
-        folder = folder.parent
-    best: tuple[int, str] = (0, "")
-    for line in Path("/proc/self/mounts").read_text().splitlines():
-        fields = line.split(" ")
-        point = Path(fields[1])
-        if point == folder or point in folder.parents:
-            best = max(best, (len(point.parts), fields[2]), key=lambda pair: pair[0])
-    return best[1]
+    """Return the type of the file system that a folder is on or will be on."""
+    existing = nearest_existing(folder)
+    containing = [mount for mount in mounts.current() if mount.point in (existing, *existing.parents)]
+    # Of two at the same point, the one that was mounted last is the visible one.
+    return max(reversed(containing), key=lambda mount: len(mount.point.parts)).type if containing else ""

@@ -1,4 +1,4 @@
-"""The choice of the network that pods are on."""
+"""The choice of the pod network."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ VARIABLE = "EPHEMERAL_DASK_NETWORK"
 
 
 class Network(enum.StrEnum):
-    """What connects pods.
+    """The network that connects pods.
 
     Attributes:
-        PTP: a pair of interfaces for each pod, of Debian's CNI plugins: NetworkPolicies are accepted and not enforced.
-        CILIUM: Cilium, which enforces them, for six minutes more of building (once) and 0.3 GiB more of memory.
+        PTP: Debian's CNI plugins, with a pair of interfaces for each pod. NetworkPolicies are accepted, not enforced.
+        CILIUM: Cilium, which enforces NetworkPolicies. It takes six more minutes to build, once, and 0.3 GiB of memory.
 
     """
 
@@ -25,11 +25,11 @@ class Network(enum.StrEnum):
     CILIUM = "cilium"
 
 
-def chosen() -> Network | None:
-    """Return the network that the environment asks for, if it asks.
+def requested() -> Network | None:
+    """Return the network that the environment requests; None when it requests none.
 
     Raises:
-        Problem: it asks for one that there is not.
+        Problem: the requested network does not exist.
 
     """
     name = os.environ.get(VARIABLE)
@@ -39,13 +39,13 @@ def chosen() -> Network | None:
         return Network(name)
     except ValueError as error:
         raise Problem(
-            f"{VARIABLE}={name} names no network of the local cluster",
-            remedy=f"Choose {' or '.join(Network)}",
+            f"{VARIABLE}={name} is not a network of the local cluster",
+            remedy=f"Set it to {' or '.join(Network)}",
         ) from error
 
 
-def noted(file: Path) -> Network | None:
-    """Return the network that the last cluster was started with, if there was one."""
+def recorded(file: Path) -> Network | None:
+    """Return the network that the last cluster was started with; None when there was no cluster."""
     try:
         return Network(file.read_text().strip())
     except (OSError, ValueError):

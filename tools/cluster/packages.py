@@ -1,4 +1,4 @@
-"""The distribution's packages: installed when their programs are missing, their services never started."""
+"""The distribution's packages: installed when their programs are missing, without starting their services."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ PROGRAMS = {
     "socat": "socat",
     "modprobe": "kmod",
 }
-"""Program and the package that brings it. Programs are what counts: a containerd from elsewhere is as good."""
+"""Program -> the package that has it. A program from another source serves as well, so programs are checked."""
 POLICY = Path("/usr/sbin/policy-rc.d")
-"""Debian asks this program before it starts a service; 101 means no."""
+"""Debian runs this program before it starts a service; exit status 101 forbids the start."""
 
 
 def missing(network: Network = Network.PTP) -> list[str]:
-    """List the packages to install, each once."""
-    wanted = [package for program, package in PROGRAMS.items() if which(program) is None]
+    """Return the packages to install, each once."""
+    packages = [package for program, package in PROGRAMS.items() if which(program) is None]
     if not (cni.PLUGINS / "ptp").exists():
-        wanted.append("containernetworking-plugins")
+        packages.append("containernetworking-plugins")
     try:
         images.busybox()
     except Problem:
-        wanted.append("busybox-static")
+        packages.append("busybox-static")
     if network is Network.CILIUM and not (cilium.LLVM / "clang").exists():
-        wanted.append("clang-19")
-    # Ubuntu's debootstrap trusts Ubuntu's keys only.
+        packages.append("clang-19")
+    # Ubuntu's debootstrap trusts only Ubuntu's keys.
     if not Path("/usr/share/keyrings/debian-archive-keyring.gpg").exists():
-        wanted.append("debian-archive-keyring")
-    return list(dict.fromkeys(wanted))
+        packages.append("debian-archive-keyring")
+    return list(dict.fromkeys(packages))
 
 
 @contextmanager
 def services_stay_off(policy: Path = POLICY) -> Iterator[None]:
-    """Keep packages from starting their services, unless the machine has a policy of its own."""
+    """Prevent packages from starting their services; a policy that the machine already has stays as it is."""
     if policy.exists():
         yield
         return
@@ -63,7 +63,7 @@ def install(packages: list[str]) -> None:
     """Install packages with apt.
 
     Raises:
-        Problem: with apt's last lines.
+        Problem: apt failed; the detail is its last lines.
 
     """
     if not packages:
@@ -78,10 +78,10 @@ def install(packages: list[str]) -> None:
                 *arguments,
                 environment={"DEBIAN_FRONTEND": "noninteractive"},
             )
-            # Lists that cannot all be refreshed may still hold these packages.
+            # When a list of packages cannot be refreshed, the older list may still have these packages.
             if result.returncode != 0 and arguments[0] == "install":
                 raise Problem(
                     f"apt-get cannot install {', '.join(packages)}",
-                    remedy="See below what it says; check the network and `apt-get update`",
+                    remedy="Read its output below; check the network and `apt-get update`",
                     detail="\n".join((result.stdout + result.stderr).splitlines()[-8:]),
                 )

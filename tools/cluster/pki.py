@@ -1,4 +1,8 @@
-"""The cluster's certificate authority and certificates: made once, renewed when they no longer fit."""
+"""The cluster's certificate authority and certificates: issued once, and again when they no longer fit.
+
+This uses `cryptography`, which the lock has in any case. `trustme` would issue the certificates in fewer lines, but it
+issues them for tests: most of this module decides what still fits and renews the rest, which it does not do.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ from tools.cluster import files
 AUTHORITY_LIFE = dt.timedelta(days=3650)
 LIFE = dt.timedelta(days=365)
 MARGIN = dt.timedelta(days=30)
-"""A certificate with less than this left is renewed by the next up()."""
+"""The next up() renews a certificate that expires within this time."""
 ADMINISTRATORS = "system:masters"
 
 
@@ -27,8 +31,12 @@ ADMINISTRATORS = "system:masters"
 class Certificate:
     """One certificate, for a server and a client at once.
 
-    `name` names its files, `user` and `groups` are what the API server takes its owner for, `hosts` are the names and
-    addresses it may serve.
+    Attributes:
+        name: the name of its files.
+        user: the Kubernetes user that it authenticates.
+        groups: that user's groups.
+        hosts: the host names and addresses that it is valid for.
+
     """
 
     name: str
@@ -75,14 +83,14 @@ def _load_certificate(path: Path) -> x509.Certificate | None:
         return None
 
 
-def _belong_together(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> bool:
+def _match(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> bool:
     return certificate.public_key() == key.public_key()
 
 
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: dt.datetime
 ) -> x509.CertificateBuilder:
-    # Valid from a little earlier: a clock that is set back by a minute is no reason for a cluster to refuse itself.
+    # Valid from five minutes ago, so that a clock that is set back by a minute does not invalidate it.
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -114,9 +122,9 @@ def _write(path: Path, certificate: x509.Certificate) -> None:
 
 def _ensure_authority(folder: Path, now: dt.datetime) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey, bool]:
     certificate, key = _load_certificate(folder / "ca.crt"), _load_key(folder / "ca.key")
-    # The authority must outlive what it signs.
-    needed = now + LIFE + MARGIN
-    if certificate and key and _belong_together(certificate, key) and certificate.not_valid_after_utc > needed:
+    # The authority must outlive the certificates that it signs.
+    earliest_end = now + LIFE + MARGIN
+    if certificate and key and _match(certificate, key) and certificate.not_valid_after_utc > earliest_end:
         return certificate, key, False
     key = _new_key(folder / "ca.key")
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ephemeral-dask local cluster")])
@@ -131,12 +139,12 @@ def _ensure_authority(folder: Path, now: dt.datetime) -> tuple[x509.Certificate,
     return certificate, key, True
 
 
-def _fits(folder: Path, wanted: Certificate, authority: x509.Certificate, now: dt.datetime) -> bool:
+def _fits(folder: Path, spec: Certificate, authority: x509.Certificate, now: dt.datetime) -> bool:
     certificate, key = (
-        _load_certificate(folder / f"{wanted.name}.crt"),
-        _load_key(folder / f"{wanted.name}.key"),
+        _load_certificate(folder / f"{spec.name}.crt"),
+        _load_key(folder / f"{spec.name}.key"),
     )
-    if not certificate or not key or not _belong_together(certificate, key):
+    if not certificate or not key or not _match(certificate, key):
         return False
     try:
         certificate.verify_directly_issued_by(authority)
@@ -144,25 +152,25 @@ def _fits(folder: Path, wanted: Certificate, authority: x509.Certificate, now: d
     except (InvalidSignature, ValueError, TypeError, x509.ExtensionNotFound):
         return False
     return (
-        certificate.subject == wanted.subject
-        and names == wanted.alternative_names
+        certificate.subject == spec.subject
+        and names == spec.alternative_names
         and certificate.not_valid_after_utc - now > MARGIN
     )
 
 
 def _issue(
     folder: Path,
-    wanted: Certificate,
+    spec: Certificate,
     authority: x509.Certificate,
     authority_key: ec.EllipticCurvePrivateKey,
     now: dt.datetime,
 ) -> None:
-    key = _new_key(folder / f"{wanted.name}.key")
+    key = _new_key(folder / f"{spec.name}.key")
     certificate = (
-        _builder(wanted.subject, authority.subject, key.public_key(), now)
+        _builder(spec.subject, authority.subject, key.public_key(), now)
         .not_valid_after(now + LIFE)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
-        .add_extension(wanted.alternative_names, critical=False)
+        .add_extension(spec.alternative_names, critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(authority=False), critical=True)
         .add_extension(
@@ -171,11 +179,11 @@ def _issue(
         )
         .sign(authority_key, hashes.SHA256())
     )
-    _write(folder / f"{wanted.name}.crt", certificate)
+    _write(folder / f"{spec.name}.crt", certificate)
 
 
 def _ensure_token_key(folder: Path) -> bool:
-    """Make the key pair that signs service account tokens; it has no end, and changing it would void every token."""
+    """Make the key pair that signs service account tokens. It does not expire: a new one would void every token."""
     key = _load_key(folder / "sa.key")
     if key and (folder / "sa.pub").exists():
         return False
@@ -185,24 +193,24 @@ def _ensure_token_key(folder: Path) -> bool:
     return True
 
 
-def stale(folder: Path, wanted: Iterable[Certificate], *, now: dt.datetime | None = None) -> bool:
-    """Whether `ensure` would make something."""
+def stale(folder: Path, certificates: Iterable[Certificate], *, now: dt.datetime | None = None) -> bool:
+    """Return whether `ensure` would write a file."""
     moment = now or dt.datetime.now(dt.UTC)
     authority = _load_certificate(folder / "ca.crt")
     return (
         authority is None
         or authority.not_valid_after_utc <= moment + LIFE + MARGIN
-        or not all(_fits(folder, certificate, authority, moment) for certificate in wanted)
+        or not all(_fits(folder, certificate, authority, moment) for certificate in certificates)
     )
 
 
-def ensure(folder: Path, wanted: Iterable[Certificate], *, now: dt.datetime | None = None) -> bool:
-    """Make what is missing, and make anew what does not fit: other names, another authority, an end within `MARGIN`.
+def ensure(folder: Path, certificates: Iterable[Certificate], *, now: dt.datetime | None = None) -> bool:
+    """Issue missing certificates, and replace those with other names, of another authority, or expiring in `MARGIN`.
 
     Args:
-        folder: where `NAME.crt` and `NAME.key` (mode 0600) are, beside `ca.*` and `sa.*`.
-        wanted: the certificates besides the authority's.
-        now: the time to judge by.
+        folder: the folder of `NAME.crt` and `NAME.key` (mode 0600), `ca.*` and `sa.*`.
+        certificates: the certificates in addition to the authority's.
+        now: the present time; the machine's clock by default.
 
     Returns:
         Whether anything was written.
@@ -210,7 +218,7 @@ def ensure(folder: Path, wanted: Iterable[Certificate], *, now: dt.datetime | No
     """
     moment = now or dt.datetime.now(dt.UTC)
     authority, key, changed = _ensure_authority(folder, moment)
-    for certificate in wanted:
+    for certificate in certificates:
         if not _fits(folder, certificate, authority, moment):
             _issue(folder, certificate, authority, key, moment)
             changed = True

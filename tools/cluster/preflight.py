@@ -1,4 +1,4 @@
-"""Everything that would stop a cluster from coming up, found before anything is changed."""
+"""Checks for everything that prevents a cluster from starting, made before anything is changed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import platform
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from tools.cluster import cgroups, cilium, cni, imprint, machine, packages, process
+from tools.cluster import cgroups, cilium, cni, host_state, machine, packages, process
 from tools.cluster.layout import NODE_IP, POD_CIDR, PORTS, SERVICE_CIDR, Layout, Port
 from tools.cluster.network import Network
 from tools.cluster.programs import which
@@ -15,17 +15,17 @@ from tools.errors import Problem
 
 GIB = 1 << 30
 MEMORY = 4 * GIB
-"""Free memory to begin with: the control plane takes about 1 GiB, the rest is for pods and image builds."""
+"""Available memory before the start: the control plane takes about 1 GiB, pods and image builds the rest."""
 DISK_STATE = 8 * GIB
 """Free disk for images, snapshots and volumes of one working set."""
 DISK_CACHE = 2 * GIB
-"""Free disk for making the base image: a Debian tree and its archive."""
+"""Free disk for building the base image: a Debian tree and its archive."""
 LONGEST_SOCKET = 100
-"""Characters of a socket's path; the kernel's limit is 107, and containerd appends to it."""
+"""Characters of a socket's path; the kernel's limit is 107, and containerd appends to the path."""
 
 
 def port_problem(port: Port, holder: str) -> Problem:
-    """Say that a port is taken, and by whom."""
+    """Return the problem of a port that `holder` has open."""
     kind = "UDP port" if port.udp else "Port"
     return Problem(
         f"{kind} {port.number} is needed by the local cluster's {port.owner} and is taken by {holder}",
@@ -34,21 +34,21 @@ def port_problem(port: Port, holder: str) -> Problem:
 
 
 def ports_taken(
-    wanted: Iterable[Port],
-    open_sockets: Iterable[machine.Listener],
+    ports: Iterable[Port],
+    listeners: Iterable[machine.Listener],
     owner: Callable[[machine.Listener], tuple[str, bool]],
 ) -> list[Problem]:
-    """One problem for each port that somebody else has.
+    """Return one problem for each port that another program has open.
 
     Args:
-        wanted: our ports.
-        open_sockets: all listening sockets.
-        owner: says who has a socket, and whether that is a process of this cluster.
+        ports: the cluster's ports.
+        listeners: all listening sockets.
+        owner: returns which program has a socket, and whether that is a process of this cluster.
 
     """
-    sockets = list(open_sockets)
+    sockets = list(listeners)
     problems = []
-    for port in wanted:
+    for port in ports:
         for socket in sockets:
             if socket.blocks(port):
                 holder, ours = owner(socket)
@@ -61,21 +61,21 @@ def ports_taken(
 def _system() -> Iterator[Problem]:
     if os.geteuid() != 0:
         yield Problem(
-            "The local cluster runs containers and needs root", remedy="Run it as root, for example with sudo"
+            "The local cluster runs containers, which needs root", remedy="Run it as root, for example with sudo"
         )
     if not {"cgroup", "cgroup2"} & {line.split()[-1] for line in _lines("/proc/filesystems")}:
         yield Problem(
-            "This kernel has no control groups, so it cannot run pods",
+            "This kernel does not have control groups, which pods need",
             remedy="Use another machine or a virtual machine",
         )
         return
-    found = cgroups.in_use(cgroups.machine())
-    unified = next((place for place, controllers in found.items() if controllers == "*"), None)
+    used = cgroups.used_by_kubelet(cgroups.mounted())
+    unified = next((point for point, options in used.items() if options == "*"), None)
     offered = " ".join(_lines(f"{unified}/cgroup.controllers")) if unified else ""
-    if lacking := cgroups.missing_controllers(found, offered):
+    if missing := cgroups.missing_controllers(used, offered):
         yield Problem(
-            f"Control groups without {', '.join(lacking)} are mounted on this machine, and kubelet needs those",
-            remedy="Use a machine that offers them; inside a container, run that one with its host's control groups",
+            f"The control groups of this machine lack {', '.join(missing)}, which kubelet needs",
+            remedy="Use a machine that offers these controllers; run a container with its host's control groups",
         )
 
 
@@ -87,15 +87,15 @@ def _lines(path: str) -> list[str]:
 
 
 def _packages(network: Network) -> Iterator[Problem]:
-    lacking = packages.missing(network)
-    if lacking and which("apt-get") is None:
+    missing = packages.missing(network)
+    if missing and which("apt-get") is None:
         yield Problem(
-            f"The packages {', '.join(lacking)} are missing, and this machine has no apt-get to install them with",
+            f"The packages {', '.join(missing)} are missing, and this machine has no apt-get to install them with",
             remedy="Install their programs by hand, or use Debian or Ubuntu",
         )
 
 
-def _room(place: Layout) -> Iterator[Problem]:
+def _resources(place: Layout) -> Iterator[Problem]:
     needs = [(place.root, DISK_STATE, "EPHEMERAL_DASK_STATE")]
     if not list(place.images.glob("debian-python-*[0-9a-f]")):
         needs.append((place.images, DISK_CACHE, "EPHEMERAL_DASK_CACHE"))
@@ -103,7 +103,7 @@ def _room(place: Layout) -> Iterator[Problem]:
         if (free := machine.free_disk(folder)) < needed:
             yield Problem(
                 f"{folder} has {free / GIB:.1f} GiB of free disk, and the local cluster needs {needed / GIB:.0f} GiB",
-                remedy=f"Make room, or choose another folder with {variable}",
+                remedy=f"Free disk space, or set {variable} to another folder",
             )
     if (free := machine.available_memory()) < MEMORY:
         yield Problem(
@@ -112,57 +112,53 @@ def _room(place: Layout) -> Iterator[Problem]:
         )
     if machine.file_system(place.root) == "overlay":
         yield Problem(
-            f"{place.root} is on an overlay file system, where containerd cannot put another one",
-            remedy="Choose a folder on a disk or a volume with EPHEMERAL_DASK_STATE",
+            f"{place.root} is on an overlay file system, on which containerd cannot mount its own overlays",
+            remedy="Set EPHEMERAL_DASK_STATE to a folder on a disk or on a volume",
         )
     if len(str(place.containerd_socket)) > LONGEST_SOCKET:
         yield Problem(
-            f"{place.root} is too long for the sockets in it",
-            remedy="Choose a folder with a shorter path with EPHEMERAL_DASK_STATE",
+            f"The path {place.root} is too long: the kernel limits the paths of the sockets in it to 107 characters",
+            remedy="Set EPHEMERAL_DASK_STATE to a folder with a shorter path",
         )
 
 
-def _others(place: Layout, ours: set[int]) -> Iterator[Problem]:
-    """Other clusters on this machine: two nodes on one machine fight over the same rules and addresses."""
+def _other_clusters(place: Layout, ours: set[int]) -> Iterator[Problem]:
+    """Check for other clusters on this machine: two nodes would change the same iptables rules and addresses."""
     theirs = {root for root in process.marked().values() if root != str(place.root)}
     for root in sorted(theirs):
         yield Problem(
             f"Another local cluster of this project runs from {root}",
             remedy=f"Take it down first: EPHEMERAL_DASK_STATE={Path(root).parent} python -m tools.cluster down",
         )
-    for pid, name in [] if theirs else machine.node_programs(ours):
+    for pid, name in [] if theirs else machine.node_programs(excluding=ours):
         yield Problem(
-            f"A {name} that is not ours runs here (process {pid}), and two nodes would fight over one network",
+            f"The {name} of another cluster runs here (process {pid}), and two nodes cannot share a machine",
             remedy="Stop that cluster first",
         )
 
 
 def _ports(ours: set[int], network: Network) -> list[Problem]:
-    sockets = machine.listeners()
-    pids = machine.socket_owners(socket.inode for socket in sockets)
-
     def owner(socket: machine.Listener) -> tuple[str, bool]:
-        pid = pids.get(socket.inode)
-        if pid is None:
-            return "a program that cannot be seen from here", False
-        words = process.command_line(pid)
-        return f"process {pid} ({Path(words[0]).name if words else 'unknown'})", pid in ours
+        if socket.pid is None:
+            return "a process that is not visible here", False
+        words = process.command_line(socket.pid)
+        return f"process {socket.pid} ({Path(words[0]).name if words else 'unknown'})", socket.pid in ours
 
-    wanted = (*PORTS, *(cilium.PORTS if network is Network.CILIUM else ()))
-    return ports_taken(wanted, sockets, owner)
+    ports = (*PORTS, *(cilium.PORTS if network is Network.CILIUM else ()))
+    return ports_taken(ports, machine.listeners(), owner)
 
 
 def _networks(place: Layout) -> Iterator[Problem]:
     if which("ip") is None:
         return
-    leftovers = {name for one in cni.of_network(cni.noted(), place.tag) for name in cni.outer_interfaces(one)}
-    leftovers.update(imprint.links_of_cilium(place.imprint))
+    own = {name for one in cni.of_network(cni.attachments(), place.tag) for name in cni.host_interfaces(one)}
+    own.update(host_state.cilium_links(place.host_state))
     networks = (POD_CIDR, SERVICE_CIDR, f"{NODE_IP}/32")
-    clashes = machine.overlapping(
+    overlaps = machine.overlapping(
         networks, machine.ip_json("address"), machine.ip_json("route", "show", "table", "all")
     )
-    for ours, theirs, interface in clashes:
-        if interface in leftovers or (interface == "lo" and theirs in (NODE_IP, f"{NODE_IP}/32")):
+    for ours, theirs, interface in overlaps:
+        if interface in own or (interface == "lo" and theirs in (NODE_IP, f"{NODE_IP}/32")):
             continue
         yield Problem(
             f"The local cluster's network {ours} overlaps {theirs}, which this machine reaches through {interface}",
@@ -171,12 +167,12 @@ def _networks(place: Layout) -> Iterator[Problem]:
 
 
 def problems(place: Layout, ours: Iterable[int], network: Network = Network.PTP) -> list[Problem]:
-    """All that stands in the way; changes nothing.
+    """Return everything that prevents the cluster from starting; changes nothing.
 
     Args:
         place: the cluster.
-        ours: pids of its running processes, whose ports and memory are no obstacle.
-        network: what is to connect its pods.
+        ours: pids of its running processes, whose ports and memory it may use.
+        network: the network that is to connect its pods.
 
     """
     if platform.system() != "Linux":
@@ -187,13 +183,13 @@ def problems(place: Layout, ours: Iterable[int], network: Network = Network.PTP)
             )
         ]
     pids = set(ours)
-    found = [*_system(), *_packages(network)]
+    obstacles = [*_system(), *_packages(network)]
     if network is Network.CILIUM:
-        found += cilium.problems(ours=bool(imprint.links_of_cilium(place.imprint)))
+        obstacles += cilium.problems(ours=bool(host_state.cilium_links(place.host_state)))
     if os.geteuid() == 0:
-        others = list(_others(place, pids))
-        # Another cluster explains every port that is taken and every network that overlaps.
-        found += others or [*_ports(pids, network), *_networks(place)]
+        others = list(_other_clusters(place, pids))
+        # Another cluster is the reason for every port that is taken and every network that overlaps.
+        obstacles += others or [*_ports(pids, network), *_networks(place)]
     if not pids:
-        found += _room(place)
-    return found
+        obstacles += _resources(place)
+    return obstacles

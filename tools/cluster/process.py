@@ -1,4 +1,4 @@
-"""Processes that outlive us, known by more than a number: a pid alone is soon somebody else's."""
+"""Processes that outlive this program. A pid alone does not identify one: the kernel reuses it."""
 
 from __future__ import annotations
 
@@ -13,20 +13,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psutil
+
 from tools.cluster import files
 
 MARK = "EPHEMERAL_DASK_PROCESS_OF"
-"""Environment variable of all our processes; its value is the cluster's folder. Shims of pods inherit it."""
+"""Environment variable of every process of a local cluster; its value is the cluster's folder. Shims inherit it."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """One process, never to be mixed up with a later one of the same number.
+    """One process, distinct from a later one with the same pid.
+
+    The start time is not psutil's: `create_time()` is a wall clock's, which moves when the machine's clock is set,
+    and pid files outlive that.
 
     Attributes:
-        pid: its number.
-        started: clock ticks between the machine's start and its own (field 22 of /proc/PID/stat).
-        boot: tells that start of the machine from others.
+        pid: the process's number.
+        started: clock ticks from the machine's start to the process's (field 22 of /proc/PID/stat).
+        boot: the kernel's id of that start of the machine.
 
     """
 
@@ -36,10 +41,10 @@ class Identity:
 
     @classmethod
     def of(cls, pid: int) -> Identity | None:
-        """Return the process that has this number now; one that has ended but was not waited for counts as none.
+        """Return the process that has this pid now; None for one that has ended and was not waited for.
 
-        A first thread that has ended while others have not reads as a zombie too, and the process still holds its
-        ports and files until its last thread has gone.
+        A process whose first thread has ended reads as a zombie too, although it holds its ports and files until its
+        last thread ends: such a process counts as alive.
         """
         try:
             stat = Path(f"/proc/{pid}/stat").read_text()
@@ -50,17 +55,17 @@ class Identity:
         return None if ended else cls(pid, started, boot_id())
 
     def alive(self) -> bool:
-        """Whether this very process runs."""
+        """Return whether this very process runs."""
         return Identity.of(self.pid) == self
 
     def signal(self, number: int) -> None:
-        """Send a signal to this process and to no other, even when its number is taken over this instant."""
+        """Send a signal to this process; never to another one that takes over its pid at that moment."""
         try:
             handle = os.pidfd_open(self.pid)
         except ProcessLookupError:
             return
         try:
-            # The handle now stands for one process, so looking at it before sending is no race.
+            # The handle refers to one process from here on, so checking it before the signal is not a race.
             if self.alive():
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(handle, number)
@@ -68,12 +73,17 @@ class Identity:
             os.close(handle)
 
     def processor(self) -> float:
-        """Return the seconds of processor time that it has used (fields 14 and 15 of /proc/PID/stat in proc(5))."""
-        fields = _fields_from_third(Path(f"/proc/{self.pid}/stat").read_text())
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Return the seconds of processor time that the process has used, its threads included.
+
+        Raises:
+            psutil.NoSuchProcess: it has ended.
+
+        """
+        times = psutil.Process(self.pid).cpu_times()
+        return float(times.user + times.system)
 
     def wait(self, seconds: float) -> bool:
-        """Wait for the end of this process; whether it came in time."""
+        """Wait for the process to end; return whether it did in time."""
         try:
             handle = os.pidfd_open(self.pid)
         except ProcessLookupError:
@@ -85,25 +95,21 @@ class Identity:
 
 
 def parse_stat(text: str) -> tuple[str, int, int]:
-    """State letter, number of threads and start time out of /proc/PID/stat (fields 3, 20 and 22 in proc(5)).
+    """Return the state letter, the number of threads and the start time (fields 3, 20 and 22 of /proc/PID/stat).
 
-    The second field may hold blanks and parentheses.
+    The second field, the program's name, may hold blanks and parentheses. Source: proc(5).
     """
-    fields = _fields_from_third(text)
+    fields = text[text.rindex(")") + 2 :].split()
     return fields[0], int(fields[17]), int(fields[19])
 
 
-def _fields_from_third(stat: str) -> list[str]:
-    return stat[stat.rindex(")") + 2 :].split()
-
-
 def boot_id() -> str:
-    """Tell this start of the machine from every other."""
+    """Return the id that the kernel gave to this start of the machine."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def read_pid_file(path: Path) -> Identity | None:
-    """Return the process that a pid file names, alive or not; None when there is no file or it is damaged."""
+    """Return the process that a pid file names, running or not; None when the file is missing or damaged."""
     try:
         return Identity(**json.loads(path.read_text()))
     except (FileNotFoundError, ValueError, TypeError):
@@ -111,13 +117,13 @@ def read_pid_file(path: Path) -> Identity | None:
 
 
 def rotate(log: Path) -> None:
-    """Keep the last log beside the new one."""
+    """Keep the previous log as `.1`."""
     if log.exists():
         log.replace(log.with_name(f"{log.name}.1"))
 
 
 def tail(log: Path, lines: int = 12) -> str:
-    """Return the last lines of a log, or nothing."""
+    """Return the last lines of a log; an empty text when there is no log."""
     try:
         return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
     except FileNotFoundError:
@@ -125,17 +131,17 @@ def tail(log: Path, lines: int = 12) -> str:
 
 
 def start(argv: Sequence[str], *, log: Path, pid_file: Path, mark: str, environment: Mapping[str, str]) -> Identity:
-    """Start a program in a session of its own, with its output in a fresh log, and note who it is.
+    """Start a program in its own session, with its output in a new log, and write its pid file.
 
     Args:
         argv: program and arguments.
-        log: the file for both outputs; the last one is kept as `.1`.
-        pid_file: where the identity is kept.
+        log: the file for standard output and standard error; the previous one is kept as `.1`.
+        pid_file: the file for the identity.
         mark: the cluster's folder, see `MARK`.
-        environment: all variables of the program but the mark.
+        environment: all variables of the program except the mark.
 
     Raises:
-        OSError: when the program cannot be executed.
+        OSError: the program cannot be executed.
 
     """
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -150,7 +156,7 @@ def start(argv: Sequence[str], *, log: Path, pid_file: Path, mark: str, environm
             cwd="/",
             env={**environment, MARK: mark},
         )
-    # The child is not ours to wait for: it is to outlive this program. A zombie reads as dead, see Identity.of.
+    # The child outlives this program, so subprocess must not wait for it. A zombie counts as ended: see Identity.of.
     child.returncode = 0
     identity = Identity.of(child.pid) or Identity(child.pid, 0, boot_id())
     files.write(pid_file, json.dumps(asdict(identity)))
@@ -158,7 +164,7 @@ def start(argv: Sequence[str], *, log: Path, pid_file: Path, mark: str, environm
 
 
 def stop(processes: Iterable[Identity], *, grace: float) -> list[Identity]:
-    """Ask processes to end, make them end after `grace` seconds, and return those that even then did not."""
+    """Send SIGTERM, after `grace` seconds SIGKILL, and return the processes that still run after that."""
     everyone = list(processes)
     for process in everyone:
         process.signal(signal.SIGTERM)
@@ -170,44 +176,42 @@ def stop(processes: Iterable[Identity], *, grace: float) -> list[Identity]:
 
 
 def marked(mark: str | None = None) -> dict[Identity, str]:
-    """Find processes of local clusters and the folder each belongs to; only those of `mark` when given."""
+    """Return the processes of local clusters and each one's cluster folder; with `mark`, only of that folder."""
     return with_variable(MARK, mark)
 
 
-def with_variable(name: str, wanted: str | None = None) -> dict[Identity, str]:
-    """Find processes that were started with an environment variable, and its value; only of that value when given."""
-    found: dict[Identity, str] = {}
-    prefix = f"{name}=".encode()
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            variables = (entry / "environ").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        value = next((v[len(prefix) :].decode() for v in variables if v.startswith(prefix)), None)
-        if value is None or (wanted is not None and value != wanted):
-            continue
-        if identity := Identity.of(int(entry.name)):
-            found[identity] = value
-    return found
+def with_variable(name: str, value: str | None = None) -> dict[Identity, str]:
+    """Return the processes that were started with an environment variable, and its value in each.
+
+    Args:
+        name: the variable.
+        value: count only processes in which the variable has this value.
+
+    """
+    matches: dict[Identity, str] = {}
+    for process in psutil.process_iter():
+        # A process may end meanwhile, or belong to another user.
+        with contextlib.suppress(psutil.Error, OSError):
+            actual = process.environ().get(name)
+            if actual is None or value not in (None, actual):
+                continue
+            if identity := Identity.of(process.pid):
+                matches[identity] = actual
+    return matches
 
 
 def command_line(pid: int) -> list[str]:
-    """Program and arguments of a process; empty for one that is gone and for kernel threads."""
+    """Return program and arguments of a process; an empty list for an ended one and for a kernel thread."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").rstrip("\0").split("\0")
-    except OSError:
+        arguments: list[str] = psutil.Process(pid).cmdline()
+    except psutil.Error:
         return []
+    return arguments
 
 
 def resident_memory(pid: int) -> int:
-    """Bytes of memory that a process has in RAM (VmRSS), 0 when it is gone."""
+    """Return the bytes of memory that a process has in RAM; 0 when it has ended."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
         return 0
-    for line in status.splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    return 0

@@ -1,4 +1,4 @@
-"""The programs a cluster consists of: ours, built from Go modules, and those of the distribution."""
+"""The programs of a cluster: those built from Go modules, and those of the distribution."""
 
 from __future__ import annotations
 
@@ -22,73 +22,75 @@ BUILT = (
     "buildkitd",
     "local-path-provisioner",
 )
-"""Programs that the distribution does not have."""
+"""Programs that the distribution does not have; they are built."""
 FOR_CILIUM = ("cilium-agent", "cilium-operator", "cilium-cni")
-"""Those that only the network Cilium needs."""
+"""Further built programs, for the network Cilium."""
 GROUPS = ("kubernetes", "etcd", "coredns", "buildkit", "local-path-provisioner")
-"""What the toolchain calls the groups that every cluster's come in."""
+"""The toolchain's groups with the built programs of every cluster."""
 FOLDERS = "EPHEMERAL_DASK_PROGRAMS"
-"""Environment variable: folders (as in PATH) that have all of them, to be used in place of the toolchain's."""
+"""Environment variable: folders, written as in PATH, that have all built programs; used instead of the toolchain's."""
 
 
 def needed(network: Network) -> tuple[str, ...]:
-    """Name the programs of a cluster that the distribution does not have."""
+    """Return the names of a cluster's built programs."""
     return (*BUILT, *(FOR_CILIUM if network is Network.CILIUM else ()))
 
 
 def groups(network: Network) -> tuple[str, ...]:
-    """Return what the toolchain calls the groups that they come in."""
+    """Return the toolchain's groups that have them."""
     return (*GROUPS, *(("cilium",) if network is Network.CILIUM else ()))
 
 
 def find(folders: Iterable[Path], names: Iterable[str] = BUILT) -> dict[str, Path]:
-    """Each of the named programs from the first folder that has it.
+    """Return the path of each named program, from the first folder that has it.
 
     Raises:
-        Problem: when a program is in none of them.
+        Problem: a program is in none of the folders.
 
     """
-    places = list(folders)
-    found: dict[str, Path] = {}
-    wanted = list(names)
-    for name in wanted:
-        for folder in reversed(places):
-            if os.access(folder / name, os.X_OK):
-                found[name] = (folder / name).resolve()
-    if missing := [name for name in wanted if name not in found]:
+    candidates = list(folders)
+    paths: dict[str, Path] = {}
+    missing = []
+    for name in names:
+        path = next((folder / name for folder in candidates if os.access(folder / name, os.X_OK)), None)
+        if path is None:
+            missing.append(name)
+        else:
+            paths[name] = path.resolve()
+    if missing:
         raise Problem(
-            f"None of the folders {', '.join(map(str, places)) or '(none)'} has {', '.join(missing)}",
-            remedy=f"Name the folders that have it in {FOLDERS}, or leave that variable unset to have it built",
+            f"None of the folders {', '.join(map(str, candidates)) or '(none)'} has {', '.join(missing)}",
+            remedy=f"Add the folders that have it to {FOLDERS}, or unset that variable to build it",
         )
-    return found
+    return paths
 
 
 def built(network: Network = Network.PTP) -> dict[str, Path]:
-    """Path of each of `needed`, from the folders of `FOLDERS` or else from the toolchain, which builds what is missing.
+    """Return the path of each of `needed`: in the folders of `FOLDERS`, else built by the toolchain where missing.
 
     Raises:
         Problem: see `find` and `tools.toolchain.ensure`.
 
     """
-    if chosen := os.environ.get(FOLDERS):
-        return find((Path(folder) for folder in chosen.split(os.pathsep) if folder), needed(network))
-    from tools import toolchain  # noqa: PLC0415  a cluster that runs is looked at without it
+    if folders := os.environ.get(FOLDERS):
+        return find((Path(folder) for folder in folders.split(os.pathsep) if folder), needed(network))
+    from tools import toolchain  # noqa: PLC0415  the status of a running cluster needs no toolchain
 
     return find(toolchain.ensure(groups(network)).values(), needed(network))
 
 
 def search_path() -> str:
-    """PATH, and the folders for administrators that a user's PATH often lacks."""
+    """Return PATH with the folders of administrators' programs, which a user's PATH often lacks."""
     return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
 
 
 def which(program: str) -> str | None:
-    """Find a program of the machine."""
+    """Return the path of a program of the machine, or None."""
     return shutil.which(program, path=search_path())
 
 
 def run(*argv: str, stdin: str = "", environment: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a program of the machine to its end, with its output as text; a missing program is exit status 127."""
+    """Run a program of the machine to its end, with its output as text; the status of a missing program is 127."""
     variables = {**os.environ, **(environment or {}), "PATH": search_path()}
     program = which(argv[0])
     if program is None:

@@ -1,4 +1,4 @@
-"""The default StorageClass: folders below our state folder, handed out by local-path-provisioner."""
+"""The default StorageClass: folders below the cluster's folder, provisioned by local-path-provisioner."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _LABELS = {"app.kubernetes.io/name": ACCOUNT, "app.kubernetes.io/managed-by": "l
 
 
 def provisioner_config(volumes: Path) -> str:
-    """Configure the provisioner: all volumes of the node in one folder."""
+    """Return the provisioner's configuration: all volumes of the node are in one folder."""
     return json.dumps({"nodePathMap": [{"node": NODE_NAME, "paths": [str(volumes)]}]}, indent=2)
 
 
 def helper_pod(image: str) -> str:
-    """Describe the pod that makes or removes a volume's folder; the provisioner adds its command and its mounts."""
+    """Return the pod that makes or removes a volume's folder; the provisioner adds its command and its mounts."""
     return json.dumps(
         {
             "apiVersion": "v1",
@@ -31,7 +31,7 @@ def helper_pod(image: str) -> str:
             "metadata": {"name": "helper-pod"},
             "spec": {
                 "priorityClassName": "system-node-critical",
-                # Killed at once when it is deleted: it has ended by then, or it hangs.
+                # It is killed at once when it is deleted: by then it has ended, or it hangs.
                 "terminationGracePeriodSeconds": 0,
                 "containers": [{"name": "helper-pod", "image": image, "imagePullPolicy": "IfNotPresent"}],
             },
@@ -41,7 +41,7 @@ def helper_pod(image: str) -> str:
 
 
 def manifests() -> list[tuple[str, dict[str, Any]]]:
-    """List what the provisioner needs in the cluster: (API path, object), in order."""
+    """Return what the provisioner needs in the cluster, in order of creation: (API path, object)."""
     meta = {"namespace": NAMESPACE, "labels": _LABELS}
     return [
         (
@@ -54,7 +54,7 @@ def manifests() -> list[tuple[str, dict[str, Any]]]:
                 "apiVersion": "v1",
                 "kind": "ServiceAccount",
                 "metadata": {"name": ACCOUNT, **meta},
-                # The helper pods speak to nobody.
+                # The helper pods do not call the API server.
                 "automountServiceAccountToken": False,
             },
         ),
@@ -65,7 +65,7 @@ def manifests() -> list[tuple[str, dict[str, Any]]]:
                 "kind": "ConfigMap",
                 "metadata": {"name": CONFIG_MAP, **meta},
                 "data": {
-                    # Open to every user id, since the pods that get it run as ids of their own choice.
+                    # Every user id may write: pods choose the ids that they run as.
                     "setup": '#!/bin/sh\nset -eu\nmkdir -m 0777 -p "$VOL_DIR"\n',
                     "teardown": '#!/bin/sh\nset -eu\nrm -rf "$VOL_DIR"\n',
                 },

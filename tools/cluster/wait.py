@@ -1,4 +1,4 @@
-"""Waiting for a condition, never for a time."""
+"""Waiting for a condition instead of a fixed time."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 
 def until(condition: Callable[[], bool], *, seconds: float, interval: float = 0.05) -> bool:
-    """Ask until the answer is yes.
+    """Wait until a condition holds.
 
     Args:
-        condition: asked at once, then every `interval` seconds.
-        seconds: how long to go on asking.
-        interval: seconds between two questions.
+        condition: checked at once, then every `interval` seconds.
+        seconds: the longest time to wait.
+        interval: seconds between two checks.
 
     Returns:
-        Whether the condition came true in time.
+        Whether the condition held in time.
 
     """
     end = time.monotonic() + seconds

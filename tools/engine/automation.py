@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import os
 import shutil
+import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import FrameType
 from typing import TypeVar
 
 from pulumi import automation
@@ -50,41 +51,44 @@ def workspace(folder: Path, environment: Mapping[str, str], *, secrets_provider:
 
 
 def _command(environment: Mapping[str, str]) -> automation.PulumiCommand:
-    found = shutil.which("pulumi", path=environment.get("PATH"))
-    if found is None:
+    program = shutil.which("pulumi", path=environment.get("PATH"))
+    if program is None:
         raise Problem("There is no `pulumi` on PATH", remedy="Run `make doctor`, which says how to get it")
     # The API looks in the PATH of this process. A root is needed for a Pulumi that is not there.
-    own = found == shutil.which("pulumi", path=os.environ.get("PATH"))
-    return automation.PulumiCommand(root=None if own else str(Path(found).parent.parent))
+    own = program == shutil.which("pulumi", path=os.environ.get("PATH"))
+    return automation.PulumiCommand(root=None if own else str(Path(program).parent.parent))
 
 
 def finish(call: Callable[[], T]) -> T:
     """Call Pulumi and let it finish after Ctrl-C.
 
-    Ctrl-C reaches Pulumi as well: it completes the steps that are running, records them and ends. A second one ends
-    it at once. Left to itself the Automation API would close Pulumi's output at the first, which kills it.
+    Ctrl-C reaches Pulumi as well: it completes the steps that are running, records them and ends. A second one stops
+    it at once. If it were raised here, the Automation API would close Pulumi's output, which kills it.
+
+    Args:
+        call: of the Automation API, made on the main thread.
 
     Raises:
         KeyboardInterrupt: the person interrupted it; Pulumi has ended.
 
     """
-    interrupted = False
-    with concurrent.futures.ThreadPoolExecutor(max_workers=1) as executor:
-        future = executor.submit(call)
-        while True:
-            try:
-                result = future.result()
-            except KeyboardInterrupt:
-                if not interrupted:
-                    say("    Pulumi completes the steps that are running; Ctrl-C again stops it at once")
-                interrupted = True
-            except CommandError:
-                if interrupted:
-                    raise KeyboardInterrupt from None
-                raise
-            else:
-                break
-    if interrupted:
+    interrupts: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        if not interrupts:
+            say("    Pulumi completes the steps that are running; Ctrl-C again stops it at once")
+        interrupts.append(number)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        result = call()
+    except CommandError:
+        if interrupts:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if interrupts:
         raise KeyboardInterrupt
     return result
 

@@ -8,12 +8,11 @@ Source: `pkg/backend/diy/lock.go` of Pulumi.
 from __future__ import annotations
 
 import json
+import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlparse
-
-import psutil
 
 from tools.errors import Problem
 
@@ -38,7 +37,7 @@ class Lock:
     @property
     def is_dead(self) -> bool:
         """Whether its process has ended; a process of another machine counts as alive."""
-        return self.host == socket.gethostname() and not psutil.pid_exists(self.pid)
+        return self.host == socket.gethostname() and not _is_alive(self.pid)
 
 
 def locks(backend: str, project: str, stack: str) -> list[Lock]:
@@ -78,3 +77,13 @@ def clear_dead(stack: str, held: list[Lock]) -> int:
     for lock in held:
         lock.path.unlink(missing_ok=True)
     return len(held)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it exists, and belongs to somebody else
+        return True
+    return True

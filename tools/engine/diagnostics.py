@@ -33,7 +33,7 @@ class Failure:
     """One error.
 
     Attributes:
-        resource: `<kind> <name>` of what failed; empty when it is no resource.
+        resource: `<kind> <name>` of what failed; empty for an error of the program or the engine.
         message: of the engine or the provider.
         output: the last lines of the image build behind it.
 
@@ -56,7 +56,7 @@ def failures(events: Iterable[EngineEvent]) -> tuple[Failure, ...]:
         text = message(event)
         urn = event.urn or ""
         if event.severity != "error":
-            if is_image(urn):
+            if is_image(urn) and event.severity != "debug":
                 output[urn] += [line for line in text.splitlines() if line.strip()]
             continue
         if text and not text.startswith(_FRAME):
@@ -85,8 +85,8 @@ def message(event: DiagnosticEvent) -> str:
 def is_about_plain_http(text: str) -> bool:
     """Tell whether the docker-build provider says that it could not look at a tag in a registry of this machine.
 
-    Its refresh asks for the manifest over HTTPS, whatever the builder is told, and the local cluster's registry speaks
-    HTTP. The image is pinned by its digest, so nothing depends on the answer.
+    Its refresh asks for the manifest over HTTPS, whatever the builder is configured for, and the local cluster's
+    registry serves HTTP. The image is pinned by its digest, so nothing depends on the answer.
     """
     return _PLAIN_HTTP in text and _PLAIN_HOSTS.search(text) is not None
 

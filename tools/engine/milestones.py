@@ -132,7 +132,7 @@ class Milestones:
 
 
 def _milestone(step: StepEventMetadata) -> str:
-    """Return what is ready when the step is done, empty when nobody waits for it."""
+    """Return what is ready when the step is done, empty when no one waits for it."""
     if step.type == "kubernetes:core/v1:Namespace":
         return "namespace"
     if step.type != _WORKLOAD:

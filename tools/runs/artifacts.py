@@ -37,9 +37,9 @@ def console() -> Console:
 
 async def print_artifacts(client: PrefectClient, flow_run: UUID, subflow_runs: Sequence[UUID], output: Console) -> None:
     """Print the artifacts that the flow, its subflows and their tasks created, and what the flow returned."""
-    chosen = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run, *subflow_runs]))
+    run_filter = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run, *subflow_runs]))
     results = []
-    for artifact in reversed(await client.read_artifacts(artifact_filter=chosen, sort=ArtifactSort.CREATED_DESC)):
+    for artifact in reversed(await client.read_artifacts(artifact_filter=run_filter, sort=ArtifactSort.CREATED_DESC)):
         if artifact.key == RESULT_KEY:
             results += [artifact] if artifact.flow_run_id == flow_run else []
         # An artifact without a key is Prefect's own note of where a result is stored.

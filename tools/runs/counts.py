@@ -15,7 +15,7 @@ from prefect.client.schemas.objects import StateType
 from tools.runs.dask_cluster import ClusterView
 
 _LAG: Final = 6.0
-"""Seconds for which a total is remembered: Prefect counts a task that has ended a moment after Dask does."""
+"""Seconds for which a total is kept: Prefect counts a task that has ended a moment after Dask does."""
 
 _FAILED: Final = (StateType.FAILED, StateType.CRASHED)
 
@@ -44,13 +44,13 @@ async def count_tasks(client: PrefectClient, flow_runs: Sequence[UUID]) -> TaskC
     """Count the task runs of these flow runs; a subflow run's stand-in among them is not one."""
 
     async def count(*states: StateType) -> int:
-        chosen: dict[str, Any] = {
+        query: dict[str, Any] = {
             "flow_run_id": {"any_": [str(each) for each in flow_runs]},
             "subflow_runs": {"exists_": False},
         }
         if states:
-            chosen["state"] = {"type": {"any_": [state.value for state in states]}}
-        response = await client.request("POST", "/task_runs/count", json={"task_runs": chosen})
+            query["state"] = {"type": {"any_": [state.value for state in states]}}
+        response = await client.request("POST", "/task_runs/count", json={"task_runs": query})
         return int(response.json())
 
     ended = await count(StateType.COMPLETED, StateType.CANCELLED)

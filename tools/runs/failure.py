@@ -53,12 +53,12 @@ async def explain(client: PrefectClient, flow_run: FlowRun, flow_runs: Sequence[
 
 async def _failed_tasks(client: PrefectClient, flow_runs: Sequence[UUID]) -> list[TaskRun]:
     state = TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.FAILED, StateType.CRASHED]))
-    chosen = TaskRunFilter(
+    task_filter = TaskRunFilter(
         flow_run_id=TaskRunFilterFlowRunId(any_=list(flow_runs)),
         state=state,
         subflow_runs=TaskRunFilterSubFlowRuns(exists_=False),
     )
-    return await client.read_task_runs(task_run_filter=chosen)
+    return await client.read_task_runs(task_run_filter=task_filter)
 
 
 async def _logs(client: PrefectClient, log_filter: LogFilter) -> list[Log]:

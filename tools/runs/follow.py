@@ -121,9 +121,9 @@ class Follower:
             if final or time.monotonic() - counted_at >= _COUNT:
                 counted_at = time.monotonic()
                 await self._count(cluster, final=final)
-            self._show_progress(flow_run)
             if final:
                 return flow_run
+            self._show_progress(flow_run)
             await asyncio.sleep(_POLL)
 
     async def _count(self, cluster: ClusterWatch, *, final: bool) -> None:
@@ -135,8 +135,8 @@ class Follower:
     async def _find_subflows(self) -> None:
         parents = list(self._family)
         while parents:
-            chosen = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=parents))
-            children = [each.id for each in await self._client.read_flow_runs(flow_run_filter=chosen)]
+            by_parent = FlowRunFilter(parent_flow_run_id=FlowRunFilterParentFlowRunId(any_=parents))
+            children = [each.id for each in await self._client.read_flow_runs(flow_run_filter=by_parent)]
             parents = [each for each in children if each not in self._family]
             self._family += parents
 
@@ -182,7 +182,7 @@ class Follower:
 
     async def _require_cleanup(self, flow_run: FlowRun, cluster: ClusterWatch, ended: float) -> None:
         """Return as soon as the run's Dask clusters are gone or being deleted."""
-        told = False
+        announced = False
         while True:
             view = await cluster.look(self._family, tasks=False)
             if view is not None and not view.exists:
@@ -201,8 +201,8 @@ class Follower:
                     f"The Dask cluster of run {flow_run.name} is still there {duration(_GONE)} after the run's end",
                     remedy=f"See `{where} describe daskclusters` for what keeps it; the reaper deletes it otherwise",
                 )
-            if not told and time.monotonic() - ended > _LAST_LINES:
-                told = True
+            if not announced and time.monotonic() - ended > _LAST_LINES:
+                announced = True
                 self._screen.line("    waiting for the Dask cluster's deletion")
             await asyncio.sleep(_POLL / 2)
 

@@ -38,7 +38,7 @@ _LATE: Final = timedelta(seconds=10)
 """How much later than a younger line a line may arrive."""
 
 _SETTLED: Final = 2.5
-"""Seconds after which a line is printed: pods send theirs every two seconds, and older ones of another pod come first."""
+"""Seconds after which a line is printed: pods send theirs every two seconds, and another pod's may be older."""
 
 _MACHINERY: Final = ("prefect.flow_runs.worker", "prefect.flow_runs.runner", "prefect.task_runner")
 _LAST: Final = "Finished in state "
@@ -137,8 +137,8 @@ class RunLog:
 
 def is_machinery(log: Log) -> bool:
     """Tell whether a line says nothing about the flow: it is from Prefect's own steps around it."""
-    if log.message.startswith((_LAST, INPUT)):
-        return True  # how it ended, and with what input it failed, is told at the end
+    if log.message.startswith((_LAST, INPUT, "Engine execution exited ")):
+        return True  # how it ended, and with what input it failed, is reported at the end
     if log.level >= logging.WARNING:
         return False
     if log.name.startswith(_MACHINERY):

@@ -10,7 +10,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterExpectedStartTime,
     FlowRunFilterName,
-    FlowRunFilterParentFlowRunId,
+    FlowRunFilterParentTaskRunId,
     FlowRunFilterState,
     FlowRunFilterStateType,
 )
@@ -42,31 +42,33 @@ async def find(client: PrefectClient, run: str) -> FlowRun:
     except (ValueError, ObjectNotFound):
         pass  # a name, which may look like an id
     if run:
-        chosen = FlowRunFilter(name=FlowRunFilterName(any_=[run]))
+        run_filter = FlowRunFilter(name=FlowRunFilterName(any_=[run]))
     else:
-        chosen = _begun(FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)))
-    if runs := await _newest(client, chosen, 1):
+        run_filter = _begun(FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)))
+    if runs := await _newest(client, run_filter, 1):
         return runs[0]
     if not run:
         raise Problem("There is no run yet", remedy="Start one: make run FLOW=<flow>/<deployment>")
     newest = await _newest(client, _begun(FlowRunFilterExpectedStartTime(before_=datetime.now(UTC))), _LISTED)
-    raise Problem(f"There is no run '{run}'", remedy=_remedy("The newest runs are", newest))
+    raise Problem(f"There is no run '{run}'", remedy=_remedy("the newest are", newest))
 
 
 async def list_live(client: PrefectClient) -> str:
     """Return a remedy that names the runs which have not ended."""
     state = FlowRunFilterState(type=FlowRunFilterStateType(any_=_LIVE))
-    return _remedy("Live runs are", await _newest(client, FlowRunFilter(state=state), _LISTED))
+    return _remedy("runs that have not ended", await _newest(client, FlowRunFilter(state=state), _LISTED))
 
 
-async def _newest(client: PrefectClient, chosen: FlowRunFilter, count: int) -> list[FlowRun]:
-    return await client.read_flow_runs(flow_run_filter=chosen, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=count)
+async def _newest(client: PrefectClient, run_filter: FlowRunFilter, count: int) -> list[FlowRun]:
+    return await client.read_flow_runs(
+        flow_run_filter=run_filter, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=count
+    )
 
 
 def _begun(before: FlowRunFilterExpectedStartTime) -> FlowRunFilter:
-    return FlowRunFilter(expected_start_time=before, parent_flow_run_id=FlowRunFilterParentFlowRunId(is_null_=True))
+    return FlowRunFilter(expected_start_time=before, parent_task_run_id=FlowRunFilterParentTaskRunId(is_null_=True))
 
 
 def _remedy(title: str, runs: list[FlowRun]) -> str:
     lines = [f"  {run.name} ({run.id}, {run.state_name})" for run in runs]
-    return "Set RUN=<id or name>. " + (f"{title}:\n" + "\n".join(lines) if lines else f"{title} none")
+    return "Set RUN=<id or name>; " + ("\n".join([f"{title}:", *lines]) if lines else "there is none")

@@ -28,7 +28,7 @@ class Screen:
         self._spinner = Spinner("dots")
         self._live = Live(self._spinner, console=self._console, transient=True, refresh_per_second=4)
         self._progress = ""
-        self._urgent = ""
+        self._urgent: str | None = None
         self._printed_at = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -62,6 +62,7 @@ class Screen:
             self._spinner.update(text=Text(text))
             return
         now = time.monotonic()
+        self._urgent = urgent if self._urgent is None else self._urgent
         if not tasks or tasks == self._progress or (now - self._printed_at < _EVERY and urgent == self._urgent):
             return
         self._progress, self._urgent, self._printed_at = tasks, urgent, now

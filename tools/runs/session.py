@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shlex
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import httpx
 from prefect.client.schemas.objects import FlowRun
@@ -29,14 +28,6 @@ from tools.stack import Stack
 from tools.target import EXISTING, Target
 
 Outcome = TypeVar("Outcome")
-
-_VARIABLES: Final = "EPHEMERAL_DASK_"
-"""Beginning of the names under which make exports what was typed on its command line."""
-
-
-def text(name: str) -> str:
-    """Return the text of a variable of make's command line, such as FLOW, exactly as it was typed."""
-    return os.environ.get(_VARIABLES + name, "")
 
 
 @dataclass(frozen=True, kw_only=True)

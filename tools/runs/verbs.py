@@ -17,11 +17,12 @@ from prefect.states import Cancelling, Scheduled
 
 from infra.settings import Settings
 from tools.errors import Problem
+from tools.make import text
 from tools.runs import artifacts, checks, deployments, lookup
 from tools.runs.arguments import Value, parse, parse_tags
 from tools.runs.follow import Follower, exit_status
 from tools.runs.screen import Screen
-from tools.runs.session import Session, answer, connect, text
+from tools.runs.session import Session, answer, connect
 from tools.stack import Stack
 from tools.target import Target
 from tools.verbs.common import require_up, select
@@ -159,8 +160,8 @@ async def _cancel(client: PrefectClient, session: Session, shown: list[FlowRun])
         raise Problem(
             f"Run {flow_run.name} has ended already: {flow_run.state.name}", remedy=await lookup.list_live(client)
         )
-    shown.append(flow_run)
     outcome = await client.set_flow_run_state(flow_run.id, Cancelling())
+    shown.append(await client.read_flow_run(flow_run.id))
     if outcome.status is not SetStateStatus.ACCEPT:
         # A run without a pod has nothing to stop: Prefect puts it straight into its final state.
         flow_run = await client.read_flow_run(flow_run.id)
@@ -195,8 +196,9 @@ def _with_run(session: Session, work: Callable[[PrefectClient, list[FlowRun]], C
             print("\ninterrupted; nothing was started or changed", file=sys.stderr)
             return INTERRUPTED
         flow_run = shown[-1]
+        cancelling = flow_run.state is not None and flow_run.state.is_cancelling()
         print(
-            f"\ninterrupted; run {flow_run.name} goes on\n"
+            f"\ninterrupted; run {flow_run.name} {'is still being cancelled' if cancelling else 'goes on'}\n"
             f"  follow it:  {session.command('logs', flow_run)}\n"
             f"  cancel it:  {session.command('cancel', flow_run)}\n"
             f"  look at it: {session.link(flow_run)}",

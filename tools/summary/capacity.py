@@ -93,22 +93,25 @@ class Demand:
         return sum(group.workers for group in self.groups)
 
 
-def demand(deployment: Fields, given: Pool) -> Demand | None:
+def demand(deployment: Fields, pool: Pool) -> Demand | None:
     """Return a deployment's worst case; None where a value that decides is secret or known only to the worker."""
     variables = deployment.get("job_variables") or {}
     limit = deployment.get("concurrency_limit")
     if variables == SECRET or unknown(variables) or unknown(limit):
         return None
-    limits = [int(value) for value in (limit, given.limit) if value is not None]
-    named = variables.get(knobs.PROFILE.name)
-    if named is not None and named not in given.profiles:
+    limits = [int(value) for value in (limit, pool.limit) if value is not None]
+    name = variables.get(knobs.PROFILE.name)
+    if name is not None and name not in pool.profiles:
         return None
-    profile = given.profiles[named] if named is not None else profiles.Profile()
-    held = profile.sizes
-    chosen = {variable.name: held[variable.argument] for variable in knobs.SIZES if variable.argument in held}
-    sizes = {**given.sizes, **chosen, **variables}
+    profile = pool.profiles[name] if name is not None else profiles.Profile()
+    from_profile = {
+        variable.name: profile.sizes[variable.argument]
+        for variable in knobs.SIZES
+        if variable.argument in profile.sizes
+    }
+    sizes = {**pool.sizes, **from_profile, **variables}
     try:
-        groups = [_group(min(int(sizes[_MAXIMUM.name]), given.ceiling), sizes[_CPU.name], sizes[_MEMORY.name])]
+        groups = [_group(min(int(sizes[_MAXIMUM.name]), pool.ceiling), sizes[_CPU.name], sizes[_MEMORY.name])]
         if profile.large is not None:
             groups.append(_group(profile.large.maximum, profile.large.cpu, profile.large.memory))
         pod = quantities.cores(str(sizes["cpu_request"])), quantities.memory_bytes(str(sizes["memory_request"]))

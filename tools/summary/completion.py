@@ -1,4 +1,4 @@
-"""What an engine does not know in a preview, told from what the settings and the rest of the plan say."""
+"""What the engine does not know in a preview, completed from the settings and the rest of the plan."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _with_template(step: Step, templates: Mapping[str, Fields]) -> Step:
 
 
 def _in_their_namespace(steps: list[Step]) -> list[Step]:
-    """Undo that the Kubernetes provider writes `default` for a namespace that is yet to be made."""
+    """Undo that the Kubernetes provider writes `default` for a namespace that does not exist yet."""
     kind = f"{KUBERNETES}core/v1:Namespace"
     names = [step.new.get("metadata", {}).get("name") for step in steps if step.type == kind and step.new is not None]
     if len(names) != 1 or not isinstance(names[0], str):
@@ -55,7 +55,7 @@ def _moved(step: Step, namespace: str) -> Step:
 
 
 def _without_credential(template: Any) -> Any:
-    """Leave out what the settings alone do not tell: which Secret holds the credential."""
+    """Leave out what does not follow from the settings alone: which Secret holds the credential."""
     if not isinstance(template, Mapping):
         return template
     configuration = template.get("job_configuration") or {}

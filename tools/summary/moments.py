@@ -1,4 +1,4 @@
-"""When a schedule runs next, by Prefect's own reckoning: daylight saving, anchors and `day_or` included."""
+"""When a schedule runs next, as Prefect itself computes it: daylight saving, anchors and `day_or` included."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHOWN: Final = 3
 
 
 def describe(schedule: Mapping[str, Any], now: datetime) -> str:
-    """Say when a schedule runs next, in its own timezone.
+    """Return when a schedule runs next, in its own timezone.
 
     Args:
         schedule: fields of a declared schedule, see `infra.registration.schedules`.
@@ -31,7 +31,7 @@ def describe(schedule: Mapping[str, Any], now: datetime) -> str:
     try:
         times = asyncio.run(_schedule(schedule, zone).get_dates(SHOWN, start=now))
     except (ValueError, KeyError) as error:
-        return f"no run time can be told ({str(error).splitlines()[0]})"
+        return f"the next run times are not known ({str(error).splitlines()[0]})"
     if not times:
         return "never"
     shown = ", ".join(time.astimezone(ZoneInfo(zone)).strftime("%a %Y-%m-%d %H:%M") for time in times)

@@ -1,4 +1,4 @@
-"""Programs that this project builds for itself where a machine has none: Pulumi, its plugins, Kubernetes."""
+"""Programs that this project builds on machines that lack them: Pulumi, its plugins, Kubernetes."""
 
 from tools.toolchain.build import ensure
 from tools.toolchain.modules import CLUSTER, LINT, NETWORKS, PULUMI

@@ -1,4 +1,4 @@
-"""`python -m tools.toolchain [names...]`: have the programs ready and print where they are."""
+"""`python -m tools.toolchain [names...]`: build the programs that are missing and print their folders."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from tools.toolchain.preflight import preflight
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; the exit code is 1 when something is missing or a build failed."""
+    """Run the command line and return the exit status: 1 when a precondition is not met or a build failed."""
     parser = argparse.ArgumentParser(prog="python -m tools.toolchain", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="name", help=f"one of {', '.join(GROUPS)}; all without any")
-    parser.add_argument("--check", action="store_true", help="only say what would keep them from being built")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"one of {', '.join(GROUPS)}; all by default")
+    parser.add_argument("--check", action="store_true", help="only print what prevents the build")
     options = parser.parse_args(arguments)
     names = options.names or list(GROUPS)
     if options.check:
-        found = preflight(names)
-        for problem in found:
+        problems = preflight(names)
+        for problem in problems:
             say(str(problem))
-        return 1 if found else 0
+        return 1 if problems else 0
     try:
         for name, folder in ensure(names).items():
             print(f"{name}\t{folder}")
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
         say(str(problem))
         return 1
     except KeyboardInterrupt:
-        say("Stopped; what Go has compiled is kept, and the next run goes on from there.")
+        say("Stopped. Go keeps what it has compiled, and the next run continues from there.")
         return 130
     return 0
 
@@ -43,5 +43,5 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _stop)  # tidy up after a polite kill, as after Ctrl-C
+    signal.signal(signal.SIGTERM, _stop)  # clean up after SIGTERM as after Ctrl-C
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""From the last lines of a failed build to a sentence with a remedy."""
+"""Explaining a failed build, from the last lines of its log."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 from tools.errors import Problem
 from tools.toolchain.group import Group
 
-SHOWN = 20
-"""Lines of the log below the sentence: Go prints the error last."""
+LOG_LINES = 20
+"""Lines of the log in the problem's detail: Go prints the error last."""
 
 REASONS: tuple[tuple[str, str, str], ...] = (
     (
@@ -19,12 +19,12 @@ REASONS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         r"SECURITY ERROR|checksum mismatch",
-        "a module is not the one that the committed go.sum names",
+        "a module differs from the committed go.sum",
         "Run `go clean -modcache` and try again; if it happens again, do not trust the module proxy",
     ),
     (
         r"missing go\.sum entry|updates to go\.(?:mod|sum) needed|inconsistent vendoring",
-        "its go.mod and go.sum do not fit together",
+        "its go.mod and go.sum do not match",
         "Run `go mod tidy` in that folder under tools/gomod and commit both files",
     ),
     (
@@ -34,13 +34,13 @@ REASONS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         r"disabled by GOPROXY=off",
-        "a module is missing and GOPROXY=off forbids to fetch it",
+        "a module is missing and GOPROXY=off forbids its download",
         "Unset GOPROXY, or set it to a module proxy that you may use",
     ),
     (
         r"Proxy Authentication Required",
-        "the HTTP proxy of this network asks for a password",
-        "Put the user and password into HTTPS_PROXY",
+        "the HTTP proxy of this network requires a password",
+        "Set HTTPS_PROXY to its address with user and password",
     ),
     (
         r": (?:401|403|410) |(?:401 Unauthorized|403 Forbidden|410 Gone)",
@@ -59,24 +59,24 @@ REASONS: tuple[tuple[str, str, str], ...] = (
             r"|context deadline exceeded|Client\.Timeout|: 50[234] |50[234] (?:Bad|Service|Gateway)"
         ),
         "the Go module proxy cannot be reached",
-        "Check the network, or set GOPROXY and HTTPS_PROXY to what it uses; what was fetched is kept",
+        "Check the network, or set GOPROXY and HTTPS_PROXY to its proxies; Go keeps what it has downloaded",
     ),
     (
         r"signal: killed|cannot allocate memory|out of memory",
-        "the compiler was killed, most likely for want of memory",
-        "Stop what else is running, or set GOMAXPROCS=1, and run it again; what was compiled is kept",
+        "the compiler was killed, most likely because memory ran out",
+        "Stop other programs, or set GOMAXPROCS=1, and run it again; Go keeps what it has compiled",
     ),
 )
-"""What Go says, what it means, what to do. The first that matches is taken."""
+"""Pattern in Go's output, its meaning, the remedy. The first match counts."""
 
 
 def problem(group: Group, log: Path) -> Problem:
-    """Why the build of `group` failed, as far as its log tells."""
+    """Return why the build of `group` failed, as far as its log shows."""
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     text = "\n".join(lines[-200:])
     why, remedy = next(
         ((f": {meaning}", remedy) for pattern, meaning, remedy in REASONS if re.search(pattern, text)),
-        ("", "Read the log; if files under tools/gomod were changed, put them back"),
+        ("", "Read the log; if files under tools/gomod were changed, restore them"),
     )
-    detail = "\n".join([*lines[-SHOWN:], f"The whole log: {log}"])
+    detail = "\n".join([*lines[-LOG_LINES:], f"The whole log: {log}"])
     return Problem(f"{group} could not be built{why}", remedy=remedy, detail=detail)

@@ -1,4 +1,4 @@
-"""What a group of programs is: which Go modules it is built from, and what comes out."""
+"""The description of a group of programs: the Go modules that it is built from, and the files of the result."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from tools.toolchain.pins import go_line
 
 @dataclass(frozen=True, kw_only=True)
 class Extract:
-    """A file inside a Go module, found through a package of that module.
+    """A file or folder inside a Go module, located by a package of that module.
 
-    Why a package: `go list` on a package downloads its module and checks it against go.sum, while
-    `go mod download` would add a missing checksum instead of refusing.
+    `go list` on a package downloads its module and checks it against go.sum, while `go mod download` would add a
+    missing checksum instead of refusing it.
+
+    The names of these attributes are part of the cache key of a build.
     """
 
     package: str
@@ -24,63 +26,63 @@ class Extract:
 
 @dataclass(frozen=True, kw_only=True)
 class Module:
-    """One folder with a go.mod, and what comes out of it."""
+    """One folder with a go.mod, and what is built from it."""
 
     folder: Path
     requires: str
-    """The Go module that it is here for."""
+    """The Go module that it builds."""
     programs: Mapping[str, str]
     """Name of the executable -> its Go package."""
     variables: Mapping[str, str] = field(default_factory=dict)
-    """Go variables set by the linker, without which the programs report no version."""
+    """Go variables that the linker sets, so that the programs report their version."""
     embeds: tuple[Extract, ...] = ()
-    """Laid beside the module's own sources before the build."""
+    """Files copied beside the module's own sources before the build."""
     scripts: tuple[Extract, ...] = ()
-    """Laid beside the executables after it."""
+    """Files copied beside the executables after the build."""
     folders: tuple[Extract, ...] = ()
-    """Laid beside `bin/`, each under its own name."""
+    """Folders copied beside `bin/`, each under its own name."""
 
     @property
     def ldflags(self) -> str:
-        """The linker's flags: no symbol table and no debug information, which halves the size."""
+        """Return the linker's flags: no symbol table and no debug information, which halves the size."""
         return " ".join(["-s", "-w", *(f"-X {name}={value}" for name, value in self.variables.items())])
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """The names of all files it puts into `bin/`."""
+        """Return the names of all files that it puts into `bin/`."""
         return (*self.programs, *(Path(script.path).name for script in self.scripts))
 
     @property
     def folder_names(self) -> tuple[str, ...]:
-        """The names of all folders it puts beside `bin/`."""
+        """Return the names of all folders that it puts beside `bin/`."""
         return tuple(Path(folder.path).name for folder in self.folders)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Programs that are built, kept and versioned together, in one `bin/` folder and with what they need beside it."""
+    """Programs that are built and stored together: one `bin/` folder, and the folders that they need beside it."""
 
     name: str
     version: str
     modules: tuple[Module, ...]
     size_mib: int
-    """What the finished folder takes."""
+    """MiB of the finished folder."""
     cold_mib: int
-    """What Go's module and build caches grow by when they held nothing of it."""
+    """MiB by which an empty module cache and an empty build cache of Go grow."""
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """The names of all files in its `bin/`."""
+        """Return the names of all files in its `bin/`."""
         return tuple(name for module in self.modules for name in module.outputs)
 
     @property
     def folder_names(self) -> tuple[str, ...]:
-        """The names of all folders beside its `bin/`."""
+        """Return the names of all folders beside its `bin/`."""
         return tuple(name for module in self.modules for name in module.folder_names)
 
     @property
     def go(self) -> tuple[int, ...]:
-        """The oldest Go that its modules accept."""
+        """Return the oldest Go version that all its modules accept."""
         return max(go_line(module.folder) for module in self.modules)
 
     def __str__(self) -> str:

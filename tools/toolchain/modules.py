@@ -1,4 +1,4 @@
-"""What can be built: the table of groups, each from Go modules pinned under `tools/gomod/`."""
+"""The table of groups that can be built, each from Go modules pinned under `tools/gomod/`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def select(names: Iterable[str], groups: Mapping[str, Group]) -> list[Group]:
         Problem: a name is not in the table.
 
     """
-    wanted = set(names)
-    if unknown := sorted(wanted - set(groups)):
-        raise Problem(f"There is no tool called {unknown[0]!r}", remedy=f"Choose from {', '.join(groups)}")
-    return [group for name, group in groups.items() if name in wanted]
+    selection = set(names)
+    if unknown := sorted(selection - set(groups)):
+        raise Problem(f"The toolchain has no group {unknown[0]!r}", remedy=f"Choose from {', '.join(groups)}")
+    return [group for name, group in groups.items() if name in selection]
 
 
 _ENGINE = "github.com/pulumi/pulumi/pkg/v3"
@@ -29,8 +29,8 @@ _PULUMI = required(GOMOD / "pulumi", _ENGINE)
 _REPORTS_PULUMI = {f"{_SDK}/go/common/version.Version": f"v{_PULUMI}"}
 
 _KUBERNETES_PLUGIN = "github.com/pulumi/pulumi-kubernetes/provider/v4"
-# The module is a commit between two releases, so it cannot name its version: it takes that of the Python
-# package in use, because Pulumi looks for a plugin of exactly that version.
+# The module is a commit between two releases, so its version is not a release's. Pulumi looks for a plugin with exactly
+# the version of the installed Python package, so it gets that one.
 _KUBERNETES_SDK = pinned("pulumi-kubernetes")
 
 _DOCKER_BUILD_PLUGIN = "github.com/pulumi/pulumi-docker-build"
@@ -53,22 +53,22 @@ _KUBERNETES_PROGRAMS = (
 def _plain(
     name: str, requires: str, programs: Mapping[str, str], *, size_mib: int, cold_mib: int, reports: str = ""
 ) -> Group:
-    """Make a group of one module.
+    """Return a group of one module.
 
     Args:
-        name: its name and that of its folder.
+        name: the name of the group and of its folder.
         requires: the module.
-        programs: name of an executable -> the place of its package in that module.
+        programs: name of an executable -> the path of its package in that module.
         size_mib: see Group.
         cold_mib: see Group.
-        reports: the variable that holds the version, where the programs do not know it by themselves.
+        reports: the Go variable for the version, where the programs do not get it from their build information.
 
     """
     version = required(GOMOD / name, requires)
     module = Module(
         folder=GOMOD / name,
         requires=requires,
-        programs={program: f"{requires}{place}" for program, place in programs.items()},
+        programs={program: f"{requires}{path}" for program, path in programs.items()},
         variables={reports: f"v{version}"} if reports else {},
     )
     return Group(name=name, version=version, modules=(module,), size_mib=size_mib, cold_mib=cold_mib)
@@ -78,8 +78,8 @@ _ALL = (
     Group(
         name="pulumi",
         version=_PULUMI,
-        # One folder for both: the engine warns about a language host that does not lie beside it, and the
-        # host does not start without its -exec script beside it.
+        # One folder for both: the engine warns about a language host that is not beside it, and the host does not start
+        # without its -exec script beside it.
         modules=(
             Module(
                 folder=GOMOD / "pulumi",
@@ -91,8 +91,8 @@ _ALL = (
                     Extract(package=f"{_SDK}/go/common/version", path="python/dist/pulumi-resource-pulumi-python"),
                 ),
             ),
-            # An old release of the SDK, the kind that still had the host in it: today's host has a module of
-            # its own, which is not to be had. It runs today's engine and SDK.
+            # An old release of the SDK, one that still contained the language host. The present host is a module of its
+            # own, which is not available. The old host works with the present engine and SDK.
             Module(
                 folder=GOMOD / "language-python",
                 requires=_SDK,
@@ -201,7 +201,7 @@ _ALL = (
                     "cilium-dbg": f"{_CILIUM_MODULE}/cilium-dbg",
                 },
                 variables={f"{_CILIUM_MODULE}/pkg/version.ciliumVersion": f"v{_CILIUM}"},
-                # The agent compiles it for the kernel that it finds.
+                # The agent compiles it for the running kernel.
                 folders=(Extract(package=f"{_CILIUM_MODULE}/pkg/version", path="bpf"),),
             ),
         ),
@@ -217,10 +217,10 @@ PULUMI = ("pulumi", "kubernetes-provider", "docker-build-provider")
 """What `pulumi up` needs."""
 
 LINT = ("actionlint",)
-"""What `make lint` needs beside Python packages."""
+"""What `make lint` needs in addition to Python packages."""
 
 NETWORKS = ("cilium",)
-"""What a local cluster has only when its network is asked for."""
+"""What a local cluster needs only for a network that has to be requested."""
 
 CLUSTER = tuple(name for name in GROUPS if name not in (*PULUMI, *LINT, *NETWORKS))
 """What every local cluster consists of."""

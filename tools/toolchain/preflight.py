@@ -1,4 +1,4 @@
-"""What would keep programs from being built, for a person to mend before anything starts."""
+"""The check before a build: everything that prevents it, reported before anything starts."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from tools.toolchain.store import Store
 def preflight(
     names: Iterable[str], *, cache: Path | None = None, groups: Mapping[str, Group] = GROUPS
 ) -> list[Problem]:
-    """Return everything that would keep `ensure` from starting; empty when it can.
+    """Return everything that prevents `ensure` from starting; an empty list when it can start.
 
-    Quick, and nothing is changed. Pulumi and its plugins count as there when the person has a Pulumi of
-    their own. Whether the module proxy can be reached only a build finds out.
+    The check is quick and changes nothing. Pulumi and its plugins are not built when the user has installed Pulumi.
+    Whether the module proxy can be reached is not checked.
     """
-    store = Store.under(cache)
+    store = Store.in_cache(cache)
     try:
-        wanted = select(names, groups)
+        selection = select(names, groups)
         compiler = go.find()
-        missing = [group for group in wanted if store.ready(group, compiler) is None]
-        if any(group.name in PULUMI for group in missing) and pulumi.own(store) is not None:
+        missing = [group for group in selection if store.ready(group, compiler) is None]
+        if any(group.name in PULUMI for group in missing) and pulumi.find_installed(store) is not None:
             missing = [group for group in missing if group.name not in PULUMI]
         return problems(missing, compiler, store)
-    except Problem as found:
-        return [found]
+    except Problem as problem:
+        return [problem]

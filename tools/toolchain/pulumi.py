@@ -1,4 +1,4 @@
-"""Pulumi with the plugins this project needs: the person's own where there is one, else built."""
+"""Pulumi with the plugins that this project needs: the user's installed one, else one that is built."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from importlib import metadata
 from pathlib import Path
 
 from tools.errors import Problem
+from tools.file_lock import locked
 from tools.paths import ROOT, state_dir
 from tools.progress import say, step
 from tools.toolchain.build import ensure
 from tools.toolchain.group import Group
-from tools.toolchain.lock import locked
 from tools.toolchain.modules import GROUPS, PULUMI
 from tools.toolchain.store import Store
 
 MINIMUM = (3, 208)
-"""The first release that takes every option from the environment: PULUMI_OPTION_CONFIG_FILE keeps a stack's
-encryption salt out of the stack file that is in git. Destroying with `--run-program` came earlier (3.160)."""
+"""The first release that reads every option from the environment: PULUMI_OPTION_CONFIG_FILE keeps a stack's encryption
+salt out of the stack file that is in git. `pulumi destroy --run-program` is older (3.160)."""
 
 PLUGINS: Mapping[str, str] = {"kubernetes": "kubernetes-provider", "docker-build": "docker-build-provider"}
-"""A Pulumi plugin -> the group that builds it. Its version is that of the Python package pulumi-<name>."""
+"""Pulumi plugin -> the group that builds it. A plugin has the version of the Python package pulumi-<name>."""
 
 _DOWNLOAD = 300.0
-"""Seconds for Pulumi to download one plugin before it is built instead."""
+"""Seconds for Pulumi to download one plugin; after that it is built."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pulumi:
-    """A Pulumi command line that finds its plugins.
+    """A Pulumi command line with its plugins.
 
     Attributes:
         command: the program.
         version: `3.259.0`.
-        environment: variables to set for it and for whatever starts it; where PATH is among them it is whole.
+        environment: variables for it and for programs that start it. A PATH among them is complete.
 
     """
 
@@ -52,49 +52,50 @@ def ensure_pulumi(*, cache: Path | None = None, home: Path | None = None, virtua
     """Return a Pulumi with its plugins, building and installing what is missing.
 
     Args:
-        cache: where built programs are kept; the project's cache folder when left out.
-        home: PULUMI_HOME of a built Pulumi; below the project's state folder when left out.
-        virtualenv: the Python environment that programs run in under a built Pulumi.
+        cache: the cache folder of built programs; the project's by default.
+        home: PULUMI_HOME of a built Pulumi; a folder in the project's state folder by default.
+        virtualenv: the Python environment in which a built Pulumi runs programs.
 
     Raises:
         Problem: something could not be built or installed.
 
     """
-    if found := own(Store.under(cache)):
-        _complete(found, cache)
-        return found
+    store = Store.in_cache(cache)
+    if installed := find_installed(store):
+        _add_missing_plugins(installed, cache)
+        return installed
     other = shutil.which("pulumi")
-    if other and not _is_built(other, Store.under(cache)):
-        say(f"    {other} is not Pulumi {_dotted(MINIMUM)} or newer: using one that is built here")
+    if other and not _is_built(other, store):
+        say(f"    {other} is not Pulumi {_dotted(MINIMUM)} or newer, so a built one is used")
     return _built(cache, home or state_dir() / "pulumi-home", virtualenv)
 
 
-def own(store: Store) -> Pulumi | None:
-    """Return the person's own Pulumi, when it is on PATH and new enough; its plugins may be missing."""
-    found = shutil.which("pulumi")
-    if found is None or _is_built(found, store):
+def find_installed(store: Store) -> Pulumi | None:
+    """Return the user's installed Pulumi, if it is on PATH and new enough; its plugins may be missing."""
+    command = shutil.which("pulumi")
+    if command is None or _is_built(command, store):
         return None
     environment = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
     run = subprocess.run(
-        [found, "version"], env={**os.environ, **environment}, capture_output=True, text=True, check=False
+        [command, "version"], env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )
     version = re.match(r"v?((\d+)\.(\d+)\.\S+)", run.stdout)
     if version is None or (int(version[2]), int(version[3])) < MINIMUM:
         return None
-    return Pulumi(command=Path(found), version=version[1], environment=environment)
+    return Pulumi(command=Path(command), version=version[1], environment=environment)
 
 
 def _is_built(program: str, store: Store) -> bool:
-    """Whether a program is one that was built here, as in the shell of `make env`."""
+    """Return whether a program is one that was built here, as on the PATH of `make env`."""
     return Path(program).resolve().is_relative_to(store.root.resolve())
 
 
-def _complete(pulumi: Pulumi, cache: Path | None) -> None:
-    """Give the person's own Pulumi what it lacks of our plugins."""
-    listed = json.loads(_run(pulumi, ["plugin", "ls", "--json"]))
-    have = {(plugin["kind"], plugin["name"], plugin.get("version")) for plugin in listed}
+def _add_missing_plugins(pulumi: Pulumi, cache: Path | None) -> None:
+    """Install the plugins that the user's Pulumi lacks."""
+    plugins = json.loads(_run(pulumi, ["plugin", "ls", "--json"]))
+    have = {(plugin["kind"], plugin["name"], plugin.get("version")) for plugin in plugins}
     for name, group in PLUGINS.items():
-        version = _wanted(name)
+        version = _plugin_version(name)
         if ("resource", name, version) in have or _download(pulumi, name, version):
             continue
         folder = ensure([group], cache=cache)[group]
@@ -102,12 +103,12 @@ def _complete(pulumi: Pulumi, cache: Path | None) -> None:
 
 
 def _download(pulumi: Pulumi, name: str, version: str) -> bool:
-    """Let Pulumi fetch a plugin as it would on its own; False where its download site cannot be reached."""
+    """Let Pulumi download a plugin, as it does by default; return False where it cannot."""
     with step(f"downloading Pulumi's {name} plugin {version}"):
         try:
             _run(pulumi, ["plugin", "install", "resource", name, version, "--exact"], timeout=_DOWNLOAD)
         except (Problem, subprocess.TimeoutExpired):
-            say("    Pulumi cannot download it here: building it")
+            say("    Pulumi cannot download it here, so it is built")
             return False
     return True
 
@@ -120,8 +121,8 @@ def _built(cache: Path | None, home: Path, virtualenv: Path) -> Pulumi:
         command=binaries / "pulumi",
         version=GROUPS["pulumi"].version,
         environment={
-            # The built language host takes `python` from PATH and knows no `virtualenv:` in Pulumi.yaml;
-            # dynamic resources run in the environment that PULUMI_RUNTIME_VIRTUALENV names.
+            # The built language host runs the `python` on PATH and ignores `virtualenv:` in Pulumi.yaml. Dynamic
+            # resources run in the environment that PULUMI_RUNTIME_VIRTUALENV names.
             "PATH": path,
             "PULUMI_RUNTIME_VIRTUALENV": str(virtualenv),
             "PULUMI_HOME": str(home),
@@ -130,17 +131,17 @@ def _built(cache: Path | None, home: Path, virtualenv: Path) -> Pulumi:
         },
     )
     for name, group in PLUGINS.items():
-        if not _has(home, name, folders[group]):
+        if not _is_installed(home, name, folders[group]):
             with locked(home / "built" / f"{name}.lock", f"installs Pulumi's {name} plugin"):
-                if not _has(home, name, folders[group]):
+                if not _is_installed(home, name, folders[group]):
                     _install(pulumi, name, GROUPS[group], folders[group])
                     _marker(home, name).write_text(folders[group].parent.name, encoding="utf-8")
     return pulumi
 
 
-def _has(home: Path, name: str, folder: Path) -> bool:
-    """Whether this very build is installed: one of the same version and other content is replaced."""
-    file = home / "plugins" / f"resource-{name}-v{_wanted(name)}" / f"pulumi-resource-{name}"
+def _is_installed(home: Path, name: str, folder: Path) -> bool:
+    """Return whether this very build is installed: another build of the same version is replaced."""
+    file = home / "plugins" / f"resource-{name}-v{_plugin_version(name)}" / f"pulumi-resource-{name}"
     marker = _marker(home, name)
     return file.is_file() and marker.is_file() and marker.read_text(encoding="utf-8") == folder.parent.name
 
@@ -150,11 +151,11 @@ def _marker(home: Path, name: str) -> Path:
 
 
 def _install(pulumi: Pulumi, name: str, group: Group, folder: Path) -> None:
-    version = _wanted(name)
+    version = _plugin_version(name)
     if version != group.version:
         raise Problem(
-            f"The Python package pulumi-{name} is {version}, and its plugin can be built as {group.version}",
-            remedy="Install the packages of requirements/dev.txt, or that plugin by `pulumi plugin install`",
+            f"The Python package pulumi-{name} is {version}, but its plugin can only be built as {group.version}",
+            remedy="Install the packages of requirements/dev.txt, or install that plugin with `pulumi plugin install`",
         )
     file = folder / f"pulumi-resource-{name}"
     with step(f"installing Pulumi's {name} plugin {version}"):
@@ -164,11 +165,11 @@ def _install(pulumi: Pulumi, name: str, group: Group, folder: Path) -> None:
         )
 
 
-def _wanted(name: str) -> str:
-    """Return the version of a plugin that the Python program asks for."""
+def _plugin_version(name: str) -> str:
+    """Return the version of a plugin that the Python program requires."""
     try:
         return metadata.version(f"pulumi-{name}")
-    except metadata.PackageNotFoundError:  # these tools also run outside the project's Python environment
+    except metadata.PackageNotFoundError:  # the toolchain also runs outside the project's Python environment
         return GROUPS[PLUGINS[name]].version
 
 
@@ -185,7 +186,7 @@ def _run(pulumi: Pulumi, arguments: list[str], timeout: float | None = None) -> 
     if run.returncode != 0:
         raise Problem(
             f"`pulumi {' '.join(arguments[:2])}` failed",
-            remedy="Read what it says below; `pulumi about` tells which Pulumi it is",
+            remedy="Read its output below; `pulumi about` shows which Pulumi it is",
             detail="\n".join((run.stdout + run.stderr).splitlines()[-20:]),
         )
     return run.stdout

@@ -1,4 +1,4 @@
-"""How one group is built: into a folder of its own beside the final one, renamed when it is whole."""
+"""Building one group, in a temporary folder that is renamed to the final one when it is complete."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ import tempfile
 from pathlib import Path
 from typing import TextIO
 
+from tools.file_lock import locked
 from tools.toolchain.failure import problem
 from tools.toolchain.go import Go, environment
 from tools.toolchain.group import Extract, Group, Module
-from tools.toolchain.lock import locked
 from tools.toolchain.store import Store, complete
 
 
-def make(group: Group, go: Go, store: Store) -> Path:
-    """Build the group unless another process has just done so, and return its finished folder.
+def build(group: Group, go: Go, store: Store) -> Path:
+    """Build a group, unless another process has just built it, and return its folder.
 
     Raises:
-        Problem: Go could not build it. Nothing is left but the log.
+        Problem: Go could not build it. Only the log is left.
 
     """
     folder = store.folder(group, go)
     with locked(store.root / f"{group.name}.lock", f"builds {group}"):
         if complete(group, folder):
             return folder
-        # Only the holder of the lock has such a folder, so any that lies here was left by a dead process.
+        # Only the holder of the lock has such a folder, so an existing one is that of a process that was killed.
         for stale in store.root.glob(f".{group.name}~*"):
             shutil.rmtree(stale, ignore_errors=True)
-        shutil.rmtree(folder, ignore_errors=True)  # incomplete: a person deleted from it
+        shutil.rmtree(folder, ignore_errors=True)  # incomplete: files in it were deleted
         temporary = Path(tempfile.mkdtemp(prefix=f".{group.name}~", dir=store.root))
         try:
             _fill(temporary, group, go, store.log(group))
@@ -58,7 +58,7 @@ def _module(module: Module, binaries: Path, scratch: Path, runner: _Runner) -> N
     shutil.copytree(module.folder, source)
     for embed in module.embeds:
         shutil.copyfile(runner.locate(embed, source), source / Path(embed.path).name)
-    # Given a file, Go writes that file; given a folder, it names each program after its package.
+    # With a file as output Go writes that file; with a folder it names each program after its package.
     target = binaries / next(iter(module.programs)) if len(module.programs) == 1 else f"{binaries}{os.sep}"
     runner.go(
         ["build", "-mod=readonly", "-ldflags", module.ldflags, "-o", str(target), *module.programs.values()],
@@ -75,7 +75,7 @@ def _module(module: Module, binaries: Path, scratch: Path, runner: _Runner) -> N
 
 
 def _copy_folder(origin: Path, copy: Path) -> None:
-    """Copy names and contents only: Go's module cache is read-only, and what lies here must be removable."""
+    """Copy names and contents without permissions: Go's module cache is read-only, and the copy must be removable."""
     copy.mkdir()
     for entry in origin.iterdir():
         if entry.is_dir():
@@ -110,7 +110,7 @@ class _Runner:
             raise problem(self._group, Path(self._log.name))
         return run.stdout
 
-    def locate(self, wanted: Extract, folder: Path) -> Path:
-        """Where a file of a module lies once Go has fetched and verified that module."""
-        found = self.go(["list", "-mod=readonly", "-f", "{{.Module.Dir}}", wanted.package], folder)
-        return Path(found.strip()) / wanted.path
+    def locate(self, extract: Extract, folder: Path) -> Path:
+        """Return the path of a file or folder of a module, after Go has downloaded and verified that module."""
+        output = self.go(["list", "-mod=readonly", "-f", "{{.Module.Dir}}", extract.package], folder)
+        return Path(output.strip()) / extract.path

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from infra import naming
 from infra.settings import EmbeddedPrefect, Settings
@@ -15,8 +13,6 @@ from tools.errors import Problem
 from tools.kubernetes import Kubernetes
 from tools.stack import Stack
 from tools.target import LOCAL, Target
-
-_NO: Final = ("", "0", "no", "false")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +95,3 @@ def require_up(selection: Selection) -> None:
             f"The Prefect server of stack {name} is not running: {replicas} pod(s) are asked for and none is ready",
             remedy=f"Run make doctor STACK={name} to see why, and make up STACK={name} to repair it",
         )
-
-
-def is_set(name: str) -> bool:
-    """Tell whether a variable such as YES, DIFF or VERBOSE is set: make hands it over in the environment."""
-    return os.environ.get(name, "").lower() not in _NO

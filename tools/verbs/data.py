@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from tools.engine.results import State
 from tools.errors import Problem
-from tools.stack import State
 
 _CLAIM: Final = "kubernetes:core/v1:PersistentVolumeClaim"
 
@@ -33,7 +33,7 @@ def confirm(stack: str, state: State, *, yes: bool, ask: Callable[[str], str] = 
         ask: prints a question and returns the answer.
 
     Raises:
-        Problem: the answer is no, or there is no terminal to ask on.
+        Problem: the person does not agree, or there is no terminal to ask on.
 
     """
     deleted = volumes(state)

@@ -8,7 +8,6 @@ from typing import Final
 from infra.validation import Plan
 from tools import stackfile
 from tools.errors import Problem
-from tools.runs import start_and_follow
 from tools.verbs.common import Selection, require_up, select
 
 TAG: Final = "example"
@@ -36,4 +35,7 @@ def sample(plan: Plan) -> str:
 
 def follow(selection: Selection, deployment: str) -> int:
     """Run a deployment to its end and return its exit status."""
+    # Prefect's client takes seconds to import, and most calls of `make up` follow no run.
+    from tools.runs.verbs import start_and_follow  # noqa: PLC0415
+
     return start_and_follow(selection.stack, selection.target, selection.settings, deployment)

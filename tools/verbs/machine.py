@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from tools import definitions, doctor, target
+from tools import crds, doctor, target
 from tools.cluster import LocalCluster
+from tools.kubernetes import Kubernetes
 from tools.progress import say
 from tools.verbs.common import connect
 
@@ -30,5 +31,5 @@ def cluster_down(_: argparse.Namespace) -> int:
 
 def crd_remove(arguments: argparse.Namespace) -> int:
     """Remove Dask's CRDs from the cluster, when no Dask cluster exists anywhere in it."""
-    definitions.remove(connect(arguments).run_environment())
+    crds.remove(Kubernetes(connect(arguments).run_environment()))
     return 0

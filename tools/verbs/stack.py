@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,10 +17,11 @@ from tools import doctor, image_size, stackfile, summary
 from tools.engine import diagnostics
 from tools.engine.milestones import Milestones
 from tools.errors import Problem
+from tools.make import is_set, text
 from tools.progress import duration, say, status
 from tools.stack import Stack
 from tools.verbs import data, demo
-from tools.verbs.common import Selection, connect, is_set, select
+from tools.verbs.common import Selection, connect, select
 
 
 def up(arguments: argparse.Namespace) -> int:
@@ -37,8 +39,8 @@ def up(arguments: argparse.Namespace) -> int:
     _say_pending(state.pending)
     milestones = Milestones(lambda line: say(f"    {line}"))
     with status(milestones.describe):
-        events = stack.up(milestones.take, say if is_set("VERBOSE") else None)
-    for warning in diagnostics.warnings(events):
+        done = stack.up(milestones.take, say if is_set("VERBOSE") else None)
+    for warning in diagnostics.warnings(done.events):
         say(f"    {warning}")
     if line := milestones.deployments():
         say(f"    {line}")
@@ -47,7 +49,7 @@ def up(arguments: argparse.Namespace) -> int:
     outcome = 0
     if sample and not state.is_up:
         outcome = demo.follow(selection, sample)
-    _say_addresses(stack.outputs(), selection.settings)
+    _say_addresses(done.outputs, selection.settings)
     _say_next_steps(arguments, plan)
     return outcome
 
@@ -85,11 +87,11 @@ def preview(arguments: argparse.Namespace) -> int:
         selection.stack.diff()
         return 0
     with status(lambda: f"preview of stack {selection.stack.name}"):
-        text, failed = _page(selection)
+        page, failed = _page(selection)
     if sys.stdout.isatty():
-        summary.show(text)
+        summary.show(page)
     else:
-        print(text, end="")
+        print(page, end="")
     return int(failed)
 
 
@@ -103,8 +105,8 @@ def summarize(arguments: argparse.Namespace) -> int:
     except Problem as problem:
         print(summary.failure(arguments.stack, summary.Plan(), str(problem)), end="")
         raise
-    text, failed = _page(selection)
-    print(text, end="")
+    page, failed = _page(selection)
+    print(page, end="")
     return int(failed)
 
 
@@ -118,11 +120,12 @@ def unlock(arguments: argparse.Namespace) -> int:
 
 def create(arguments: argparse.Namespace) -> int:
     """Create the file of a new stack from another one's, with a namespace of its own (NAME=)."""
-    if not arguments.name:
+    name = text("NAME")
+    if not name:
         raise Problem("NAME is not set", remedy="Write: make stack NAME=staging")
-    path = stackfile.create(arguments.name, source=arguments.stack)
+    path = stackfile.create(name, source=arguments.stack)
     say(f"    wrote {path.name}, a copy of Pulumi.{arguments.stack}.yaml with a namespace of its own: edit it, then")
-    say(f"    make up STACK={arguments.name}")
+    say(f"    make up STACK={name}")
     return 0
 
 
@@ -176,7 +179,7 @@ def _say_pending(pending: tuple[str, ...]) -> None:
         say(f"    a killed update had begun this, and it is looked at again: {operation}")
 
 
-def _say_addresses(outputs: dict[str, Any], settings: Settings) -> None:
+def _say_addresses(outputs: Mapping[str, Any], settings: Settings) -> None:
     hint = "  (open it with: make ui)" if isinstance(settings.prefect, EmbeddedPrefect) else ""
     say(f"    Prefect UI   {outputs['prefectUiUrl']}{hint}")
     say(f"    Prefect API  {outputs['prefectApiUrl']}  (inside the cluster)")

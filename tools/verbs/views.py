@@ -12,8 +12,8 @@ from infra.settings import EmbeddedPrefect
 from tools import dashboard as dashboards
 from tools.forward import prefect_api
 from tools.kubernetes import Kubernetes, Object, is_ready
+from tools.make import text
 from tools.progress import say
-from tools.runs.session import text
 from tools.verbs.common import require_up, select
 
 _INTERVAL: Final = 2.0

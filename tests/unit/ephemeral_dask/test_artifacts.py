@@ -37,8 +37,8 @@ class Server:
 
     def __exit__(self, *_: object) -> None: ...
 
-    def create_artifact(self, wanted: ArtifactCreate) -> None:
-        self.created.append(wanted)
+    def create_artifact(self, artifact: ArtifactCreate) -> None:
+        self.created.append(artifact)
 
 
 @pytest.fixture
@@ -101,6 +101,6 @@ def test_a_prefect_that_does_not_answer_never_fails_a_run(
 
 
 def test_outside_a_flow_run_nothing_is_created(server: Server) -> None:
-    nobody: Any = RunIdentity(flow="unnamed", flow_run_id="0a1b2c3d")
-    artifacts.summary(nobody, SETTINGS, 1.0, Usage(seconds=1), LOG)
+    without_run: Any = RunIdentity(flow="unnamed", flow_run_id="0a1b2c3d")
+    artifacts.summary(without_run, SETTINGS, 1.0, Usage(seconds=1), LOG)
     assert server.created == []

@@ -16,16 +16,16 @@ class FakeScheduler:
 
     def __init__(self, joined: dict[str, int]) -> None:
         self.joined = joined
-        self.told: list[str] = []
+        self.calls: list[str] = []
 
     async def register_scheduler_plugin(self, **_: Any) -> None:
-        self.told.append("installed")
+        self.calls.append("installed")
 
     async def group_demand(self) -> dict[str, tuple[int, int]]:
         return {group: (count, 0) for group, count in self.joined.items()}
 
     async def group_turn(self, group: str) -> None:
-        self.told.append(f"turn of {group}")
+        self.calls.append(f"turn of {group}")
 
 
 def test_one_group_shrinks_after_the_other_because_the_operator_retires_by_number(
@@ -36,14 +36,14 @@ def test_one_group_shrinks_after_the_other_because_the_operator_retires_by_numbe
     shrunk = {name: asyncio.Event() for name in (ORDINARY, LARGE)}
 
     async def scale(group: str, count: int) -> None:
-        scheduler.told.append(f"{group} to {count}")
+        scheduler.calls.append(f"{group} to {count}")
         shrunk[group].set()
 
     async def nothing() -> str:
         return ""
 
     def group(name: str) -> Group:
-        return Group(name, name, Decision(minimum=0, maximum=2, wanted=2, stabilization=0.02))
+        return Group(name, name, Decision(minimum=0, maximum=2, initial=2, stabilization=0.02))
 
     async def live() -> None:
         autoscaler = Autoscaler(
@@ -65,4 +65,4 @@ def test_one_group_shrinks_after_the_other_because_the_operator_retires_by_numbe
         await autoscaler.stop()
 
     asyncio.run(live())
-    assert scheduler.told == ["installed", f"turn of {ORDINARY}", "ordinary to 0", f"turn of {LARGE}", "large to 0"]
+    assert scheduler.calls == ["installed", f"turn of {ORDINARY}", "ordinary to 0", f"turn of {LARGE}", "large to 0"]

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def imported_by(package: str) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
+    importers: dict[str, set[str]] = {}
     for file in sorted((ROOT / package).rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             names = []
@@ -20,8 +20,8 @@ def imported_by(package: str) -> dict[str, set[str]]:
             elif isinstance(node, ast.ImportFrom) and node.module:
                 names = [node.module]
             for name in names:
-                found.setdefault(name.partition(".")[0], set()).add(file.name)
-    return found
+                importers.setdefault(name.partition(".")[0], set()).add(file.name)
+    return importers
 
 
 @pytest.mark.parametrize("package", ["flows", "ephemeral_dask", "ops"])

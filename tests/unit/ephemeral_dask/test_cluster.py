@@ -21,11 +21,11 @@ from ephemeral_dask.diagnosis import ClusterStartError
 from ephemeral_dask.groups import LARGE
 from ephemeral_dask.identity import RunIdentity
 from ephemeral_dask.kube import Kind, KubeError
-from ephemeral_dask.pod_context import Owner, Place
+from ephemeral_dask.pod_context import Owner, PodContext
 from ephemeral_dask.settings import CodeSizes, DaskSettings
 from tools.cluster.wait import until
 
-PLACE = Place(namespace="flows", image="i", owner=Owner(name="job", uid="u-1"), passed_on={})
+CONTEXT = PodContext(namespace="flows", image="i", owner=Owner(name="job", uid="u-1"), passed_on={})
 RUN = RunIdentity(flow="etl", flow_run_id="0198f0c4-1111")
 LOG = logging.getLogger("test.cluster")
 
@@ -125,9 +125,10 @@ def start(
     monkeypatch: pytest.MonkeyPatch, kubernetes: FakeKubernetes, profile: Profile | None = None, **sizes: Any
 ) -> RunCluster:
     monkeypatch.setattr("ephemeral_dask.cluster.Kube", kubernetes)
-    settings = DaskSettings.from_env({}, CodeSizes(**({"start_timeout": 2} | sizes)))
-    settings = replace(settings, profile=profile or Profile())
-    return RunCluster(run=RUN, place=PLACE, settings=settings, log=LOG)
+    start_timeout = sizes.pop("start_timeout", 2)  # below what a person may set
+    settings = DaskSettings.from_env({}, CodeSizes(**sizes))
+    settings = replace(settings, start_timeout=start_timeout, profile=profile or Profile())
+    return RunCluster(run=RUN, context=CONTEXT, settings=settings, log=LOG)
 
 
 def failure(monkeypatch: pytest.MonkeyPatch, kubernetes: FakeKubernetes, **sizes: Any) -> ClusterStartError:
@@ -253,7 +254,7 @@ def test_the_forgotten_phase_of_968_does_not_stop_a_start(monkeypatch: pytest.Mo
     assert len(kubernetes.created) == 1
 
 
-def test_a_cluster_whose_worker_group_never_comes_is_made_anew_under_another_name(
+def test_a_cluster_whose_worker_group_never_comes_is_recreated_under_another_name(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     kubernetes = FakeKubernetes(lambda name: half(name) if len(kubernetes.created) == 1 else complete(name))
@@ -261,7 +262,7 @@ def test_a_cluster_whose_worker_group_never_comes_is_made_anew_under_another_nam
         first, second = kubernetes.created
         assert first != second == cluster.name
         assert kubernetes.clusters == [second]
-    assert "made anew" in caplog.text
+    assert "is being recreated under a new name" in caplog.text
 
 
 def test_an_operator_that_never_reacts_is_named_after_two_attempts_and_nothing_is_left(
@@ -281,7 +282,7 @@ def test_a_start_ends_at_its_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_crash_loop_ends_the_start_at_once_with_the_last_log_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     kubernetes = FakeKubernetes(complete)
-    monkeypatch.setattr("ephemeral_dask.contract.ports.SCHEDULER_COMM", 1)  # nobody listens
+    monkeypatch.setattr("ephemeral_dask.contract.ports.SCHEDULER_COMM", 1)  # no process listens there
     status = {"name": "scheduler", "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "restartCount": 3}
     kubernetes.pods = [{"metadata": {"name": "c-scheduler-1"}, "status": {"containerStatuses": [status]}}]
     error = failure(monkeypatch, kubernetes, start_timeout=60)
@@ -398,12 +399,12 @@ def test_a_flow_that_has_no_task_for_long_keeps_its_cluster_and_one_that_is_gone
     assert not until(lambda: idle_since() > last, seconds=0.5, interval=0.05)
 
 
-def test_the_performance_report_is_drawn_only_when_it_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    for wanted in ("html", "none"):
-        cluster = start(monkeypatch, FakeKubernetes(complete), report=wanted)
+def test_the_performance_report_is_written_only_when_the_settings_ask_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for report in ("html", "none"):
+        cluster = start(monkeypatch, FakeKubernetes(complete), report=report)
         cluster.close()
         assert cluster.usage is not None
-        assert cluster.usage.report.lstrip().startswith("<!DOCTYPE html>") == (wanted == "html")
+        assert cluster.usage.report.lstrip().startswith("<!DOCTYPE html>") == (report == "html")
 
 
 def test_a_second_close_does_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

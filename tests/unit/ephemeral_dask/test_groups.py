@@ -40,13 +40,13 @@ def wait() -> None:
 
 async def demanded(comm: Any, expected: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
     """Return what the scheduler says, as soon as it is what is expected, or what it says in the end."""
-    found: dict[str, tuple[int, int]] = {}
+    demand: dict[str, tuple[int, int]] = {}
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(5):
-            while found != expected:
-                found = {name: tuple(numbers) for name, numbers in (await comm.group_demand()).items()}
+            while demand != expected:
+                demand = {name: tuple(numbers) for name, numbers in (await comm.group_demand()).items()}
                 await asyncio.sleep(0.02)
-    return found
+    return demand
 
 
 def test_the_scheduler_never_imports_this_package() -> None:

@@ -85,7 +85,7 @@ def test_a_removal_that_takes_too_long_ends_with_a_reason(monkeypatch: pytest.Mo
     assert "holds it back" in asyncio.run(api.remove(kube.DASK_CLUSTERS, "c", within=0.1))
 
 
-def test_a_removal_that_is_refused_is_not_tried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_removal_is_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     api, asked = client(monkeypatch, lambda *_: httpx.Response(403, text="no right"))
     assert asyncio.run(api.remove(kube.DASK_CLUSTERS, "c", within=10)) == "no right"
     assert len(asked) == 1

@@ -3,39 +3,39 @@ from __future__ import annotations
 import pytest
 
 from ephemeral_dask.contract import environment as env
-from ephemeral_dask.pod_context import Place, ResultVolume
+from ephemeral_dask.pod_context import PodContext, ResultVolume
 from ephemeral_dask.settings import SettingsError
 
 KUBERNETES = {env.NAMESPACE: "flows", env.IMAGE: "registry/flow@sha256:1"}
 
 
-def place(**more: str) -> Place:
-    found = Place.from_env(KUBERNETES | more)
-    assert found is not None
-    return found
+def context(**more: str) -> PodContext:
+    pod = PodContext.from_env(KUBERNETES | more)
+    assert pod is not None
+    return pod
 
 
 def test_without_a_namespace_there_is_no_place_in_kubernetes() -> None:
-    assert Place.from_env({}) is None
-    assert Place.from_env({env.NAMESPACE: ""}) is None
+    assert PodContext.from_env({}) is None
+    assert PodContext.from_env({env.NAMESPACE: ""}) is None
 
 
 def test_a_namespace_without_an_image_is_refused_by_the_variables_name() -> None:
     with pytest.raises(SettingsError, match=env.IMAGE):
-        Place.from_env({env.NAMESPACE: "flows"})
+        PodContext.from_env({env.NAMESPACE: "flows"})
 
 
 def test_a_dashboard_is_that_of_make_dashboard_unless_the_stack_names_an_address_of_its_own() -> None:
-    assert place().dashboard_of("etl-1") == "http://127.0.0.1:8787/status"
-    proxied = place(**{env.DASHBOARD: "https://dask.example.com/{namespace}/{cluster}/status"})
+    assert context().dashboard_of("etl-1") == "http://127.0.0.1:8787/status"
+    proxied = context(**{env.DASHBOARD: "https://dask.example.com/{namespace}/{cluster}/status"})
     assert proxied.dashboard_of("etl-1") == "https://dask.example.com/flows/etl-1/status"
 
 
 def test_where_results_are_kept_reaches_the_workers() -> None:
-    volume = place(**{env.RESULTS_CLAIM: "results", env.RESULTS_PATH: "/r", "PREFECT_LOCAL_STORAGE_PATH": "/r"})
+    volume = context(**{env.RESULTS_CLAIM: "results", env.RESULTS_PATH: "/r", "PREFECT_LOCAL_STORAGE_PATH": "/r"})
     assert volume.results == ResultVolume(claim="results", path="/r")
     assert volume.passed_on == {"PREFECT_LOCAL_STORAGE_PATH": "/r"}
-    block = place(PREFECT_DEFAULT_RESULT_STORAGE_BLOCK="s3-bucket/results", PREFECT_RESULTS_PERSIST_BY_DEFAULT="true")
+    block = context(PREFECT_DEFAULT_RESULT_STORAGE_BLOCK="s3-bucket/results", PREFECT_RESULTS_PERSIST_BY_DEFAULT="true")
     assert block.results is None
     assert set(block.passed_on) == {"PREFECT_DEFAULT_RESULT_STORAGE_BLOCK", "PREFECT_RESULTS_PERSIST_BY_DEFAULT"}
 
@@ -45,7 +45,7 @@ def test_dask_pods_get_the_flow_pods_user_unless_it_is_root(
     monkeypatch: pytest.MonkeyPatch, uid: int, user: int | None
 ) -> None:
     monkeypatch.setattr("os.getuid", lambda: uid)
-    assert place().user == user
+    assert context().user == user
 
 
 @pytest.mark.parametrize(
@@ -53,15 +53,15 @@ def test_dask_pods_get_the_flow_pods_user_unless_it_is_root(
 )
 def test_half_an_owner_or_half_a_credential_is_refused(present: str) -> None:
     with pytest.raises(SettingsError, match=present):
-        place(**{present: "something"})
+        context(**{present: "something"})
 
 
 def test_the_credential_is_known_by_reference_only() -> None:
-    found = place(
+    pod = context(
         PREFECT_API_KEY="pnu_secret",
         PREFECT_API_AUTH_STRING="admin:secret",
         PREFECT_CLIENT_CUSTOM_HEADERS='{"token": "secret"}',
         PREFECT_API_URL="http://server/api",
     )
-    assert found.passed_on == {"PREFECT_API_URL": "http://server/api"}
-    assert "secret" not in repr(found)
+    assert pod.passed_on == {"PREFECT_API_URL": "http://server/api"}
+    assert "secret" not in repr(pod)

@@ -12,7 +12,7 @@ import cloudpickle
 from distributed import Client, LocalCluster
 from distributed.core import rpc
 
-from ephemeral_dask import scheduler_plugin as scheduler_side
+from ephemeral_dask import scheduler_plugin
 
 
 def test_the_scheduler_never_imports_this_package() -> None:
@@ -22,7 +22,7 @@ def test_the_scheduler_never_imports_this_package() -> None:
         "pickle.loads(sys.stdin.buffer.read())(Scheduler)\n"
         "print(Scheduler.idle_since, 'flows' in sys.modules)"
     )
-    sent = cloudpickle.dumps(scheduler_side.attend)
+    sent = cloudpickle.dumps(scheduler_plugin.touch_idle_timer)
     ran = subprocess.run([sys.executable, "-I", "-c", script], input=sent, capture_output=True, check=True)
     assert ran.stdout.split() == [b"None", b"False"]
 
@@ -32,20 +32,20 @@ def test_the_ledger_counts_workers_over_time_tasks_and_tasks_whose_result_was_lo
         local: Any = LocalCluster(
             n_workers=2, threads_per_worker=1, processes=False, asynchronous=True, dashboard_address=":0"
         )
-        seen = []
+        counters = []
         async with local, Client(local, asynchronous=True) as client, rpc(local.scheduler_address) as comm:
-            await scheduler_side.install(comm)
-            await scheduler_side.install(comm)
+            await scheduler_plugin.install(comm)
+            await scheduler_plugin.install(comm)
             began = time.monotonic()
             futures = client.map(str, range(10), pure=False)
             await client.gather(futures)
-            seen.append(await scheduler_side.call(comm, scheduler_side.attend))
+            counters.append(await scheduler_plugin.call(comm, scheduler_plugin.touch_idle_timer))
             lost = len((await client.has_what())[local.workers[0].address])
             await local.workers[0].close()  # without retiring: what it held is gone
             await client.gather(futures)
-            seen.append(await scheduler_side.call(comm, scheduler_side.attend))
+            counters.append(await scheduler_plugin.call(comm, scheduler_plugin.touch_idle_timer))
             lived = time.monotonic() - began
-        return [*seen, {"lost": lost, "lived": lived}]
+        return [*counters, {"lost": lost, "lived": lived}]
 
     first, second, truth = asyncio.run(live())
     assert (first["peak"], first["tasks"], first["again"]) == (2, 10, 0)

@@ -14,7 +14,7 @@ def resolve(environ: dict[str, str] | None = None, **code: object) -> DaskSettin
     return DaskSettings.from_env(environ or {}, CodeSizes(**code))  # type: ignore[arg-type]  # a test may ask wrongly
 
 
-def test_the_run_goes_before_the_code_the_code_before_the_stack_and_the_stack_before_the_built_in() -> None:
+def test_precedence_is_run_code_stack_built_in() -> None:
     run, stack = knobs.MAXIMUM.variable, knobs.MAXIMUM.default_variable
     assert resolve({run: "7", stack: "5"}, maximum=6).maximum == 7
     assert resolve({stack: "5"}, maximum=6).maximum == 6
@@ -46,7 +46,7 @@ def test_a_profile_arrives_as_the_stack_wrote_it() -> None:
     assert (settings.maximum, settings.worker_memory, settings.scaling) == (9, "8Gi", "cheap")
 
 
-def test_what_a_run_sets_goes_before_its_profile_which_goes_before_the_code_and_its_profile() -> None:
+def test_precedence_is_run_profile_of_the_run_code_profile_of_the_code() -> None:
     run = {**KNOWN, knobs.PROFILE.variable: "large"}
     assert resolve({**run, knobs.MAXIMUM.variable: "5"}, maximum=3).maximum == 5
     assert resolve(run, maximum=3).maximum == 9
@@ -55,17 +55,17 @@ def test_what_a_run_sets_goes_before_its_profile_which_goes_before_the_code_and_
     assert resolve({**KNOWN, knobs.MAXIMUM.default_variable: "7"}, profile="small").maximum == 2
 
 
-def test_a_profile_that_says_nothing_of_a_size_leaves_it_to_the_code_and_the_stack() -> None:
+def test_a_size_that_a_profile_leaves_unset_comes_from_the_code_or_the_stack() -> None:
     run = {**KNOWN, knobs.PROFILE.variable: "small", knobs.WORKER_CPU.default_variable: "2"}
     settings = resolve(run, worker_memory="3Gi")
     assert (settings.worker_memory, settings.worker_cpu) == ("3Gi", "2")
 
 
 @pytest.mark.parametrize(
-    ("environ", "code"), [({knobs.PROFILE.variable: "hughe"}, {}), ({}, {"profile": "hughe"})], ids=["run", "code"]
+    ("environ", "code"), [({knobs.PROFILE.variable: "huge"}, {}), ({}, {"profile": "huge"})], ids=["run", "code"]
 )
 def test_an_unknown_profile_is_refused_with_those_that_exist(environ: dict[str, str], code: dict[str, str]) -> None:
-    with pytest.raises(SettingsError, match=r"'hughe' from .* does not exist: choose one of large, small"):
+    with pytest.raises(SettingsError, match=r"'huge' from .* does not exist: choose one of large, small"):
         resolve({**KNOWN, **environ}, **code)
 
 
@@ -90,23 +90,23 @@ def test_an_empty_variable_counts_as_unset(variable: knobs.Knob) -> None:
     assert resolve({variable.variable: "", variable.default_variable: ""}) == resolve()
 
 
-def test_an_argument_in_code_beyond_the_ceiling_is_cut_down_with_a_remark_that_names_it() -> None:
+def test_an_argument_in_code_beyond_the_ceiling_is_cut_with_a_warning_that_names_it() -> None:
     settings = resolve({env.CEILING: "3"}, minimum=5, maximum=50)
     assert (settings.minimum, settings.maximum) == (3, 3)
-    assert any("50" in remark and "maximum= of ephemeral_dask()" in remark for remark in settings.remarks)
+    assert any("50" in warning and "maximum= of ephemeral_dask()" in warning for warning in settings.warnings)
 
 
 def test_a_run_cannot_go_beyond_the_ceiling_either() -> None:
     assert resolve({env.CEILING: "3", knobs.MAXIMUM.variable: "9"}).maximum == 3
 
 
-def test_the_built_in_default_bows_to_the_ceiling_without_a_remark() -> None:
+def test_the_built_in_default_is_cut_to_the_ceiling_without_a_warning() -> None:
     settings = resolve({env.CEILING: "2"})
-    assert (settings.maximum, settings.remarks) == (2, ())
+    assert (settings.maximum, settings.warnings) == (2, ())
 
 
-def test_a_maximum_below_the_minimum_of_the_same_voice_is_refused() -> None:
-    with pytest.raises(SettingsError, match="maximum=2 workers, below its minimum=3"):
+def test_a_maximum_below_the_minimum_of_the_same_source_is_refused() -> None:
+    with pytest.raises(SettingsError, match="maximum is 2 and minimum is 3: raise the maximum or lower the minimum"):
         CodeSizes(minimum=3, maximum=2)
     with pytest.raises(SettingsError, match=knobs.MAXIMUM.variable):
         resolve({knobs.MINIMUM.variable: "3", knobs.MAXIMUM.variable: "2"})
@@ -115,7 +115,7 @@ def test_a_maximum_below_the_minimum_of_the_same_voice_is_refused() -> None:
 def test_a_run_that_asks_for_fewer_workers_than_the_codes_minimum_gets_fewer() -> None:
     settings = resolve({knobs.MAXIMUM.variable: "2"}, minimum=4, maximum=8)
     assert (settings.minimum, settings.maximum) == (2, 2)
-    assert len(settings.remarks) == 1
+    assert len(settings.warnings) == 1
 
 
 def test_a_minimum_in_code_above_the_default_maximum_raises_the_maximum() -> None:
@@ -174,7 +174,7 @@ sizes = st.none() | st.integers(1, 200)
 
 
 @given(asked=st.fixed_dictionaries(dict.fromkeys(SOURCES, sizes)), code_low=sizes)
-def test_whatever_is_asked_the_minimum_is_within_the_maximum_and_the_maximum_within_the_ceiling(
+def test_the_minimum_never_exceeds_the_maximum_nor_the_maximum_the_ceiling(
     asked: dict[str, int | None], code_low: int | None
 ) -> None:
     try:

@@ -16,18 +16,19 @@ from dask.utils import parse_timedelta
 from ephemeral_dask import diagnosis
 from ephemeral_dask.contract import labels, ports, security
 from ephemeral_dask.contract.profiles import LargeWorkers, Profile
+from ephemeral_dask.contract.secrets import SecretRef
 from ephemeral_dask.identity import RunIdentity
-from ephemeral_dask.pod_context import Owner, Place, ResultVolume, SecretReference
+from ephemeral_dask.pod_context import Credential, Owner, PodContext, ResultVolume
 from ephemeral_dask.settings import CodeSizes, DaskSettings
 from ephemeral_dask.spec import dask_cluster, large_worker_group
 
 RUN = RunIdentity(flow="My Flow", flow_run_id="0198f0c4-1111-7000-8000-000000000000", flow_run_name="daring Mole")
-PLACE = Place(
+CONTEXT = PodContext(
     namespace="flows",
     image="registry/flow@sha256:1",
     service_account="dask",
     owner=Owner(name="job-1", uid="u-1"),
-    credential=SecretReference(name="prefect", key="auth", variable="PREFECT_API_AUTH_STRING"),
+    credential=Credential(variable="PREFECT_API_AUTH_STRING", secret=SecretRef("prefect", "auth")),
     deployment="nightly",
     passed_on={"PREFECT_API_URL": "http://server.flows:4200/api"},
 )
@@ -36,8 +37,8 @@ SETTINGS = DaskSettings.from_env(
 )
 
 
-def manifest(place: Place = PLACE) -> dict[str, Any]:
-    return dask_cluster("etl-1", run=RUN, place=place, settings=SETTINGS)
+def manifest(context: PodContext = CONTEXT) -> dict[str, Any]:
+    return dask_cluster("etl-1", run=RUN, context=context, settings=SETTINGS)
 
 
 def pod(role: str) -> dict[str, Any]:
@@ -47,8 +48,8 @@ def pod(role: str) -> dict[str, Any]:
 
 def container(role: str) -> dict[str, Any]:
     (only,) = pod(role)["containers"]
-    found: dict[str, Any] = only
-    return found
+    part: dict[str, Any] = only
+    return part
 
 
 def variables(role: str) -> dict[str, Any]:
@@ -71,7 +72,7 @@ def test_every_pod_passes_the_restricted_pod_security_standard(role: str) -> Non
 
 @pytest.mark.parametrize(("user", "expected"), [(54321, {"runAsUser": 54321}), (None, {})])
 def test_every_pod_runs_as_the_user_of_the_flow_pod(user: int | None, expected: dict[str, int]) -> None:
-    spec = manifest(replace(PLACE, user=user))["spec"]
+    spec = manifest(replace(CONTEXT, user=user))["spec"]
     for role in ("scheduler", "worker"):
         context = spec[role]["spec"]["securityContext"]
         assert {name: value for name, value in context.items() if name == "runAsUser"} == expected
@@ -94,7 +95,7 @@ def test_no_pod_holds_a_kubernetes_credential(role: str) -> None:
 
 @roles
 def test_every_pod_runs_the_runs_own_image(role: str) -> None:
-    assert container(role)["image"] == PLACE.image
+    assert container(role)["image"] == CONTEXT.image
 
 
 @roles
@@ -148,7 +149,7 @@ def test_dask_ends_a_worker_that_grows_before_the_kernel_ends_its_pod() -> None:
 
 
 def profiled(profile: Profile) -> dict[str, Any]:
-    made = dask_cluster("etl-1", run=RUN, place=PLACE, settings=replace(SETTINGS, profile=profile))
+    made = dask_cluster("etl-1", run=RUN, context=CONTEXT, settings=replace(SETTINGS, profile=profile))
     spec: dict[str, Any] = made["spec"]
     return spec
 
@@ -171,7 +172,7 @@ LARGE = LargeWorkers(
 def large_group() -> dict[str, Any]:
     worker = replace(SETTINGS, profile=Profile(env={"GDAL_CACHEMAX": "64"}, large=LARGE)).large_worker
     assert worker is not None
-    return large_worker_group("etl-1", "uid-1", worker, run=RUN, place=PLACE)
+    return large_worker_group("etl-1", "uid-1", worker, run=RUN, context=CONTEXT)
 
 
 def test_the_second_worker_group_starts_empty_with_workers_of_its_own_size_and_goes_with_its_cluster() -> None:
@@ -205,8 +206,8 @@ def test_large_tasks_find_a_worker_whether_or_not_there_are_large_ones(profile: 
 
 
 def test_workers_mount_the_result_volume_where_the_flow_pod_has_it_and_may_write_to_it() -> None:
-    place = replace(PLACE, results=ResultVolume(claim="results", path="/results"))
-    spec = manifest(place)["spec"]
+    context = replace(CONTEXT, results=ResultVolume(claim="results", path="/results"))
+    spec = manifest(context)["spec"]
     worker, scheduler = spec["worker"]["spec"], spec["scheduler"]["spec"]
     assert {"name": "results", "persistentVolumeClaim": {"claimName": "results"}} in worker["volumes"]
     assert {"name": "results", "mountPath": "/results"} in worker["containers"][0]["volumeMounts"]
@@ -228,7 +229,7 @@ def test_without_a_nanny_a_worker_asks_for_none_and_has_no_port_for_it() -> None
 
 @pytest.mark.parametrize(("preset", "workers"), [("fast", 10), ("cheap", 1)])
 def test_the_cost_dial_decides_how_many_workers_ten_unknown_tasks_are_worth(preset: str, workers: int) -> None:
-    made = dask_cluster("etl-1", run=RUN, place=PLACE, settings=replace(SETTINGS, scaling=preset))
+    made = dask_cluster("etl-1", run=RUN, context=CONTEXT, settings=replace(SETTINGS, scaling=preset))
     values = {one["name"]: one.get("value") for one in made["spec"]["scheduler"]["spec"]["containers"][0]["env"]}
     target = parse_timedelta(values["DASK_DISTRIBUTED__ADAPTIVE__TARGET_DURATION"])
     unknown = parse_timedelta(values["DASK_DISTRIBUTED__SCHEDULER__UNKNOWN_TASK_DURATION"])
@@ -255,19 +256,19 @@ def test_the_cluster_belongs_to_the_runs_job_and_does_not_hold_it_back() -> None
 
 
 def test_the_labels_name_flow_run_and_deployment_and_none_is_prefects() -> None:
-    found = manifest()["metadata"]["labels"]
-    assert found == {
+    part = manifest()["metadata"]["labels"]
+    assert part == {
         labels.COMPONENT: "dask",
         labels.FLOW: "my-flow",
         labels.FLOW_RUN: RUN.flow_run_id,
         labels.FLOW_RUN_NAME: "daring-mole",
         labels.DEPLOYMENT: "nightly",
     }
-    assert not any("prefect" in name for name in found)
+    assert not any("prefect" in name for name in part)
 
 
 def test_without_owner_credential_and_account_the_manifest_has_no_trace_of_them() -> None:
-    bare = manifest(Place(namespace="flows", image="i", passed_on={}))
+    bare = manifest(PodContext(namespace="flows", image="i", passed_on={}))
     assert "ownerReferences" not in bare["metadata"]
     assert "serviceAccountName" not in bare["spec"]["worker"]["spec"]
     assert "secretKeyRef" not in str(bare)
@@ -275,7 +276,7 @@ def test_without_owner_credential_and_account_the_manifest_has_no_trace_of_them(
 
 @pytest.mark.parametrize(("minimum", "first"), [(0, 1), (1, 1), (3, 3)])
 def test_a_cluster_starts_with_its_minimum_and_with_one_worker_where_that_is_none(minimum: int, first: int) -> None:
-    spec = dask_cluster("etl-1", run=RUN, place=PLACE, settings=replace(SETTINGS, minimum=minimum))["spec"]
+    spec = dask_cluster("etl-1", run=RUN, context=CONTEXT, settings=replace(SETTINGS, minimum=minimum))["spec"]
     assert spec["worker"]["replicas"] == first
 
 
@@ -288,8 +289,8 @@ def test_the_definitions_of_the_locked_release_know_every_field_that_is_written(
 def crd(kind: str = "daskcluster") -> dict[str, Any]:
     folder = resources.files("dask_kubernetes").joinpath("operator/deployment/helm/dask-kubernetes-operator/crds")
     definition = yaml.safe_load(folder.joinpath(f"{kind}.yaml").read_text())
-    found: dict[str, Any] = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
-    return found
+    part: dict[str, Any] = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    return part
 
 
 def unknown(value: Any, schema: dict[str, Any], path: str) -> list[str]:

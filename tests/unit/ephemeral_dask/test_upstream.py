@@ -74,10 +74,10 @@ def test_a_process_without_a_user_name_gets_one(monkeypatch: pytest.MonkeyPatch)
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
 
-    def nobody(_uid: int) -> None:
+    def unknown_user(_uid: int) -> None:
         raise KeyError("uid not found")
 
-    monkeypatch.setattr("pwd.getpwuid", nobody)
+    monkeypatch.setattr("pwd.getpwuid", unknown_user)
     upstream.ensure_user_name()
     assert getpass.getuser() == os.environ["USER"]
 

@@ -18,20 +18,20 @@ def quota(cpu: str = "1000", memory: str = "4000Gi", pods: int = 10_000) -> dict
     return {"cpu": cpu, "memory": memory, "pods": pods}
 
 
-def test_a_run_takes_its_own_pod_its_scheduler_and_its_workers() -> None:
+def test_a_run_requests_its_own_pod_its_scheduler_and_its_workers() -> None:
     one = capacity.run(parsed(), workers=2)
     assert one.pods == 4
     assert one.cpu == pytest.approx(0.25 + 0.1 + 2 * 1)
     assert one.memory == 512 * 2**20 + 256 * 2**20 + 2 * 2 * 2**30
 
 
-def test_without_a_quota_a_pool_has_the_limit_that_the_stack_gives_it() -> None:
+def test_without_a_quota_a_pool_has_the_limit_of_the_settings() -> None:
     assert capacity.concurrency(parsed()) == {"dask": None}
     assert capacity.concurrency(parsed(workPools={"dask": {"concurrencyLimit": 3}})) == {"dask": 3}
 
 
 @pytest.mark.parametrize(
-    ("given", "runs"),
+    ("values", "runs"),
     [
         # The platform takes 0.46 cores, a run at its ceiling 4.35.
         (quota(cpu="9.16"), 2),
@@ -42,17 +42,17 @@ def test_without_a_quota_a_pool_has_the_limit_that_the_stack_gives_it() -> None:
         (quota(pods=21), 2),
     ],
 )
-def test_a_quota_lets_as_many_runs_wait_as_it_could_not_hold(given: dict[str, Any], runs: int) -> None:
-    assert capacity.concurrency(parsed(quota=given)) == {"dask": runs}
+def test_a_quota_limits_concurrent_runs_to_what_it_holds(values: dict[str, Any], runs: int) -> None:
+    assert capacity.concurrency(parsed(quota=values)) == {"dask": runs}
 
 
 def test_pools_without_a_limit_share_what_the_others_leave() -> None:
     pools = {"a": {"concurrencyLimit": 1}, "b": {}, "c": {}}
-    found = capacity.concurrency(parsed(quota=quota(cpu="60"), workPools=pools))
-    assert found["a"] == 1
-    assert found["b"] == found["c"]
+    limits = capacity.concurrency(parsed(quota=quota(cpu="60"), workPools=pools))
+    assert limits["a"] == 1
+    assert limits["b"] == limits["c"]
     runs = int((60 - capacity.platform(parsed(workPools=pools)).cpu) / 4.35)
-    assert found == {"a": 1, "b": (runs - 1) // 2, "c": (runs - 1) // 2}
+    assert limits == {"a": 1, "b": (runs - 1) // 2, "c": (runs - 1) // 2}
 
 
 def test_a_quota_below_one_run_is_refused_with_what_is_needed() -> None:

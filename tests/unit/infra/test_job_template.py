@@ -70,7 +70,7 @@ def test_the_worker_accepts_the_template_without_any_job_variable(template: dict
     assert configuration.namespace == "flows"
 
 
-def test_a_size_that_nobody_set_leaves_no_variable_in_the_flow_pod(template: dict[str, Any]) -> None:
+def test_an_unset_size_leaves_no_variable_in_the_flow_pod(template: dict[str, Any]) -> None:
     configuration = configured(template)
     assert knobs.MAXIMUM.variable not in configuration.env
     assert configuration.env[knobs.MAXIMUM.default_variable] == "4"
@@ -94,7 +94,7 @@ def test_workers_beyond_the_stacks_ceiling_are_outside_the_schema(template: dict
     assert template["variables"]["properties"]["dask_maximum"]["maximum"] == 20
 
 
-def test_sizes_have_no_default_in_the_template_so_that_code_can_speak(template: dict[str, Any]) -> None:
+def test_sizes_have_no_default_in_the_template_that_would_hide_what_the_code_sets(template: dict[str, Any]) -> None:
     for variable in knobs.JOB_VARIABLES:
         assert "default" not in template["variables"]["properties"][variable.name]
 

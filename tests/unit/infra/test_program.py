@@ -7,9 +7,8 @@ import pytest
 import yaml
 
 from infra import program
+from tests.mocks import Recorder, Render
 from tools.paths import ROOT
-
-from .conftest import Recorder, Render
 
 CONFIG = {
     key.removeprefix("ephemeral-dask:"): value
@@ -20,9 +19,9 @@ CLOUD = {"mode": "cloud", "apiUrl": "https://api.example.com/api/accounts/a/work
 
 @pytest.fixture
 def exported(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    monkeypatch.setattr(pulumi, "export", found.__setitem__)
-    return found
+    result: dict[str, Any] = {}
+    monkeypatch.setattr(pulumi, "export", result.__setitem__)
+    return result
 
 
 def test_the_dev_stack_is_a_server_a_worker_an_operator_and_its_registrations(
@@ -77,9 +76,7 @@ def test_a_new_image_touches_the_pools_template_and_no_deployment(render: Render
         ({**CONFIG, "deployments": {"digits/search": {"jobVariables": {"dask_profile": "hughe"}}}}, "'hughe'"),
     ],
 )
-def test_what_is_wrong_is_refused_before_the_first_resource(
-    render: Render, config: dict[str, Any], sentence: str
-) -> None:
+def test_mistakes_are_refused_before_the_first_resource(render: Render, config: dict[str, Any], sentence: str) -> None:
     with pytest.raises(pulumi.RunError) as caught:
         render(program.deploy, config)
     assert sentence in str(caught.value)
@@ -125,7 +122,7 @@ def test_a_stack_on_an_existing_operator_installs_none(render: Render) -> None:
         ({"prefect": {"mode": "embedded", "redis": {}}}, "prefectRedisUrl"),
     ],
 )
-def test_a_secret_that_is_nowhere_is_asked_for_before_the_first_resource(
+def test_a_missing_secret_is_refused_before_the_first_resource(
     render: Render, config: dict[str, Any], key: str
 ) -> None:
     with pytest.raises(pulumi.RunError, match=f"pulumi config set --secret {key}"):
@@ -158,7 +155,7 @@ def test_the_address_of_redis_is_in_a_secret_of_its_own_and_in_no_pod(render: Re
         ({"store": "volume", "existingClaim": "shared"}, []),
     ],
 )
-def test_a_result_volume_is_made_only_where_it_is_wanted_and_nobody_elses(
+def test_a_result_volume_is_created_only_for_a_store_without_an_existing_claim(
     render: Render, results: dict[str, Any], claims: list[str]
 ) -> None:
     recorder = render(program.deploy, {**CONFIG, "results": results})
@@ -169,17 +166,17 @@ def test_a_result_volume_is_made_only_where_it_is_wanted_and_nobody_elses(
 @pytest.mark.usefixtures("exported")
 def test_in_a_protected_stack_a_destroy_ends_before_anything_is_gone(render: Render) -> None:
     """What is deleted first is protected as well as what holds data."""
-    found: dict[str, bool] = {}
+    result: dict[str, bool] = {}
 
     def look(args: pulumi.ResourceTransformationArgs) -> None:
-        found[args.name] = bool(args.opts.protect)
+        result[args.name] = bool(args.opts.protect)
 
     def build() -> None:
         pulumi.runtime.register_stack_transformation(look)
         program.deploy()
 
     render(build, {**CONFIG, "protect": True})
-    assert {name for name, protected in found.items() if protected} == {
+    assert {name for name, protected in result.items() if protected} == {
         "drain",
         "flows-namespace",
         "prefect-server-volume",
@@ -229,15 +226,17 @@ NETRC = {**CONFIG, "image": {**CONFIG["image"], "buildSecrets": ["netrc"]}}
 def test_a_build_secret_reaches_the_flow_images_as_a_secret_and_nothing_else_at_all(render: Render) -> None:
     image = {**NETRC["image"], "flows": {"gpu": {}}}
     recorder = render(program.deploy, {**NETRC, "image": image, "netrc": "marked"}, secrets=["netrc"])
-    given = {each.name: each.inputs.pop("secrets", {}) for each in recorder.resources if each.typ.endswith(":Image")}
+    build_secrets = {
+        each.name: each.inputs.pop("secrets", {}) for each in recorder.resources if each.typ.endswith(":Image")
+    }
     # The mapping is how Pulumi marks a value as secret.
-    found = {name: secrets["value"] for name, secrets in given.items() if secrets}
-    assert found == {"image-flow": {"netrc": "marked"}, "image-flow-gpu": {"netrc": "marked"}}
+    result = {name: secrets["value"] for name, secrets in build_secrets.items() if secrets}
+    assert result == {"image-flow": {"netrc": "marked"}, "image-flow-gpu": {"netrc": "marked"}}
     assert [each.name for each in recorder.resources if "marked" in str(each.inputs)] == []
 
 
 @pytest.mark.parametrize(("values", "reason"), [({}, "is not set"), ({"netrc": "marked"}, "is not encrypted")])
-def test_a_build_secret_that_is_missing_or_no_secret_is_refused_with_file_key_and_cure(
+def test_a_build_secret_that_is_missing_or_no_secret_is_refused_with_file_key_and_remedy(
     render: Render, values: dict[str, str], reason: str
 ) -> None:
     with pytest.raises(pulumi.RunError) as caught:
@@ -248,7 +247,7 @@ def test_a_build_secret_that_is_missing_or_no_secret_is_refused_with_file_key_an
     assert "marked" not in text
 
 
-def test_a_secret_that_no_build_names_has_no_place(render: Render) -> None:
+def test_a_secret_that_no_build_names_is_refused(render: Render) -> None:
     with pytest.raises(pulumi.RunError) as caught:
         render(program.deploy, {**CONFIG, "netrc": "marked"}, secrets=["netrc"])
     assert "ephemeral-dask:netrc" in str(caught.value)
@@ -262,9 +261,9 @@ SECRETS = {"prefectAuthString": "admin:marked", "prefectDatabaseUrl": "postgresq
 def annotated(recorder: Recorder) -> dict[str, dict[str, Any]]:
     """Deployment -> those annotations of its pods that bring them down with a Secret."""
     return {
-        each["metadata"]["name"]: found
+        each["metadata"]["name"]: result
         for each in recorder.of("apps/v1:Deployment")
-        if (found := each["spec"]["template"]["metadata"].get("annotations"))
+        if (result := each["spec"]["template"]["metadata"].get("annotations"))
     }
 
 
@@ -279,13 +278,13 @@ def test_pods_that_read_a_secret_of_the_stack_are_replaced_with_it_and_no_others
 @pytest.mark.usefixtures("exported")
 def test_a_preview_of_a_new_secret_shows_the_pods_that_read_it_as_changed(render: Render) -> None:
     recorder = render(program.deploy, {**CONFIG, "prefect": POSTGRESQL, **SECRETS}, preview=True)
-    shown = {name: set(map(str, found.values())) for name, found in annotated(recorder).items()}
+    shown = {name: set(map(str, result.values())) for name, result in annotated(recorder).items()}
     assert set(shown) == {"prefect-server", "prefect-worker-dask"}
     assert not any("uid" in value for values in shown.values() for value in values)
 
 
 @pytest.mark.usefixtures("exported")
-def test_a_secret_of_somebody_elses_is_not_watched(render: Render) -> None:
+def test_an_existing_secret_is_not_watched(render: Render) -> None:
     theirs = {"name": "mine", "key": "value"}
     prefect = {"mode": "embedded", "authSecret": theirs, "database": {"kind": "postgresql", "urlSecret": theirs}}
     recorder = render(program.deploy, {**CONFIG, "prefect": prefect})

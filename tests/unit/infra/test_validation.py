@@ -52,6 +52,8 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "flows").mkdir()
     (tmp_path / "flows" / "etl.py").write_text(FLOW)
     (tmp_path / "prefect.yaml").write_text(PREFECT_YAML)
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements" / "flows.txt").write_text("prefect==3.8.8\n")
     return tmp_path
 
 
@@ -116,6 +118,17 @@ def test_every_mistake_of_the_deployments_is_reported_at_once(project: Path) -> 
     assert "names work pool 'gpu', and this stack has only dask" in text
     assert "dask.ceiling (16)" in text
     assert "'imag'" in text
+
+
+def test_an_import_that_the_lock_of_the_flow_image_lacks_is_refused_with_its_remedy(project: Path) -> None:
+    flow = project / "flows" / "etl.py"
+    flow.write_text(f"import polars\n{FLOW}")
+    with pytest.raises(DeploymentError, match=r"flows.etl imports polars.*run make lock"):
+        validation.load_plan(project, settings(), stack="dev")
+    provided = {**STACK["image"], "flow": {"provides": ["polars"]}}
+    assert validation.load_plan(project, settings(image=provided), stack="dev").deployments["dask"]
+    prebuilt = {"builder": "prebuilt", "flow": "a:1", "platform": "b:1"}
+    assert validation.load_plan(project, settings(image=prebuilt), stack="dev").deployments["dask"]
 
 
 def test_an_automation_that_names_an_undeclared_object_is_refused(project: Path) -> None:

@@ -14,7 +14,7 @@ from tools.cluster.layout import API_SERVICE_IP, NODE_IP, NODE_NAME
 from tools.cluster.pki import Certificate
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-WANTED = certificates("workstation")
+CERTIFICATES = certificates("workstation")
 
 
 def read(folder: Path, name: str) -> x509.Certificate:
@@ -27,50 +27,50 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    pki.ensure(tmp_path / "pki", WANTED, now=NOW)
+    pki.ensure(tmp_path / "pki", CERTIFICATES, now=NOW)
     return tmp_path / "pki"
 
 
-def test_what_was_made_is_not_made_again(folder: Path) -> None:
+def test_valid_certificates_are_not_issued_again(folder: Path) -> None:
     before = contents(folder)
-    assert not pki.stale(folder, WANTED, now=NOW)
-    assert not pki.ensure(folder, WANTED, now=NOW)
+    assert not pki.stale(folder, CERTIFICATES, now=NOW)
+    assert not pki.ensure(folder, CERTIFICATES, now=NOW)
     assert contents(folder) == before
 
 
-def test_every_certificate_is_signed_by_the_authority_and_ends_before_it(folder: Path) -> None:
+def test_every_certificate_is_signed_by_the_authority_and_expires_before_it(folder: Path) -> None:
     authority = read(folder, "ca")
-    for wanted in WANTED:
-        certificate = read(folder, wanted.name)
+    for spec in CERTIFICATES:
+        certificate = read(folder, spec.name)
         certificate.verify_directly_issued_by(authority)
         assert certificate.not_valid_after_utc < authority.not_valid_after_utc
 
 
-def test_keys_are_readable_by_their_owner_only(folder: Path) -> None:
+def test_only_the_owner_can_read_a_key(folder: Path) -> None:
     assert {key.stat().st_mode & 0o777 for key in folder.glob("*.key")} == {0o600}
 
 
-def test_only_the_authority_can_sign(folder: Path) -> None:
+def test_only_the_authority_can_sign_certificates(folder: Path) -> None:
     def signs(name: str) -> bool:
         return read(folder, name).extensions.get_extension_for_class(x509.BasicConstraints).value.ca
 
-    assert [name for name in ("ca", *(wanted.name for wanted in WANTED)) if signs(name)] == ["ca"]
+    assert [name for name in ("ca", *(spec.name for spec in CERTIFICATES)) if signs(name)] == ["ca"]
 
 
-def test_the_api_server_is_known_by_every_name_it_is_called_by(folder: Path) -> None:
+def test_the_api_servers_certificate_has_every_name_and_address_of_the_server(folder: Path) -> None:
     names = read(folder, "kube-apiserver").extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert {"localhost", "workstation", "kubernetes.default.svc"} <= set(names.get_values_for_type(x509.DNSName))
     addresses = {str(address) for address in names.get_values_for_type(x509.IPAddress)}
     assert {"127.0.0.1", NODE_IP, API_SERVICE_IP} <= addresses
 
 
-def test_kubelet_is_a_node_and_nothing_more(folder: Path) -> None:
+def test_kubelets_certificate_is_that_of_a_node_only(folder: Path) -> None:
     subject = read(folder, "kubelet").subject
     assert [name.value for name in subject.get_attributes_for_oid(NameOID.COMMON_NAME)] == [f"system:node:{NODE_NAME}"]
     assert [name.value for name in subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)] == ["system:nodes"]
 
 
-def test_a_renamed_machine_gets_a_new_certificate_for_its_api_server_and_no_other(folder: Path) -> None:
+def test_only_the_api_servers_certificate_is_replaced_on_a_renamed_machine(folder: Path) -> None:
     before = contents(folder)
     renamed = certificates("laptop")
     assert pki.stale(folder, renamed, now=NOW)
@@ -79,24 +79,24 @@ def test_a_renamed_machine_gets_a_new_certificate_for_its_api_server_and_no_othe
     assert {name for name in after if after[name] != before[name]} == {"kube-apiserver.crt", "kube-apiserver.key"}
 
 
-def test_a_certificate_near_its_end_is_renewed(folder: Path) -> None:
+def test_a_certificate_is_renewed_before_it_expires(folder: Path) -> None:
     later = NOW + pki.LIFE - pki.MARGIN + dt.timedelta(days=1)
-    assert not pki.stale(folder, WANTED, now=later - dt.timedelta(days=2))
-    assert pki.stale(folder, WANTED, now=later)
-    assert pki.ensure(folder, WANTED, now=later)
-    assert all(read(folder, wanted.name).not_valid_after_utc > later + pki.MARGIN for wanted in WANTED)
+    assert not pki.stale(folder, CERTIFICATES, now=later - dt.timedelta(days=2))
+    assert pki.stale(folder, CERTIFICATES, now=later)
+    assert pki.ensure(folder, CERTIFICATES, now=later)
+    assert all(read(folder, spec.name).not_valid_after_utc > later + pki.MARGIN for spec in CERTIFICATES)
 
 
-def test_the_renewal_of_an_authority_near_its_end_renews_all(folder: Path) -> None:
+def test_the_renewal_of_the_authority_renews_all_certificates(folder: Path) -> None:
     later = NOW + pki.AUTHORITY_LIFE - pki.LIFE
-    assert pki.ensure(folder, WANTED, now=later)
-    for wanted in WANTED:
-        read(folder, wanted.name).verify_directly_issued_by(read(folder, "ca"))
+    assert pki.ensure(folder, CERTIFICATES, now=later)
+    for spec in CERTIFICATES:
+        read(folder, spec.name).verify_directly_issued_by(read(folder, "ca"))
 
 
 def test_tokens_stay_valid_when_everything_else_is_renewed(folder: Path) -> None:
     before = (folder / "sa.key").read_bytes()
-    pki.ensure(folder, WANTED, now=NOW + pki.AUTHORITY_LIFE)
+    pki.ensure(folder, CERTIFICATES, now=NOW + pki.AUTHORITY_LIFE)
     assert (folder / "sa.key").read_bytes() == before
 
 
@@ -105,13 +105,13 @@ def test_a_damaged_file_is_replaced(folder: Path, damage: str) -> None:
     (folder / damage).write_text("half a fi")
     if damage == "sa.pub":
         (folder / damage).unlink()
-    assert pki.ensure(folder, WANTED, now=NOW)
-    assert not pki.ensure(folder, WANTED, now=NOW)
+    assert pki.ensure(folder, CERTIFICATES, now=NOW)
+    assert not pki.ensure(folder, CERTIFICATES, now=NOW)
 
 
-def test_a_key_that_is_not_the_certificates_own_is_replaced(folder: Path) -> None:
+def test_a_key_that_does_not_match_its_certificate_is_replaced(folder: Path) -> None:
     (folder / "admin.key").write_bytes((folder / "kubelet.key").read_bytes())
-    assert pki.stale(folder, WANTED, now=NOW)
+    assert pki.stale(folder, CERTIFICATES, now=NOW)
 
 
 def test_openssl_accepts_the_chain(tmp_path: Path) -> None:

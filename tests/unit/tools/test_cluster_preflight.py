@@ -1,90 +1,27 @@
-"""What stands in the way of a cluster is said in sentences, before anything is changed."""
+"""Everything that prevents a cluster from starting is reported before anything is changed."""
 
-import json
 from pathlib import Path
 
 import pytest
 
-from tools.cluster import Layout, Network, cilium, imprint, machine, packages, preflight, programs
-from tools.cluster.layout import NODE_IP, POD_CIDR, PORTS, SERVICE_CIDR, Port
+from tools.cluster import Layout, Network, cilium, host_state, machine, packages, preflight, programs
+from tools.cluster.layout import PORTS
 from tools.cluster.machine import Listener
 from tools.errors import Problem
 
-# /proc/net/tcp and tcp6 of a machine with a registry on 127.0.0.1:5001, an API server on [::]:6443, and a connection.
-TCP = """\
-  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0100007F:1389 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4001 1 0000 100 0 0 10 0
-   1: 0100007F:1389 0100007F:C822 01 00000000:00000000 00:00000000 00000000     0        0 4002 1 0000 20 4 30 10 -1
-"""
-TCP6 = """\
-  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm inode
-   0: 00000000000000000000000000000000:192B 00000000000000000000000000000000:0000 0A 0:0 00:0 0 0 0 4003 1 0 1 0 0 1 0
-   1: 0000000000000000FFFF00000100007F:30D5 00000000000000000000000000000000:0000 0A 0:0 00:0 0 0 0 4004 1 0 1 0 0 1 0
-"""
 
-
-def test_listening_sockets_are_read_as_the_kernel_writes_them() -> None:
-    assert machine.parse_listeners(TCP, udp=False) == [Listener("127.0.0.1", 5001, udp=False, inode=4001)]
-    found = machine.parse_listeners(TCP6, udp=False)
-    assert [(one.address, one.port) for one in found] == [("::", 6443), ("127.0.0.1", 12501)]
-
-
-@pytest.mark.parametrize(
-    ("listening", "wanted", "blocked"),
-    [
-        ("127.0.0.1", "127.0.0.1", True),
-        ("0.0.0.0", "127.0.0.1", True),
-        ("::", "127.0.0.1", True),
-        ("127.0.0.1", "0.0.0.0", True),
-        ("127.0.0.53", NODE_IP, False),
-        ("192.0.2.2", NODE_IP, False),
-    ],
-)
-def test_a_port_is_taken_only_where_it_is_wanted(listening: str, wanted: str, blocked: bool) -> None:
-    socket = Listener(listening, 53, udp=False, inode=1)
-    assert socket.blocks(Port(53, "coredns", wanted)) is blocked
-    assert not socket.blocks(Port(53, "coredns", wanted, udp=True))
-    assert not socket.blocks(Port(54, "coredns", wanted))
-
-
-def test_a_taken_port_is_one_sentence_with_owner_and_holder_and_our_own_is_none() -> None:
-    sockets = [Listener("127.0.0.1", 5001, udp=False, inode=1), Listener("127.0.0.1", 12379, udp=False, inode=2)]
-    found = preflight.ports_taken(PORTS, sockets, lambda one: ("process 7 (squid)", one.inode == 2))
-    assert [problem.what for problem in found] == [
+def test_a_port_of_another_program_is_a_problem_with_component_and_holder_and_an_own_port_is_not() -> None:
+    sockets = [Listener("127.0.0.1", 5001, udp=False, pid=7), Listener("127.0.0.1", 12379, udp=False, pid=8)]
+    problems = preflight.ports_taken(PORTS, sockets, lambda one: ("process 7 (squid)", one.pid == 8))
+    assert [problem.what for problem in problems] == [
         "Port 5001 is needed by the local cluster's registry and is taken by process 7 (squid)"
     ]
-    assert found[0].remedy
+    assert problems[0].remedy
 
 
-def test_no_two_components_want_the_same_port() -> None:
-    wanted = [(port.number, port.udp) for port in PORTS]
-    assert len(wanted) == len(set(wanted))
-
-
-def networks(addresses: list[str], routes: list[str]) -> list[tuple[str, str, str]]:
-    shown = [
-        {
-            "ifname": f"if{number}",
-            "addr_info": [{"family": "inet", "local": text.split("/")[0], "prefixlen": int(text.split("/")[1])}],
-        }
-        for number, text in enumerate(addresses)
-    ]
-    listed = [{"dst": text, "dev": "tun0"} for text in routes]
-    return machine.overlapping((POD_CIDR, SERVICE_CIDR, f"{NODE_IP}/32"), json.dumps(shown), json.dumps(listed))
-
-
-def test_a_network_of_the_machine_that_overlaps_ours_is_found() -> None:
-    assert networks(["192.0.2.2/24"], ["default", "192.0.2.0/24"]) == []
-    assert networks(["10.244.0.9/16"], []) == [
-        (POD_CIDR, "10.244.0.9/16", "if0"),
-        (f"{NODE_IP}/32", "10.244.0.9/16", "if0"),
-    ]
-    assert networks([], ["10.0.0.0/8"])[0] == (POD_CIDR, "10.0.0.0/8", "tun0")
-    assert networks([], ["10.96.0.10"]) == [(SERVICE_CIDR, "10.96.0.10", "tun0")]
-
-
-def test_the_default_route_of_a_vpn_is_no_overlap() -> None:
-    assert networks([], ["0.0.0.0/1", "128.0.0.0/1"]) == []
+def test_no_two_components_use_the_same_port() -> None:
+    ports = [(port.number, port.udp) for port in PORTS]
+    assert len(ports) == len(set(ports))
 
 
 @pytest.fixture
@@ -92,70 +29,74 @@ def place(tmp_path: Path) -> Layout:
     return Layout(root=tmp_path / "cluster", images=tmp_path / "images")
 
 
-def sentences(place: Layout, ours: tuple[int, ...] = ()) -> str:
+def messages(place: Layout, ours: tuple[int, ...] = ()) -> str:
     return "\n".join(str(problem) for problem in preflight.problems(place, ours))
 
 
-def test_too_little_disk_says_how_much_is_needed(place: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_message_about_a_full_disk_says_how_much_is_needed(place: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "free_disk", lambda _: 3 * preflight.GIB)
-    assert f"{place.root} has 3.0 GiB of free disk, and the local cluster needs 8 GiB" in sentences(place)
+    assert f"{place.root} has 3.0 GiB of free disk, and the local cluster needs 8 GiB" in messages(place)
     monkeypatch.setattr(machine, "free_disk", lambda _: preflight.GIB)
-    assert f"{place.images} has 1.0 GiB" in sentences(place)
+    assert f"{place.images} has 1.0 GiB" in messages(place)
 
 
-def test_too_little_memory_says_how_much_is_needed_and_a_running_cluster_is_not_told(
+def test_the_message_about_memory_says_how_much_is_needed_and_a_running_cluster_does_not_get_it(
     place: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machine, "available_memory", lambda: 2 * preflight.GIB)
-    told = "This machine has 2.0 GiB of memory left, and the local cluster needs 4 GiB"
-    assert told in sentences(place)
-    assert told not in sentences(place, ours=(1,))
+    message = "This machine has 2.0 GiB of memory left, and the local cluster needs 4 GiB"
+    assert message in messages(place)
+    assert message not in messages(place, ours=(1,))
 
 
-def test_a_user_who_is_not_root_is_told_so(place: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_other_than_root_is_refused(place: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    assert "needs root" in sentences(place)
+    assert "needs root" in messages(place)
 
 
-def test_another_system_is_one_sentence(place: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_operating_system_other_than_linux_is_the_only_problem(
+    place: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("platform.system", lambda: "Darwin")
     assert len(preflight.problems(place, ())) == 1
-    assert "Linux only" in sentences(place)
+    assert "Linux only" in messages(place)
 
 
-def test_packages_without_apt_are_named(place: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_packages_are_named_on_a_machine_without_apt(place: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packages, "missing", lambda _: ["containerd", "runc"])
     monkeypatch.setattr(preflight, "which", lambda _: None)
-    assert "The packages containerd, runc are missing, and this machine has no apt-get" in sentences(place)
+    assert "The packages containerd, runc are missing, and this machine has no apt-get" in messages(place)
 
 
 def test_an_overlay_file_system_and_a_long_path_are_refused(place: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "file_system", lambda _: "overlay")
-    assert "overlay file system" in sentences(place)
-    assert "too long for the sockets" in sentences(Layout(root=place.root / ("x" * 80), images=place.images))
+    assert "overlay file system" in messages(place)
+    assert "is too long: the kernel limits" in messages(Layout(root=place.root / ("x" * 80), images=place.images))
 
 
-def test_what_cilium_cannot_do_without_is_told_only_where_it_is_asked_for(
+def test_the_preconditions_of_cilium_are_checked_only_when_it_is_requested(
     place: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("platform.release", lambda: "4.19.0-amd64")
     monkeypatch.setattr(machine, "links", lambda: ["lo", "cilium_net", "cilium_host"])
-    found = "\n".join(str(problem) for problem in preflight.problems(place, (), Network.CILIUM))
-    assert "runs Linux 4.19.0-amd64, and Cilium needs 5.10 or newer" in found
-    assert "The interface cilium_host of another Cilium is on this machine" in found
-    assert "Cilium" not in sentences(place)
+    problems = "\n".join(str(problem) for problem in preflight.problems(place, (), Network.CILIUM))
+    assert "runs Linux 4.19.0-amd64, and Cilium needs 5.10 or newer" in problems
+    assert "The interface cilium_host of another Cilium is on this machine" in problems
+    assert "Cilium" not in messages(place)
 
 
-def test_interfaces_of_our_own_dead_cilium_are_no_obstacle(place: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interfaces_of_the_clusters_own_killed_cilium_are_not_a_problem(
+    place: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(machine, "links", lambda: ["lo"])
-    imprint.note(place.imprint, Network.CILIUM)
+    host_state.save(place.host_state, Network.CILIUM)
     monkeypatch.setattr(machine, "links", lambda: ["lo", "cilium_net", "cilium_host"])
-    found = "\n".join(str(problem) for problem in preflight.problems(place, (), Network.CILIUM))
-    assert "another Cilium" not in found
+    problems = "\n".join(str(problem) for problem in preflight.problems(place, (), Network.CILIUM))
+    assert "another Cilium" not in problems
 
 
 def test_the_compiler_that_cilium_needs_is_installed_only_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cilium, "LLVM", Path("/nowhere"))
+    monkeypatch.setattr(cilium, "LLVM", Path("/missing"))
     assert "clang-19" in packages.missing(Network.CILIUM)
     assert "clang-19" not in packages.missing()
 
@@ -166,7 +107,7 @@ def test_preflight_changes_nothing(place: Layout) -> None:
     assert not place.images.exists()
 
 
-def test_services_of_packages_stay_off_only_while_packages_are_installed(tmp_path: Path) -> None:
+def test_services_are_prevented_from_starting_only_while_packages_are_installed(tmp_path: Path) -> None:
     policy = tmp_path / "policy-rc.d"
     with packages.services_stay_off(policy):
         assert "exit 101" in policy.read_text()
@@ -176,10 +117,10 @@ def test_services_of_packages_stay_off_only_while_packages_are_installed(tmp_pat
 
 def test_a_policy_of_the_machine_is_kept(tmp_path: Path) -> None:
     policy = tmp_path / "policy-rc.d"
-    policy.write_text("theirs")
+    policy.write_text("existing policy")
     with packages.services_stay_off(policy):
-        assert policy.read_text() == "theirs"
-    assert policy.read_text() == "theirs"
+        assert policy.read_text() == "existing policy"
+    assert policy.read_text() == "existing policy"
 
 
 def test_programs_come_from_the_first_folder_that_has_them_and_missing_ones_are_named(tmp_path: Path) -> None:
@@ -187,8 +128,8 @@ def test_programs_come_from_the_first_folder_that_has_them_and_missing_ones_are_
         for name in names:
             (tmp_path / folder).mkdir(exist_ok=True)
             (tmp_path / folder / name).touch(mode=0o755)
-    found = programs.find([tmp_path / "one", tmp_path / "two"])
-    assert {path.parent.name for path in found.values()} == {"one", "two"}
-    assert found["etcd"] == tmp_path / "one" / "etcd"
+    paths = programs.find([tmp_path / "one", tmp_path / "two"])
+    assert {path.parent.name for path in paths.values()} == {"one", "two"}
+    assert paths["etcd"] == tmp_path / "one" / "etcd"
     with pytest.raises(Problem, match="local-path-provisioner"):
         programs.find([tmp_path / "one"])

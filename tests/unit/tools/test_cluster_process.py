@@ -1,4 +1,4 @@
-"""Processes, pid files and the order of starting."""
+"""Processes, pid files and the order in which components start."""
 
 import json
 import os
@@ -36,39 +36,39 @@ def sleeper(place: Layout, name: str = "sleeper") -> Identity:
     )
 
 
-def test_a_started_process_has_a_session_and_a_log_of_its_own_and_carries_the_mark(place: Layout) -> None:
+def test_a_started_process_has_its_own_session_and_log_and_the_mark(place: Layout) -> None:
     identity = sleeper(place)
     assert os.getsid(identity.pid) == identity.pid
     assert process.read_pid_file(place.pid_file("sleeper")) == identity
-    # For an instant after it began, the kernel shows no variables of a program.
+    # For an instant after a program starts, the kernel shows no environment of it.
     assert until(lambda: process.marked(str(place.root)) == {identity: str(place.root)}, seconds=5)
     assert place.log("sleeper").exists()
 
 
-def test_a_reused_pid_is_neither_taken_for_ours_nor_ended(place: Layout) -> None:
-    stranger = subprocess.Popen(["sleep", "600"])
+def test_a_process_with_a_reused_pid_is_not_the_clusters_and_gets_no_signal(place: Layout) -> None:
+    other_process = subprocess.Popen(["sleep", "600"])
     try:
-        identity = Identity.of(stranger.pid)
+        identity = Identity.of(other_process.pid)
         assert identity
-        for other in (replace(identity, started=identity.started - 1), replace(identity, boot="another start")):
-            files.write(place.pid_file("etcd"), json.dumps(asdict(other)))
+        for obsolete in (replace(identity, started=identity.started - 1), replace(identity, boot="another start")):
+            files.write(place.pid_file("etcd"), json.dumps(asdict(obsolete)))
             assert supervise.running(place) == {}
-            assert process.stop([other], grace=0) == []
-            other.signal(signal.SIGKILL)
-        assert stranger.poll() is None
+            assert process.stop([obsolete], grace=0) == []
+            obsolete.signal(signal.SIGKILL)
+        assert other_process.poll() is None
     finally:
-        stranger.kill()
-        stranger.wait()
+        other_process.kill()
+        other_process.wait()
 
 
-def test_a_process_that_ended_and_was_not_waited_for_is_not_alive(place: Layout) -> None:
+def test_a_zombie_is_not_alive(place: Layout) -> None:
     identity = sleeper(place)
     identity.signal(signal.SIGKILL)
     assert identity.wait(10)
     assert not identity.alive()
 
 
-def test_a_process_whose_first_thread_has_ended_lives_until_its_last_has(place: Layout) -> None:
+def test_a_process_is_alive_until_its_last_thread_ends(place: Layout) -> None:
     script = (
         "import ctypes, threading, time; threading.Thread(target=time.sleep, args=(600,)).start();"
         "ctypes.CDLL(None).pthread_exit(None)"
@@ -91,9 +91,9 @@ def test_a_process_whose_first_thread_has_ended_lives_until_its_last_has(place: 
     assert not headless.alive()
 
 
-def test_a_process_that_ignores_the_request_is_made_to_end(place: Layout) -> None:
+def test_a_process_that_ignores_sigterm_is_killed(place: Layout) -> None:
     script = (
-        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);print('ready', flush=True); time.sleep(600)"
     )
     stubborn = process.start(
         [sys.executable, "-c", script],
@@ -102,7 +102,7 @@ def test_a_process_that_ignores_the_request_is_made_to_end(place: Layout) -> Non
         mark=str(place.root),
         environment={},
     )
-    assert until(lambda: "deaf" in process.tail(place.log("stubborn")), seconds=20)
+    assert until(lambda: "ready" in process.tail(place.log("stubborn")), seconds=20)
     assert process.stop([stubborn], grace=0.2) == []
     assert not stubborn.alive()
 
@@ -110,17 +110,17 @@ def test_a_process_that_ignores_the_request_is_made_to_end(place: Layout) -> Non
 @pytest.mark.parametrize(
     "content", ["", "12", "{}", '{"pid": 1}', "[]", '{"pid": 1, "started": 1, "boot": "x", "more": 1}']
 )
-def test_a_damaged_pid_file_names_nobody(tmp_path: Path, content: str) -> None:
+def test_a_damaged_pid_file_names_no_process(tmp_path: Path, content: str) -> None:
     (tmp_path / "etcd.pid").write_text(content)
     assert process.read_pid_file(tmp_path / "etcd.pid") is None
 
 
-def test_the_start_time_is_read_behind_a_name_with_blanks_and_parentheses() -> None:
+def test_the_start_time_is_read_after_a_program_name_with_blanks_and_parentheses() -> None:
     fields = ["S", *["0"] * 16, "7", "0", "4711", *["0"] * 30]
     assert process.parse_stat(f"12 (a) b (c)) {' '.join(fields)}\n") == ("S", 7, 4711)
 
 
-def test_the_last_log_is_kept_when_a_new_one_begins(place: Layout) -> None:
+def test_the_previous_log_is_kept_when_a_new_one_starts(place: Layout) -> None:
     place.logs.mkdir(parents=True)
     place.log("sleeper").write_text("what happened before")
     sleeper(place)
@@ -137,35 +137,35 @@ def component(
     return Component(name, ("/bin/sh", "-c", script), ready, after)
 
 
-def test_a_component_starts_after_those_it_needs_are_ready(place: Layout) -> None:
+def test_a_component_starts_after_its_dependencies_are_ready(place: Layout) -> None:
     def first_is_ready() -> bool:
-        assert supervise.alive(place, "second") is None
+        assert supervise.live_process(place, "second") is None
         return (place.root / "open").exists()
 
-    opening = component("first", f"sleep 0.3; touch {place.root}/open; sleep 600", ready=first_is_ready)
-    supervise.start_all(place, [component("second", after=("first", "something that runs already")), opening], {})
+    first = component("first", f"sleep 0.3; touch {place.root}/open; sleep 600", ready=first_is_ready)
+    supervise.start_all(place, [component("second", after=("first", "something that runs already")), first], {})
     assert set(supervise.running(place)) == {"first", "second"}
 
 
-def test_what_follows_a_component_is_done_before_others_build_on_it(place: Layout) -> None:
+def test_the_hook_of_a_component_runs_before_its_dependents_start(place: Layout) -> None:
     done: list[str] = []
     second = component("second", after=("first",), ready=lambda: done == ["first"])
     supervise.start_all(place, [component("first"), second], {"first": lambda: done.append("first")})
     assert done == ["first"]
 
 
-def test_a_component_that_ends_is_noticed_at_once_and_its_last_words_are_shown(place: Layout) -> None:
+def test_a_component_that_ends_is_detected_at_once_and_the_end_of_its_log_is_shown(place: Layout) -> None:
     waiting = component("etcd", ready=lambda: False)
     ending = component("kubelet", "echo no cgroups here; exit 1", ready=lambda: False)
-    began = time.monotonic()
+    start = time.monotonic()
     with pytest.raises(Problem, match="kubelet ended while the cluster was starting") as raised:
         supervise.start_all(place, [waiting, ending], {}, seconds=60)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - start < 5
     assert "no cgroups here" in str(raised.value)
     assert str(place.log("kubelet")) in str(raised.value)
 
 
-def test_a_component_that_ends_after_it_was_ready_is_noticed_while_others_start(place: Layout) -> None:
+def test_a_component_that_ends_after_it_was_ready_is_detected_while_others_start(place: Layout) -> None:
     first = component("etcd", "sleep 0.3; echo disk full; exit 1")
     second = component("kubelet", ready=lambda: False)
     with pytest.raises(Problem, match="etcd ended") as raised:
@@ -173,31 +173,31 @@ def test_a_component_that_ends_after_it_was_ready_is_noticed_while_others_start(
     assert "disk full" in str(raised.value)
 
 
-def test_a_component_that_is_never_ready_is_named_after_its_time(place: Layout) -> None:
-    with pytest.raises(Problem, match="coredns was not ready within 1 s"):
-        supervise.start_all(place, [component("coredns", ready=lambda: False)], {}, seconds=1)
+def test_a_component_that_does_not_become_ready_in_time_is_named(place: Layout) -> None:
+    with pytest.raises(Problem, match="coredns was not ready within 0 s"):
+        supervise.start_all(place, [component("coredns", ready=lambda: False)], {}, seconds=0.2)
 
 
-def test_a_program_that_cannot_be_executed_is_a_sentence(place: Layout) -> None:
-    missing = Component("etcd", (str(place.root / "nowhere"),), lambda: True)
-    with pytest.raises(Problem, match="nowhere of the local cluster cannot be started: No such file"):
+def test_a_program_that_cannot_be_executed_is_a_problem_with_its_path(place: Layout) -> None:
+    missing = Component("etcd", (str(place.root / "missing"),), lambda: True)
+    with pytest.raises(Problem, match="missing of the local cluster cannot be started: No such file"):
         supervise.start_all(place, [missing], {})
 
 
-def test_the_status_tells_what_was_never_started_what_ended_and_what_does_not_answer(place: Layout) -> None:
+def test_a_status_distinguishes_not_started_not_ready_and_ended(place: Layout) -> None:
     one = component("etcd")
     assert supervise.status(place, one).detail == "not started"
     supervise.start_all(place, [component("etcd", "echo goodbye; sleep 600")], {})
     assert supervise.status(place, one).alive
-    deaf = supervise.status(place, component("etcd", ready=lambda: False))
-    assert (deaf.alive, "does not answer" in deaf.detail) == (False, True)
+    unready = supervise.status(place, component("etcd", ready=lambda: False))
+    assert (unready.alive, "not ready" in unready.detail) == (False, True)
     assert until(lambda: "goodbye" in process.tail(place.log("etcd")), seconds=10)
     process.stop(supervise.running(place).values(), grace=10)
     ended = supervise.status(place, one)
-    assert (ended.alive, ended.detail) == (False, "ended; its last words: goodbye")
+    assert (ended.alive, ended.detail) == (False, "ended; the last line of its log: goodbye")
 
 
-def test_the_processor_time_of_a_process_is_what_it_says_itself() -> None:
+def test_the_processor_time_of_a_process_is_the_one_that_it_measures_itself() -> None:
     own = Identity.of(os.getpid())
     assert own is not None
     before = time.process_time()

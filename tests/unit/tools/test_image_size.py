@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from tools import image_size, verbs
+from tools import image_size
 from tools.errors import Problem
+from tools.verbs import stack as verbs
 
 MIB = 2**20
 MANIFEST = {
@@ -42,8 +43,8 @@ CONTENT: Mapping[str, Any] = {
 
 
 def read(kind: str, key: str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = CONTENT[f"{kind}/{key}"]
-    return found
+    content: Mapping[str, Any] = CONTENT[f"{kind}/{key}"]
+    return content
 
 
 @pytest.mark.parametrize("digest", ["sha256:one", "sha256:index"])
@@ -72,8 +73,8 @@ def test_a_history_that_does_not_match_the_layers_names_none_rather_than_the_wro
 
 def test_a_report_has_the_whole_first_and_fits_a_terminal() -> None:
     layers = (image_size.Layer(digest="sha256:" + "a" * 64, size=3 * MIB, made_by="RUN " + "x" * 500),)
-    found = image_size.Image(platform="linux/arm64", layers=layers)
-    title, total, layer = image_size.lines("flow image", "r/flow@sha256:1", [found])
+    image = image_size.Image(platform="linux/arm64", layers=layers)
+    title, total, layer = image_size.lines("flow image", "r/flow@sha256:1", [image])
     assert title == "flow image: r/flow@sha256:1"
     assert total.split() == ["3.00", "MiB", "linux/arm64,", "1", "layers,", "compressed"]
     assert layer.split()[:3] == ["3.00", "MiB", "a" * 12]
@@ -93,7 +94,7 @@ def serving() -> Iterator[str]:
         def log_message(self, *_: object) -> None: ...
 
     server = HTTPServer(("127.0.0.1", 0), Registry)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield f"127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
@@ -111,7 +112,7 @@ def test_an_image_is_found_by_digest_and_by_tag(serving: str, which: str) -> Non
         ("{}/team/flow@sha256:gone", "HTTP 404"),
         ("{}/private/flow@sha256:one", "imagetools inspect"),
         ("127.0.0.1:1/team/flow@sha256:one", "does not answer"),
-        ("team/flow@sha256:one", "names no registry"),
+        ("team/flow@sha256:one", "does not name a registry"),
     ],
 )
 def test_what_cannot_be_measured_says_why(serving: str, image: str, sentence: str) -> None:
@@ -124,12 +125,12 @@ def test_both_images_of_a_stack_are_printed_and_a_stack_without_any_is_refused(
     serving: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outputs = dict.fromkeys(("flowImage", "platformImage"), f"{serving}/team/flow@sha256:one")
-    monkeypatch.setattr(verbs, "_target", lambda *_, **__: None)
-    monkeypatch.setattr(verbs.Stack, "outputs", lambda _: outputs)
-    assert verbs.image_size(argparse.Namespace(stack="dev")) == 0
+    monkeypatch.setattr("tools.verbs.stack.connect", lambda _: None)
+    monkeypatch.setattr("tools.stack.Stack.outputs", lambda _: outputs)
+    assert verbs.sizes(argparse.Namespace(stack="dev")) == 0
     printed = capsys.readouterr().out
     assert "flow image: " in printed
     assert "platform image: " in printed
     outputs.clear()
     with pytest.raises(Problem, match="make up STACK=dev"):
-        verbs.image_size(argparse.Namespace(stack="dev"))
+        verbs.sizes(argparse.Namespace(stack="dev"))

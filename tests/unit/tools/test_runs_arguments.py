@@ -73,9 +73,12 @@ def test_every_text_in_shell_quotes_is_read_back(values: dict[str, str]) -> None
 def test_any_text_is_read_or_refused_with_its_place(text: str) -> None:
     try:
         parse(text, "PARAMS")
-    except Problem as problem:
-        assert "PARAMS cannot be read at character " in str(problem)
-        assert problem.detail.rstrip().endswith("^")
+    except Problem as error:
+        problem = error
+    else:
+        return
+    assert "PARAMS cannot be read at character " in str(problem)
+    assert problem.detail.rstrip().endswith("^")
 
 
 @pytest.mark.parametrize(

@@ -21,14 +21,14 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.usefixtures("clone")
-def test_an_unknown_stack_is_refused_with_those_that_there_are() -> None:
+def test_an_unknown_stack_is_refused_with_the_names_of_the_known_ones() -> None:
     with pytest.raises(Problem) as caught:
         stackfile.read("staging")
     assert "There is no stack 'staging'" in str(caught.value)
     assert "dev" in caught.value.remedy
 
 
-def test_a_file_that_is_no_yaml_is_refused_with_its_line(clone: Path) -> None:
+def test_a_file_that_is_not_yaml_is_refused_with_its_line(clone: Path) -> None:
     (clone / "Pulumi.dev.yaml").write_text("config:\n  a: [1, 2\n")
     with pytest.raises(Problem, match=r"Pulumi\.dev\.yaml is not valid YAML in line 3"):
         stackfile.read("dev")
@@ -40,23 +40,23 @@ def test_a_file_without_settings_is_refused(clone: Path) -> None:
         stackfile.read("dev")
 
 
-def test_a_wrong_setting_is_refused_as_the_program_would(clone: Path) -> None:
+def test_a_wrong_setting_is_refused_as_in_the_program(clone: Path) -> None:
     content = {"config": {**TRACKED["config"], "ephemeral-dask:dask": {"minimun": 1}}}
     assert clone
     with pytest.raises(Problem, match="did you mean 'minimum'"):
         stackfile.check("dev", content, LOCAL)
 
 
-def test_a_secret_in_the_file_is_no_setting_and_is_left_alone() -> None:
+def test_a_secret_in_the_file_is_not_a_setting() -> None:
     content = {"config": {**TRACKED["config"], "ephemeral-dask:prefectApiKey": {"secure": "v1:x"}}}
     assert stackfile.check("dev", content, LOCAL).namespace == "flows"
 
 
-def test_a_build_secret_in_the_file_is_no_setting_either() -> None:
+def test_a_build_secret_in_the_file_is_not_a_setting_either() -> None:
     image = {"registry": "r", "buildSecrets": ["netrc"]}
     content = {"config": {"ephemeral-dask:image": image, "ephemeral-dask:netrc": {"secure": "v1:x"}}}
     assert stackfile.check("dev", content, LOCAL).namespace == "flows"
-    with pytest.raises(Problem, match="netrc: there is no such key"):
+    with pytest.raises(Problem, match=r"netrc: .*key"):
         stackfile.check("dev", {"config": {**content["config"], "ephemeral-dask:image": {"registry": "r"}}}, LOCAL)
 
 
@@ -96,7 +96,52 @@ def test_an_override_leaves_what_the_file_says_beside_it() -> None:
 
 
 @pytest.mark.usefixtures("clone")
-def test_images_that_another_pipeline_pushed_give_way_to_those_built_here() -> None:
+def test_images_of_another_pipeline_are_replaced_by_those_built_here() -> None:
     content = {"config": {"ephemeral-dask:image": {"builder": "prebuilt", "flow": "r/f:1", "platform": "r/p:1"}}}
     copy = yaml.safe_load(stackfile.write_copy("dev", content, LOCAL, None).read_text())
     assert copy["config"]["ephemeral-dask:image"] == LOCAL["image"]
+
+
+def test_a_new_stack_is_a_copy_with_its_own_namespace_and_its_comments(clone: Path) -> None:
+    head = "# For everyone.\nconfig:\n  ephemeral-dask:namespace: flows\n"
+    source = f"{head}  # Pushed here.\n  ephemeral-dask:image: {{registry: r}}\n"
+    (clone / "Pulumi.dev.yaml").write_text(source)
+    path = stackfile.create("staging", source="dev")
+    assert path == clone / "Pulumi.staging.yaml"
+    assert path.read_text() == source.replace("namespace: flows", "namespace: flows-staging")
+
+
+def test_a_new_stack_gets_a_namespace_when_its_source_has_none(clone: Path) -> None:
+    (clone / "Pulumi.dev.yaml").write_text("config:\n  ephemeral-dask:image: {registry: r}\n")
+    content = yaml.safe_load(stackfile.create("staging", source="dev").read_text())
+    assert content["config"] == {"ephemeral-dask:namespace": "flows-staging", "ephemeral-dask:image": {"registry": "r"}}
+
+
+def test_a_new_stack_never_replaces_a_file(clone: Path) -> None:
+    before = (clone / "Pulumi.dev.yaml").read_text()
+    with pytest.raises(Problem, match="exists already"):
+        stackfile.create("dev", source="dev")
+    assert (clone / "Pulumi.dev.yaml").read_text() == before
+
+
+def test_a_new_stack_does_not_get_secrets_that_it_cannot_read(clone: Path) -> None:
+    secret = {"config": {**TRACKED["config"], "ephemeral-dask:prefectApiKey": {"secure": "v1:x"}}}
+    (clone / "Pulumi.dev.yaml").write_text(yaml.safe_dump(secret))
+    with pytest.raises(Problem, match="only stack 'dev' can read"):
+        stackfile.create("staging", source="dev")
+    assert not (clone / "Pulumi.staging.yaml").exists()
+
+
+@pytest.mark.usefixtures("clone")
+@pytest.mark.parametrize("name", ["", "../x", "Staging", "a b", "x" * 41])
+def test_a_name_that_no_namespace_could_have_is_refused(name: str) -> None:
+    with pytest.raises(Problem, match="cannot be the name of a stack"):
+        stackfile.create(name, source="dev")
+
+
+def test_a_mistake_in_prefect_yaml_is_reported_before_pulumi_starts(clone: Path) -> None:
+    (clone / "prefect.yaml").write_text("deployments:\n  - name: a\n    entrypoint: flows.missing.flow\n")
+    checked = stackfile.check("dev", TRACKED, LOCAL)
+    with pytest.raises(Problem, match=r"prefect\.yaml") as caught:
+        stackfile.load_plan("dev", checked)
+    assert "Traceback" not in str(caught.value)

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from pulumi.automation.events import EngineEvent
 
 from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract import knobs, profiles
@@ -44,21 +45,23 @@ def pool(**fields: Any) -> dict[str, Any]:
     return {"name": "dask", "base_job_template": template(), **fields}
 
 
-def event(operation: str, kind: str, old: Any, new: Any, *, stage: str = "resourcePreEvent", name: str = "r") -> str:
+def event(
+    operation: str, kind: str, old: Any, new: Any, *, stage: str = "resourcePreEvent", name: str = "r"
+) -> EngineEvent:
     def state(inputs: Any) -> Any:
         return None if inputs is None else {"custom": True, "inputs": inputs}
 
     identity = (new or old or {}).get("name", name)
     metadata = {"op": operation, "type": kind, "urn": f"urn:pulumi:s::p::{kind}::{identity}"}
-    return json.dumps({stage: {"metadata": {**metadata, "old": state(old), "new": state(new)}}})
+    return EngineEvent.from_json({stage: {"metadata": {**metadata, "old": state(old), "new": state(new)}}})
 
 
-def told(severity: str, message: str) -> str:
-    return json.dumps({"diagnosticEvent": {"severity": severity, "message": message}})
+def diagnostic(severity: str, message: str) -> EngineEvent:
+    return EngineEvent.from_json({"diagnosticEvent": {"severity": severity, "message": message}})
 
 
-def shown(*events: str, made: dict[str, Any] | None = None, platform: tuple[float, int] = (0, 0)) -> str:
-    templates = {"dask": made} if made else {}
+def shown(*events: EngineEvent, settings: dict[str, Any] | None = None, platform: tuple[float, int] = (0, 0)) -> str:
+    templates = {"dask": settings} if settings else {}
     return summary.render("dev", summary.build(summary.parse(events), templates=templates, now=NOW, platform=platform))
 
 
@@ -83,7 +86,7 @@ def test_the_headline_counts_every_operation_once() -> None:
     assert "3 Prefect; 1 unchanged." in text
 
 
-def test_a_deployment_is_told_field_by_field_with_old_and_new_value() -> None:
+def test_a_deployment_is_shown_field_by_field_with_old_and_new_value() -> None:
     old = deployment(job_variables={"dask_maximum": 4}, tags=["a"], schedules={"nightly": NIGHTLY})
     new = deployment(job_variables={"dask_maximum": 8}, tags=["a", "b"], schedules={})
     text = shown(event("update", DEPLOYMENT, old, new))
@@ -95,7 +98,7 @@ def test_a_deployment_is_told_field_by_field_with_old_and_new_value() -> None:
 
 def test_no_secret_is_shown_and_one_that_may_have_changed_is_named() -> None:
     text = shown(event("update", DEPLOYMENT, deployment(parameters=SECRET), deployment(parameters=SECRET)))
-    assert "Only a secret can be what changes: `parameters`" in text
+    assert "Only a secret can have changed: `parameters`" in text
     text = shown(event("update", DEPLOYMENT, deployment(parameters={"a": 1}), deployment(parameters=SECRET)))
     assert '| `parameters` | `{"a": 1}` | secret |' in text
     assert "ciphertext" not in text
@@ -113,7 +116,7 @@ def test_the_values_of_a_kubernetes_secret_are_never_shown_even_unmarked() -> No
     assert "b2xk" not in text
 
 
-def test_a_rule_that_somebody_appended_to_a_role_is_told_alone_among_the_kubernetes_changes() -> None:
+def test_a_rule_that_was_added_to_a_role_outside_is_shown_alone_among_the_kubernetes_changes() -> None:
     kind = "pulumi-python:dynamic/kubernetes:ExactAccess"
     ours, theirs = ({"resources": [each], "verbs": [verb]} for each, verb in (("pods", "get"), ("secrets", "*")))
     declared, live = {"Role/flow-run": [ours]}, {"Role/flow-run": [ours, theirs]}
@@ -141,7 +144,7 @@ def test_what_was_deleted_outside_is_said_to_be_made_again() -> None:
         event("refresh", DEPLOYMENT, deployment(), None, stage="resOutputsEvent"),
         event("create", DEPLOYMENT, None, deployment()),
     )
-    assert "`digits/search` is made again (deleted outside)" in text
+    assert "`digits/search` is created again (deleted outside)" in text
 
 
 def test_next_run_times_stand_in_the_schedules_own_timezone_across_daylight_saving() -> None:
@@ -166,7 +169,7 @@ def test_a_paused_schedule_says_so_before_its_run_times() -> None:
         ({"rrule": "FREQ=WEEKLY;BYDAY=MO;BYHOUR=6", "timezone": "Asia/Tokyo"}, "Mon 2026-10-26 06:00, Mon 2026-11-02"),
         ({"rrule": "FREQ=DAILY;COUNT=2", "timezone": "UTC"}, "never"),
         ({"cron": summary.UNKNOWN, "timezone": "UTC"}, "known after the update"),
-        ({"cron": "no cron", "timezone": "UTC"}, "no run time can be told"),
+        ({"cron": "no cron", "timezone": "UTC"}, "the next run times are not known"),
     ],
 )
 def test_every_kind_of_schedule_says_when_it_runs(schedule: dict[str, Any], expected: str) -> None:
@@ -182,10 +185,17 @@ def test_the_worst_case_of_capacity_is_workers_by_runs_by_size_before_and_after(
     assert "ceiling of 16" in text
 
 
-def test_a_deployment_without_any_limit_of_runs_has_no_worst_case_and_is_named() -> None:
-    text = shown(event("same", POOL, pool(), pool()), event("create", DEPLOYMENT, None, deployment()))
-    assert "| - → **4 x ∞** |" in text
-    assert "Nothing limits the runs of `digits/search`" in text
+def test_where_nothing_limits_the_runs_the_largest_single_run_is_named() -> None:
+    large = deployment("large", job_variables={"dask_maximum": 10})
+    text = shown(
+        event("same", POOL, pool(), pool()),
+        event("create", DEPLOYMENT, None, deployment()),
+        event("create", DEPLOYMENT, None, large),
+    )
+    assert "| `digits/search` | - → **4 per run** |" in text
+    assert "∞" not in text
+    assert "Nothing limits the runs of `digits/search`, `digits/large`" in text
+    assert "The largest single run is one of `digits/large`: 10 workers" in text
 
 
 def test_the_pools_own_limit_bounds_each_deployment_and_the_total() -> None:
@@ -200,20 +210,20 @@ def test_the_pools_own_limit_bounds_each_deployment_and_the_total() -> None:
 
 
 def test_no_run_counts_for_more_workers_than_the_ceiling() -> None:
-    given = capacity.pool(pool(concurrency_limit=1))
-    assert given
-    found = capacity.demand(deployment(job_variables={"dask_maximum": 50}), given)
-    assert found
-    assert found.workers == 16
+    limits = capacity.pool(pool(concurrency_limit=1))
+    assert limits
+    demand = capacity.demand(deployment(job_variables={"dask_maximum": 50}), limits)
+    assert demand
+    assert demand.workers == 16
 
 
 def test_a_profile_gives_the_size_and_a_job_variable_goes_before_it() -> None:
-    given = capacity.pool(pool())
-    assert given
-    large = capacity.demand(deployment(job_variables={"dask_profile": "large"}), given)
+    limits = capacity.pool(pool())
+    assert limits
+    large = capacity.demand(deployment(job_variables={"dask_profile": "large"}), limits)
     assert large
     assert large.groups == (capacity.Group(workers=12, cpu=0.5, memory=4 * 2**30),)
-    small = capacity.demand(deployment(job_variables={"dask_profile": "large", "dask_maximum": 2}), given)
+    small = capacity.demand(deployment(job_variables={"dask_profile": "large", "dask_maximum": 2}), limits)
     assert small
     assert small.groups == (capacity.Group(workers=2, cpu=0.5, memory=4 * 2**30),)
 
@@ -242,7 +252,7 @@ def test_each_pool_limits_its_own_deployments_alone() -> None:
     assert "| **all deployments (3)** | - → **12 workers** |" in text
 
 
-def test_a_deployment_whose_size_cannot_be_told_is_named_and_not_counted() -> None:
+def test_a_deployment_of_unknown_size_is_named_and_not_counted() -> None:
     text = shown(
         event("same", POOL, pool(), pool()),
         event("create", DEPLOYMENT, None, deployment("a", concurrency_limit=1)),
@@ -279,7 +289,7 @@ def test_a_pool_whose_image_is_yet_to_be_built_is_compared_with_what_the_setting
     made["variables"]["properties"]["image"]["default"] = summary.UNKNOWN
     new = pool(base_job_template=summary.UNKNOWN)
     limited = deployment(concurrency_limit=1)
-    text = shown(event("update", POOL, pool(), new), event("same", DEPLOYMENT, limited, limited), made=made)
+    text = shown(event("update", POOL, pool(), new), event("same", DEPLOYMENT, limited, limited), settings=made)
     assert f"env.{knobs.MAXIMUM.default_variable}` | `4` | `8` |" in text
     assert "image.default` | `r@sha256:1` | known after the update |" in text
     assert env.API_SECRET_NAME not in text
@@ -321,7 +331,7 @@ def test_what_goes_into_a_namespace_that_is_yet_to_be_made_is_not_said_to_go_int
 
 def test_a_failed_preview_says_the_errors_sentences_and_nothing_else() -> None:
     plan = summary.parse(
-        [told("error", "prefect.yaml is not valid: <{%reset%}>line 3\n"), told("error", "preview failed")]
+        [diagnostic("error", "prefect.yaml is not valid: <{%reset%}>line 3\n"), diagnostic("error", "preview failed")]
     )
     text = summary.failure("dev", plan, "error: update failed")
     assert "the preview failed" in text
@@ -331,7 +341,10 @@ def test_a_failed_preview_says_the_errors_sentences_and_nothing_else() -> None:
 
 
 def test_what_the_provider_warns_of_is_repeated_and_other_output_is_not() -> None:
-    lines = [told("info#err", "warning: Prefect work pool 'p' was not compared."), told("info#err", "a stray print")]
+    lines = [
+        diagnostic("info#err", "warning: Prefect work pool 'p' was not compared."),
+        diagnostic("info#err", "a stray print"),
+    ]
     text = shown(*lines, event("same", POOL, pool(), pool()))
     assert "> `warning: Prefect work pool 'p' was not compared.`" in text
     assert "stray" not in text
@@ -358,22 +371,77 @@ def test_a_cut_inside_an_error_closes_its_fence() -> None:
     assert text.count("```") % 2 == 0
 
 
-def test_a_log_that_was_cut_off_is_read_as_far_as_it_goes() -> None:
-    whole = event("create", DEPLOYMENT, None, deployment())
-    assert len(summary.parse([whole, whole[:50]]).steps) == 1
-
-
 def test_differences_name_the_innermost_fields() -> None:
-    def found(old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
+    def differences(old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
         return ((item.path, item.old, item.new) for item in between(old, new))
 
-    assert list(found({"a": {"b.c": 1}}, {"a": {"b.c": 2}})) == [("a[b.c]", 1, 2)]
-    assert list(found({"a": [{"x": 1}]}, {"a": [{"x": 2}]})) == [("a[0].x", 1, 2)]
-    assert list(found({"a": [1]}, {"a": [1, 2]})) == [("a", [1], [1, 2])]
+    assert list(differences({"a": {"b.c": 1}}, {"a": {"b.c": 2}})) == [("a[b.c]", 1, 2)]
+    assert list(differences({"a": [{"x": 1}]}, {"a": [{"x": 2}]})) == [("a[0].x", 1, 2)]
+    assert list(differences({"a": [1]}, {"a": [1, 2]})) == [("a", [1], [1, 2])]
     one, two = {"x": 1}, {"x": 2}
-    assert list(found({"a": [one]}, {"a": [one, two]})) == [("a[1]", ABSENT, two)]
-    assert list(found({"a": [one, two]}, {"a": [one]})) == [("a[1]", two, ABSENT)]
-    assert list(found({"a": [one]}, {"a": [two, one]})) == [("a", [one], [two, one])]
-    assert list(found({"a": []}, {"a": [one]})) == [("a", [], [one])]
-    assert list(found({}, {"a": {"b": 1}})) == [("a.b", ABSENT, 1)]
-    assert list(found({"a": 1}, {"a": 1})) == []
+    assert list(differences({"a": [one]}, {"a": [one, two]})) == [("a[1]", ABSENT, two)]
+    assert list(differences({"a": [one, two]}, {"a": [one]})) == [("a[1]", two, ABSENT)]
+    assert list(differences({"a": [one]}, {"a": [two, one]})) == [("a", [one], [two, one])]
+    assert list(differences({"a": []}, {"a": [one]})) == [("a", [], [one])]
+    assert list(differences({}, {"a": {"b": 1}})) == [("a.b", ABSENT, 1)]
+    assert list(differences({"a": 1}, {"a": 1})) == []
+
+
+def with_profiles(**profiles_by_name: profiles.Profile) -> dict[str, Any]:
+    declared = pool()
+    declared["base_job_template"]["job_configuration"]["env"][env.PROFILES] = profiles.encode(profiles_by_name)
+    return declared
+
+
+def test_a_changed_profile_is_shown_by_its_field() -> None:
+    spot = profiles.Profile(sizes={"maximum": 12}, env={"GDAL_CACHEMAX": "256"}, node_selector={"pool": "spot"})
+    old = with_profiles(spot=spot)
+    new = with_profiles(spot=replace(spot, sizes={"maximum": 13}))
+    text = shown(event("update", POOL, old, new))
+    assert "| `profiles.spot.maximum` | `12` | `13` |" in text
+    assert "GDAL_CACHEMAX" not in text
+
+
+def test_a_changed_ceiling_is_shown_as_the_pools_own_field() -> None:
+    text = shown(event("update", POOL, pool(), pool(base_job_template=template(ceiling=18))))
+    assert "| `ceiling` | `16` | `18` |" in text
+    assert env.CEILING not in text
+
+
+def test_a_new_pool_lists_its_ceiling_and_its_profiles() -> None:
+    text = shown(event("create", POOL, None, pool()))
+    assert "| `ceiling` | `16` |" in text
+    assert "| `profiles.large.maximum` | `12` |" in text
+    assert "job_configuration" not in text
+
+
+def test_long_values_are_cut_around_their_first_difference() -> None:
+    text = shown(
+        event(
+            "update", DEPLOYMENT, deployment(description="x" * 300 + "old"), deployment(description="x" * 300 + "new")
+        )
+    )
+    assert "old` |" in text
+    assert "new` |" in text
+    assert "`…" in text
+
+
+def test_an_update_without_a_field_says_how_it_signs_in() -> None:
+    def one(name: str, auth: str) -> dict[str, Any]:
+        return deployment(name, reach={"url": "u", "auth": auth})
+
+    text = shown(*(event("update", DEPLOYMENT, one(name, "none"), one(name, "auth-string")) for name in ("a", "b")))
+    assert "- how Pulumi signs in to Prefect changes (none → auth-string): deployment `digits/a`, deployment" in text
+    assert "is updated" not in text
+
+
+def test_the_programs_own_helpers_are_left_out() -> None:
+    kinds = ("prefect:Drain", "kubernetes:Preflight", "kubernetes:ExactAccess")
+    text = shown(*(event("update", f"pulumi-python:dynamic/{kind}", {"a": 1}, {"a": 2}) for kind in kinds))
+    assert "nothing changes in 0 resources" in text
+
+
+def test_capacity_that_does_not_change_is_left_out() -> None:
+    limited = deployment(concurrency_limit=1)
+    text = shown(event("same", POOL, pool(), pool()), event("update", DEPLOYMENT, limited, {**limited, "tags": ["a"]}))
+    assert "Dask capacity" not in text

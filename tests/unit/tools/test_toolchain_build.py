@@ -18,7 +18,7 @@ from tools.paths import ROOT
 from tools.toolchain.build import ensure
 from tools.toolchain.go import Go
 from tools.toolchain.group import Extract, Group, Module
-from tools.toolchain.store import Store, content
+from tools.toolchain.store import Store, cache_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 needs_go = pytest.mark.skipif(shutil.which("go") is None, reason="compiles a small Go program")
 
 FAKE_GO = """#!/bin/sh
-# Stands in for go: counts builds, and stops in the middle of one where the test made a gate.
+# Replaces go: it counts builds, and waits in the middle of one where the test has made a gate.
 case "$1" in
 version) echo "go version ${FAKE_GO_VERSION:-go1.99.1} linux/amd64" ;;
 env) echo "{\\"GOCACHE\\": \\"$FAKE\\", \\"GOMODCACHE\\": \\"$FAKE\\"}" ;;
@@ -35,9 +35,9 @@ build)
     while [ "$1" != -o ]; do shift; done
     echo built >> "$FAKE/builds"
     if [ -e "$FAKE/error" ]; then cat "$FAKE/error" >&2; exit 1; fi
-    echo half > "$2"
+    echo partial > "$2"
     if [ -p "$FAKE/gate" ]; then echo > "$FAKE/started"; read -r _ < "$FAKE/gate"; fi
-    echo whole > "$2"
+    echo complete > "$2"
     ;;
 esac
 """
@@ -106,7 +106,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def start(source: Path, tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
-    """Start a process that wants the plain group; what still runs at the end of the test is killed."""
+    """Start processes that request the plain group; those that still run at the end of the test are killed."""
     started: list[subprocess.Popen[str]] = []
 
     def one() -> subprocess.Popen[str]:
@@ -124,26 +124,26 @@ def start(source: Path, tmp_path: Path) -> Iterator[Callable[[], subprocess.Pope
 
 
 def close_gate(fake: Path) -> int:
-    """Stop the next build half-way; the descriptor becomes readable when it has got there."""
+    """Make the next build wait at the gate; the returned descriptor becomes readable when it waits."""
     os.mkfifo(fake / "gate")
     os.mkfifo(fake / "started")
     return os.open(fake / "started", os.O_RDWR)
 
 
-def await_half_a_build(started: int) -> None:
-    assert select.select([started], [], [], 60)[0], "no build has started"
+def wait_for_the_gate(started: int) -> None:
+    assert select.select([started], [], [], 60)[0], "no build reached the gate"
 
 
 def builds(fake: Path) -> int:
     return len((fake / "builds").read_text().splitlines())
 
 
-def contents(cache: Path) -> set[str]:
+def entries(cache: Path) -> set[str]:
     return {path.name for path in (cache / "tools").iterdir()}
 
 
 @needs_go
-def test_a_build_yields_programs_with_their_version_and_all_that_goes_with_them(group: Group, tmp_path: Path) -> None:
+def test_a_build_has_programs_with_their_version_and_all_files_that_they_need(group: Group, tmp_path: Path) -> None:
     folder = ensure(["hello"], cache=tmp_path / "cache", groups={"hello": group})["hello"]
     assert subprocess.check_output([folder / "hello"], text=True) == "1.0.0 and a schema"
     assert subprocess.check_output([folder / "helper"], text=True) == "helped\n"
@@ -153,7 +153,7 @@ def test_a_build_yields_programs_with_their_version_and_all_that_goes_with_them(
 
 
 @needs_go
-def test_programs_of_one_module_have_the_names_of_the_table(source: Path, tmp_path: Path) -> None:
+def test_programs_have_the_names_of_the_table(source: Path, tmp_path: Path) -> None:
     for package in ("daemon", "tool"):
         (source / package).mkdir()
         (source / package / "main.go").write_text(f'package main\n\nfunc main() {{ print("{package}") }}\n')
@@ -166,14 +166,14 @@ def test_programs_of_one_module_have_the_names_of_the_table(source: Path, tmp_pa
 
 
 @needs_go
-def test_a_folder_copied_out_of_a_read_only_module_can_be_removed(group: Group, source: Path, tmp_path: Path) -> None:
+def test_a_folder_copied_from_a_read_only_module_can_be_removed(group: Group, source: Path, tmp_path: Path) -> None:
     (source / "data").chmod(0o555)
     folder = ensure(["hello"], cache=tmp_path / "cache", groups={"hello": group})["hello"].parent
     assert (folder / "data").stat().st_mode & stat.S_IWUSR
 
 
 @needs_go
-def test_a_deleted_folder_is_laid_there_again(group: Group, tmp_path: Path) -> None:
+def test_a_deleted_folder_is_copied_again(group: Group, tmp_path: Path) -> None:
     folder = ensure(["hello"], cache=tmp_path / "cache", groups={"hello": group})["hello"].parent
     shutil.rmtree(folder / "data")
     ensure(["hello"], cache=tmp_path / "cache", groups={"hello": group})
@@ -181,7 +181,7 @@ def test_a_deleted_folder_is_laid_there_again(group: Group, tmp_path: Path) -> N
 
 
 @needs_go
-def test_the_persons_own_go_settings_do_not_change_what_is_built(
+def test_the_users_go_settings_do_not_change_the_result(
     group: Group, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOFLAGS", "-mod=vendor -race")
@@ -193,13 +193,13 @@ def test_the_persons_own_go_settings_do_not_change_what_is_built(
 
 
 @needs_go
-def test_a_build_changes_nothing_in_the_folder_it_compiles(group: Group, source: Path, tmp_path: Path) -> None:
+def test_a_build_does_not_change_its_sources(group: Group, source: Path, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in source.rglob("*")}
     ensure(["hello"], cache=tmp_path / "cache", groups={"hello": group})
     assert {path: path.stat().st_mtime_ns for path in source.rglob("*")} == before
 
 
-def test_what_is_there_is_not_built_again(plain: Group, fake: Path, tmp_path: Path) -> None:
+def test_an_existing_group_is_not_built_again(plain: Group, fake: Path, tmp_path: Path) -> None:
     for _ in range(2):
         ensure(["hello"], cache=tmp_path / "cache", groups={"hello": plain})
     assert builds(fake) == 1
@@ -209,18 +209,20 @@ def test_a_deleted_program_is_built_again(plain: Group, fake: Path, tmp_path: Pa
     folder = ensure(["hello"], cache=tmp_path / "cache", groups={"hello": plain})["hello"]
     (folder / "hello").unlink()
     assert ensure(["hello"], cache=tmp_path / "cache", groups={"hello": plain})["hello"] == folder
-    assert (folder / "hello").read_text() == "whole\n"
+    assert (folder / "hello").read_text() == "complete\n"
     assert builds(fake) == 2
 
 
-def test_what_is_there_needs_no_go(plain: Group, fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_existing_group_needs_no_go(
+    plain: Group, fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     built = ensure(["hello"], cache=tmp_path / "cache", groups={"hello": plain})
     (fake / "go").unlink()
     monkeypatch.setenv("PATH", str(fake))
     assert ensure(["hello"], cache=tmp_path / "cache", groups={"hello": plain}) == built
 
 
-def test_another_go_builds_into_another_folder(
+def test_another_version_of_go_builds_into_another_folder(
     plain: Group, fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = ensure(["hello"], cache=tmp_path / "cache", groups={"hello": plain})["hello"]
@@ -230,45 +232,45 @@ def test_another_go_builds_into_another_folder(
     assert builds(fake) == 2
 
 
-def test_a_failed_build_leaves_nothing_but_its_log(plain: Group, fake: Path, tmp_path: Path) -> None:
-    (fake / "error").write_text("main.go:1: nonsense\n")
+def test_a_failed_build_leaves_only_its_log(plain: Group, fake: Path, tmp_path: Path) -> None:
+    (fake / "error").write_text("main.go:1: syntax error\n")
     with pytest.raises(Problem) as caught:
         ensure(["hello"], cache=tmp_path / "cache", groups={"hello": plain})
-    assert contents(tmp_path / "cache") == {"logs", "hello.lock"}
+    assert entries(tmp_path / "cache") == {"logs", "hello.lock"}
     log = tmp_path / "cache" / "tools" / "logs" / "hello.log"
-    assert log.read_text().endswith("main.go:1: nonsense\n")
+    assert log.read_text().endswith("main.go:1: syntax error\n")
     assert "hello 1.0.0" in caught.value.what
     assert caught.value.remedy
-    assert "main.go:1: nonsense" in caught.value.detail
+    assert "main.go:1: syntax error" in caught.value.detail
     assert str(log) in caught.value.detail
 
 
-def test_an_interrupted_build_leaves_nothing_half_written(
+def test_a_killed_build_leaves_no_incomplete_folder(
     start: Callable[[], subprocess.Popen[str]], plain: Group, fake: Path, tmp_path: Path
 ) -> None:
     cache = tmp_path / "cache"
     started = close_gate(fake)
     process = start()
-    await_half_a_build(started)
+    wait_for_the_gate(started)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    finished = Store.under(cache).folder(plain, Go(executable="go", version="go1.99.1"))
+    finished = Store.in_cache(cache).folder(plain, Go(executable="go", version="go1.99.1"))
     assert not finished.exists()
-    assert any(name.startswith(".hello~") for name in contents(cache))
+    assert any(name.startswith(".hello~") for name in entries(cache))
 
     (fake / "gate").unlink()
     folder = ensure(["hello"], cache=cache, groups={"hello": plain})["hello"]
     assert folder == finished / "bin"
-    assert (folder / "hello").read_text() == "whole\n"
-    assert contents(cache) == {"logs", "hello.lock", finished.name}
+    assert (folder / "hello").read_text() == "complete\n"
+    assert entries(cache) == {"logs", "hello.lock", finished.name}
 
 
-def test_of_two_processes_one_builds_and_the_other_waits_for_it(
+def test_of_two_processes_one_builds_and_the_other_waits(
     start: Callable[[], subprocess.Popen[str]], fake: Path
 ) -> None:
     started = close_gate(fake)
     first = start()
-    await_half_a_build(started)
+    wait_for_the_gate(started)
     second = start()
     assert second.stderr is not None
     waiting = next(line for line in second.stderr if "waiting" in line)
@@ -280,7 +282,7 @@ def test_of_two_processes_one_builds_and_the_other_waits_for_it(
     assert builds(fake) == 1
 
 
-def test_groups_do_not_clear_each_others_unfinished_work(plain: Group, fake: Path, tmp_path: Path) -> None:
+def test_a_build_keeps_the_temporary_folder_of_another_group(plain: Group, fake: Path, tmp_path: Path) -> None:
     del fake
     other = tmp_path / "cache" / "tools" / ".hello-world~unfinished"
     other.mkdir(parents=True)
@@ -288,9 +290,9 @@ def test_groups_do_not_clear_each_others_unfinished_work(plain: Group, fake: Pat
     assert other.is_dir()
 
 
-def test_the_key_changes_with_everything_that_determines_the_result(group: Group, source: Path) -> None:
+def test_the_cache_key_changes_with_everything_that_determines_the_result(group: Group, source: Path) -> None:
     module = group.modules[0]
-    changed = [
+    variants = [
         dataclasses.replace(module, programs={"hello": "./cmd"}),
         dataclasses.replace(module, programs={"greet": "."}),
         dataclasses.replace(module, variables={"main.version": "1.0.1"}),
@@ -298,22 +300,22 @@ def test_the_key_changes_with_everything_that_determines_the_result(group: Group
         dataclasses.replace(module, scripts=()),
         dataclasses.replace(module, folders=()),
     ]
-    keys = [content(group), *(content(dataclasses.replace(group, modules=(each,))) for each in changed)]
+    keys = [cache_key(group), *(cache_key(dataclasses.replace(group, modules=(each,))) for each in variants)]
     for file in ("go.sum", "go.mod", "main.go", "data/data.go"):
         with (source / file).open("a") as appended:
             appended.write("\n")
-        keys.append(content(group))
+        keys.append(cache_key(group))
     assert len(set(keys)) == len(keys)
 
 
-def test_the_key_is_the_same_in_every_clone(group: Group, source: Path, tmp_path: Path) -> None:
+def test_the_cache_key_is_the_same_in_every_clone(group: Group, source: Path, tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     shutil.copytree(source, clone, copy_function=shutil.copyfile)
     moved = dataclasses.replace(group.modules[0], folder=clone)
-    assert content(dataclasses.replace(group, modules=(moved,))) == content(group)
+    assert cache_key(dataclasses.replace(group, modules=(moved,))) == cache_key(group)
 
 
-def test_a_finished_folder_can_be_read_by_other_users(plain: Group, fake: Path, tmp_path: Path) -> None:
+def test_other_users_can_read_a_finished_folder(plain: Group, fake: Path, tmp_path: Path) -> None:
     del fake
     folder = ensure(["hello"], cache=tmp_path / "cache", groups={"hello": plain})["hello"]
     assert stat.S_IMODE(folder.parent.stat().st_mode) == 0o755

@@ -12,7 +12,7 @@ import pytest
 
 from tools.errors import Problem
 from tools.toolchain.build import ensure
-from tools.toolchain.failure import SHOWN, problem
+from tools.toolchain.failure import LOG_LINES, problem
 from tools.toolchain.group import Group, Module
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DATABASE = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
-"""A checksum database's name and key, valid in form; nobody answers for it."""
+"""Name and key of a checksum database, valid in form; no server has them."""
 
-needs_go = pytest.mark.skipif(shutil.which("go") is None, reason="shows what the real go says")
+needs_go = pytest.mark.skipif(shutil.which("go") is None, reason="runs the real go")
 
 DEPENDENCY = "example.com/dependency"
-"""Served by a proxy that the test makes; no network is asked."""
+"""A module that only the test's own proxy serves."""
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def refusing_proxy(request: pytest.FixtureRequest) -> Iterator[str]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Refuse)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -86,10 +86,10 @@ def test_an_unreachable_module_proxy_is_named_as_the_cause(
     group: Group, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOPROXY", "http://127.0.0.1:1")
-    found = failure(group, tmp_path)
-    assert "proxy cannot be reached" in found.what
-    assert "GOPROXY" in found.remedy
-    assert "connection refused" in found.detail
+    raised = failure(group, tmp_path)
+    assert "proxy cannot be reached" in raised.what
+    assert "GOPROXY" in raised.remedy
+    assert "connection refused" in raised.detail
 
 
 @needs_go
@@ -112,7 +112,7 @@ def test_a_module_proxy_that_refuses_is_named_as_the_cause(
 
 
 @needs_go
-def test_a_module_that_may_not_be_fetched_is_named_as_the_cause(group: Group, tmp_path: Path) -> None:
+def test_a_forbidden_download_is_named_as_the_cause(group: Group, tmp_path: Path) -> None:
     assert "GOPROXY=off" in failure(group, tmp_path).what
 
 
@@ -121,7 +121,7 @@ def test_a_module_whose_content_differs_from_go_sum_is_not_compiled(
     group: Group, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOPROXY", serve_dependency(tmp_path))
-    assert "not the one that the committed go.sum names" in failure(group, tmp_path).what
+    assert "differs from the committed go.sum" in failure(group, tmp_path).what
 
 
 @needs_go
@@ -130,13 +130,13 @@ def test_a_module_without_its_sum_in_go_sum_is_not_compiled(
 ) -> None:
     monkeypatch.setenv("GOPROXY", serve_dependency(tmp_path))
     (group.modules[0].folder / "go.sum").unlink()
-    found = failure(group, tmp_path)
-    assert "do not fit together" in found.what
-    assert "go mod tidy" in found.remedy
+    raised = failure(group, tmp_path)
+    assert "do not match" in raised.what
+    assert "go mod tidy" in raised.remedy
 
 
 @needs_go
-def test_a_module_named_in_go_sum_is_compiled_without_asking_a_checksum_database(
+def test_a_module_in_go_sum_is_compiled_without_a_checksum_database(
     group: Group, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOPROXY", serve_dependency(tmp_path))
@@ -161,33 +161,33 @@ def h1(files: dict[str, bytes]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("output", "words"),
     [
         ("go: write /x/y: no space left on device", "disk is full"),
-        ("k8s.io/kubernetes: compile: signal: killed", "want of memory"),
+        ("k8s.io/kubernetes: compile: signal: killed", "memory ran out"),
         ('Get "https://h/x": dial tcp: lookup h on 10.0.0.1:53: no such host', "cannot be reached"),
         ('Get "https://h/x": dial tcp 10.0.0.1:443: i/o timeout', "cannot be reached"),
         ('Get "https://h/x": net/http: TLS handshake timeout', "cannot be reached"),
         ('Get "https://h/x": proxyconnect tcp: EOF', "cannot be reached"),
-        ('Get "https://h/x": Proxy Authentication Required', "asks for a password"),
+        ('Get "https://h/x": Proxy Authentication Required', "requires a password"),
         ('Get "https://h/x": tls: failed to verify certificate: x509: unknown authority', "not trusted"),
     ],
 )
-def test_what_go_says_becomes_a_sentence_with_a_cure(said: str, words: str, group: Group, tmp_path: Path) -> None:
+def test_output_of_go_is_explained(output: str, words: str, group: Group, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    log.write_text(f"go: downloading example.com/x v1.0.0\n{said}\n")
-    found = problem(group, log)
-    assert words in found.what
-    assert said in found.detail
+    log.write_text(f"go: downloading example.com/x v1.0.0\n{output}\n")
+    explained = problem(group, log)
+    assert words in explained.what
+    assert output in explained.detail
 
 
-def test_an_unknown_failure_still_names_the_group_the_log_and_a_cure(group: Group, tmp_path: Path) -> None:
+def test_an_unknown_failure_names_the_group_the_log_and_a_remedy(group: Group, tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("".join(f"line {number}\n" for number in range(100)))
-    found = problem(group, log)
-    assert found.what == "hello 1.0.0 could not be built"
-    assert found.remedy
-    assert found.detail.splitlines() == [
-        *(f"line {number}" for number in range(100 - SHOWN, 100)),
+    explained = problem(group, log)
+    assert explained.what == "hello 1.0.0 could not be built"
+    assert explained.remedy
+    assert explained.detail.splitlines() == [
+        *(f"line {number}" for number in range(100 - LOG_LINES, 100)),
         f"The whole log: {log}",
     ]

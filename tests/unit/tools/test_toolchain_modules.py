@@ -27,10 +27,10 @@ def test_every_module_is_pinned_by_go_mod_and_go_sum(module: Module) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_every_program_keeps_its_module_required_when_go_mod_is_tidied(module: Module) -> None:
-    named = set(re.findall(r"^(?:tool )?\s*(\S+)$", go_mod(module), re.MULTILINE))
+def test_go_mod_tidy_keeps_the_module_of_every_program(module: Module) -> None:
+    kept = set(re.findall(r"^(?:tool )?\s*(\S+)$", go_mod(module), re.MULTILINE))
     outside = {package for package in module.programs.values() if package != "."}
-    assert outside <= named
+    assert outside <= kept
     assert outside or (module.folder / "main.go").is_file()
 
 
@@ -41,11 +41,11 @@ def test_no_two_programs_of_a_folder_are_built_under_one_name(module: Module) ->
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_no_module_asks_for_a_newer_go_than_the_others(module: Module) -> None:
+def test_all_modules_require_the_same_go(module: Module) -> None:
     assert go_line(module.folder)[:2] == (1, 26)
 
 
-def test_no_folder_of_module_files_is_unused() -> None:
+def test_every_folder_of_module_files_is_used() -> None:
     used = {module.folder for group in GROUPS.values() for module in group.modules}
     assert used == {path for path in GOMOD.iterdir() if path.is_dir()}
 
@@ -62,13 +62,13 @@ def test_a_plugin_has_the_version_of_its_python_package(plugin: str) -> None:
 
 
 @pytest.mark.parametrize("plugin", ["kubernetes", "docker-build"])
-def test_a_plugins_program_has_the_name_that_pulumi_looks_for(plugin: str) -> None:
+def test_the_program_of_a_plugin_has_the_name_that_pulumi_expects(plugin: str) -> None:
     package = Path(str(metadata.distribution(f"pulumi-{plugin}").locate_file(f"pulumi_{plugin.replace('-', '_')}")))
-    described = json.loads((package / "pulumi-plugin.json").read_text())
-    assert GROUPS[f"{plugin}-provider"].outputs == (f"pulumi-resource-{described['name']}",)
+    plugin_json = json.loads((package / "pulumi-plugin.json").read_text())
+    assert GROUPS[f"{plugin}-provider"].outputs == (f"pulumi-resource-{plugin_json['name']}",)
 
 
-def test_what_lies_beside_pulumi_is_what_runs_python_programs() -> None:
+def test_the_files_beside_pulumi_are_those_that_run_python_programs() -> None:
     assert set(GROUPS["pulumi"].outputs) == {
         "pulumi",
         "pulumi-language-python",
@@ -77,27 +77,27 @@ def test_what_lies_beside_pulumi_is_what_runs_python_programs() -> None:
     }
 
 
-def test_every_staging_module_has_the_version_of_its_kubernetes() -> None:
+def test_every_staging_module_has_the_version_of_kubernetes() -> None:
     replaced = re.findall(r"=> k8s\.io/\S+ v0\.(\S+)", go_mod(GROUPS["kubernetes"].modules[0]))
     assert len(replaced) == 31
     assert {f"1.{version}" for version in replaced} == {GROUPS["kubernetes"].version}
 
 
-def test_the_named_sets_hold_names_of_groups() -> None:
+def test_every_group_is_in_a_named_set() -> None:
     assert {*PULUMI, *LINT, *CLUSTER, *NETWORKS} == set(GROUPS)
 
 
-def test_what_only_a_network_needs_is_not_built_for_every_cluster() -> None:
+def test_groups_of_a_network_are_not_built_for_every_cluster() -> None:
     assert not set(NETWORKS) & set(CLUSTER)
 
 
-def test_groups_come_in_the_tables_order_whatever_the_order_of_their_names() -> None:
+def test_groups_are_selected_in_the_order_of_the_table() -> None:
     assert [group.name for group in select(["etcd", "pulumi"], GROUPS)] == ["pulumi", "etcd"]
-    with pytest.raises(Problem, match="no tool called 'docker'"):
+    with pytest.raises(Problem, match="has no group 'docker'"):
         select(["etcd", "docker"], GROUPS)
 
 
-def test_the_newest_go_line_of_a_groups_modules_counts(tmp_path: Path) -> None:
+def test_a_group_requires_the_newest_go_of_its_modules(tmp_path: Path) -> None:
     modules = []
     for name, line in (("old", "1.21"), ("new", "1.26.3"), ("none", "")):
         (tmp_path / name).mkdir()
@@ -107,7 +107,7 @@ def test_the_newest_go_line_of_a_groups_modules_counts(tmp_path: Path) -> None:
     assert group.go == (1, 26, 3)
 
 
-def test_nothing_pinned_names_a_machine_or_a_registry() -> None:
+def test_module_files_do_not_name_a_machine_or_a_proxy() -> None:
     for path in GOMOD.rglob("*"):
         if path.is_file() and path.suffix != ".md":
             assert not re.search(r"https?://|GOPROXY|GONOSUM|/root/|/home/", path.read_text()), path

@@ -20,7 +20,7 @@ FAKE_GO = """#!/bin/sh
 case "$1" in
 version) echo "go version ${FAKE_GO_VERSION:-go1.99.1} linux/amd64" ;;
 env) echo "{\\"GOCACHE\\": \\"$FAKE/compiled\\", \\"GOMODCACHE\\": \\"$FAKE/modules\\"}" ;;
-build) echo "nothing may be built" >> "$FAKE/builds" ;;
+build) echo "a check must not build" >> "$FAKE/builds" ;;
 esac
 """
 
@@ -54,7 +54,7 @@ def huge(group: Group) -> Group:
     return dataclasses.replace(group, cold_mib=2**40)
 
 
-def test_nothing_is_wrong_where_a_build_can_start(group: Group, fake: Path, tmp_path: Path) -> None:
+def test_a_machine_that_can_build_has_no_problems(group: Group, fake: Path, tmp_path: Path) -> None:
     del fake
     assert check(group, tmp_path) == []
 
@@ -65,13 +65,13 @@ def test_a_check_changes_nothing_and_builds_nothing(group: Group, fake: Path, tm
     assert {path.name for path in fake.iterdir()} == {"go"}
 
 
-def test_without_go_one_sentence_says_what_to_install(
+def test_the_message_without_go_says_what_to_install(
     group: Group, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     (problem,) = check(group, tmp_path)
     assert str(problem) == (
-        "Go is not installed, and it is needed to build hello. Install Go 1.26 or newer and put its bin folder on PATH."
+        "Go is not installed, and it is needed to build hello. Install Go 1.26 or newer and add its bin folder to PATH."
     )
     with pytest.raises(Problem, match="Go is not installed"):
         ensure(["hello"], cache=tmp_path / "cache", groups={"hello": group})
@@ -91,7 +91,7 @@ def test_an_older_go_is_refused_before_anything_is_built(
 
 
 @pytest.mark.parametrize("version", ["go1.26", "go1.26.0", "go1.26.8 X:nocoverageredesign", "devel go1.27-5c3d1a"])
-def test_every_way_in_which_a_new_enough_go_names_itself_is_accepted(
+def test_every_form_of_a_new_enough_version_is_accepted(
     version: str, group: Group, fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del fake
@@ -100,28 +100,30 @@ def test_every_way_in_which_a_new_enough_go_names_itself_is_accepted(
     assert check(group, tmp_path) == []
 
 
-def test_a_go_that_does_not_work_is_a_sentence_and_not_a_traceback(group: Group, fake: Path, tmp_path: Path) -> None:
+def test_a_go_that_does_not_work_is_a_problem(group: Group, fake: Path, tmp_path: Path) -> None:
     (fake / "go").write_text("#!/bin/sh\necho exec format error >&2\nexit 126\n")
     (problem,) = check(group, tmp_path)
     assert "does not answer `go version`" in problem.what
     assert "exec format error" in problem.detail
 
 
-def test_too_little_disk_is_told_with_how_much_is_needed_and_where(group: Group, fake: Path, tmp_path: Path) -> None:
+def test_the_message_about_a_full_disk_says_how_much_is_needed_and_where(
+    group: Group, fake: Path, tmp_path: Path
+) -> None:
     del fake
     (problem,) = check(huge(group), tmp_path)
     assert "hello takes about 1073741824.0 GiB below" in problem.what
     assert "GOCACHE" in problem.remedy
 
 
-def test_what_was_compiled_before_needs_no_disk_for_compiling(group: Group, fake: Path, tmp_path: Path) -> None:
+def test_downloaded_modules_need_no_disk_for_compiling(group: Group, fake: Path, tmp_path: Path) -> None:
     archive = fake / "modules/cache/download/example.com/big/@v/v1.2.3.zip"
     archive.parent.mkdir(parents=True)
     archive.touch()
     assert check(huge(group), tmp_path) == []
 
 
-def test_what_is_there_has_no_preconditions(
+def test_an_existing_group_has_no_preconditions(
     group: Group, fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (fake / "go").write_text(FAKE_GO.replace("build) ", 'build) while [ "$1" != -o ]; do shift; done; > "$2";'))
@@ -130,12 +132,12 @@ def test_what_is_there_has_no_preconditions(
     assert check(huge(group), tmp_path) == []
 
 
-def test_an_unknown_name_is_answered_with_the_known_ones(group: Group, tmp_path: Path) -> None:
+def test_the_message_about_an_unknown_name_has_the_known_ones(group: Group, tmp_path: Path) -> None:
     (problem,) = preflight(["helo"], cache=tmp_path / "cache", groups={"hello": group})
-    assert str(problem) == "There is no tool called 'helo'. Choose from hello."
+    assert str(problem) == "The toolchain has no group 'helo'. Choose from hello."
 
 
-def test_a_pulumi_of_the_persons_own_needs_no_go(fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_installed_pulumi_needs_no_go(fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (fake / "go").unlink()
     cli = fake / "pulumi"
     cli.write_text("#!/bin/sh\necho v3.300.0\n")
@@ -149,11 +151,11 @@ def test_a_pulumi_of_the_persons_own_needs_no_go(fake: Path, tmp_path: Path, mon
     del monkeypatch
 
 
-def test_checking_everything_takes_well_under_a_second(tmp_path: Path) -> None:
-    preflight(list(GROUPS), cache=tmp_path / "cache")  # once, to have files and programs in memory
-    spent = []
+def test_a_check_of_all_groups_takes_well_under_a_second(tmp_path: Path) -> None:
+    preflight(list(GROUPS), cache=tmp_path / "cache")  # once, so that files and programs are in memory
+    durations = []
     for _ in range(5):
         started = time.monotonic()
         preflight(list(GROUPS), cache=tmp_path / "cache")
-        spent.append(time.monotonic() - started)
-    assert min(spent) < 0.5
+        durations.append(time.monotonic() - started)
+    assert min(durations) < 0.5

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FAKE_PULUMI = """#!/bin/sh
-# Stands in for pulumi: keeps a log of its commands, and installs a plugin as the real one does.
+# Replaces pulumi: it logs its commands, and installs a plugin as the real one does.
 echo "$@" >> "$FAKE/commands"
 case "$1 $2" in
 "version ") echo "VERSION" ;;
@@ -38,7 +38,7 @@ esac
 
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make a folder for the fake Pulumi, and a PATH without any other."""
+    """Make a folder for the fake Pulumi, and a PATH without another one."""
     folder = tmp_path / "fake"
     folder.mkdir()
     (folder / "plugins.json").write_text("[]")
@@ -50,14 +50,14 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Replace the building of groups; the list tells which were asked for."""
-    asked: list[str] = []
+    """Replace the building of groups; yield the list of the requested ones."""
+    requested: list[str] = []
 
     def ensure(names: Iterable[str], *, cache: Path | None = None) -> dict[str, Path]:
         folders = {}
         cli = FAKE_PULUMI.replace("VERSION", "v3.259.0")
         for name in names:
-            asked.append(name)
+            requested.append(name)
             folder = (cache or tmp_path) / "tools" / f"{name}-build{os.environ.get('FAKE_BUILD', '1')}" / "bin"
             folder.mkdir(parents=True, exist_ok=True)
             for program in GROUPS[name].outputs:
@@ -67,11 +67,11 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return folders
 
     monkeypatch.setattr(pulumi, "ensure", ensure)
-    return asked
+    return requested
 
 
 @pytest.fixture
-def install_own(fake: Path) -> Callable[[str], None]:
+def install_pulumi(fake: Path) -> Callable[[str], None]:
     def install(version: str) -> None:
         (fake / "pulumi").write_text(FAKE_PULUMI.replace("VERSION", version))
         (fake / "pulumi").chmod(0o755)
@@ -85,14 +85,14 @@ def commands(fake: Path) -> list[str]:
 
 
 def has_plugins(fake: Path, **versions: str) -> None:
-    listed = [
+    plugins = [
         {"name": name.replace("_", "-"), "kind": "resource", "version": version} for name, version in versions.items()
     ]
-    (fake / "plugins.json").write_text(json.dumps(listed))
+    (fake / "plugins.json").write_text(json.dumps(plugins))
 
 
 def installed(home: Path) -> dict[str, str]:
-    """Return what is installed: name of the plugin's folder -> the build it came from."""
+    """Return the installed plugins: name of the folder -> the build that it is from."""
     return {path.parent.name: path.read_text() for path in (home / "plugins").glob("*/*")}
 
 
@@ -100,24 +100,24 @@ KUBERNETES = GROUPS["kubernetes-provider"].version
 DOCKER_BUILD = GROUPS["docker-build-provider"].version
 
 
-def test_a_pulumi_on_path_with_its_plugins_is_used_as_it_is(
-    fake: Path, built: list[str], install_own: Callable[[str], None], tmp_path: Path
+def test_an_installed_pulumi_with_its_plugins_is_used_unchanged(
+    fake: Path, built: list[str], install_pulumi: Callable[[str], None], tmp_path: Path
 ) -> None:
-    install_own("v3.259.0")
+    install_pulumi("v3.259.0")
     has_plugins(fake, kubernetes=KUBERNETES, docker_build=DOCKER_BUILD)
-    found = ensure_pulumi(cache=tmp_path, home=tmp_path / "home")
-    assert found.command == fake / "pulumi"
-    assert found.version == "3.259.0"
-    assert "PULUMI_HOME" not in found.environment
-    assert "PATH" not in found.environment
+    result = ensure_pulumi(cache=tmp_path, home=tmp_path / "home")
+    assert result.command == fake / "pulumi"
+    assert result.version == "3.259.0"
+    assert "PULUMI_HOME" not in result.environment
+    assert "PATH" not in result.environment
     assert built == []
     assert not any("install" in command for command in commands(fake))
 
 
-def test_a_missing_plugin_is_left_to_pulumi_to_download(
-    fake: Path, built: list[str], install_own: Callable[[str], None], tmp_path: Path
+def test_pulumi_downloads_a_missing_plugin(
+    fake: Path, built: list[str], install_pulumi: Callable[[str], None], tmp_path: Path
 ) -> None:
-    install_own("v3.259.0")
+    install_pulumi("v3.259.0")
     has_plugins(fake, kubernetes="4.0.0", docker_build=DOCKER_BUILD)
     ensure_pulumi(cache=tmp_path, home=tmp_path / "home")
     assert built == []
@@ -126,9 +126,9 @@ def test_a_missing_plugin_is_left_to_pulumi_to_download(
 
 
 def test_a_plugin_that_cannot_be_downloaded_is_built_and_installed(
-    fake: Path, built: list[str], install_own: Callable[[str], None], tmp_path: Path
+    fake: Path, built: list[str], install_pulumi: Callable[[str], None], tmp_path: Path
 ) -> None:
-    install_own("v3.259.0")
+    install_pulumi("v3.259.0")
     (fake / "offline").touch()
     has_plugins(fake, docker_build=DOCKER_BUILD)
     ensure_pulumi(cache=tmp_path, home=tmp_path / "home")
@@ -136,37 +136,35 @@ def test_a_plugin_that_cannot_be_downloaded_is_built_and_installed(
     assert installed(fake / "home") == {f"resource-kubernetes-v{KUBERNETES}": "kubernetes-provider-build1"}
 
 
-@pytest.mark.parametrize("version", ["v3.207.9", "v2.300.0", "what?"])
+@pytest.mark.parametrize("version", ["v3.207.9", "v2.300.0", "unknown"])
 def test_a_pulumi_that_is_too_old_is_not_used(
-    version: str, built: list[str], install_own: Callable[[str], None], tmp_path: Path
+    version: str, built: list[str], install_pulumi: Callable[[str], None], tmp_path: Path
 ) -> None:
-    install_own(version)
-    found = ensure_pulumi(cache=tmp_path, home=tmp_path / "home")
-    assert found.command == tmp_path / "tools" / "pulumi-build1" / "bin" / "pulumi"
+    install_pulumi(version)
+    result = ensure_pulumi(cache=tmp_path, home=tmp_path / "home")
+    assert result.command == tmp_path / "tools" / "pulumi-build1" / "bin" / "pulumi"
     assert "pulumi" in built
 
 
 @pytest.mark.usefixtures("built")
 def test_a_pulumi_that_is_too_old_is_named(
-    fake: Path, install_own: Callable[[str], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    fake: Path, install_pulumi: Callable[[str], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    install_own("v3.207.9")
+    install_pulumi("v3.207.9")
     ensure_pulumi(cache=tmp_path, home=tmp_path / "home")
     assert f"{fake / 'pulumi'} is not Pulumi 3.208 or newer" in capsys.readouterr().err
 
 
-def test_without_a_pulumi_one_is_built_with_its_own_home_and_the_clones_python(
-    fake: Path, built: list[str], tmp_path: Path
-) -> None:
+def test_a_built_pulumi_has_its_own_home_and_the_clones_python(fake: Path, built: list[str], tmp_path: Path) -> None:
     del fake
-    found = ensure_pulumi(cache=tmp_path, home=tmp_path / "home")
+    result = ensure_pulumi(cache=tmp_path, home=tmp_path / "home")
     assert set(built) == {"pulumi", *PLUGINS.values()}
-    assert found.environment["PULUMI_HOME"] == str(tmp_path / "home")
-    assert found.environment["PULUMI_RUNTIME_VIRTUALENV"] == str(ROOT / ".venv")
-    assert found.environment["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] == "true"
-    assert found.environment["PATH"].split(os.pathsep)[:2] == [
+    assert result.environment["PULUMI_HOME"] == str(tmp_path / "home")
+    assert result.environment["PULUMI_RUNTIME_VIRTUALENV"] == str(ROOT / ".venv")
+    assert result.environment["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] == "true"
+    assert result.environment["PATH"].split(os.pathsep)[:2] == [
         str(ROOT / ".venv" / "bin"),
-        str(found.command.parent),
+        str(result.command.parent),
     ]
     assert installed(tmp_path / "home") == {
         f"resource-kubernetes-v{KUBERNETES}": "kubernetes-provider-build1",
@@ -174,9 +172,7 @@ def test_without_a_pulumi_one_is_built_with_its_own_home_and_the_clones_python(
     }
 
 
-def test_the_second_time_nothing_is_installed_and_no_pulumi_started(
-    fake: Path, built: list[str], tmp_path: Path
-) -> None:
+def test_a_second_call_installs_nothing_and_starts_no_pulumi(fake: Path, built: list[str], tmp_path: Path) -> None:
     del built
     first = ensure_pulumi(cache=tmp_path, home=tmp_path / "home")
     before = commands(fake)
@@ -184,7 +180,7 @@ def test_the_second_time_nothing_is_installed_and_no_pulumi_started(
     assert commands(fake) == before
 
 
-def test_the_built_pulumi_on_path_does_not_count_as_the_persons_own(
+def test_a_built_pulumi_on_path_does_not_count_as_installed(
     fake: Path, built: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del fake, built
@@ -208,7 +204,7 @@ def test_another_build_of_the_same_version_replaces_the_installed_plugin(
     }
 
 
-def test_a_failed_installation_shows_what_pulumi_says_and_is_tried_again(
+def test_a_failed_installation_shows_pulumis_output_and_can_be_repeated(
     fake: Path, built: list[str], tmp_path: Path
 ) -> None:
     del built
@@ -220,7 +216,7 @@ def test_a_failed_installation_shows_what_pulumi_says_and_is_tried_again(
     assert len(installed(tmp_path / "home")) == 2
 
 
-def test_a_plugin_is_never_installed_under_a_version_that_it_is_not(
+def test_a_plugin_of_another_version_than_its_python_package_is_refused(
     fake: Path, built: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del fake, built

@@ -10,7 +10,7 @@ from ephemeral_dask.contract import knobs
 from ephemeral_dask.contract.quantities import cores, memory_bytes
 
 
-def test_the_contract_needs_nothing_but_the_standard_library() -> None:
+def test_the_contract_imports_the_standard_library_only() -> None:
     script = (
         "import sys, pkgutil, importlib\n"
         "from ephemeral_dask import contract\n"
@@ -46,7 +46,7 @@ def test_a_memory_quantity_is_read_in_bytes(text: str, value: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "1 Gi", "1GB", "lots", "1e3", "0m"])
-def test_what_is_no_quantity_above_zero_is_refused_with_the_text(text: str) -> None:
+def test_a_text_that_is_not_a_quantity_above_zero_is_refused_by_name(text: str) -> None:
     for read in (cores, memory_bytes):
         with pytest.raises(ValueError, match=repr(text)):
             read(text)

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from prefect.utilities.callables import parameter_schema as prefects
 
-from flows import digits
 from infra.flow_signature import schema as parameter_schema
 from infra.flow_signature import source as flow_source
+from tests.project.flows import primes
 
 HEAD = """
 import datetime
@@ -165,7 +165,7 @@ def test_the_schema_is_the_one_that_prefect_deploy_registers(name: str, tmp_path
     assert notes == ()
 
 
-def test_names_that_pydantic_keeps_for_itself_are_registered_as_prefect_does(tmp_path: Path) -> None:
+def test_parameters_with_names_of_pydantics_own_are_registered_as_prefect_does(tmp_path: Path) -> None:
     head = HEAD + "\n\nflow = flow(validate_parameters=False)\n"
     path = _write(tmp_path, "reserved", "model_dump: int, model_fields: str = 'a'", head=head)
     assert _ours(path)[0] == _theirs(path)
@@ -177,13 +177,13 @@ def test_parameters_are_described_as_prefect_describes_them(name: str, tmp_path:
     assert _ours(path)[0] == _theirs(path)
 
 
-def test_postponed_annotations_and_a_class_that_names_itself_change_nothing(tmp_path: Path) -> None:
+def test_postponed_annotations_and_recursive_classes_have_prefects_schema(tmp_path: Path) -> None:
     head = "from __future__ import annotations\n" + HEAD.replace('list["Person"]', "list[Person]")
     path = _write(tmp_path, "postponed", "a: Person, b: list[Address] = []", head=head)
     assert _ours(path)[0] == _theirs(path)
 
 
-def test_a_class_of_a_module_beside_the_flow_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_class_of_another_project_module_has_prefects_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "beside"
     package.mkdir()
     (package / "__init__.py").write_text("")
@@ -197,7 +197,7 @@ def test_a_class_of_a_module_beside_the_flow_is_found(tmp_path: Path, monkeypatc
     assert notes == ()
 
 
-def test_a_type_of_a_library_is_registered_as_anything_with_a_note_and_without_importing_it(
+def test_a_library_type_accepts_anything_with_a_note_and_without_an_import(
     tmp_path: Path,
 ) -> None:
     head = """
@@ -219,11 +219,11 @@ CLIENT = client()
     }
     assert ours["required"] == ["a", "b"]
     assert [note.split("'")[1] for note in notes] == ["a", "b", "c"]
-    assert "np would have to be imported" in notes[0]
+    assert "only an import of np would show it" in notes[0]
     assert not any(name.startswith("library") for name in sys.modules)
 
 
-def test_nothing_of_the_module_runs_that_no_parameter_needs(tmp_path: Path) -> None:
+def test_statements_that_no_parameter_needs_are_not_executed(tmp_path: Path) -> None:
     mark = tmp_path / "ran"
     head = textwrap.dedent(f"""
         from pathlib import Path
@@ -241,7 +241,7 @@ def test_nothing_of_the_module_runs_that_no_parameter_needs(tmp_path: Path) -> N
     assert not mark.exists()
 
 
-def test_an_annotation_that_fails_is_anything_with_a_note(tmp_path: Path) -> None:
+def test_an_annotation_that_fails_accepts_anything_with_a_note(tmp_path: Path) -> None:
     head = "from prefect import flow\n"
     ours, notes = _ours(_write(tmp_path, "fails", "a: Missing, b: int = 1 // 0", head=head))
     assert ours["properties"]["a"] == {"position": 0, "title": "a"}
@@ -249,7 +249,7 @@ def test_an_annotation_that_fails_is_anything_with_a_note(tmp_path: Path) -> Non
     assert len(notes) == 2
 
 
-def test_the_sample_flow_is_described_as_prefect_does() -> None:
-    root = Path(__file__).parents[4]
-    ours, _ = parameter_schema.build(flow_source.find("flows.digits.search", root))
-    assert ours == prefects(digits.search).model_dump(exclude_unset=True)
+def test_a_flow_with_a_task_runner_is_described_as_prefect_does() -> None:
+    root = Path(primes.__file__).parents[1]
+    ours, _ = parameter_schema.build(flow_source.find("flows.primes.primes", root))
+    assert ours == prefects(primes.primes).model_dump(exclude_unset=True)

@@ -1,4 +1,4 @@
-"""Triggers and actions in Prefect's schema: what is refused, and that Prefect itself agrees with what is not."""
+"""Triggers and actions in Prefect's schema: what is refused, and that Prefect accepts the rest."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from prefect.events.schemas.automations import TriggerTypes
 from prefect.server.events.schemas.automations import ServerTriggerTypes
 from pydantic import TypeAdapter
 
-from infra.prefect_yaml import automation as automation_yaml
-from infra.prefect_yaml.automation import AutomationError
+from infra.prefect_yaml.automation import AutomationError, parse_action, parse_trigger
 from infra.specs.automation import ACTIONS, TRIGGERS, full_trigger, normal_action, normal_trigger
 
 ID = "00000000-0000-0000-0000-000000000001"
@@ -44,7 +43,7 @@ GOOD_ACTIONS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("raw", GOOD_TRIGGERS, ids=str)
 def test_prefect_reads_a_trigger_in_its_normal_form_as_it_reads_the_original(raw: dict[str, Any]) -> None:
-    normal = normal_trigger(automation_yaml.parse_trigger(raw))
+    normal = normal_trigger(parse_trigger(raw))
     assert _PREFECTS_TRIGGER.validate_python(normal) == _PREFECTS_TRIGGER.validate_python(raw)
 
 
@@ -56,18 +55,18 @@ def test_prefects_server_takes_what_is_sent_and_makes_the_same_of_it(raw: dict[s
 
 
 @pytest.mark.parametrize("raw", GOOD_ACTIONS, ids=str)
-def test_prefect_reads_an_action_in_its_normal_form_as_it_reads_the_original(raw: dict[str, Any]) -> None:
-    normal = normal_action(automation_yaml.parse_action(raw))
+def test_an_action_and_its_normal_form_are_equal_to_prefect(raw: dict[str, Any]) -> None:
+    normal = normal_action(parse_action(raw))
     assert _PREFECTS_ACTION.validate_python(normal) == _PREFECTS_ACTION.validate_python(raw)
 
 
 @pytest.mark.parametrize("raw", GOOD_TRIGGERS, ids=str)
-def test_what_prefect_makes_of_a_trigger_has_the_same_normal_form(raw: dict[str, Any]) -> None:
+def test_defaults_that_prefect_adds_do_not_change_the_normal_form_of_a_trigger(raw: dict[str, Any]) -> None:
     filled = _PREFECTS_TRIGGER.validate_python(raw).model_dump(mode="json")
     assert normal_trigger(filled) == normal_trigger(raw)
 
 
-def test_the_table_of_triggers_and_actions_is_prefects_own() -> None:
+def test_the_tables_have_exactly_prefects_triggers_and_actions_and_their_fields() -> None:
     models = {arm.model_fields["type"].default: arm for arm in ActionTypes.__args__}
     assert {kind: set(arm.model_fields) - {"type", "id"} for kind, arm in models.items()} == {
         kind: set(fields) for kind, fields in ACTIONS.items()
@@ -79,50 +78,50 @@ def test_the_table_of_triggers_and_actions_is_prefects_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "place", "sentence"),
+    ("raw", "place", "error"),
     [
-        ([], (), "this is no mapping"),
-        ({"type": "evnt"}, ("type",), "there is no trigger of type 'evnt'; did you mean 'event'?"),
+        ([], (), "this must be a mapping"),
+        ({"type": "evnt"}, ("type",), "no trigger has type 'evnt'; did you mean 'event'?"),
         ({"expects": ["a"]}, ("expects",), "has no key 'expects'; did you mean 'expect'?"),
-        ({"expect": "a"}, ("expect",), "expect is no list of names"),
-        ({"match": ["a"]}, ("match",), "match is no mapping of labels"),
-        ({"match_related": [{"a": 1}]}, ("match_related",), "match_related is no mapping of labels"),
+        ({"expect": "a"}, ("expect",), "expect must be a list of events"),
+        ({"match": ["a"]}, ("match",), "match must be a mapping of labels"),
+        ({"match_related": [{"a": 1}]}, ("match_related",), "match_related must be a mapping of labels"),
         ({"posture": "proactive"}, ("posture",), "posture is 'proactive'; write Reactive or Proactive"),
-        ({"threshold": 0}, ("threshold",), "threshold is '0'; write a whole number"),
-        ({"within": "soon"}, ("within",), "within 'soon' is no length of time; write seconds, PT1H or 01:00:00"),
-        ({"within": -1}, ("within",), "no length of time"),
+        ({"threshold": 0}, ("threshold",), "threshold is '0'; write an integer"),
+        ({"within": "soon"}, ("within",), "within 'soon' must be a duration; write seconds, PT1H or 01:00:00"),
+        ({"within": -1}, ("within",), "must be a duration"),
         ({"posture": "Proactive", "within": 9}, ("within",), "waits at least 10 seconds"),
-        ({"type": "compound", "triggers": []}, ("triggers",), "triggers is no list with triggers in it"),
+        ({"type": "compound", "triggers": []}, ("triggers",), "triggers must be a list of"),
         ({"require": 3, "triggers": [{}]}, ("require",), "require is 3, and there are 1 triggers"),
-        ({"require": "most", "triggers": [{}]}, ("require",), "write any, all or a whole number"),
-        ({"triggers": [{}, {"within": "x"}]}, ("triggers", 1, "within"), "no length of time"),
-        ({"posture": "Metric"}, ("metric",), "metric is no mapping"),
+        ({"require": "most", "triggers": [{}]}, ("require",), "write any, all or an integer"),
+        ({"triggers": [{}, {"within": "x"}]}, ("triggers", 1, "within"), "must be a duration"),
+        ({"posture": "Metric"}, ("metric",), "metric must be a mapping"),
         (
             {"posture": "Metric", "metric": {"name": "lateness", "operator": ">", "threshold": 5, "range": 60}},
             ("metric", "range"),
-            "range is shorter than 300 seconds",
+            "range must be at least 300 seconds",
         ),
     ],
 )
-def test_a_wrong_trigger_is_one_sentence_and_a_place(raw: Any, place: tuple[Any, ...], sentence: str) -> None:
+def test_the_error_of_a_wrong_trigger_names_its_place(raw: Any, place: tuple[Any, ...], error: str) -> None:
     with pytest.raises(AutomationError) as caught:
-        automation_yaml.parse_trigger(raw)
-    assert sentence in str(caught.value)
+        parse_trigger(raw)
+    assert error in str(caught.value)
     assert caught.value.place == place
 
 
 @pytest.mark.parametrize(
-    ("raw", "place", "sentence"),
+    ("raw", "place", "error"),
     [
-        ("x", (), "this is no mapping"),
+        ("x", (), "this must be a mapping"),
         ({"type": "cancel-flow-runs"}, ("type",), "did you mean 'cancel-flow-run'?"),
-        ({}, ("type",), "there is no action of type 'None'"),
+        ({}, ("type",), "no action has type 'None'"),
         ({"type": "cancel-flow-run", "state": "FAILED"}, ("state",), "has no key 'state'"),
         ({"type": "run-deployment"}, (), "needs one of deployment or deployment_id, or `source: inferred`"),
         ({"type": "run-deployment", "deployment": "a/b", "deployment_id": ID}, (), "needs one of"),
-        ({"type": "run-deployment", "deployment_id": "a/b"}, ("deployment_id",), "an id of Prefect's"),
-        ({"type": "run-deployment", "source": "inferred", "deployment": "a/b"}, ("deployment",), "means nothing"),
-        ({"type": "run-deployment", "deployment": "a/b", "parameters": []}, ("parameters",), "is no mapping"),
+        ({"type": "run-deployment", "deployment_id": "a/b"}, ("deployment_id",), "a UUID in Prefect"),
+        ({"type": "run-deployment", "source": "inferred", "deployment": "a/b"}, ("deployment",), "has no effect"),
+        ({"type": "run-deployment", "deployment": "a/b", "parameters": []}, ("parameters",), "must be a mapping"),
         ({"type": "change-flow-run-state"}, (), "needs state; write it"),
         ({"type": "change-flow-run-state", "state": "DEAD"}, ("state",), "state is 'DEAD'; write SCHEDULED or"),
         ({"type": "send-notification", "body": "b"}, (), "needs block_document_id"),
@@ -130,8 +129,8 @@ def test_a_wrong_trigger_is_one_sentence_and_a_place(raw: Any, place: tuple[Any,
         ({"type": "pause-automation"}, (), "needs one of automation_id"),
     ],
 )
-def test_a_wrong_action_is_one_sentence_and_a_place(raw: Any, place: tuple[Any, ...], sentence: str) -> None:
+def test_the_error_of_a_wrong_action_names_its_place(raw: Any, place: tuple[Any, ...], error: str) -> None:
     with pytest.raises(AutomationError) as caught:
-        automation_yaml.parse_action(raw)
-    assert sentence in str(caught.value)
+        parse_action(raw)
+    assert error in str(caught.value)
     assert caught.value.place == place

@@ -48,7 +48,7 @@ def test_a_file_is_registered_as_the_module_that_it_is(entrypoint: str, module: 
 
 
 @pytest.mark.parametrize("entrypoint", ["flows.sales.main", "flows.sales:Group.inner", "other/v1.2/a.py:main"])
-def test_an_entrypoint_that_is_no_file_with_a_module_name_stays_as_it_is(entrypoint: str, root: Path) -> None:
+def test_an_entrypoint_without_a_module_name_stays_as_it_is(entrypoint: str, root: Path) -> None:
     assert module_form(entrypoint, root) == entrypoint
 
 

@@ -1,4 +1,4 @@
-"""prefect.yaml, read and refused."""
+"""prefect.yaml: what is read from it, and what is refused."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from infra.prefect_yaml import load as deployments
-from infra.prefect_yaml.load import DeploymentError, DeploymentSpec
+from infra.prefect_yaml.load import DeploymentError, DeploymentSpec, load_deployments
 
 ROOT = Path(__file__).parents[4]
 
@@ -71,7 +70,7 @@ class Project:
         path = self.folder / "prefect.yaml"
         path.write_text(textwrap.dedent(text))
         options = {"environment": {}, "warn": self.warnings.append, **options}
-        return deployments.load_deployments(path, **options)
+        return load_deployments(path, **options)
 
     def one(self, text: str, **options: Any) -> DeploymentSpec:
         """Load one deployment of the plain flow with more lines."""
@@ -105,7 +104,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def test_the_sample_file_is_valid() -> None:
-    specs = {spec.key: spec for spec in deployments.load_deployments(ROOT / "prefect.yaml", environment={})}
+    specs = {spec.key: spec for spec in load_deployments(ROOT / "prefect.yaml", environment={})}
     assert set(specs) == {"digits/search", "components/default", "leaderboard/default", "drift/nightly"}
     assert specs["digits/search"].parameter_schema["properties"]["folds"]["maximum"] == 10
     assert [schedule.slug for schedule in specs["drift/nightly"].schedules] == ["nightly"]
@@ -145,9 +144,10 @@ def test_every_field_arrives(project: Project) -> None:
     assert (spec.work_pool_name, spec.work_queue_name) == ("lake", "fast")
     assert spec.job_variables == {"dask_maximum": 5, "empty": None}
     assert spec.pull_steps == ({"prefect.deployments.steps.git_clone": {"repository": "{{ repository }}"}},)
+    assert spec.location == "prefect.yaml:2"
 
 
-def test_what_is_left_out_has_the_defaults_of_prefect(project: Project) -> None:
+def test_missing_keys_have_prefects_defaults(project: Project) -> None:
     spec = project.one("")
     assert spec.description == "What it does.\n\nMore of it."
     assert (spec.version, spec.tags, spec.schedules, spec.paused) == (None, (), (), None)
@@ -178,7 +178,7 @@ def test_the_flows_own_description_is_used(project: Project) -> None:
     assert spec.description == "Described."
 
 
-def test_anchors_and_merge_keys_mean_what_yaml_says(project: Project) -> None:
+def test_yaml_anchors_and_merge_keys_are_resolved(project: Project) -> None:
     one, two = project.load(
         """
         definitions:
@@ -197,12 +197,12 @@ def test_anchors_and_merge_keys_mean_what_yaml_says(project: Project) -> None:
     assert [(s.slug, s.cron) for s in one.schedules] == [("d", "0 0 * * *")]
 
 
-def test_schedules_without_a_slug_get_one_by_their_place(project: Project) -> None:
+def test_a_schedule_without_a_slug_gets_one_from_its_position(project: Project) -> None:
     spec = project.one('schedules: [{cron: "0 0 * * *"}, {interval: 60, slug: mine}, {rrule: FREQ=DAILY}]')
     assert [schedule.slug for schedule in spec.schedules] == ["schedule-1", "mine", "schedule-3"]
 
 
-def test_the_old_single_schedule_is_one_schedule(project: Project) -> None:
+def test_the_deprecated_key_schedule_is_a_list_of_one(project: Project) -> None:
     assert [s.interval for s in project.one("schedule: {interval: 60}").schedules] == [60]
     assert project.one("schedule: null").schedules == ()
 
@@ -210,7 +210,7 @@ def test_the_old_single_schedule_is_one_schedule(project: Project) -> None:
 @pytest.mark.parametrize(
     ("interval", "seconds"), [("3600", 3600), ("0.5", 0.5), ("PT1H30M", 5400), ('"01:00:00"', 3600), ("'P1D'", 86400)]
 )
-def test_an_interval_may_be_written_in_each_of_prefects_ways(interval: str, seconds: float, project: Project) -> None:
+def test_an_interval_accepts_every_format_of_prefect(interval: str, seconds: float, project: Project) -> None:
     [schedule] = project.one(f"schedules: [{{interval: {interval}}}]").schedules
     assert schedule.interval == seconds
 
@@ -228,19 +228,19 @@ def test_an_anchor_is_an_instant_in_utc(anchor: str, instant: str, project: Proj
     assert schedule.anchor_date == instant
 
 
-def test_dates_of_yaml_arrive_as_the_text_that_json_has(project: Project) -> None:
+def test_yaml_dates_become_iso_8601_strings(project: Project) -> None:
     text = "parameters: {b: 2026-01-02, x: {1: 2026-01-02T03:04:05Z}}"
     [spec] = project.load(_deployment(text).replace("plain_one", "through_module"))
     assert spec.parameters == {"b": "2026-01-02", "x": {"1": "2026-01-02T03:04:05Z"}}
 
 
-def test_a_rule_may_be_the_whole_schedule_as_json(project: Project) -> None:
+def test_an_rrule_may_be_a_whole_schedule_as_json(project: Project) -> None:
     rule = '{"rrule": "FREQ=DAILY", "timezone": "Europe/Berlin"}'
     [schedule] = project.one(f"schedules: [{{rrule: '{rule}'}}]").schedules
     assert (schedule.rrule, schedule.timezone) == ("FREQ=DAILY", "Europe/Berlin")
 
 
-def test_the_files_pull_steps_are_those_of_every_deployment_without_its_own(project: Project) -> None:
+def test_a_deployment_without_pull_steps_inherits_those_of_the_file(project: Project) -> None:
     text = """
         pull: [{a: {b: 1}}]
         deployments:
@@ -251,7 +251,7 @@ def test_the_files_pull_steps_are_those_of_every_deployment_without_its_own(proj
     assert [spec.pull_steps for spec in project.load(text)] == [({"a": {"b": 1}},), (), ({"c": {}},)]
 
 
-def test_build_and_push_steps_are_passed_over_with_a_warning_that_names_the_line(project: Project) -> None:
+def test_build_and_push_steps_are_ignored_with_a_warning_that_names_the_line(project: Project) -> None:
     project.load(
         """
         build: [{step: {}}]
@@ -263,22 +263,22 @@ def test_build_and_push_steps_are_passed_over_with_a_warning_that_names_the_line
         """
     )
     assert project.warnings == [
-        "prefect.yaml:2: build steps are passed over: the image is a Pulumi resource.",
-        "prefect.yaml:6: deployment 'one': push steps are passed over: the image is a Pulumi resource.",
+        "prefect.yaml:2: build steps are ignored, because Pulumi builds and pushes the image.",
+        "prefect.yaml:6: deployment 'one': push steps are ignored, because Pulumi builds and pushes the image.",
     ]
 
 
-def test_the_image_of_a_build_step_is_the_stacks_own(project: Project) -> None:
+def test_the_image_of_a_build_step_is_replaced_by_the_stacks_own(project: Project) -> None:
     spec = project.one('work_pool: {job_variables: {image: "{{ build-image.image }}", dask_maximum: 2}}')
     assert spec.job_variables == {"dask_maximum": 2}
 
 
-def test_references_to_blocks_and_variables_stay_for_the_worker(project: Project) -> None:
+def test_references_to_blocks_and_variables_are_left_for_the_worker(project: Project) -> None:
     variables = {"env": {"A": "{{ prefect.blocks.secret.a }}", "B": "x-{{ prefect.variables.b }}"}}
     assert project.one(f"work_pool: {{job_variables: {variables}}}").job_variables == variables
 
 
-def test_values_from_the_environment_are_filled_in_and_are_secrets(project: Project) -> None:
+def test_values_from_the_environment_are_filled_in_as_secrets(project: Project) -> None:
     spec = project.one(
         """
         tags: [plain]
@@ -327,7 +327,7 @@ def test_a_trigger_is_an_automation_that_runs_the_deployment(project: Project) -
     assert spec.secret_fields == frozenset()
 
 
-def test_a_stack_changes_single_values_and_keeps_the_rest(project: Project) -> None:
+def test_an_override_changes_single_values_and_keeps_the_others(project: Project) -> None:
     text = _deployment("parameters: {a: 1, b: x}\nwork_pool: {job_variables: {n: 1, m: 2}}\npaused: false")
     override = Override(paused=True, parameters={"a": 5}, job_variables={"n": 7})
     [spec] = project.load(text, overrides={"plain-one/one": override})
@@ -337,13 +337,13 @@ def test_a_stack_changes_single_values_and_keeps_the_rest(project: Project) -> N
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("text", "error"),
     [
         (
             "parametres: {}",
             "prefect.yaml:4: deployment 'one': there is no key 'parametres'; did you mean 'parameters'?",
         ),
-        ("triggers: {expect: [a]}", "triggers is no list; write `- expect: [...]` below it"),
+        ("triggers: {expect: [a]}", "triggers must be a list; write `- expect: [...]` below it"),
         (
             "triggers:\n  - expect: [a]\n  - expcet: [b]",
             "prefect.yaml:6: deployment 'one': triggers.1.expcet: a trigger of type event has no key 'expcet'; did you",
@@ -376,33 +376,33 @@ def test_a_stack_changes_single_values_and_keeps_the_rest(project: Project) -> N
         ("version_type: vcs:git", "version_type is 'vcs:git', which makes every commit a version"),
         ("sla: [{}]", "service levels exist in Prefect Cloud only"),
         ("paused: maybe", "paused is 'maybe'; write true or false"),
-        ("tags: a", "tags is no list"),
-        ("parameters: [a]", "parameters is no mapping"),
+        ("tags: a", "tags must be a list"),
+        ("parameters: [a]", "parameters must be a mapping"),
         ("parameters: {c: 1}", "parameters: the flow has no parameter 'c'; known here: a, b"),
         ("parameters: {a: x}", "parameters: 'a' must be an integer; correct it"),
         ("work_pool: {queue: a}", "work_pool has no key 'queue'; did you mean 'work_queue_name'?"),
-        ("work_pool: lake", "work_pool is no mapping"),
-        ("concurrency_limit: 0", "concurrency_limit is '0'; write a whole number of at least 1"),
+        ("work_pool: lake", "work_pool must be a mapping"),
+        ("concurrency_limit: 0", "concurrency_limit is '0'; write an integer of at least 1"),
         ("concurrency_limit: {limit: 1, collision_strategy: DROP}", "collision_strategy is 'DROP'; write ENQUEUE or"),
         ("concurrency_limit: {limit: 1, grace_period_seconds: 5}", "grace_period_seconds is '5'; write 60 to 86400"),
-        ("flow_name: other", "flow_name is 'other', but the flow calls itself 'plain-one'; remove it"),
-        ("pull: text", "pull is no list of steps"),
-        ("schedule: {interval: 1}\nschedules: []", "both schedule and schedules are given; keep schedules"),
-        ("schedules: {cron: x}", "schedules is no list of mappings"),
+        ("flow_name: other", "flow_name is 'other', but the flow's name is 'plain-one'; remove it"),
+        ("pull: text", "pull must be a list of steps"),
+        ("schedule: {interval: 1}\nschedules: []", "both schedule and schedules are set; keep schedules"),
+        ("schedules: {cron: x}", "schedules must be a list of mappings"),
         ('schedules: [{cron: "61 * * * *"}]', "cron '61 * * * *' is not valid (out of range"),
         ('schedules: [{cron: "R * * * *"}]', "random or hashed"),
-        ("schedules: [{cron: 5}]", "cron is no text"),
-        ("schedules: [{interval: -5}]", "interval '-5' is no positive time"),
-        ("schedules: [{interval: soon}]", "interval 'soon' is no positive time"),
+        ("schedules: [{cron: 5}]", "cron must be text"),
+        ("schedules: [{interval: -5}]", "interval '-5' must be a positive duration"),
+        ("schedules: [{interval: soon}]", "interval 'soon' must be a positive duration"),
         ("schedules: [{rrule: NEVER}]", "rrule 'NEVER' is not valid"),
-        ("schedules: [{}]", "a schedule has none of them; give one of cron, interval, rrule"),
-        ("schedules: [{interval: 5, rrule: FREQ=DAILY}]", "a schedule has interval and rrule; give one"),
+        ("schedules: [{}]", "a schedule must have exactly one of cron, interval, rrule, and this has none"),
+        ("schedules: [{interval: 5, rrule: FREQ=DAILY}]", "and this has interval and rrule"),
         (
             "schedules: [{interval: 5, timezone: Europe/Berlim}]",
             "no timezone 'Europe/Berlim'; did you mean 'Europe/Berlin'",
         ),
         ("schedules: [{interval: 5, timezon: UTC}]", "a schedule has no key 'timezon'; did you mean 'timezone'?"),
-        ("schedules: [{interval: 5, anchor_date: soon}]", "anchor_date 'soon' is no date"),
+        ("schedules: [{interval: 5, anchor_date: soon}]", "anchor_date 'soon' is not a date"),
         ('schedules: [{cron: "0 0 * * *", anchor_date: 2026-01-01}]', "anchor_date belongs to an interval"),
         ("schedules: [{interval: 5, slug: a}, {interval: 6, slug: a}]", "two schedules have the slug 'a'; rename one"),
         ('parameters: {b: "{{ prefect.variables.b }}"}', "is replaced in job_variables only"),
@@ -411,49 +411,47 @@ def test_a_stack_changes_single_values_and_keeps_the_rest(project: Project) -> N
         ('parameters: {b: "{{ $MISSING }}"}', "parameters.b: the environment variable MISSING is not set"),
     ],
 )
-def test_a_mistake_is_one_sentence_with_file_line_deployment_and_cure(
-    text: str, sentence: str, project: Project
-) -> None:
+def test_an_error_has_one_line_with_file_line_deployment_and_remedy(text: str, error: str, project: Project) -> None:
     refusal = project.refusal_of(text)
-    assert sentence in refusal
+    assert error in refusal
     assert refusal.startswith("prefect.yaml:")
     assert "deployment 'one': " in refusal
 
 
 @pytest.mark.parametrize(
-    ("entrypoint", "sentence"),
+    ("entrypoint", "error"),
     [
-        ("flows.nowhere.x", "there is no module 'flows.nowhere' below the folder of prefect.yaml"),
-        ("flows/nowhere.py:x", "there is no file flows/nowhere.py"),
-        ("flows.jobs.nobody", "there is no 'nobody' in flows/jobs.py"),
-        ("flows.jobs.no_flow", "'no_flow' in flows/jobs.py is no flow; decorate it with @flow"),
-        ("flows.jobs.assigned", "makes 'assigned' by an assignment"),
-        ("flows.jobs.computed", "the name of @flow on 'computed' is no plain text"),
-        ("flows/jobs.py:Nobody.inside", "there is no 'Nobody'"),
-        ("lonely", "there is no module 'lonely'"),
+        ("flows.missing.x", "no module 'flows.missing' next to prefect.yaml"),
+        ("flows/missing.py:x", "no file flows/missing.py next to prefect.yaml"),
+        ("flows.jobs.absent", "no 'absent' in flows/jobs.py"),
+        ("flows.jobs.no_flow", "'no_flow' in flows/jobs.py is not a flow; decorate it with @flow"),
+        ("flows.jobs.assigned", "assigns 'assigned'"),
+        ("flows.jobs.computed", "the name in @flow of 'computed' must be a string literal"),
+        ("flows/jobs.py:Absent.inside", "no 'Absent'"),
+        ("lonely", "no module 'lonely'"),
     ],
 )
-def test_an_entrypoint_that_leads_nowhere_is_refused(entrypoint: str, sentence: str, project: Project) -> None:
+def test_an_entrypoint_that_names_no_flow_is_refused(entrypoint: str, error: str, project: Project) -> None:
     text = f"deployments:\n  - name: one\n    entrypoint: {entrypoint}\n"
     refusal = project.refusal(text)
     assert "prefect.yaml:3: deployment 'one': entrypoint: " in refusal
-    assert sentence in refusal
+    assert error in refusal
 
 
-def test_a_file_that_is_no_python_is_named_with_its_line(project: Project) -> None:
+def test_a_syntax_error_is_reported_with_its_file_and_line(project: Project) -> None:
     (project.folder / "flows" / "broken.py").write_text("\n\ndef (:\n")
     refusal = project.refusal("deployments: [{name: one, entrypoint: flows.broken.x}]")
-    assert "broken.py line 3 is no Python" in refusal
+    assert "broken.py line 3 has a syntax error" in refusal
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("text", "error"),
     [
-        ("deployments: [", "this is no YAML"),
-        ("- a", "prefect.yaml is no mapping"),
-        ("deployments: {a: b}", "deployments is no list"),
-        ("deployments: [text]", "deployment 1: is no mapping"),
-        ("deployment: []", "prefect.yaml:1: 'deployment' means nothing at the top of the file; did you mean"),
+        ("deployments: [", "this is not valid YAML"),
+        ("- a", "prefect.yaml must be a mapping"),
+        ("deployments: {a: b}", "deployments must be a list"),
+        ("deployments: [text]", "deployment 1 must be a mapping"),
+        ("deployment: []", "prefect.yaml:1: 'deployment' has no meaning at the top of the file; did you mean"),
         ("deployments: [{name: one}]", "deployment 'one': entrypoint is missing"),
         ("deployments: [{entrypoint: flows.jobs.named}]", "deployment 1: name is missing"),
         ("name: a\nname: b", "prefect.yaml:2: 'name' is written twice"),
@@ -468,45 +466,43 @@ def test_a_file_that_is_no_python_is_named_with_its_line(project: Project) -> No
         ),
     ],
 )
-def test_a_malformed_file_is_refused(text: str, sentence: str, project: Project) -> None:
-    assert sentence in project.refusal(text)
+def test_a_malformed_file_is_refused(text: str, error: str, project: Project) -> None:
+    assert error in project.refusal(text)
 
 
-def test_all_mistakes_are_told_at_once(project: Project) -> None:
+def test_all_errors_are_reported_at_once(project: Project) -> None:
     refusal = project.refusal(_deployment("tags: a\npaused: maybe\nparameters: {c: 1}"))
     assert len(refusal.splitlines()) == 4
 
 
-def test_a_missing_file_is_a_sentence(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_by_name(tmp_path: Path) -> None:
     with pytest.raises(DeploymentError, match=r"prefect\.yaml does not exist"):
-        deployments.load_deployments(tmp_path / "prefect.yaml")
+        load_deployments(tmp_path / "prefect.yaml")
 
 
-def test_no_deployments_are_no_mistake(project: Project) -> None:
+def test_a_file_without_deployments_is_valid(project: Project) -> None:
     assert project.load("deployments: []") == ()
     assert project.load("") == ()
 
 
 @pytest.mark.parametrize(
-    ("key", "override", "sentence"),
+    ("key", "override", "error"),
     [
-        ("plain-one/two", Override(), "'plain-one/two': there is no such deployment in prefect.yaml; did you mean"),
+        ("plain-one/two", Override(), "'plain-one/two': no such deployment in prefect.yaml; did you mean"),
         ("plain-one/one", Override(parameters={"z": 1}), "'plain-one/one': parameters: the flow has no parameter 'z'"),
         ("plain-one/one", Override(parameters={"a": "x"}), "'plain-one/one': parameters: 'a' must be an integer"),
     ],
 )
-def test_a_wrong_override_is_told_to_be_the_stacks(
-    key: str, override: Override, sentence: str, project: Project
-) -> None:
-    assert f"the stack's deployments: {sentence}" in project.refusal(_deployment(""), overrides={key: override})
+def test_the_error_of_an_override_names_the_stack(key: str, override: Override, error: str, project: Project) -> None:
+    assert f"the stack's deployments: {error}" in project.refusal(_deployment(""), overrides={key: override})
 
 
-def test_a_flow_that_takes_anything_takes_any_parameter(project: Project) -> None:
+def test_a_flow_with_kwargs_accepts_any_parameter(project: Project) -> None:
     text = "deployments: [{name: one, entrypoint: flows.jobs.through_module, parameters: {x: 1}}]"
     assert project.load(text)[0].parameters == {"x": 1}
 
 
-def test_a_secret_value_is_not_repeated_in_a_refusal(project: Project) -> None:
+def test_an_error_does_not_contain_a_secret_value(project: Project) -> None:
     refusal = project.refusal_of('parameters: {a: "{{ $TOKEN }}"}', environment={"TOKEN": "canary"})
     assert "'a' must be an integer" in refusal
     assert "canary" not in refusal
@@ -514,8 +510,8 @@ def test_a_secret_value_is_not_repeated_in_a_refusal(project: Project) -> None:
 
 def test_reading_deployments_imports_neither_pulumi_nor_prefect_nor_the_flow() -> None:
     program = (
-        "import sys\nfrom pathlib import Path\nfrom infra.prefect_yaml import load as deployments\n"
-        "deployments.load_deployments(Path('prefect.yaml'), environment={})\n"
+        "import sys\nfrom pathlib import Path\nfrom infra.prefect_yaml.load import load_deployments\n"
+        "load_deployments(Path('prefect.yaml'), environment={})\n"
         "heavy = ('pulumi', 'prefect', 'httpx', 'jsonschema', 'griffe', 'flows', 'sklearn')\n"
         "print([name for name in heavy if name in sys.modules])\n"
     )

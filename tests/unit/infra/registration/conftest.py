@@ -51,8 +51,8 @@ class FakePrefect:
 
     def deployment(self, flow: str, name: str) -> Json | None:
         flow_id = self.flows.get(flow, {}).get("id")
-        found = (d for d in self.deployments.values() if (d["flow_id"], d["name"]) == (flow_id, name))
-        return next(found, None)
+        matches = (d for d in self.deployments.values() if (d["flow_id"], d["name"]) == (flow_id, name))
+        return next(matches, None)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         body = json.loads(request.content) if request.content else None
@@ -76,8 +76,8 @@ class FakePrefect:
                 flow = self.flows.setdefault(body["name"], {"id": str(uuid.uuid4()), "name": body["name"]})
                 return 201, flow
             case ("GET", ["deployments", "name", flow, name]):
-                found = self.deployment(flow, name)
-                return (200, found) if found else (404, {"detail": "Deployment not found"})
+                live = self.deployment(flow, name)
+                return (200, live) if live else (404, {"detail": "Deployment not found"})
             case ("POST", ["flows" | "deployments" as kind, "count"]):
                 return 200, len(getattr(self, kind))
             case ("POST", ["flows" | "deployments" as kind, "filter"]):
@@ -120,23 +120,23 @@ class FakePrefect:
         if body["work_pool_name"] not in self.pools:
             return 404, {"detail": f'Work pool "{body["work_pool_name"]}" not found.'}
         flow = next(flow for flow in self.flows.values() if flow["id"] == body["flow_id"])
-        found = self.deployment(flow["name"], body["name"])
-        if found:
+        live = self.deployment(flow["name"], body["name"])
+        if live:
             self.runs_thrown_away += 1
         limit = body.pop("concurrency_limit", None)
-        made = {
+        deployment = {
             "paused": False,
             "version": None,
             "enforce_parameter_schema": self.enforces_by_itself,
-            **(found or {"id": str(uuid.uuid4())}),
+            **(live or {"id": str(uuid.uuid4())}),
             **body,
             "concurrency_limit": None,
             "global_concurrency_limit": {"limit": limit} if limit else None,
             "schedules": [self._schedule(item) for item in body["schedules"]],
             "labels": {"prefect.flow.id": flow["id"], **body.get("labels", {})},
         }
-        self.deployments[made["id"]] = made
-        return 201, made
+        self.deployments[deployment["id"]] = deployment
+        return 201, deployment
 
     def _patch_deployment(self, live: Json, body: Json) -> tuple[int, Any]:
         if body.get("work_pool_name", live["work_pool_name"]) not in self.pools:
@@ -163,8 +163,8 @@ class FakePrefect:
     def _patch_schedule(self, live: Json, id_: str, body: Json) -> tuple[int, Any]:
         for item in live["schedules"]:
             if item["id"] == id_:
-                given = {name: value for name, value in body.items() if value is not None}
-                item |= {"parameters": {}, **given, "schedule": self._schedule(body)["schedule"]}
+                changes = {name: value for name, value in body.items() if value is not None}
+                item |= {"parameters": {}, **changes, "schedule": self._schedule(body)["schedule"]}
                 return 204, None
         return 404, {"detail": "Schedule not found."}
 

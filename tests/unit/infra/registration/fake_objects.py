@@ -59,8 +59,8 @@ class FakeObjects:
     def _post_queue(self, pool: str, body: Json) -> tuple[int, Any]:
         taken = {queue["priority"] for (of, _), queue in self.queues.items() if of == pool}
         free = next(rank for rank in range(1, len(taken) + 2) if rank not in taken)
-        given = {name: value for name, value in body.items() if value is not None}
-        full = {"concurrency_limit": None, "is_paused": False, "description": "", "priority": free, **given}
+        values = {name: value for name, value in body.items() if value is not None}
+        full = {"concurrency_limit": None, "is_paused": False, "description": "", "priority": free, **values}
         status, made = _made(self.queues, (pool, body["name"]), full)
         if status == 201 and body.get("priority"):
             self._make_room(pool, made)
@@ -94,8 +94,8 @@ class FakeObjects:
                 self.automations[made["id"]] = made
                 return 201, made
             case ("POST", ["filter"]):
-                wanted = body["automations"]["name"]["any_"]
-                return 200, [item for item in self.automations.values() if item["name"] in wanted]
+                names = body["automations"]["name"]["any_"]
+                return 200, [item for item in self.automations.values() if item["name"] in names]
             case ("GET", ["related-to", resource]):
                 return 200, [item for id_, item in self.automations.items() if self.owned.get(id_) == resource]
             case ("PUT", [id_]):

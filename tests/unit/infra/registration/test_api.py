@@ -71,25 +71,25 @@ def _in_turn(*answers: httpx.Response | Exception) -> Handler:
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_a_passing_failure_is_tried_again(status: int, clock: Clock) -> None:
+def test_a_transient_status_is_retried(status: int, clock: Clock) -> None:
     api = _api(_in_turn(httpx.Response(status), httpx.Response(200, json={"id": 1})), clock)
     assert api.post("/flows/", {}, operation="register") == {"id": 1}
 
 
 @pytest.mark.parametrize("error", [httpx.ConnectError("refused"), httpx.ReadError("reset"), httpx.ReadTimeout("")])
-def test_a_broken_connection_is_tried_again(error: Exception, clock: Clock) -> None:
+def test_a_broken_connection_is_retried(error: Exception, clock: Clock) -> None:
     api = _api(_in_turn(error, error, httpx.Response(200, json=[])), clock)
     assert api.get("/x", operation="look") == []
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 409, 422])
-def test_a_refusal_is_not_tried_again(status: int, clock: Clock) -> None:
+def test_a_refusal_is_not_retried(status: int, clock: Clock) -> None:
     with pytest.raises(RegistrationError):
         _api(_in_turn(httpx.Response(status)), clock).post("/x", {}, operation="register")
     assert clock.waits == []
 
 
-def test_pauses_grow_and_end_before_the_deadline(clock: Clock) -> None:
+def test_waits_grow_and_end_before_the_deadline(clock: Clock) -> None:
     def dead(_: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")
 
@@ -100,7 +100,7 @@ def test_pauses_grow_and_end_before_the_deadline(clock: Clock) -> None:
     assert max(clock.waits) > 3
 
 
-def test_fifty_callers_of_a_silent_server_wait_once(clock: Clock) -> None:
+def test_many_callers_of_an_unreachable_server_wait_only_once(clock: Clock) -> None:
     def dead(_: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")
 
@@ -111,7 +111,7 @@ def test_fifty_callers_of_a_silent_server_wait_once(clock: Clock) -> None:
     assert clock.now < DEADLINE
 
 
-def test_who_has_more_patience_than_the_last_caller_tries_again(clock: Clock) -> None:
+def test_a_caller_with_a_longer_deadline_tries_again(clock: Clock) -> None:
     answers: list[Any] = []
 
     def starting(_: httpx.Request) -> httpx.Response:
@@ -126,7 +126,7 @@ def test_who_has_more_patience_than_the_last_caller_tries_again(clock: Clock) ->
     assert api.get("/x", operation="look") == "3.8.8"
 
 
-def test_the_server_is_asked_for_health_and_version_once(clock: Clock) -> None:
+def test_health_and_version_are_requested_once(clock: Clock) -> None:
     asked: list[str] = []
 
     def handler(request: httpx.Request) -> httpx.Response:
@@ -140,36 +140,36 @@ def test_the_server_is_asked_for_health_and_version_once(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("version", ["2.20.4", "3.1.9", "4.0.0"])
-def test_a_server_that_is_too_old_or_too_new_is_named(version: str, clock: Clock) -> None:
+def test_an_unsupported_server_version_is_refused(version: str, clock: Clock) -> None:
     api = _bare_api(lambda _: httpx.Response(200, json=version), clock)
     with pytest.raises(RegistrationError, match=f"its version is {version}.*upgrade the server"):
         api.get("/x", operation="look")
 
 
-def test_prefect_cloud_has_no_version_and_is_new_enough(clock: Clock) -> None:
+def test_prefect_cloud_without_a_version_is_accepted(clock: Clock) -> None:
     def cloud(request: httpx.Request) -> httpx.Response:
         return httpx.Response(404 if request.url.path.endswith("/version") else 200, json=1)
 
     assert _bare_api(cloud, clock).get("/x", operation="look") == 1
 
 
-def test_retry_after_is_heeded(clock: Clock) -> None:
+def test_the_servers_retry_after_is_respected(clock: Clock) -> None:
     busy = httpx.Response(429, headers={"retry-after": "7"})
     _api(_in_turn(busy, httpx.Response(200, json=1)), clock).get("/x", operation="look")
     assert clock.waits == [7.0]
 
 
-def test_an_error_is_one_sentence_with_object_address_reason_and_cure(clock: Clock) -> None:
+def test_an_error_names_object_address_reason_and_remedy(clock: Clock) -> None:
     answer = httpx.Response(409, json={"detail": "Error creating deployment: no.\nReally."})
     with pytest.raises(RegistrationError) as caught:
         _api(_in_turn(answer), clock).post("/x", {}, operation="register deployment 'a/b'")
     assert str(caught.value) == (
         "Could not register deployment 'a/b' at http://prefect.test/api: the server answered 409 "
-        "«Error creating deployment: no. Really»; correct what is declared and run it again."
+        "«Error creating deployment: no. Really»; correct the declaration and run the command again."
     )
 
 
-def test_a_validation_error_names_fields_and_repeats_no_value(clock: Clock) -> None:
+def test_a_validation_error_names_fields_without_their_values(clock: Clock) -> None:
     message = "Value error, Validation failed for field 'x'. Failure reason: 'topsecret' is not of type 'integer'"
     answer = httpx.Response(
         422,
@@ -197,13 +197,13 @@ def test_an_error_names_the_address_without_credentials(clock: Clock) -> None:
     assert "check the credentials (A_VARIABLE)" in str(caught.value)
 
 
-def test_nothing_there_is_none_for_a_read_and_a_success_for_a_deletion(clock: Clock) -> None:
-    api = _api(lambda _: httpx.Response(404, json={"detail": "not found"}), clock)
+def test_a_missing_object_reads_as_none_and_its_deletion_succeeds(clock: Clock) -> None:
+    api = _api(lambda _: httpx.Response(404, json={"detail": "not ids"}), clock)
     assert api.get("/x", operation="look") is None
     api.delete("/x", operation="delete")
 
 
-def test_a_server_that_asks_for_a_csrf_token_gets_one_and_keeps_it(clock: Clock) -> None:
+def test_a_csrf_token_is_requested_once_and_sent_with_every_write(clock: Clock) -> None:
     asked: list[str] = []
 
     def protected(request: httpx.Request) -> httpx.Response:
@@ -220,7 +220,7 @@ def test_a_server_that_asks_for_a_csrf_token_gets_one_and_keeps_it(clock: Clock)
     assert len(asked) == 1
 
 
-def test_writes_to_a_server_of_ones_own_go_one_by_one_from_the_first(clock: Clock) -> None:
+def test_writes_to_a_self_hosted_server_are_serialized(clock: Clock) -> None:
     under_way = threading.Lock()
 
     def server(_: httpx.Request) -> httpx.Response:
@@ -236,7 +236,7 @@ def test_writes_to_a_server_of_ones_own_go_one_by_one_from_the_first(clock: Cloc
     assert [each.result() for each in done] == [1] * 8
 
 
-def test_writes_to_prefect_cloud_go_side_by_side_until_it_has_too_many(clock: Clock) -> None:
+def test_writes_to_prefect_cloud_are_concurrent_until_it_rejects_one(clock: Clock) -> None:
     together = threading.Barrier(2, timeout=20)
     under_way = threading.Lock()
     most: list[int] = []
@@ -262,16 +262,16 @@ def test_writes_to_prefect_cloud_go_side_by_side_until_it_has_too_many(clock: Cl
     assert max(most) == 1
 
 
-def test_the_way_to_the_server_says_why_it_failed(clock: Clock) -> None:
+def test_the_error_of_a_port_forward_is_the_reason(clock: Clock) -> None:
     def dead(_: httpx.Request) -> httpx.Response:
         raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
 
-    api = _bare_api(dead, clock, complaint=lambda: "no pod of service 'x' is ready")
+    api = _bare_api(dead, clock, connection_error=lambda: "no pod of service 'x' is ready")
     with pytest.raises(UnreachableError, match="no pod of service 'x' is ready"):
         api.get("/x", operation="look")
 
 
-def test_a_way_that_opens_late_is_waited_for_and_one_that_is_gone_is_not(clock: Clock) -> None:
+def test_a_late_port_forward_is_retried_and_a_missing_service_is_not(clock: Clock) -> None:
     tries: list[int] = []
 
     def late() -> httpx.Client:
@@ -296,7 +296,7 @@ def test_names_are_escaped_in_paths() -> None:
     assert path("deployments", "name", "a b", "c?d/e") == "/deployments/name/a%20b/c%3Fd%2Fe"
 
 
-def test_the_deployments_of_a_flow_that_come_together_make_it_once(clock: Clock) -> None:
+def test_concurrent_deployments_of_a_flow_create_it_once(clock: Clock) -> None:
     second = threading.Barrier(2)
     posted: list[str] = []
 
@@ -308,6 +308,6 @@ def test_the_deployments_of_a_flow_that_come_together_make_it_once(clock: Clock)
 
     api = _api(handler, clock)
     with ThreadPoolExecutor(4) as threads:
-        found = list(threads.map(lambda _: api.flow_id("report", operation="register"), range(4)))
-    assert found == ["an-id"] * 4
+        ids = list(threads.map(lambda _: api.flow_id("report", operation="register"), range(4)))
+    assert ids == ["an-id"] * 4
     assert posted == ["/api/flows/"]

@@ -35,9 +35,7 @@ def _by_hand(prefect: Any, **fields: Any) -> str:
     return str(made["id"])
 
 
-def test_being_enabled_is_written_alone_because_the_trigger_would_forget_what_it_counted(
-    automation: Any, prefect: Any
-) -> None:
+def test_enabling_does_not_write_the_trigger_which_would_reset_its_count(automation: Any, prefect: Any) -> None:
     automation.up(_props(enabled=True))
     [live] = prefect.objects.automations.values()
     trigger = live["trigger"]["id"]
@@ -59,7 +57,7 @@ def test_an_automation_paused_by_hand_stays_paused_unless_the_file_says_otherwis
     assert live["enabled"] is True
 
 
-def test_one_seen_before_is_found_by_its_id_whatever_others_are_called(automation: Any, prefect: Any) -> None:
+def test_a_registered_automation_is_looked_up_by_its_id(automation: Any, prefect: Any) -> None:
     automation.up(_props())
     [ours] = prefect.objects.automations
     _by_hand(prefect)
@@ -68,7 +66,7 @@ def test_one_seen_before_is_found_by_its_id_whatever_others_are_called(automatio
     assert prefect.objects.automations[ours]["description"].startswith("New.")
 
 
-def test_one_renamed_outside_is_drift_and_its_old_name_comes_back_alone(
+def test_an_automation_renamed_outside_gets_its_name_back(
     automation: Any, prefect: Any, new_process: Callable[[], None]
 ) -> None:
     automation.up(_props())
@@ -83,16 +81,16 @@ def test_one_renamed_outside_is_drift_and_its_old_name_comes_back_alone(
     assert [item["name"] for item in prefect.objects.automations.values()] == ["one"]
 
 
-def test_several_of_the_name_that_nobody_owns_are_not_guessed_between(automation: Any, prefect: Any) -> None:
+def test_several_automations_without_an_owner_are_not_adopted(automation: Any, prefect: Any) -> None:
     _by_hand(prefect)
     _by_hand(prefect)
     [failure] = automation.provider.check({}, automation.marshalled(_props())).failures
-    assert "there are 2 of that name, and nothing says which is meant; delete all but one" in failure.reason
+    assert "there are 2 automations of that name; delete all but one" in failure.reason
     with pytest.raises(RegistrationError, match="cannot be adopted"):
         automation.provider.create(automation.marshalled(_props()))
 
 
-def test_a_twin_that_a_lost_answer_left_behind_is_removed(automation: Any, prefect: Any) -> None:
+def test_the_duplicate_of_a_lost_response_is_deleted(automation: Any, prefect: Any) -> None:
     fields = automation.marshalled(_props())
     # The server has done what it was asked, its answer was lost, and the client asks again.
     twin = _by_hand(prefect, description="ephemeral-dask/owner: project/dev")
@@ -102,7 +100,7 @@ def test_a_twin_that_a_lost_answer_left_behind_is_removed(automation: Any, prefe
     assert twin != made["id"]
 
 
-def test_two_deployments_may_have_triggers_of_the_same_name(engine: Any, prefect: Any) -> None:
+def test_two_deployments_may_have_triggers_with_the_same_name(engine: Any, prefect: Any) -> None:
     one, two = engine(AutomationProvider()), engine(AutomationProvider())
     one.up(_props(**OWNED))
     two.up(_props(deployment="flow/two", deployment_id="d-2"))
@@ -113,14 +111,14 @@ def test_two_deployments_may_have_triggers_of_the_same_name(engine: Any, prefect
         assert resource.diff(props) == []
 
 
-def test_what_prefect_deploy_has_made_for_the_deployment_is_adopted(automation: Any, prefect: Any) -> None:
+def test_an_automation_created_by_prefect_deploy_is_adopted(automation: Any, prefect: Any) -> None:
     theirs = _by_hand(prefect, owner_resource="prefect.deployment.d-1")
     _by_hand(prefect)
     automation.up(_props(**OWNED))
     assert automation.state["automation_id"] == theirs
 
 
-def test_a_deployment_made_again_takes_its_automation_along(automation: Any, prefect: Any) -> None:
+def test_the_automation_of_a_recreated_deployment_is_recreated(automation: Any, prefect: Any) -> None:
     automation.up(_props(**OWNED))
     again = {**OWNED, "deployment_id": "d-9"}
     assert automation.up(_props(**again)) == ["deployment_id"]
@@ -134,13 +132,13 @@ def test_a_deployment_that_does_not_exist_yet_has_no_automation(automation: Any,
     assert all(not path.startswith("/automations") for _, path, _ in prefect.requests)
 
 
-def test_an_id_that_is_not_known_yet_counts_as_a_change(automation: Any) -> None:
+def test_an_unknown_deployment_id_counts_as_a_change(automation: Any) -> None:
     automation.up(_props(**OWNED))
     news = {**automation.marshalled(_props(**OWNED)), "deployment_id": UNKNOWN}
     assert automation.provider.changed(automation.state, news) == ["deployment_id"]
 
 
-def test_tags_are_sent_only_where_there_are_some_because_old_servers_know_none(automation: Any, prefect: Any) -> None:
+def test_empty_tags_are_not_sent_because_old_servers_refuse_them(automation: Any, prefect: Any) -> None:
     automation.up(_props())
     assert all("tags" not in body for _, _, body in prefect.writes)
     automation.up(_props(tags=("a",)))
@@ -149,7 +147,7 @@ def test_tags_are_sent_only_where_there_are_some_because_old_servers_know_none(a
     assert live["tags"] == []
 
 
-def test_what_a_newer_prefect_adds_to_a_trigger_is_no_drift(automation: Any, prefect: Any) -> None:
+def test_trigger_fields_of_a_newer_prefect_are_not_drift(automation: Any, prefect: Any) -> None:
     automation.up(_props())
     [live] = prefect.objects.automations.values()
     live["trigger"]["cooldown"] = None

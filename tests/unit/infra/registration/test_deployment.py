@@ -86,7 +86,7 @@ def deployment(prefect: Any, engine: Any) -> Any:
 
 @_FAST
 @given(fields=_SPECS)
-def test_what_was_registered_and_read_back_differs_in_nothing(
+def test_a_registered_object_reads_back_without_a_difference(
     fields: dict[str, Any], prefect: Any, engine: Any, unique_name: Callable[[], str]
 ) -> None:
     prefect.pools["pool"] = {"name": "pool"}
@@ -100,7 +100,7 @@ def test_what_was_registered_and_read_back_differs_in_nothing(
 
 @_FAST
 @given(fields=_SPECS, data=st.data())
-def test_a_change_of_one_field_is_exactly_that_field_and_arrives_whole(
+def test_a_change_of_one_field_is_shown_as_that_field_and_written(
     fields: dict[str, Any],
     data: st.DataObject,
     prefect: Any,
@@ -129,21 +129,21 @@ def _posted(prefect: Any) -> list[dict[str, Any]]:
     return [body for method, where, body in prefect.writes if (method, where) == ("POST", "/deployments")]
 
 
-@pytest.mark.parametrize(("top", "told"), [(3, False), ("3", True)])
-def test_the_server_judges_only_parameters_that_do_not_fit(top: Any, told: bool, deployment: Any, prefect: Any) -> None:
+@pytest.mark.parametrize(("top", "sent"), [(3, False), ("3", True)])
+def test_the_server_validates_only_what_does_not_match(top: Any, sent: bool, deployment: Any, prefect: Any) -> None:
     parameter_validation.loading().join()
     deployment.up(_props(_spec(parameter_schema=_SCHEMA, parameters={"top": top})))
     [body] = _posted(prefect)
-    assert body.get("enforce_parameter_schema") is (True if told else None)
+    assert body.get("enforce_parameter_schema") is (True if sent else None)
     assert prefect.deployment("flow", "one")["enforce_parameter_schema"] is True
 
 
-def test_a_schema_that_is_not_to_be_enforced_is_not(deployment: Any, prefect: Any) -> None:
+def test_enforcement_can_be_switched_off(deployment: Any, prefect: Any) -> None:
     deployment.up(_props(_spec(parameter_schema=_SCHEMA, enforce_parameter_schema=False)))
     assert prefect.deployment("flow", "one")["enforce_parameter_schema"] is False
 
 
-def test_a_server_that_takes_silence_for_no_is_told(deployment: Any, prefect: Any) -> None:
+def test_enforcement_is_sent_to_a_server_whose_default_is_false(deployment: Any, prefect: Any) -> None:
     parameter_validation.loading().join()
     prefect.enforces_by_itself = False
     props = _props(_spec(parameter_schema=_SCHEMA))
@@ -152,7 +152,7 @@ def test_a_server_that_takes_silence_for_no_is_told(deployment: Any, prefect: An
     assert deployment.diff(props) == []
 
 
-def test_a_second_up_sends_nothing_at_all(deployment: Any, prefect: Any) -> None:
+def test_an_unchanged_up_sends_no_request(deployment: Any, prefect: Any) -> None:
     props = _props(_spec(schedules=(Schedule(slug="a", cron="0 6 * * *"),)))
     deployment.up(props)
     prefect.forget_requests()
@@ -160,14 +160,14 @@ def test_a_second_up_sends_nothing_at_all(deployment: Any, prefect: Any) -> None
     assert prefect.requests == []
 
 
-def test_an_update_sends_the_changed_field_only(deployment: Any, prefect: Any) -> None:
+def test_an_update_sends_only_the_changed_field(deployment: Any, prefect: Any) -> None:
     deployment.up(_props(_spec(description="old", tags=("a",))))
     prefect.forget_requests()
     deployment.up(_props(_spec(description="new", tags=("a",))))
     assert [(method, body) for method, _, body in prefect.writes] == [("PATCH", {"description": "new"})]
 
 
-def test_a_field_that_is_declared_no_more_is_cleared(deployment: Any, prefect: Any) -> None:
+def test_a_field_that_is_no_longer_declared_is_cleared(deployment: Any, prefect: Any) -> None:
     deployment.up(_props(_spec(description="old", concurrency_limit=3, collision_strategy="CANCEL_NEW")))
     deployment.up(_props(_spec()))
     live = prefect.deployment("flow", "one")
@@ -176,7 +176,7 @@ def test_a_field_that_is_declared_no_more_is_cleared(deployment: Any, prefect: A
     assert live["concurrency_options"] is None
 
 
-def test_schedules_are_made_changed_and_deleted_one_by_one(deployment: Any, prefect: Any) -> None:
+def test_schedules_are_created_updated_and_deleted_separately(deployment: Any, prefect: Any) -> None:
     old = (Schedule(slug="stays", cron="0 1 * * *"), Schedule(slug="goes", cron="0 2 * * *"))
     deployment.up(_props(_spec(schedules=(*old, Schedule(slug="changes", interval=60)))))
     prefect.forget_requests()
@@ -207,9 +207,7 @@ def test_a_renamed_schedule_stays_paused(deployment: Any, prefect: Any) -> None:
     assert (after["id"], after["slug"], after["active"]) == (before["id"], "new", False)
 
 
-def test_an_intervals_anchor_that_prefect_chose_outlives_a_change_of_something_else(
-    deployment: Any, prefect: Any
-) -> None:
+def test_an_undeclared_anchor_survives_an_update_of_its_schedule(deployment: Any, prefect: Any) -> None:
     deployment.up(_props(_spec(schedules=(Schedule(slug="a", interval=60),))))
     live = prefect.deployment("flow", "one")["schedules"][0]["schedule"]
     live["anchor_date"] = "2026-05-05T05:05:05Z"
@@ -218,7 +216,7 @@ def test_an_intervals_anchor_that_prefect_chose_outlives_a_change_of_something_e
     assert live["anchor_date"] == "2026-05-05T05:05:05Z"
 
 
-def test_an_edit_outside_is_read_field_by_field_and_healed(deployment: Any, prefect: Any) -> None:
+def test_an_outside_edit_is_drift_in_its_fields_and_is_reverted(deployment: Any, prefect: Any) -> None:
     props = _props(_spec(description="ours", parameters={"a": 1}))
     deployment.up(props)
     live = prefect.deployment("flow", "one")
@@ -230,7 +228,7 @@ def test_an_edit_outside_is_read_field_by_field_and_healed(deployment: Any, pref
     assert (live["description"], live["parameters"], live["tags"]) == ("ours", {"a": 1}, [])
 
 
-def test_what_is_not_declared_and_not_ours_to_judge_is_no_drift(deployment: Any, prefect: Any) -> None:
+def test_unmanaged_fields_are_not_drift(deployment: Any, prefect: Any) -> None:
     props = _props(_spec(schedules=(Schedule(slug="a", interval=60),)))
     deployment.up(props)
     live = prefect.deployment("flow", "one")
@@ -240,7 +238,7 @@ def test_what_is_not_declared_and_not_ours_to_judge_is_no_drift(deployment: Any,
     assert deployment.diff(props) == []
 
 
-def test_nothing_and_nothing_are_the_same_however_prefect_writes_it(deployment: Any, prefect: Any) -> None:
+def test_prefects_empty_values_equal_missing_ones(deployment: Any, prefect: Any) -> None:
     props = _props(_spec(schedules=(Schedule(slug="a", cron="0 0 * * *"),)))
     deployment.up(props)
     live = prefect.deployment("flow", "one")
@@ -250,7 +248,7 @@ def test_nothing_and_nothing_are_the_same_however_prefect_writes_it(deployment: 
     assert deployment.diff(props) == []
 
 
-def test_a_schedule_added_outside_is_drift_and_goes(deployment: Any, prefect: Any) -> None:
+def test_a_schedule_added_outside_is_drift_and_is_deleted(deployment: Any, prefect: Any) -> None:
     props = _props(_spec())
     deployment.up(props)
     live = prefect.deployment("flow", "one")
@@ -261,7 +259,7 @@ def test_a_schedule_added_outside_is_drift_and_goes(deployment: Any, prefect: An
     assert live["schedules"] == []
 
 
-def test_a_deletion_outside_is_read_as_gone(deployment: Any, prefect: Any) -> None:
+def test_a_refresh_notices_an_outside_deletion(deployment: Any, prefect: Any) -> None:
     props = _props(_spec())
     deployment.up(props)
     prefect.deployments.clear()
@@ -269,14 +267,14 @@ def test_a_deletion_outside_is_read_as_gone(deployment: Any, prefect: Any) -> No
     assert deployment.id is None
 
 
-def test_a_change_heals_a_deletion_outside_without_a_refresh(deployment: Any, prefect: Any) -> None:
+def test_an_update_recreates_a_deployment_deleted_outside(deployment: Any, prefect: Any) -> None:
     deployment.up(_props(_spec()))
     prefect.deployments.clear()
     deployment.up(_props(_spec(description="new")))
     assert prefect.deployment("flow", "one")["description"] == "new"
 
 
-def test_an_unowned_deployment_is_adopted_with_its_id_and_its_paused_schedules(deployment: Any, prefect: Any) -> None:
+def test_adopting_a_deployment_keeps_its_id_and_paused_schedules(deployment: Any, prefect: Any) -> None:
     flow = prefect._route("POST", ["flows"], {"name": "flow"})[1]
     body = {
         "name": "one",
@@ -312,7 +310,7 @@ def test_an_adopted_schedule_without_a_slug_or_with_its_old_one_stays_paused(dep
     assert live == {"a": False, "b": False, "c": True}
 
 
-def test_our_own_deployment_found_again_is_not_written(deployment: Any, prefect: Any, engine: Any) -> None:
+def test_adopting_an_equal_deployment_of_this_stack_writes_nothing(deployment: Any, prefect: Any, engine: Any) -> None:
     props = _props(_spec(schedules=(Schedule(slug="a", interval=60),)))
     deployment.up(props)
     prefect.forget_requests()
@@ -322,7 +320,7 @@ def test_our_own_deployment_found_again_is_not_written(deployment: Any, prefect:
     assert after_a_crash.state == deployment.state
 
 
-def test_a_deployment_of_another_stack_is_refused_already_in_the_preview(deployment: Any, engine: Any) -> None:
+def test_a_deployment_of_another_stack_fails_the_preview(deployment: Any, engine: Any) -> None:
     deployment.up(_props(_spec()))
     other = _props(_spec(), owner="project/prod/resource")
     [failure] = DeploymentProvider().check({}, engine(None).marshalled(other)).failures
@@ -331,14 +329,14 @@ def test_a_deployment_of_another_stack_is_refused_already_in_the_preview(deploym
         DeploymentProvider().create(engine(None).marshalled(other))
 
 
-def test_what_another_stack_has_taken_over_is_not_taken_back_by_an_update(deployment: Any, prefect: Any) -> None:
+def test_an_update_refuses_a_deployment_that_another_stack_owns_now(deployment: Any, prefect: Any) -> None:
     deployment.up(_props(_spec()))
     prefect.deployment("flow", "one")["labels"]["ephemeral-dask/owner"] = "project/prod"
     with pytest.raises(RegistrationError, match="project/prod has registered it, and this is project/dev"):
         deployment.up(_props(_spec(description="new")))
 
 
-def test_a_stack_that_was_renamed_keeps_what_it_owns(deployment: Any, prefect: Any) -> None:
+def test_a_renamed_stack_keeps_its_deployments(deployment: Any, prefect: Any) -> None:
     deployment.up(_props(_spec()))
     before = prefect.deployment("flow", "one")["id"]
     assert deployment.up(_props(_spec(), owner="project/renamed/resource")) == ["owner"]
@@ -346,12 +344,12 @@ def test_a_stack_that_was_renamed_keeps_what_it_owns(deployment: Any, prefect: A
     assert (live["id"], live["labels"]["ephemeral-dask/owner"]) == (before, "project/renamed")
 
 
-def test_a_resource_renamed_with_an_alias_is_no_change(deployment: Any) -> None:
+def test_a_resource_renamed_with_an_alias_is_unchanged(deployment: Any) -> None:
     deployment.up(_props(_spec()))
     assert deployment.up(_props(_spec(), owner="project/dev/renamed-with-an-alias")) == []
 
 
-def test_destroying_spares_what_another_stack_has_taken_over(
+def test_a_destroy_keeps_what_another_stack_owns_now(
     deployment: Any, prefect: Any, new_process: Callable[[], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     deployment.up(_props(_spec()))
@@ -359,11 +357,11 @@ def test_destroying_spares_what_another_stack_has_taken_over(
     new_process()
     deployment.destroy()
     assert prefect.deployment("flow", "one")
-    assert "project/prod has taken it over" in capsys.readouterr().err
+    assert "stack project/prod owns it now" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("interrupted", [False, True])
-def test_a_resource_renamed_in_the_program_keeps_its_deployment(
+def test_renaming_a_resource_keeps_its_deployment(
     interrupted: bool, deployment: Any, prefect: Any, engine: Any, new_process: Callable[[], None]
 ) -> None:
     deployment.up(_props(_spec()))
@@ -378,7 +376,7 @@ def test_a_resource_renamed_in_the_program_keeps_its_deployment(
     assert prefect.deployment("flow", "one")
 
 
-def test_a_replacement_under_the_same_key_keeps_its_deployment(
+def test_replacing_a_resource_with_the_same_key_keeps_its_deployment(
     deployment: Any, prefect: Any, engine: Any, new_process: Callable[[], None]
 ) -> None:
     deployment.up(_props(_spec()))
@@ -388,7 +386,7 @@ def test_a_replacement_under_the_same_key_keeps_its_deployment(
     assert prefect.deployment("flow", "one")
 
 
-def test_destroying_deletes_and_a_deployment_that_is_gone_is_a_success(
+def test_a_destroy_deletes_and_accepts_a_missing_deployment(
     deployment: Any, prefect: Any, new_process: Callable[[], None]
 ) -> None:
     deployment.up(_props(_spec()))
@@ -399,7 +397,7 @@ def test_destroying_deletes_and_a_deployment_that_is_gone_is_a_success(
     deployment.destroy()
 
 
-def test_another_name_or_flow_replaces(deployment: Any) -> None:
+def test_a_new_name_or_flow_replaces_the_deployment(deployment: Any) -> None:
     deployment.up(_props(_spec()))
     for changed in (_spec(name="two"), _spec(flow_name="other")):
         diff = deployment.provider.diff("", deployment.state, deployment.marshalled(_props(changed)))
@@ -407,29 +405,29 @@ def test_another_name_or_flow_replaces(deployment: Any) -> None:
         assert diff.changes
 
 
-def test_a_value_that_is_not_known_yet_counts_as_a_change(deployment: Any) -> None:
+def test_an_unknown_value_counts_as_a_change(deployment: Any) -> None:
     deployment.up(_props(_spec()))
     news = {**deployment.marshalled(_props(_spec())), "work_pool_name": UNKNOWN}
     assert deployment.provider.changed(deployment.state, news) == ["work_pool_name"]
 
 
-def test_a_preview_with_an_unknown_reach_asks_nobody(deployment: Any, prefect: Any) -> None:
+def test_a_preview_with_an_unknown_endpoint_sends_no_request(deployment: Any, prefect: Any) -> None:
     news = {**deployment.marshalled(_props(_spec())), "reach": {"kind": "url", "url": UNKNOWN}}
     assert deployment.provider.check({}, news).failures == []
     assert prefect.requests == []
 
 
-def test_the_preview_tells_of_an_adoption(deployment: Any, prefect: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_preview_announces_an_adoption(deployment: Any, prefect: Any, capsys: pytest.CaptureFixture[str]) -> None:
     deployment.up(_props(_spec()))
     prefect.deployment("flow", "one")["labels"].clear()
     deployment.provider.check({}, deployment.marshalled(_props(_spec())))
     assert "deployment 'flow/one' exists and will be adopted" in capsys.readouterr().err
 
 
-def test_a_move_to_a_pool_that_does_not_exist_is_a_sentence(deployment: Any) -> None:
+def test_the_error_for_a_missing_work_pool_names_it(deployment: Any) -> None:
     deployment.up(_props(_spec()))
-    with pytest.raises(RegistrationError, match="there is no work pool 'nowhere'"):
-        deployment.up(_props(_spec(), work_pool_name="nowhere"))
+    with pytest.raises(RegistrationError, match="work pool 'missing' does not exist"):
+        deployment.up(_props(_spec(), work_pool_name="missing"))
 
 
 def test_a_queue_is_never_sent_without_its_pool(deployment: Any, prefect: Any) -> None:
@@ -439,7 +437,7 @@ def test_a_queue_is_never_sent_without_its_pool(deployment: Any, prefect: Any) -
     assert [body for _, _, body in prefect.writes] == [{"work_pool_name": "pool", "work_queue_name": "fast"}]
 
 
-def test_the_flow_of_many_deployments_is_asked_for_once(prefect: Any, engine: Any) -> None:
+def test_the_flow_of_many_deployments_is_requested_once(prefect: Any, engine: Any) -> None:
     prefect.pools["pool"] = {"name": "pool"}
     for name in ("a", "b", "c"):
         engine(DeploymentProvider()).up(_props(_spec(name=name)))

@@ -1,14 +1,13 @@
-"""Many looks at deployments cost a few requests, and no look is ever wrong for it."""
+"""The deployment cache saves requests and never returns a wrong deployment."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from infra.registration.api import PrefectApi
-from infra.registration.deployment_cache import FEW, FRESH, MANY, Listing
+from infra.registration.deployment_cache import FEW, FRESH, MANY, DeploymentCache
 
 
 @dataclass
@@ -36,71 +35,71 @@ class Clock:
         return self.now
 
 
-def listing(server: Server, clock: Clock | None = None) -> Listing:
-    found = Listing(cast("PrefectApi", server), clock or Clock())
+def filled_cache(server: Server, clock: Clock | None = None) -> DeploymentCache:
+    cache = DeploymentCache(server, clock or Clock())
     for _ in range(FEW):
-        assert look(found) is None
+        assert look(cache) is None
     assert server.asked == ["/deployments/count"]
     server.asked.clear()
-    return found
+    return cache
 
 
-def look(one: Listing, flow: str = "flow-0", name: str = "d0") -> Any:
-    return one.look(flow, name, operation="look", deadline=1)
+def look(cache: DeploymentCache, flow: str = "flow-0", name: str = "d0") -> Any:
+    return cache.get(flow, name, operation="look", deadline=1)
 
 
-def test_after_a_few_looks_all_others_share_one_listing() -> None:
+def test_after_a_few_lookups_all_others_share_one_list() -> None:
     server = Server(deployments=60)
-    found = listing(server)
-    assert look(found)[0]["name"] == "d0"
-    assert look(found, "flow-1", "d1")[0]["name"] == "d1"
+    cache = filled_cache(server)
+    assert look(cache)[0]["name"] == "d0"
+    assert look(cache, "flow-1", "d1")[0]["name"] == "d1"
     assert len(server.asked) == 4
 
 
-def test_on_a_server_with_none_one_count_speaks_for_all_looks_as_long_as_it_is_fresh() -> None:
+def test_on_an_empty_server_one_count_answers_all_lookups_for_a_while() -> None:
     server, clock = Server(deployments=0), Clock()
-    found = Listing(cast("PrefectApi", server), clock)
-    assert [look(found) for _ in range(9)] == [(None,)] * 9
+    cache = DeploymentCache(server, clock)
+    assert [look(cache) for _ in range(9)] == [(None,)] * 9
     assert server.asked == ["/deployments/count"]
     server.deployments, clock.now = 1, FRESH
-    assert look(found)[0]
+    assert look(cache)[0]
 
 
-def test_what_this_process_has_written_to_a_server_with_none_is_asked_of_the_server() -> None:
-    found = Listing(cast("PrefectApi", Server(deployments=0)), Clock())
-    assert look(found) == (None,)
-    found.written("flow-0", "d0")
-    assert look(found) is None
+def test_a_written_deployment_is_read_from_an_empty_server_again() -> None:
+    cache = DeploymentCache(Server(deployments=0), Clock())
+    assert look(cache) == (None,)
+    cache.invalidate("flow-0", "d0")
+    assert look(cache) is None
 
 
-def test_of_the_same_name_the_flow_decides_and_what_is_not_there_is_known_not_to_be() -> None:
-    found = listing(Server(deployments=60))
-    assert look(found, "flow-1", "d0") == (None,)
-    assert look(found, "flow-9", "d0") == (None,)
+def test_the_flow_distinguishes_deployments_with_the_same_name() -> None:
+    cache = filled_cache(Server(deployments=60))
+    assert look(cache, "flow-1", "d0") == (None,)
+    assert look(cache, "flow-9", "d0") == (None,)
 
 
-def test_a_listing_is_taken_anew_when_it_is_no_longer_fresh() -> None:
+def test_a_list_that_is_too_old_is_read_again() -> None:
     server, clock = Server(deployments=1), Clock()
-    found = listing(server, clock)
-    assert look(found)[0]
+    cache = filled_cache(server, clock)
+    assert look(cache)[0]
     server.deployments = 0
     clock.now = FRESH
-    assert look(found) == (None,)
+    assert look(cache) == (None,)
 
 
-def test_what_this_process_has_written_is_asked_of_the_server() -> None:
-    found = listing(Server(deployments=60))
-    found.written("flow-0", "d0")
-    assert look(found) is None
-    assert look(found, "flow-0", "d2")[0]["name"] == "d2"
+def test_a_written_deployment_is_read_from_the_server_again() -> None:
+    cache = filled_cache(Server(deployments=60))
+    cache.invalidate("flow-0", "d0")
+    assert look(cache) is None
+    assert look(cache, "flow-0", "d2")[0]["name"] == "d2"
 
 
 @pytest.mark.parametrize("server", [Server(deployments=MANY), Server(deployments=1, flows=MANY)])
-def test_a_server_with_many_is_never_listed(server: Server) -> None:
-    found = listing(server)
-    assert [look(found) for _ in range(9)] == [None] * 9
+def test_a_server_with_too_many_deployments_is_never_listed(server: Server) -> None:
+    cache = filled_cache(server)
+    assert [look(cache) for _ in range(9)] == [None] * 9
     assert [path for path in server.asked if path.endswith("deployments/filter")] == []
 
 
-def test_a_listing_that_misses_some_is_not_believed() -> None:
-    assert look(listing(Server(deployments=3, counts_more=1))) is None
+def test_an_incomplete_list_is_not_used() -> None:
+    assert look(filled_cache(Server(deployments=3, counts_more=1))) is None

@@ -38,16 +38,16 @@ def test_without_encoding_the_engine_drops_a_null_in_a_dictionary(through_the_en
 
 
 @pytest.mark.parametrize("value", [2**53 + 1, -(2**60)])
-def test_an_integer_that_a_double_cannot_hold_is_refused_with_a_cure(value: int) -> None:
+def test_an_integer_too_large_for_a_double_is_refused_with_a_remedy(value: int) -> None:
     with pytest.raises(ValueError, match="write it as a string"):
         encode({"deep": [value]})
 
 
-def test_whole_numbers_come_back_as_integers_and_booleans_stay_booleans(through_the_engine: Through) -> None:
+def test_integers_and_booleans_keep_their_type(through_the_engine: Through) -> None:
     back = decode(through_the_engine({"value": encode([1, 2.0, 2.5, True])})["value"])
     assert [type(item) for item in back] == [int, int, float, bool]
 
 
-def test_a_value_with_something_unknown_inside_is_not_known() -> None:
+def test_a_value_with_an_unknown_part_is_unknown() -> None:
     assert known({"a": [1, {"b": "c"}]})
     assert not known({"a": [1, {"b": UNKNOWN}]})

@@ -182,7 +182,7 @@ pytestmark = pytest.mark.usefixtures("pool")
 @every_kind
 @_FAST
 @given(data=st.data())
-def test_what_was_registered_and_read_back_differs_in_nothing(
+def test_a_registered_object_reads_back_without_a_difference(
     kind: Kind, data: st.DataObject, engine: Any, unique_name: Callable[[], str]
 ) -> None:
     fields = data.draw(st.fixed_dictionaries(kind.fields))
@@ -197,7 +197,7 @@ def test_what_was_registered_and_read_back_differs_in_nothing(
 @every_kind
 @_FAST
 @given(data=st.data())
-def test_a_change_of_one_field_is_exactly_that_field_and_arrives_whole(
+def test_a_change_of_one_field_is_shown_as_that_field_and_written(
     kind: Kind, data: st.DataObject, engine: Any, prefect: Any, unique_name: Callable[[], str]
 ) -> None:
     _with_its_default_queue_only(prefect)
@@ -205,7 +205,7 @@ def test_a_change_of_one_field_is_exactly_that_field_and_arrives_whole(
     field = data.draw(st.sampled_from(sorted(kind.fields)))
     after = {**fields, field: data.draw(kind.fields[field])}
     through = engine(None).marshalled
-    # Prefect's defaults, and the order of what has none, are no difference.
+    # Prefect's defaults and the order of sets do not count as a difference.
     assume(through(kind.props(name, **fields)) != through(kind.props(name, **after)))
     resource = engine(kind.provider())
     resource.up(kind.props(name, **fields))
@@ -217,7 +217,7 @@ def test_a_change_of_one_field_is_exactly_that_field_and_arrives_whole(
 
 
 @every_kind
-def test_a_second_up_sends_nothing_at_all(kind: Kind, engine: Any, prefect: Any) -> None:
+def test_an_unchanged_up_sends_no_request(kind: Kind, engine: Any, prefect: Any) -> None:
     resource = engine(kind.provider())
     resource.up(kind.props())
     prefect.forget_requests()
@@ -226,7 +226,7 @@ def test_a_second_up_sends_nothing_at_all(kind: Kind, engine: Any, prefect: Any)
 
 
 @every_kind
-def test_an_edit_outside_is_read_and_healed(kind: Kind, engine: Any, prefect: Any) -> None:
+def test_an_outside_edit_is_drift_and_is_reverted(kind: Kind, engine: Any, prefect: Any) -> None:
     resource = engine(kind.provider())
     resource.up(kind.props())
     [live] = kind.live(prefect)
@@ -240,7 +240,7 @@ def test_an_edit_outside_is_read_and_healed(kind: Kind, engine: Any, prefect: An
 
 
 @every_kind
-def test_a_deletion_outside_is_read_as_gone_and_healed_by_a_change(kind: Kind, engine: Any, prefect: Any) -> None:
+def test_an_object_deleted_outside_is_recreated(kind: Kind, engine: Any, prefect: Any) -> None:
     resource = engine(kind.provider())
     resource.up(kind.props())
     getattr(prefect.objects, kind.store).clear()
@@ -253,7 +253,7 @@ def test_a_deletion_outside_is_read_as_gone_and_healed_by_a_change(kind: Kind, e
 
 
 @every_kind
-def test_what_nobody_owns_is_adopted_with_its_id_and_the_preview_says_so(
+def test_an_object_without_an_owner_is_adopted_and_the_preview_says_so(
     kind: Kind, engine: Any, prefect: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     resource = engine(kind.provider())
@@ -271,7 +271,7 @@ def test_what_nobody_owns_is_adopted_with_its_id_and_the_preview_says_so(
 
 
 @every_owned_kind
-def test_what_another_stack_owns_is_refused(kind: Kind, engine: Any, prefect: Any) -> None:
+def test_an_object_of_another_stack_is_refused(kind: Kind, engine: Any, prefect: Any) -> None:
     engine(kind.provider()).up(kind.props(mark=THEIRS))
     prefect.forget_requests()
     [failure] = kind.provider().check({}, engine(None).marshalled(kind.props())).failures
@@ -282,7 +282,7 @@ def test_what_another_stack_owns_is_refused(kind: Kind, engine: Any, prefect: An
 
 
 @every_owned_kind
-def test_destroying_spares_what_another_stack_has_taken_over(
+def test_a_destroy_keeps_what_another_stack_owns_now(
     kind: Kind, engine: Any, prefect: Any, new_process: Callable[[], None]
 ) -> None:
     resource = engine(kind.provider())
@@ -295,7 +295,7 @@ def test_destroying_spares_what_another_stack_has_taken_over(
 
 
 @every_kind
-def test_our_own_found_again_is_not_written(kind: Kind, engine: Any, prefect: Any) -> None:
+def test_adopting_an_equal_object_of_this_stack_writes_nothing(kind: Kind, engine: Any, prefect: Any) -> None:
     before = engine(kind.provider())
     before.up(kind.props())
     prefect.forget_requests()
@@ -306,7 +306,7 @@ def test_our_own_found_again_is_not_written(kind: Kind, engine: Any, prefect: An
 
 
 @every_kind
-def test_another_name_replaces(kind: Kind, engine: Any) -> None:
+def test_a_new_name_replaces_the_object(kind: Kind, engine: Any) -> None:
     resource = engine(kind.provider())
     resource.up(kind.props())
     diff = resource.provider.diff("", resource.state, resource.marshalled(kind.props("two")))
@@ -314,7 +314,7 @@ def test_another_name_replaces(kind: Kind, engine: Any) -> None:
 
 
 @every_kind
-def test_a_resource_renamed_in_the_program_keeps_its_object(
+def test_renaming_a_resource_keeps_its_object(
     kind: Kind, engine: Any, prefect: Any, new_process: Callable[[], None]
 ) -> None:
     old = engine(kind.provider())
@@ -326,7 +326,7 @@ def test_a_resource_renamed_in_the_program_keeps_its_object(
 
 
 @every_kind
-def test_destroying_deletes_and_what_is_gone_is_a_success(
+def test_a_destroy_deletes_and_accepts_a_missing_object(
     kind: Kind, engine: Any, prefect: Any, new_process: Callable[[], None]
 ) -> None:
     resource = engine(kind.provider())

@@ -60,7 +60,7 @@ class Kubernetes:
         return JSONResponse({"items": self.pods})
 
     async def portforward(self, socket: WebSocket) -> None:
-        """Speak the protocol of a port-forward, and be the HTTP server behind it."""
+        """Serve the port-forward protocol and the HTTP server behind it."""
         pod = socket.path_params["pod"]
         self.forwards.append((pod, socket.query_params["ports"]))
         await socket.accept()
@@ -131,62 +131,62 @@ def _get(tunnel: Tunnel) -> Any:
     return httpx.get(f"http://127.0.0.1:{tunnel.port}/api", trust_env=False, timeout=20).json()
 
 
-def test_a_request_reaches_the_pods_port_behind_the_services_port(kubernetes: Kubernetes) -> None:
+def test_a_request_reaches_the_pods_target_port(kubernetes: Kubernetes) -> None:
     assert _get(_tunnel()) == "one"
     assert kubernetes.forwards == [("one", "4200")]
 
 
-def test_only_a_pod_that_is_ready_and_stays_is_used(kubernetes: Kubernetes) -> None:
+def test_only_a_ready_pod_that_is_not_being_deleted_is_used(kubernetes: Kubernetes) -> None:
     kubernetes.pods = [_pod("starting", ready=False), _pod("going", going=True), _pod("good")]
     assert _get(_tunnel()) == "good"
 
 
-def test_the_tunnel_outlives_its_pod(kubernetes: Kubernetes) -> None:
+def test_the_port_forward_survives_a_replaced_pod(kubernetes: Kubernetes) -> None:
     tunnel = _tunnel()
     assert _get(tunnel) == "one"
     kubernetes.pods = []
     with pytest.raises(httpx.TransportError):
         _get(tunnel)
-    assert tunnel.complaint() == "no pod of service 'server' in namespace 'flows' is ready"
+    assert tunnel.last_error == "no pod of service 'server' in namespace 'flows' is ready"
     kubernetes.pods = [_pod("two")]
     assert _get(tunnel) == "two"
-    assert tunnel.complaint() == ""
+    assert tunnel.last_error == ""
 
 
-def test_what_kubernetes_says_of_a_broken_forward_is_passed_on(kubernetes: Kubernetes) -> None:
+def test_the_error_of_kubernetes_is_kept(kubernetes: Kubernetes) -> None:
     tunnel = _tunnel()
     kubernetes.error = "connection refused inside the pod"
     with pytest.raises(httpx.TransportError):
         _get(tunnel)
-    assert tunnel.complaint() == "connection refused inside the pod"
+    assert tunnel.last_error == "connection refused inside the pod"
 
 
-def test_a_service_that_does_not_exist_is_gone(kubernetes: Kubernetes) -> None:
-    with pytest.raises(GoneError, match=r"service 'nobody' in namespace 'flows'.*does not exist"):
-        _tunnel(service="nobody")
+def test_a_missing_service_is_reported_as_deleted(kubernetes: Kubernetes) -> None:
+    with pytest.raises(GoneError, match=r"service 'missing' in namespace 'flows'.*does not exist"):
+        _tunnel(service="missing")
     assert kubernetes.forwards == []
 
 
-def test_a_service_without_a_selector_forwards_to_nobody(kubernetes: Kubernetes) -> None:
+def test_a_service_without_a_selector_is_refused(kubernetes: Kubernetes) -> None:
     kubernetes.service = {"spec": {"ports": []}}
     with pytest.raises(RegistrationError, match="selects no pods"):
         _tunnel()
 
 
-def test_missing_rights_are_named(kubernetes: Kubernetes) -> None:
+def test_missing_permissions_are_named(kubernetes: Kubernetes) -> None:
     kubernetes.refusal = 403
     with pytest.raises(RegistrationError, match="services is forbidden; use a kubeconfig that may get services"):
         _tunnel()
 
 
-def test_a_cluster_that_is_down_is_unreachable_and_not_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopped_cluster_is_unreachable_and_not_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _kubeconfig(tmp_path, "http://127.0.0.1:1", monkeypatch)
-    with pytest.raises(UnreachableError, match="see that the cluster runs") as caught:
+    with pytest.raises(UnreachableError, match="check that the cluster runs") as caught:
         _tunnel()
     assert not isinstance(caught.value, GoneError)
 
 
-def test_without_a_kubeconfig_the_sentence_names_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_without_a_kubeconfig_names_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "missing"))
     with pytest.raises(RegistrationError, match="KUBECONFIG"):
         _tunnel()

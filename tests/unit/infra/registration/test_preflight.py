@@ -99,7 +99,7 @@ def test_an_unreachable_cluster_does_not_fail_the_preview(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def unreachable(_namespace: str, _context: str | None) -> ClusterState:
-        raise UnreachableError("Could not look", why="nobody answers", remedy="start it")
+        raise UnreachableError("Could not read", why="no answer", remedy="start it")
 
     monkeypatch.setattr(kubernetes, "cluster_state", unreachable)
     assert PreflightProvider().check({}, props()).failures == []

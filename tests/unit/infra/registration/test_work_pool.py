@@ -26,7 +26,7 @@ def pool(engine: Any) -> Any:
     return engine(WorkPoolProvider())
 
 
-def test_what_was_registered_and_read_back_differs_in_nothing(pool: Any, prefect: Any) -> None:
+def test_a_registered_object_reads_back_without_a_difference(pool: Any, prefect: Any) -> None:
     props = _props(description="Ours.", concurrency_limit=3)
     pool.up(props)
     assert pool.diff(props) == []
@@ -35,7 +35,7 @@ def test_what_was_registered_and_read_back_differs_in_nothing(pool: Any, prefect
     assert prefect.pools["pool"]["base_job_template"]["job_configuration"] == TEMPLATE["job_configuration"]
 
 
-def test_a_second_up_sends_nothing_at_all(pool: Any, prefect: Any) -> None:
+def test_an_unchanged_up_sends_no_request(pool: Any, prefect: Any) -> None:
     pool.up(_props())
     prefect.forget_requests()
     assert pool.up(_props()) == []
@@ -50,7 +50,7 @@ def test_a_second_up_sends_nothing_at_all(pool: Any, prefect: Any) -> None:
         ("base_job_template", {**TEMPLATE, "job_configuration": {"image": "{{ image }}"}}),
     ],
 )
-def test_an_update_sends_the_changed_field_only(field: str, value: Any, pool: Any, prefect: Any) -> None:
+def test_an_update_sends_only_the_changed_field(field: str, value: Any, pool: Any, prefect: Any) -> None:
     pool.up(_props())
     prefect.forget_requests()
     assert pool.up(_props(**{field: value})) == [field]
@@ -59,20 +59,20 @@ def test_an_update_sends_the_changed_field_only(field: str, value: Any, pool: An
     assert pool.diff(_props(**{field: value})) == []
 
 
-def test_a_limit_that_is_declared_no_more_is_lifted(pool: Any, prefect: Any) -> None:
+def test_a_limit_that_is_no_longer_declared_is_removed(pool: Any, prefect: Any) -> None:
     pool.up(_props(concurrency_limit=3))
     pool.up(_props())
     assert prefect.pools["pool"]["concurrency_limit"] is None
 
 
-def test_whether_a_pool_is_paused_is_no_drift(pool: Any, prefect: Any) -> None:
+def test_a_paused_pool_is_not_drift(pool: Any, prefect: Any) -> None:
     pool.up(_props())
     prefect.pools["pool"]["is_paused"] = True
     pool.refresh()
     assert pool.diff(_props()) == []
 
 
-def test_an_edit_outside_is_read_and_healed(pool: Any, prefect: Any) -> None:
+def test_an_outside_edit_is_drift_and_is_reverted(pool: Any, prefect: Any) -> None:
     pool.up(_props())
     prefect.pools["pool"] |= {"description": "theirs", "concurrency_limit": 1}
     pool.refresh()
@@ -81,14 +81,14 @@ def test_an_edit_outside_is_read_and_healed(pool: Any, prefect: Any) -> None:
     assert prefect.pools["pool"]["description"] is None
 
 
-def test_a_deletion_outside_is_read_as_gone(pool: Any, prefect: Any) -> None:
+def test_a_refresh_notices_an_outside_deletion(pool: Any, prefect: Any) -> None:
     pool.up(_props())
     prefect.pools.clear()
     pool.refresh()
     assert pool.id is None
 
 
-def test_a_pool_that_a_worker_made_first_is_adopted_and_marked(pool: Any, prefect: Any) -> None:
+def test_a_pool_created_by_a_worker_is_adopted_with_an_owner(pool: Any, prefect: Any) -> None:
     made = prefect._route("POST", ["work_pools"], {"name": "pool", "type": "kubernetes", "base_job_template": {}})
     pool.up(_props())
     live = prefect.pools["pool"]
@@ -96,14 +96,14 @@ def test_a_pool_that_a_worker_made_first_is_adopted_and_marked(pool: Any, prefec
     assert live["base_job_template"]["variables"]["ephemeral-dask/owner"] == "project/dev"
 
 
-def test_an_equal_pool_without_an_owner_gets_its_mark(pool: Any, prefect: Any) -> None:
+def test_an_equal_pool_without_an_owner_gets_one(pool: Any, prefect: Any) -> None:
     body = {"name": "pool", "type": "kubernetes", "base_job_template": TEMPLATE}
     prefect._route("POST", ["work_pools"], body)
     pool.up(_props())
     assert prefect.pools["pool"]["base_job_template"]["variables"]["ephemeral-dask/owner"] == "project/dev"
 
 
-def test_our_own_pool_found_again_is_not_written(pool: Any, prefect: Any, engine: Any) -> None:
+def test_adopting_an_equal_pool_of_this_stack_writes_nothing(pool: Any, prefect: Any, engine: Any) -> None:
     pool.up(_props())
     prefect.forget_requests()
     after_a_crash = engine(WorkPoolProvider())
@@ -120,19 +120,17 @@ def test_a_pool_of_another_stack_is_refused(pool: Any, engine: Any) -> None:
 
 def test_a_pool_of_another_type_is_refused(pool: Any, prefect: Any) -> None:
     prefect._route("POST", ["work_pools"], {"name": "pool", "type": "process", "base_job_template": {}})
-    with pytest.raises(RegistrationError, match="it is of type 'process', which Prefect never changes"):
+    with pytest.raises(RegistrationError, match="it is of type 'process', and Prefect cannot change the type"):
         pool.up(_props())
 
 
-def test_another_name_replaces(pool: Any) -> None:
+def test_a_new_name_replaces_the_object(pool: Any) -> None:
     pool.up(_props())
     diff = pool.provider.diff("", pool.state, pool.marshalled(_props(name="other")))
     assert diff.replaces == ["name"]
 
 
-def test_destroying_deletes_and_a_pool_that_is_gone_is_a_success(
-    pool: Any, prefect: Any, new_process: Callable[[], None]
-) -> None:
+def test_a_destroy_deletes_and_accepts_a_missing_pool(pool: Any, prefect: Any, new_process: Callable[[], None]) -> None:
     pool.up(_props())
     new_process()
     pool.destroy()
@@ -140,7 +138,7 @@ def test_destroying_deletes_and_a_pool_that_is_gone_is_a_success(
     pool.destroy()
 
 
-def test_a_resource_renamed_in_the_program_keeps_its_pool(
+def test_renaming_a_resource_keeps_its_pool(
     pool: Any, prefect: Any, engine: Any, new_process: Callable[[], None]
 ) -> None:
     pool.up(_props())
@@ -150,7 +148,7 @@ def test_a_resource_renamed_in_the_program_keeps_its_pool(
     assert "pool" in prefect.pools
 
 
-def test_a_pool_that_appears_between_look_and_registration_is_adopted(pool: Any, prefect: Any) -> None:
+def test_a_pool_created_between_lookup_and_registration_is_adopted(pool: Any, prefect: Any) -> None:
     news = pool.marshalled(_props())
     assert pool.provider.check({}, news).failures == []
     prefect._route("POST", ["work_pools"], {"name": "pool", "type": "kubernetes", "base_job_template": {}})
@@ -158,7 +156,7 @@ def test_a_pool_that_appears_between_look_and_registration_is_adopted(pool: Any,
     assert prefect.pools["pool"]["base_job_template"]["variables"]["ephemeral-dask/owner"] == "project/dev"
 
 
-def test_a_new_pool_is_looked_for_once(pool: Any, prefect: Any) -> None:
+def test_a_new_pool_is_looked_up_once(pool: Any, prefect: Any) -> None:
     pool.up(_props())
     looked = [path for method, path, _ in prefect.requests if (method, path) == ("GET", "/work_pools/pool")]
     assert len(looked) == 1

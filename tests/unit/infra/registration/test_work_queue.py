@@ -35,7 +35,7 @@ def _ranks(prefect: Any) -> dict[str, int]:
     return {name: item["priority"] for (_, name), item in prefect.objects.queues.items()}
 
 
-def test_a_queue_that_claims_a_priority_pushes_only_those_that_nobody_declares(queue: Any, prefect: Any) -> None:
+def test_a_claimed_priority_moves_only_undeclared_queues(queue: Any, prefect: Any) -> None:
     low = queue("low", priority=5)
     for rank in (2, 1, 3, 4):
         queue(f"rank-{rank}", priority=rank)
@@ -54,21 +54,21 @@ def test_two_queues_may_swap_their_priorities(queue: Any, prefect: Any) -> None:
     assert (_ranks(prefect)["two"], _ranks(prefect)["one"]) == (1, 2)
 
 
-def test_a_priority_and_a_pause_that_are_not_declared_are_no_drift(queue: Any, prefect: Any) -> None:
+def test_an_undeclared_priority_or_pause_is_not_drift(queue: Any, prefect: Any) -> None:
     resource = queue("fast")
     prefect.objects.queues["pool", "fast"] |= {"priority": 7, "is_paused": True, "last_polled": "now"}
     resource.refresh()
     assert resource.diff(_props("fast")) == []
 
 
-def test_an_update_sends_the_changed_field_only(queue: Any, prefect: Any) -> None:
+def test_an_update_sends_only_the_changed_field(queue: Any, prefect: Any) -> None:
     resource = queue("fast", concurrency_limit=2, is_paused=True)
     prefect.forget_requests()
     resource.up(_props("fast", is_paused=True))
     assert [(method, body) for method, _, body in prefect.writes] == [("PATCH", {"concurrency_limit": None})]
 
 
-def test_the_mark_of_ownership_is_no_part_of_the_description(queue: Any, prefect: Any) -> None:
+def test_the_owner_is_not_part_of_the_description(queue: Any, prefect: Any) -> None:
     resource = queue("fast", description="For what cannot wait.")
     live = prefect.objects.queues["pool", "fast"]
     assert live["description"] == "For what cannot wait.\n\nephemeral-dask/owner: project/dev"
@@ -76,7 +76,7 @@ def test_the_mark_of_ownership_is_no_part_of_the_description(queue: Any, prefect
     assert resource.state["description"] == "For what cannot wait."
 
 
-def test_the_default_queue_is_given_back_as_it_came(queue: Any, prefect: Any, new_process: Callable[[], None]) -> None:
+def test_a_destroy_resets_the_default_queue(queue: Any, prefect: Any, new_process: Callable[[], None]) -> None:
     resource = queue("default", concurrency_limit=2, is_paused=True)
     new_process()
     resource.destroy()
@@ -84,7 +84,7 @@ def test_the_default_queue_is_given_back_as_it_came(queue: Any, prefect: Any, ne
     assert (live["description"], live["concurrency_limit"], live["is_paused"]) == ("", None, False)
 
 
-def test_a_queue_whose_pool_is_gone_is_gone(queue: Any, prefect: Any, new_process: Callable[[], None]) -> None:
+def test_a_queue_of_a_deleted_pool_is_deleted(queue: Any, prefect: Any, new_process: Callable[[], None]) -> None:
     resource = queue("fast")
     prefect.pools.clear()
     prefect.objects.queues.clear()

@@ -1,0 +1,276 @@
+"""Bringing up one run's Dask cluster in Kubernetes, in bounded time and with the cause where it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from distributed.core import rpc
+
+from ephemeral_dask import diagnosis, environment_check, kube, upstream
+from ephemeral_dask.contract import labels, ports
+from ephemeral_dask.contract.causes import Cause
+from ephemeral_dask.diagnosis import ClusterStartError, Diagnosis, Observation
+from ephemeral_dask.identity import RunIdentity, new_token
+from ephemeral_dask.kube import Kube, KubeError
+from ephemeral_dask.spec import dask_cluster, large_worker_group
+from ephemeral_dask.start_policy import Action, StartPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ephemeral_dask.pod_context import PodContext
+    from ephemeral_dask.settings import DaskSettings
+
+Log = logging.Logger | logging.LoggerAdapter[Any]
+
+_REMOVE_TIMEOUT: Final = 30.0
+"""Seconds for the deletion of a cluster that is created again."""
+_TICK: Final = 0.1
+_OBSERVE_EVERY: Final = ((10.0, 0.25), (60.0, 1.0), (float("inf"), 3.0))
+"""Until this many seconds after the start, the interval between two observations in seconds."""
+_EVENTS_EVERY: Final = 3.0
+_CONNECT_TIMEOUT: Final = 0.5
+_HANDSHAKE_TIMEOUT: Final = 5.0
+_LOG_LINES: Final = 20
+
+_open_rpc: Callable[[str], Any] = rpc  # distributed calls itself typed, but this carries no annotation
+
+
+class _LostByOperatorError(Exception):
+    """The operator has not created the cluster, or only in part: worth a second attempt."""
+
+
+class Startup:
+    """Creates a run's DaskCluster and waits until its first worker has joined.
+
+    Args:
+        api: the Kubernetes API.
+        run: whose cluster it is.
+        context: where it goes.
+        settings: how large it is.
+        log: of the run.
+
+    """
+
+    name: str
+    """The DaskCluster; another one after a second attempt."""
+    created: bool
+    """Whether something may have to be deleted."""
+
+    def __init__(self, api: Kube, *, run: RunIdentity, context: PodContext, settings: DaskSettings, log: Log) -> None:
+        self._kube = api
+        self._run = run
+        self._context = context
+        self._settings = settings
+        self._log = log
+        self._began = time.monotonic()
+        self.created = False
+        self.name = run.cluster_name(new_token())
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        return dask_cluster(self.name, run=self._run, context=self._context, settings=self._settings)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start began."""
+        return time.monotonic() - self._began
+
+    async def bring_up(self) -> Any:
+        """Create the cluster and return a connection to its scheduler once a worker has joined.
+
+        Raises:
+            ClusterStartError: the cluster did not start in time, or never could.
+
+        """
+        deadline = self._began + self._settings.start_timeout
+        try:
+            return await self._attempt(StartPolicy(deadline=deadline, may_retry=True))
+        except _LostByOperatorError as lost:
+            self._log.warning("Dask cluster %s is being recreated under a new name: %s", self.name, lost)
+        await self.remove(_REMOVE_TIMEOUT)
+        self.name = self._run.cluster_name(new_token())
+        return await self._attempt(StartPolicy(deadline=deadline, may_retry=False))
+
+    async def create_large_workers(self) -> None:
+        """Create the group of large workers, if the run has one. It is empty, so the start does not wait for it.
+
+        Raises:
+            ClusterStartError: Kubernetes refuses it.
+
+        """
+        worker = self._settings.large_worker
+        if worker is None:
+            return
+        deadline = self._began + self._settings.start_timeout
+        while True:
+            try:
+                cluster = await self._kube.get(kube.DASK_CLUSTERS, self.name) or {}
+                uid = cluster.get("metadata", {}).get("uid", "")
+                manifest = large_worker_group(self.name, uid, worker, run=self._run, context=self._context)
+                await self._kube.create(kube.DASK_WORKER_GROUPS, manifest)
+            except KubeError as error:
+                if error.status == 409:  # an earlier request did arrive; its answer was lost
+                    return
+                if not error.transient or time.monotonic() >= deadline:
+                    raise ClusterStartError(diagnosis.refused(error.status, error.message), self.elapsed) from error
+                await asyncio.sleep(1.0)
+            else:
+                return
+
+    async def explain(self) -> str:
+        """Return why workers may be missing, or an empty text."""
+        cause = diagnosis.diagnose(await self._observe(Observation(), with_events=True))
+        return cause.sentence if cause else ""
+
+    async def remove(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound on the whole, not a cancellation
+        """Delete the cluster and wait until it is gone; only warn when it is not gone in time."""
+        if not self.created:
+            return
+        why = await self._kube.remove(kube.DASK_CLUSTERS, self.name, within=timeout)
+        self.created = bool(why)
+        if why:
+            self._log.warning(
+                "Dask cluster %s could not be removed within %.0f s (%s). Kubernetes removes it with the run's Job, "
+                "the reaper, or the operator after %d idle seconds.",
+                self.name,
+                timeout,
+                why,
+                self._settings.idle_timeout,
+            )
+
+    async def _attempt(self, policy: StartPolicy) -> Any:
+        await self._create(policy)
+        comm: Any = None
+        trouble = ""
+        observation = Observation()
+        next_observation = next_events = 0.0
+        try:
+            while True:
+                now = time.monotonic()
+                if now >= next_observation:
+                    observation = await self._observe(observation, with_events=now >= next_events)
+                    next_observation = now + _interval(now - self._began)
+                    next_events = now + _EVENTS_EVERY if now >= next_events else next_events
+                if comm is None and observation.service is not None:
+                    comm, trouble = await self._connect(observation.service)
+                if comm is not None and observation.worker_group is not None and await comm.ncores():
+                    await self._check_environment(comm)
+                    return comm
+                cause = diagnosis.diagnose(observation) or diagnosis.still_missing(
+                    observation, connected=comm is not None, trouble=trouble
+                )
+                await self._act(policy.decide(cause, time.monotonic()), cause)
+                await asyncio.sleep(_TICK)
+        except BaseException:
+            if comm is not None:
+                await comm.close_rpc()
+            raise
+
+    async def _create(self, policy: StartPolicy) -> None:
+        manifest = self.manifest
+        sent = False
+        while True:
+            try:
+                self.created = True  # the answer can be lost, and the caller can be gone before it comes
+                stored = await self._kube.create(kube.DASK_CLUSTERS, manifest)
+                break
+            except KubeError as error:
+                self.created = sent = sent or error.transient
+                if error.status == 409 and sent:  # an earlier request did arrive; its answer was lost
+                    stored = await self._kube.get(kube.DASK_CLUSTERS, self.name) or manifest
+                    break
+                cause = diagnosis.refused(error.status, error.message)
+                action = Action.WAIT if error.transient else Action.FAIL
+                if action is Action.WAIT or not cause.permanent:
+                    action = policy.decide(cause, time.monotonic())
+                await self._act(action, cause)
+                await asyncio.sleep(1.0)
+        if dropped := diagnosis.pruned(manifest["spec"], stored.get("spec", {})):
+            await self._act(Action.FAIL, diagnosis.crds_too_old(dropped))
+
+    async def _observe(self, before: Observation, *, with_events: bool) -> Observation:
+        try:
+            cluster, service, group, pods = await asyncio.gather(
+                self._kube.get(kube.DASK_CLUSTERS, self.name),
+                self._kube.get(kube.SERVICES, f"{self.name}-scheduler"),
+                self._kube.get(kube.DASK_WORKER_GROUPS, upstream.default_worker_group(self.name)),
+                self._pods(),
+            )
+            events = before.events
+            if with_events:
+                warnings = await self._kube.list(kube.EVENTS, fields="type=Warning")
+                events = [one for one in warnings if str(one["involvedObject"].get("name")).startswith(self.name)]
+        except KubeError as error:
+            if error.transient:
+                return before
+            raise ClusterStartError(diagnosis.refused(error.status, error.message), self.elapsed) from error
+        return Observation(cluster=cluster, service=service, worker_group=group, pods=pods, events=events)
+
+    async def _check_environment(self, comm: Any) -> None:
+        """Fail at once where scheduler and workers run something else than this process."""
+        try:
+            own, pods = await asyncio.gather(self._own_pod(), self._pods())
+            difference = await environment_check.compare(comm, own, pods)
+        except (KubeError, OSError) as error:
+            self._log.warning("The environment of Dask cluster %s could not be compared: %s", self.name, error)
+            return
+        if difference is not None:
+            raise ClusterStartError(difference, self.elapsed)
+
+    async def _own_pod(self) -> Mapping[str, Any] | None:
+        if self._context.owner is None:
+            return None
+        pods = await self._kube.list(kube.PODS, labels=f"{labels.JOB_UID}={self._context.owner.uid}")
+        return next((pod for pod in pods if pod.get("status", {}).get("phase") == "Running"), None)
+
+    async def _pods(self) -> list[dict[str, Any]]:
+        return await self._kube.list(kube.PODS, labels=f"dask.org/cluster-name={self.name}")
+
+    async def _connect(self, service: Mapping[str, Any]) -> tuple[Any, str]:
+        """Return a connection to the scheduler, or None and why there is none yet."""
+        # By address first: a question for a name that DNS does not know yet is answered "no" for 5 s more.
+        address = service["spec"].get("clusterIP")
+        host = upstream.scheduler_host(self.name, self._context.namespace)
+        comm = _open_rpc(f"tcp://{host}:{ports.SCHEDULER_COMM}")
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT):
+                _, writer = await asyncio.open_connection(
+                    host if address in (None, "", "None") else address, ports.SCHEDULER_COMM
+                )
+                writer.close()
+            async with asyncio.timeout(_HANDSHAKE_TIMEOUT):
+                await comm.ncores()
+        except Exception as error:  # noqa: BLE001 - see below
+            # Until the node knows the new service, its address leads out of the cluster, and another program may
+            # answer there in another protocol: anything may be raised.
+            await comm.close_rpc()
+            return None, f"{host}:{ports.SCHEDULER_COMM} ({error or type(error).__name__})"
+        return comm, ""
+
+    async def _act(self, action: Action, cause: Diagnosis) -> None:
+        if action is Action.NAME:
+            left = self._settings.start_timeout - self.elapsed
+            self._log.warning(
+                "Dask cluster %s is not up yet: %s (%.0f s left)", self.name, cause.sentence, max(left, 0)
+            )
+        elif action is Action.RETRY:
+            raise _LostByOperatorError(cause.sentence)
+        elif action is Action.FAIL:
+            raise ClusterStartError(cause, self.elapsed, await self._container_log(cause))
+
+    async def _container_log(self, cause: Diagnosis) -> str:
+        if cause.cause is not Cause.CRASH_LOOP or cause.pod is None:
+            return ""
+        pod, container = cause.pod
+        try:
+            return await self._kube.log(pod, container, lines=_LOG_LINES, previous=True)
+        except KubeError as error:
+            return f"(the log is not available: {error.message})"
+
+
+def _interval(elapsed: float) -> float:
+    return next(interval for until, interval in _OBSERVE_EVERY if elapsed < until)

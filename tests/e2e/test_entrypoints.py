@@ -1,0 +1,58 @@
+"""Flows with classes, relative imports and data files, in both forms of an entrypoint and both ways to register."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.newcomer import Newcomer
+
+REPORT = json.dumps({"report": {"countries": ["FR", "DE"]}})
+RESULTS = {"sales": ("12", REPORT), "monthly": ("2", "{}")}
+"""Flow -> its result and parameters."""
+
+
+@pytest.mark.parametrize("form", ["by-file", "by-module"])
+@pytest.mark.parametrize("flow", RESULTS)
+def test_a_flow_with_classes_runs_on_dask_in_both_forms_of_its_entrypoint(
+    flow: str, form: str, newcomer: Newcomer
+) -> None:
+    result, parameters = RESULTS[flow]
+    done = newcomer.make("run", f"FLOW={flow}/{form}", f"PARAMS={parameters}")
+    assert done.status == 0, done.progress
+    assert f"result: {result}" in done.output + done.progress
+
+
+def test_a_run_of_what_prefects_own_deploy_registered_completes_and_the_stack_takes_it_back(newcomer: Newcomer) -> None:
+    deployed = newcomer.shell(".venv/bin/prefect --no-prompt deploy --all")
+    assert deployed.status == 0, deployed.progress
+    run = newcomer.start("sales/by-module", "--params", REPORT, "--watch")
+    states = newcomer.shell(f"COLUMNS=200 .venv/bin/prefect flow-run inspect {run}").output
+    assert "COMPLETED" in states.upper(), states
+    again = newcomer.make("up")
+    assert again.status == 0, again.progress
+
+
+@pytest.fixture
+def edited(newcomer: Newcomer) -> Iterator[Path]:
+    """Change one line of a flow for one test."""
+    file = newcomer.clone / "flows" / "sales.py"
+    text = file.read_text()
+    file.write_text(f"{text}\n# One more line.\n")
+    yield file
+    file.write_text(text)
+
+
+@pytest.mark.usefixtures("edited")
+def test_a_change_of_one_flow_announces_nothing_of_the_platform(newcomer: Newcomer) -> None:
+    done = newcomer.shell("pulumi preview --json --non-interactive")
+    assert done.status == 0, done.progress
+    steps = [step for step in json.loads(done.output)["steps"] if step["op"] != "same"]
+    changed = {step["urn"].rpartition("::")[2] for step in steps}
+    assert "image-flow" in changed
+    assert not {name for name in changed if "platform" in name}
+    kinds = {step["urn"].rpartition("::")[0].rpartition("$")[2] for step in steps}
+    assert not {kind for kind in kinds if kind.startswith("kubernetes:")}, changed

@@ -1,0 +1,416 @@
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+import pytest
+
+from ephemeral_dask.contract import security
+from ephemeral_dask.contract.secrets import SecretRef
+from infra import naming
+from infra.components import pods, prefect_server
+from infra.components.dask_operator import DaskOperator, DaskOperatorArgs, custom_resource_definitions
+from infra.components.dask_reaper import DaskReaper, DaskReaperArgs
+from infra.components.flow_image import FlowImage, FlowImageArgs
+from infra.components.identity import Identity, IdentityArgs
+from infra.components.namespace import FlowNamespace, FlowNamespaceArgs
+from infra.components.prefect_server import PrefectServer, PrefectServerArgs
+from infra.components.prefect_worker import RULES as WORKER_RULES
+from infra.components.prefect_worker import PrefectWorker, PrefectWorkerArgs
+from infra.components.result_volume import ResultVolume, ResultVolumeArgs
+from infra.components.stack_secret import StackSecret, StackSecretArgs
+from infra.settings import (
+    Docker,
+    DockerBuild,
+    EmbeddedPrefect,
+    FlowBuild,
+    Ingress,
+    Pod,
+    Postgresql,
+    Prebuilt,
+    Quota,
+    Redis,
+    SecretKey,
+    Toleration,
+    VolumeResults,
+    Worker,
+)
+from tests.mocks import Recorder, Render
+from tools.paths import ROOT
+
+PLATFORM = "registry.example.com/platform@sha256:" + "a" * 64
+
+
+def namespace() -> None:
+    FlowNamespace("flows", FlowNamespaceArgs(name="flows", stack="org/ephemeral-dask/dev"))
+
+
+def server(**settings: Any) -> None:
+    args = PrefectServerArgs(
+        namespace="flows",
+        image=PLATFORM,
+        settings=EmbeddedPrefect(**settings),
+        auth=SecretRef(name="prefect-api", key="value"),
+        database=SecretRef(name="prefect-database", key="value"),
+        redis=SecretRef(name="prefect-redis", key="value"),
+    )
+    PrefectServer("server", args)
+
+
+def worker(credential: Mapping[str, SecretRef] | None = None, **settings: Any) -> None:
+    PrefectWorker(
+        "worker",
+        PrefectWorkerArgs(
+            namespace="flows",
+            account="prefect-worker",
+            image=PLATFORM,
+            api_url="http://prefect-server.flows.svc:4200/api",
+            pool="dask",
+            work_pool="dask",
+            settings=Worker(**settings),
+            credential=credential or {},
+        ),
+    )
+
+
+def operator() -> None:
+    DaskOperator("operator", DaskOperatorArgs(namespace="flows", image=PLATFORM))
+
+
+def reaper() -> None:
+    DaskReaper("reaper", DaskReaperArgs(namespace="flows", image=PLATFORM, maximum_lifetime=3600))
+
+
+def container(recorder: Recorder) -> Mapping[str, Any]:
+    [deployment] = recorder.of("apps/v1:Deployment")
+    result: Mapping[str, Any] = deployment["spec"]["template"]["spec"]["containers"][0]
+    return result
+
+
+def environment(recorder: Recorder) -> Mapping[str, Any]:
+    return {each["name"]: each.get("value", each.get("valueFrom")) for each in container(recorder)["env"]}
+
+
+@pytest.mark.parametrize("build", [server, worker, operator, reaper])
+def test_every_platform_pod_keeps_the_restricted_pod_security_standard(render: Render, build: Any) -> None:
+    recorder = render(build)
+    [deployment] = recorder.of("apps/v1:Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    security = container(recorder)["securityContext"]
+    assert security["allowPrivilegeEscalation"] is False
+    assert security["readOnlyRootFilesystem"] is True
+    assert security["capabilities"] == {"drop": ["ALL"]}
+
+
+@pytest.mark.parametrize("build", [server, worker, operator, reaper])
+def test_every_platform_pod_is_probed_and_bounded(render: Render, build: Any) -> None:
+    result = container(render(build))
+    assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(result)
+    assert result["resources"]["limits"]["memory"]
+    assert result["resources"]["requests"]["cpu"]
+
+
+def identities() -> None:
+    Identity("identity", IdentityArgs(account=naming.WORKER, namespace="flows", rules=WORKER_RULES))
+
+
+@pytest.mark.parametrize("build", [namespace, identities, operator, reaper])
+def test_no_role_reaches_beyond_the_namespace_or_uses_a_wildcard(render: Render, build: Any) -> None:
+    recorder = render(build)
+    assert not recorder.of(":ClusterRole")
+    assert not recorder.of(":ClusterRoleBinding")
+    for role in recorder.of("/v1:Role"):
+        for rule in role["rules"]:
+            assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+
+
+def test_only_who_has_a_role_gets_a_token(render: Render) -> None:
+    recorder = render(namespace)
+    tokens = {
+        each["metadata"]["name"]: each["automountServiceAccountToken"] for each in recorder.of("v1:ServiceAccount")
+    }
+    assert tokens == {naming.FLOW_RUN: True, naming.DASK: False}
+
+
+def test_the_namespace_enforces_a_pinned_version_of_the_restricted_standard(render: Render) -> None:
+    [made] = render(namespace).of("v1:Namespace")
+    labels = made["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert labels["pod-security.kubernetes.io/enforce-version"].startswith("v1.")
+
+
+def test_a_flow_run_may_not_touch_secrets_or_deployments(render: Render) -> None:
+    [role] = render(namespace).of("/v1:Role")
+    resources = {resource for rule in role["rules"] for resource in rule["resources"]}
+    assert resources.isdisjoint({"secrets", "deployments", "jobs"})
+
+
+def test_the_servers_database_outlives_its_pod(render: Render) -> None:
+    recorder = render(server)
+    [volume] = recorder.of("v1:PersistentVolumeClaim")
+    [deployment] = recorder.of("apps/v1:Deployment")
+    claimed = [
+        each["persistentVolumeClaim"]["claimName"]
+        for each in deployment["spec"]["template"]["spec"]["volumes"]
+        if "persistentVolumeClaim" in each
+    ]
+    assert claimed == [volume["metadata"]["name"]]
+    assert "/data/" in environment(recorder)["PREFECT_SERVER_DATABASE_CONNECTION_URL"]
+
+
+def test_two_servers_never_share_the_sqlite_file_during_an_update(render: Render) -> None:
+    [deployment] = render(server).of("apps/v1:Deployment")
+    assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_the_page_calls_the_api_at_the_address_that_the_browser_sees(render: Render) -> None:
+    assert environment(render(server))["PREFECT_UI_API_URL"] == "http://127.0.0.1:4200/api"
+
+
+POSTGRESQL: Any = {"database": Postgresql(kind="postgresql"), "redis": Redis()}
+
+
+def test_the_servers_address_of_postgresql_is_a_reference_and_its_schema_is_migrated_before_it_starts(
+    render: Render,
+) -> None:
+    recorder = render(lambda: server(**POSTGRESQL))
+    values = environment(recorder)
+    assert values["PREFECT_SERVER_DATABASE_CONNECTION_URL"] == {
+        "secretKeyRef": {"name": "prefect-database", "key": "value"}
+    }
+    assert values["PREFECT_SERVER_DATABASE_MIGRATE_ON_START"] == "false"
+    [deployment] = recorder.of("apps/v1:Deployment")
+    [migration] = deployment["spec"]["template"]["spec"]["initContainers"]
+    assert migration["command"] == ["prefect", "server", "database", "upgrade", "--yes"]
+    assert deployment["spec"]["strategy"] == {"type": "RollingUpdate"}
+    assert not recorder.of("v1:PersistentVolumeClaim")
+
+
+def test_the_server_asks_for_the_auth_string_and_refuses_forged_requests(render: Render) -> None:
+    values = environment(render(server))
+    assert values["PREFECT_SERVER_API_AUTH_STRING"] == {"secretKeyRef": {"name": "prefect-api", "key": "value"}}
+    assert values["PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED"] == "true"
+
+
+def test_several_servers_share_their_events_through_redis_and_leave_one_at_a_time(render: Render) -> None:
+    recorder = render(lambda: server(**POSTGRESQL, replicas=2, background_services="apart"))
+    made = {each["metadata"]["name"]: each["spec"] for each in recorder.of("apps/v1:Deployment")}
+    assert made["prefect-server"]["replicas"] == 2
+    assert made["prefect-services"]["replicas"] == 1
+    server_container = made["prefect-server"]["template"]["spec"]["containers"][0]
+    assert "--no-services" in server_container["command"]
+    names = {each["name"] for each in server_container["env"]}
+    assert {"PREFECT_REDIS_MESSAGING_URL", "PREFECT_SERVER_DOCKET_URL"} <= names
+    [budget] = recorder.of("v1:PodDisruptionBudget")
+    assert budget["spec"]["maxUnavailable"] == 1
+
+
+def test_one_pod_has_no_disruption_budget_because_it_would_block_every_drain(render: Render) -> None:
+    assert not render(server).of("v1:PodDisruptionBudget")
+    assert not render(worker).of("v1:PodDisruptionBudget")
+    assert len(render(lambda: worker(replicas=2)).of("v1:PodDisruptionBudget")) == 1
+
+
+def test_an_ingress_is_made_only_when_one_is_wanted_and_the_page_calls_it(render: Render) -> None:
+    assert not render(server).of("v1:Ingress")
+    recorder = render(lambda: server(ingress=Ingress(host="prefect.example.com", class_name="nginx")))
+    [ingress] = recorder.of("v1:Ingress")
+    assert ingress["spec"]["rules"][0]["host"] == "prefect.example.com"
+    assert environment(recorder)["PREFECT_UI_API_URL"] == "https://prefect.example.com/api"
+
+
+def test_what_the_stack_says_about_pods_reaches_them(render: Render) -> None:
+    pod = Pod(
+        node_selector={"pool": "platform"},
+        tolerations=(Toleration(key="dedicated", operator="Exists"),),
+        priority_class="high",
+        labels={"team": "data"},
+        annotations={"a": "b"},
+        env={"EXTRA": "1"},
+        memory_limit="2Gi",
+    )
+    recorder = render(lambda: worker(pod=pod))
+    [deployment] = recorder.of("apps/v1:Deployment")
+    template = deployment["spec"]["template"]
+    assert template["spec"]["nodeSelector"] == {"pool": "platform"}
+    assert template["spec"]["tolerations"] == [{"key": "dedicated", "operator": "Exists"}]
+    assert template["spec"]["priorityClassName"] == "high"
+    assert template["metadata"]["labels"]["team"] == "data"
+    assert template["metadata"]["annotations"] == {"a": "b"}
+    assert environment(recorder)["EXTRA"] == "1"
+    assert container(recorder)["resources"]["limits"]["memory"] == "2Gi"
+
+
+def test_an_annotation_of_the_stack_never_displaces_the_one_that_follows_a_secret() -> None:
+    spec = pods.deployment("x", {}, settings=Pod(annotations={"v": "mine", "a": "b"}), versions={"v": "uid"})
+    assert spec["template"]["metadata"]["annotations"] == {"v": "uid", "a": "b"}
+
+
+def test_a_label_of_the_stack_never_displaces_one_that_selectors_need(render: Render) -> None:
+    recorder = render(lambda: worker(pod=Pod(labels={"app.kubernetes.io/name": "mine"})))
+    [deployment] = recorder.of("apps/v1:Deployment")
+    selector = deployment["spec"]["selector"]["matchLabels"]
+    assert selector.items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
+
+
+def test_the_namespace_says_whose_it_is_and_a_quota_only_where_one_is_set(render: Render) -> None:
+    recorder = render(namespace)
+    [made] = recorder.of("v1:Namespace")
+    assert made["metadata"]["annotations"] == {naming.STACK: "org/ephemeral-dask/dev"}
+    assert len(recorder.of("v1:LimitRange")) == 1
+    assert not recorder.of("v1:ResourceQuota")
+
+    def with_quota() -> None:
+        quota = Quota(cpu="10", memory="20Gi")
+        FlowNamespace("flows", FlowNamespaceArgs(name="flows", stack="s", quota=quota))
+
+    [quota] = render(with_quota).of("v1:ResourceQuota")
+    assert quota["spec"]["hard"] == {"requests.cpu": "10", "requests.memory": "20Gi", "pods": "200"}
+
+
+def test_the_worker_never_makes_the_pool_that_is_a_resource_of_the_stack(render: Render) -> None:
+    command = container(render(worker))["command"]
+    assert command[-2:] == ["--pool", "dask"]
+    assert command[command.index("--install-policy") + 1] == "never"
+
+
+def test_the_workers_observer_watches_its_own_namespace_only(render: Render) -> None:
+    assert environment(render(worker))["PREFECT_INTEGRATIONS_KUBERNETES_OBSERVER_NAMESPACES"] == "flows"
+
+
+def test_the_worker_refers_to_the_credential_and_tells_jobs_to_do_the_same(render: Render) -> None:
+    values = environment(render(lambda: worker({"PREFECT_API_KEY": SecretRef(name="prefect-api", key="credential")})))
+    assert values["PREFECT_API_KEY"] == {"secretKeyRef": {"name": "prefect-api", "key": "credential"}}
+    assert values["PREFECT_INTEGRATIONS_KUBERNETES_WORKER_API_KEY_SECRET_NAME"] == "prefect-api"
+    assert values["PREFECT_INTEGRATIONS_KUBERNETES_WORKER_API_KEY_SECRET_KEY"] == "credential"
+
+
+def test_dask_crds_survive_the_stack_because_other_namespaces_may_use_them(render: Render) -> None:
+    recorder = render(operator)
+    names = {each["metadata"]["name"] for each in recorder.of("v1:CustomResourceDefinition")}
+    assert names == {
+        f"{kind}.kubernetes.dask.org" for kind in ("daskclusters", "daskworkergroups", "daskjobs", "daskautoscalers")
+    }
+
+
+def test_the_definitions_are_those_of_the_client_that_flows_import() -> None:
+    kinds = {each["spec"]["names"]["kind"] for each in custom_resource_definitions()}
+    assert kinds == {"DaskCluster", "DaskWorkerGroup", "DaskJob", "DaskAutoscaler"}
+
+
+def test_the_operator_acts_in_one_namespace(render: Render) -> None:
+    assert "--namespace=flows" in container(render(operator))["command"]
+
+
+def test_the_reaper_may_end_dask_clusters_and_nothing_else(render: Render) -> None:
+    [role] = render(reaper).of("/v1:Role")
+    deletable = {resource for rule in role["rules"] if "delete" in rule["verbs"] for resource in rule["resources"]}
+    writable = {resource for rule in role["rules"] if "patch" in rule["verbs"] for resource in rule["resources"]}
+    assert deletable == {"daskclusters"}
+    assert writable == {"daskclusters", "daskautoscalers", "daskworkergroups"}
+
+
+def test_the_reaper_knows_its_namespace_and_the_maximum_lifetime(render: Render) -> None:
+    assert container(render(reaper))["command"][-2:] == ["--namespace=flows", "--maximum-lifetime=3600"]
+
+
+OWN_FILES = {"flow": "Dockerfile", "platform": "Dockerfile.platform"}
+"""Target -> Dockerfile: each has an ignore file, and so a build context, of its own."""
+
+
+def image(builder: Any, render: Render) -> tuple[Recorder, dict[str, str]]:
+    result: dict[str, str] = {}
+
+    def build() -> None:
+        made = FlowImage("image", FlowImageArgs(builder=builder, context=".", tag="dev"))
+        pulumi.Output.all(flow=made.flow, platform=made.platform).apply(result.update)
+
+    return render(build), result
+
+
+def test_a_built_image_is_used_by_digest_and_built_only_in_an_update(render: Render) -> None:
+    recorder, result = image(DockerBuild(registry="localhost:5001/team"), render)
+    assert result["flow"].startswith("localhost:5001/team/ephemeral-dask-flow@sha256:")
+    assert result["platform"].startswith("localhost:5001/team/ephemeral-dask-platform@sha256:")
+    assert [each["buildOnPreview"] for each in recorder.of("index:Image")] == [False, False]
+    assert [each["push"] for each in recorder.of("index:Image")] == [True, True]
+    assert {each["target"]: each["dockerfile"]["location"] for each in recorder.of("index:Image")} == OWN_FILES
+
+
+def test_a_named_flow_image_is_built_from_its_own_packages(render: Render) -> None:
+    gpu = FlowBuild(requirements="requirements/gpu.txt", base="cuda:12", apt_packages=("libgomp1", "git"))
+    recorder, _ = image(DockerBuild(registry="localhost:5001", flows={"gpu": gpu}), render)
+    [made] = [each for each in recorder.of("index:Image") if "flow-gpu" in each["tags"][0]]
+    assert made["buildArgs"] == {
+        "BASE": "cuda:12",
+        "REQUIREMENTS": "requirements/gpu.txt",
+        "APT_PACKAGES": "libgomp1 git",
+    }
+
+
+def test_the_docker_builder_is_used_by_digest_too(render: Render) -> None:
+    recorder, result = image(Docker(builder="docker", registry="localhost:5001"), render)
+    assert result["flow"] == "localhost:5001/ephemeral-dask-flow@sha256:" + "d" * 64
+    assert {each["build"]["target"]: each["build"]["dockerfile"] for each in recorder.of("image:Image")} == OWN_FILES
+
+
+def test_a_prebuilt_image_is_taken_as_it_is(render: Render) -> None:
+    flow, platform = "r/flow@sha256:" + "1" * 64, "r/platform:2"
+    recorder, result = image(Prebuilt(builder="prebuilt", flow=flow, platform=platform), render)
+    assert result == {"flow": flow, "platform": platform}
+    assert not recorder.of("Image")[1:]
+
+
+def secret(existing: SecretKey | None, value: str | None, render: Render) -> tuple[Recorder, SecretRef | None]:
+    result: list[SecretRef | None] = []
+
+    def build() -> None:
+        secret_value = pulumi.Output.secret(value) if value else None
+        args = StackSecretArgs(namespace="flows", secret="prefect-api", existing=existing, value=secret_value)
+        result.append(StackSecret("credential", args).ref)
+
+    return render(build), result[0]
+
+
+def test_where_no_secret_is_given_none_is_made(render: Render) -> None:
+    recorder, result = secret(None, None, render)
+    assert result is None
+    assert not recorder.of(":Secret")
+
+
+def test_a_secret_of_the_stack_becomes_one_that_pods_refer_to(render: Render) -> None:
+    recorder, result = secret(None, "pnu_key", render)
+    assert result == SecretRef(name="prefect-api", key="value")
+    assert len(recorder.of(":Secret")) == 1
+
+
+def test_an_existing_secret_is_referred_to_and_no_other_is_made(render: Render) -> None:
+    recorder, result = secret(SecretKey(name="mine", key="auth"), "unused", render)
+    assert result == SecretRef(name="mine", key="auth")
+    assert not recorder.of(":Secret")
+
+
+def test_the_result_volume_is_claimed_as_the_stack_says(render: Render) -> None:
+    volume = VolumeResults(store="volume", size="20Gi", access_mode="ReadWriteOnce", storage_class="fast")
+    recorder = render(lambda: ResultVolume("results", ResultVolumeArgs(namespace="flows", settings=volume)))
+    [claim] = recorder.of("v1:PersistentVolumeClaim")
+    assert claim["spec"] == {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "20Gi"}},
+        "storageClassName": "fast",
+    }
+    # Bound by the first run's pod: waited for, `pulumi up` would never end.
+    assert claim["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"
+
+
+def test_pods_ask_for_the_group_of_the_images_user() -> None:
+    assert f"USER {security.GROUP}:{security.GROUP}" in (ROOT / "Dockerfile").read_text()
+
+
+def test_what_several_servers_share_is_in_the_platforms_packages() -> None:
+    for module in prefect_server.THROUGH_REDIS.values():
+        assert importlib.util.find_spec(module), module

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pulumi.automation.events import EngineEvent
+
+from tools.engine import diagnostics
+
+PREFIX = "urn:pulumi:dev::ephemeral-dask::"
+SERVER = f"{PREFIX}ephemeral-dask:index:PrefectServer$kubernetes:apps/v1:Deployment::prefect-server-deployment"
+IMAGE = f"{PREFIX}ephemeral-dask:index:FlowImage$docker-build:index:Image::image-flow"
+STACK = f"{PREFIX}pulumi:pulumi:Stack::ephemeral-dask-dev"
+PLAIN_HTTP = (
+    'unable to verify image tags, leaving state unchanged: failed to get manifest: Get "https://{host}/v2/": '
+    "http: server gave HTTP response to HTTPS client"
+)
+
+
+def event(severity: str, message: str, urn: str = "") -> EngineEvent:
+    return EngineEvent.from_json({"diagnosticEvent": {"severity": severity, "message": message, "urn": urn}})
+
+
+def test_an_error_is_shown_once_with_the_resource_that_failed_and_without_the_engines_frame() -> None:
+    failures = diagnostics.failures(
+        [
+            event("error", "<{%fg 1%}>error: <{%reset%}>no node can take the pod\n", SERVER),
+            event("error", "no node can take the pod", SERVER),
+            event("error", "update failed", STACK),
+            event("error", "an unhandled error occurred: program exited with non-zero exit code: 1", STACK),
+        ]
+    )
+    assert [str(failure) for failure in failures] == ["Deployment prefect-server-deployment: no node can take the pod"]
+
+
+def test_a_programs_own_sentence_stands_alone() -> None:
+    (failure,) = diagnostics.failures([event("error", "prefect.yaml: line 3 is wrong", STACK)])
+    assert str(failure) == "prefect.yaml: line 3 is wrong"
+
+
+def test_the_last_lines_of_a_build_are_shown_when_it_fails_and_only_then() -> None:
+    build = [event("info", f"#9 line {number}", IMAGE) for number in range(40)]
+    other = [event("info", "#2 platform", IMAGE.replace("image-flow", "image-platform"))]
+    (failure,) = diagnostics.failures([*build, *other, event("error", "process did not complete: exit code: 1", IMAGE)])
+    assert failure.output[-1] == "#9 line 39"
+    assert len(failure.output) == 15
+    assert "#2 platform" not in str(failure)
+    assert diagnostics.failures(build) == ()
+    assert diagnostics.warnings(build) == ()
+
+
+def test_a_registry_of_this_machine_is_not_warned_about_and_any_other_is() -> None:
+    local, remote = (event("warning", PLAIN_HTTP.format(host=host)) for host in ("localhost:5001", "r.example.com"))
+    assert diagnostics.warnings([local]) == ()
+    assert len(diagnostics.warnings([local, remote])) == 1
+    assert len(diagnostics.warnings([event("warning", "unable to verify image tags: unauthorized")])) == 1
+
+
+def test_a_programs_warnings_are_kept_and_other_output_is_not() -> None:
+    events = [
+        event("info#err", "warning: Prefect work pool 'p' was not compared."),
+        event("info#err", "a stray print"),
+        event("debug", "registering resource"),
+        event("info", "[1/2] Waiting for app ReplicaSet", SERVER),
+    ]
+    assert diagnostics.warnings(events) == ("warning: Prefect work pool 'p' was not compared.",)

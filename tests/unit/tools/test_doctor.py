@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from infra import settings
+from infra.validation import Plan
+from tools import doctor
+from tools.errors import Problem
+from tools.target import Target
+
+SETTINGS = settings.parse({"image": {"builder": "docker-build", "registry": "r"}}, stack="dev")
+PROBLEM = Problem("Deployment prefect-server is scaled to 0 replicas", remedy="make up restores it")
+
+
+class Named:
+    """A stack, and the outputs of its last update."""
+
+    outputs_of_last_update: Mapping[str, Any] = {"contract": 1}
+
+    def __init__(self, name: str, _: Target) -> None:
+        self.name = name
+
+    def exists(self) -> bool:
+        return True
+
+    def outputs(self) -> Mapping[str, Any]:
+        return self.outputs_of_last_update
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let everything before the stack be in order."""
+    place = Target(local=False, environment={}, overrides={})
+    monkeypatch.setattr(doctor, "preconditions", lambda *_, **__: [("this machine", list)])
+    monkeypatch.setattr("tools.target.existing", lambda: place)
+    monkeypatch.setattr("tools.stackfile.read", lambda _: {})
+    monkeypatch.setattr("tools.stackfile.check", lambda *_: SETTINGS)
+    monkeypatch.setattr("tools.stackfile.load_plan", lambda *_: Plan(settings=SETTINGS, deployments={}))
+    monkeypatch.setattr(doctor, "Stack", Named)
+    monkeypatch.setattr("tools.checkup.checks", lambda *_: [("pods", list), ("Prefect API", list)])
+
+
+def test_a_stack_that_works_passes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert doctor.report("dev", cluster="existing") == 0
+    assert capsys.readouterr().out.splitlines() == ["  ok  this machine", "  ok  pods", "  ok  Prefect API"]
+
+
+def test_one_failed_check_fails_the_verb_and_the_others_are_made(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tools.checkup.checks", lambda *_: [("pods", lambda: [PROBLEM]), ("Prefect API", list)])
+    assert doctor.report("dev", cluster="existing") == 1
+    printed = capsys.readouterr().out
+    assert "  no  pods\n      Deployment prefect-server is scaled to 0 replicas. make up restores it." in printed
+    assert "  ok  Prefect API" in printed
+
+
+def test_a_check_that_cannot_be_made_is_a_failed_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> list[Problem]:
+        raise PROBLEM
+
+    monkeypatch.setattr("tools.checkup.checks", lambda *_: [("pods", fail)])
+    assert doctor.report("dev", cluster="existing") == 1
+    assert "  no  pods" in capsys.readouterr().out
+
+
+def test_a_stack_that_was_never_up_is_named_and_no_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Named, "outputs_of_last_update", {})
+    assert doctor.report("prod", cluster="existing") == 0
+    assert "   -  stack 'prod' is not up; bring it up: make up STACK=prod" in capsys.readouterr().out
+
+
+def test_a_stack_is_not_looked_at_on_a_machine_that_is_not_ready(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(doctor, "preconditions", lambda *_, **__: [("this machine", lambda: [PROBLEM])])
+    monkeypatch.setattr(doctor, "Stack", lambda *_: pytest.fail("the stack was looked at"))
+    assert doctor.report("dev", cluster="existing") == 1
+    assert "pods" not in capsys.readouterr().out
