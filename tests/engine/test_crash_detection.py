@@ -121,5 +121,5 @@ def test_a_run_whose_process_was_killed_becomes_crashed_if_its_deployment_is_our
     _wait("the processes' end", lambda: not any(with_variable("PREFECT__FLOW_RUN_ID", run) for run in processes))
     _wait("the run's crash", lambda: state(ours[1]) == "CRASHED")
     said = prefect.call("GET", f"/flow_runs/{ours[1]}")["state"]["message"]
-    assert "No sign of life for 10 seconds" in said
+    assert "No heartbeat for 10 seconds" in said
     assert state(theirs[1]) == "RUNNING"
