@@ -44,12 +44,16 @@ class Result:
 
     def fields(self, resource: str) -> list[str]:
         """Return the inputs in which a resource is updated, compared as the engine's display does."""
-        names: set[str] = set()
-        for step in self._steps():
-            if _resource(step) == resource and step["op"] == "update":
-                old, new = step["old"]["inputs"], step["new"]["inputs"]
-                names |= {name for name in {*old, *new} if old.get(name) != new.get(name)}
-        return sorted(names)
+        old, new = self.updates().get(resource, ({}, {}))
+        return sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
+
+    def updates(self) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+        """Return resource -> its inputs before and after the update."""
+        return {
+            _resource(step): (step["old"]["inputs"], step["new"]["inputs"])
+            for step in self._steps()
+            if step["op"] == "update" and not step["type"].startswith("pulumi:")
+        }
 
     def _steps(self) -> Iterator[dict[str, Any]]:
         for event in self.events:

@@ -1,0 +1,112 @@
+"""A stack that an earlier commit brought up, previewed by the program of today, on an empty control plane.
+
+`states/<stack>.jsonl` is the state of commit cc49d70, from before the refactoring of names and packages. Nothing may be
+created, deleted or replaced, and only the inputs listed below may be updated. A change to what a stack registers also
+changes the list.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from tests.engine import control_plane, earlier_state
+from tests.engine.commands import Result
+from tests.engine.control_plane import Kubernetes
+from tests.engine.test_platform import SECRETS, Platform
+
+STATES: Final = {path.stem: path for path in (Path(__file__).parent / "states").glob("*.jsonl")}
+
+_VARIABLE: Final = "base_job_template.variables.properties"
+_DEPLOYMENT_IDS: Final = "trigger.match_related.prefect.resource.id"
+"""A preview does not know the id of a deployment that it updates."""
+UPDATES: Final[Mapping[str, set[str]]] = {
+    "work-pool-dask": {
+        # Unified with the settings, which had these bounds before.
+        f"{_VARIABLE}.dask_idle_timeout.minimum",
+        f"{_VARIABLE}.dask_start_timeout.minimum",
+    },
+    "crash-detection-dask": {"description", "actions.0.message"},
+}
+"""Resource -> the inputs that differ, beside titles and descriptions of job variables."""
+
+DEPLOYMENTS: Final = {"description", "tags", "pull_steps"}
+"""Inputs of a sample's deployment that may differ: prefect.yaml and the sample's docstring decide about them."""
+
+pytestmark = pytest.mark.xdist_group("earlier-state")
+every_stack = pytest.mark.parametrize("name", sorted(STATES))
+
+
+@pytest.fixture(scope="module")
+def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]:
+    with control_plane.running(tmp_path_factory.mktemp("kubernetes"), {}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def previews(
+    pulumi_cli: str,  # noqa: ARG001
+    kubernetes: Kubernetes,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Mapping[str, Result]:
+    """Stack -> the preview of its imported state."""
+    return {name: Imported(tmp_path_factory.mktemp(name), name, kubernetes).plan() for name in STATES}
+
+
+class Imported(Platform):
+    """A stack of the repository with the state of a fixture."""
+
+    def __init__(self, folder: Path, name: str, kubernetes: Kubernetes) -> None:
+        super().__init__(folder, name, kubernetes)
+        salt, state = earlier_state.restored(STATES[name])
+        content = yaml.safe_load(self._file.read_text())
+        self._file.write_text(yaml.safe_dump({**content, "encryptionsalt": salt}))
+        for key, value in SECRETS[name].items():
+            self.run("config", "set", "--secret", key, value)
+        file = folder / "state.json"
+        file.write_text(json.dumps(state))
+        self.run("stack", "import", "--file", str(file))
+
+
+def changes(old: Any, new: Any, path: str = "") -> set[str]:
+    """Return the paths of all values that differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys: set[Any] = {*old, *new}
+        return {each for key in keys for each in changes(old.get(key), new.get(key), f"{path}.{key}")}
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        return {each for i, pair in enumerate(zip(old, new, strict=True)) for each in changes(*pair, f"{path}.{i}")}
+    return set() if old == new else {path.removeprefix(".")}
+
+
+@every_stack
+def test_nothing_is_created_deleted_or_replaced(name: str, previews: Mapping[str, Result]) -> None:
+    preview = previews[name]
+    assert preview.code == 0, preview.messages()
+    assert {resource: operation for resource, operation in preview.steps().items() if operation != "update"} == {}
+
+
+@every_stack
+def test_the_only_updates_are_those_of_the_list(name: str, previews: Mapping[str, Result]) -> None:
+    updates = {
+        resource: {path for path in changes(old, new) if not _expected_everywhere(path)}
+        for resource, (old, new) in previews[name].updates().items()
+    }
+    samples = {key.replace("/", "-") for key in _deployments(STATES[name])}
+    assert {resource: paths for resource, paths in updates.items() if resource not in samples} == UPDATES
+    assert {path for resource in samples for path in updates.get(resource, ())} <= DEPLOYMENTS
+
+
+def _expected_everywhere(path: str) -> bool:
+    return path.startswith(_DEPLOYMENT_IDS) or (
+        path.startswith(_VARIABLE) and path.endswith((".title", ".description"))
+    )
+
+
+def _deployments(fixture: Path) -> set[str]:
+    _, *resources = earlier_state.read(fixture)
+    return {each["id"] for each in resources if each["type"].endswith("prefect:Deployment")}
