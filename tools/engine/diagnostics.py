@@ -22,7 +22,7 @@ _FRAME: Final = (
 """How the engine's messages begin that only repeat that something failed."""
 
 _PLAIN_HTTP: Final = "server gave HTTP response to HTTPS client"
-_PLAIN_HOSTS: Final = re.compile(r"https://(localhost|127\.0\.0\.1|\[::1\])[:/]")
+_PLAIN_HOSTS: Final = re.compile(r"(?:https://|\s)(localhost|127\.0\.0\.1|\[::1\])[:/]")
 
 _OUTPUT_LINES: Final = 15
 """Lines of a failed build that are shown."""
