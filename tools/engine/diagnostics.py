@@ -22,7 +22,7 @@ _FRAME: Final = (
 """How the engine's messages begin that only repeat that something failed."""
 
 _PLAIN_HTTP: Final = "server gave HTTP response to HTTPS client"
-_PLAIN_HOSTS: Final = re.compile(r"https://(localhost|127\.0\.0\.1|\[::1\])[:/]")
+_PLAIN_HOSTS: Final = re.compile(r"(?:https://|\s)(localhost|127\.0\.0\.1|\[::1\])[:/]")
 
 _OUTPUT_LINES: Final = 15
 """Lines of a failed build that are shown."""
@@ -66,9 +66,14 @@ def failures(events: Iterable[EngineEvent]) -> tuple[Failure, ...]:
 
 
 def warnings(events: Iterable[EngineEvent]) -> tuple[str, ...]:
-    """Return every warning once: those of providers, and our program's own sentences on standard error."""
+    """Return every warning once: those of providers, and our program's own sentences on standard error.
+
+    The engine marks as ephemeral what is about the moment, such as a pod that is not ready yet.
+    """
     texts = []
     for event in _diagnostics(events):
+        if event.ephemeral:
+            continue
         text = message(event)
         # A program's standard error has our own sentences and other libraries' output.
         ours = event.severity == "info#err" and text.startswith(("warning: ", "info: "))

@@ -110,8 +110,9 @@ class Milestones:
         return f"{listed}, {same} unchanged" if same else listed
 
     def _begin(self, step: StepEventMetadata) -> None:
-        if step.op.value in _UNCHANGED:
-            return
+        state = step.new or step.old
+        if step.op.value in _UNCHANGED or state is None or not state.custom:
+            return  # a component only groups resources, and is in progress until the last of them is done
         now = self._clock()
         if is_image(step.urn) and step.op.value != "delete":
             self._builds_since = self._builds_since or now

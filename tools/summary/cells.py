@@ -79,7 +79,9 @@ def _known(content: Any) -> str:
         return "-"
     if content == SECRET:
         return "secret"
-    return "known after the update" if unknown(content) else ""
+    # An image that is yet to be built has its repository and no digest.
+    unbuilt = isinstance(content, str) and content.endswith("@")
+    return "known after the update" if unbuilt or unknown(content) else ""
 
 
 def _text(content: Any) -> str:

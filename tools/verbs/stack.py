@@ -49,8 +49,9 @@ def up(arguments: argparse.Namespace) -> int:
     outcome = 0
     if sample and not state.is_up:
         outcome = demo.follow(selection, sample)
-    _say_addresses(done.outputs, selection.settings)
-    _say_next_steps(arguments, plan)
+    options = _options(arguments)
+    _say_addresses(done.outputs, selection.settings, options)
+    _say_next_steps(plan, options)
     return outcome
 
 
@@ -179,15 +180,19 @@ def _say_pending(pending: tuple[str, ...]) -> None:
         say(f"    a killed update had begun this, and it is looked at again: {operation}")
 
 
-def _say_addresses(outputs: Mapping[str, Any], settings: Settings) -> None:
-    hint = "  (open it with: make ui)" if isinstance(settings.prefect, EmbeddedPrefect) else ""
+def _options(arguments: argparse.Namespace) -> str:
+    """Return what selects the stack on a command line of make, with a space in front; empty by default."""
+    options = "" if arguments.stack == "dev" else f" STACK={arguments.stack}"
+    return options + ("" if arguments.cluster == "local" else f" CLUSTER={arguments.cluster}")
+
+
+def _say_addresses(outputs: Mapping[str, Any], settings: Settings, options: str) -> None:
+    hint = f"  (open it with: make ui{options})" if isinstance(settings.prefect, EmbeddedPrefect) else ""
     say(f"    Prefect UI   {outputs['prefectUiUrl']}{hint}")
     say(f"    Prefect API  {outputs['prefectApiUrl']}  (inside the cluster)")
 
 
-def _say_next_steps(arguments: argparse.Namespace, plan: Plan) -> None:
-    options = "" if arguments.stack == "dev" else f" STACK={arguments.stack}"
-    options += "" if arguments.cluster == "local" else f" CLUSTER={arguments.cluster}"
+def _say_next_steps(plan: Plan, options: str) -> None:
     flow = demo.sample(plan) or next((spec.key for specs in plan.deployments.values() for spec in specs), "")
     say("Next:")
     if flow:

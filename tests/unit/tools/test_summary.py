@@ -445,3 +445,8 @@ def test_capacity_that_does_not_change_is_left_out() -> None:
     limited = deployment(concurrency_limit=1)
     text = shown(event("same", POOL, pool(), pool()), event("update", DEPLOYMENT, limited, {**limited, "tags": ["a"]}))
     assert "Dask capacity" not in text
+
+
+def test_an_image_without_a_digest_is_known_after_the_update() -> None:
+    text = shown(event("update", DEPLOYMENT, deployment(image="r/f@sha256:1"), deployment(image="r/f@")))
+    assert "| `image` | `r/f@sha256:1` | known after the update |" in text

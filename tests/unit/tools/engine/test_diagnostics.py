@@ -14,8 +14,8 @@ PLAIN_HTTP = (
 )
 
 
-def event(severity: str, message: str, urn: str = "") -> EngineEvent:
-    return EngineEvent.from_json({"diagnosticEvent": {"severity": severity, "message": message, "urn": urn}})
+def event(severity: str, message: str, urn: str = "", **fields: bool) -> EngineEvent:
+    return EngineEvent.from_json({"diagnosticEvent": {"severity": severity, "message": message, "urn": urn, **fields}})
 
 
 def test_an_error_is_shown_once_with_the_resource_that_failed_and_without_the_engines_frame() -> None:
@@ -51,6 +51,11 @@ def test_a_registry_of_this_machine_is_not_warned_about_and_any_other_is() -> No
     assert diagnostics.warnings([local]) == ()
     assert len(diagnostics.warnings([local, remote])) == 1
     assert len(diagnostics.warnings([event("warning", "unable to verify image tags: unauthorized")])) == 1
+
+
+def test_what_was_true_for_a_moment_only_is_not_a_warning() -> None:
+    unready = "[Pod flows/prefect-server-575c7bc878-7z56j]: containers with unready status: [server]"
+    assert diagnostics.warnings([event("warning", unready, SERVER, ephemeral=True)]) == ()
 
 
 def test_a_programs_warnings_are_kept_and_other_output_is_not() -> None:

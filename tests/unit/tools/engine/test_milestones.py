@@ -36,9 +36,10 @@ class Update:
         self.end(operation, kind, name, parent)
 
 
-def _step(operation: str, kind: str, name: str, parent: str) -> dict[str, str]:
+def _step(operation: str, kind: str, name: str, parent: str) -> dict[str, Any]:
     kinds = f"ephemeral-dask:index:{parent}${kind}" if parent else kind
-    return {"op": operation, "type": kind, "urn": f"{PREFIX}{kinds}::{name}"}
+    state = {"custom": not kind.startswith("ephemeral-dask:")}
+    return {"op": operation, "type": kind, "urn": f"{PREFIX}{kinds}::{name}", "new": state}
 
 
 @pytest.fixture
@@ -101,6 +102,11 @@ def test_the_status_names_what_is_running_and_for_how_long(update: Update) -> No
     assert update.milestones.describe() == "updating Prefect server 10 s, creating prefect-server-service 11 s"
     update.take(resOpFailedEvent={"metadata": _step("update", WORKLOAD, "prefect-server-deployment", "PrefectServer")})
     update.end("create", "kubernetes:core/v1:Service", "prefect-server-service", "PrefectServer")
+    assert update.milestones.describe() == ""
+
+
+def test_a_component_is_not_in_the_status(update: Update) -> None:
+    update.begin("create", "ephemeral-dask:index:PrefectServer", "prefect-server")
     assert update.milestones.describe() == ""
 
 
