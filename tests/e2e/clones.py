@@ -25,8 +25,8 @@ def clone(folder: Path, source: Path = paths.ROOT) -> Path:
     for name in filter(None, names.split("\0")):
         if (source / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source / name, folder / name)
-            shutil.copymode(source / name, folder / name)
+            shutil.copyfile(source / name, folder / name, follow_symlinks=False)
+            shutil.copymode(source / name, folder / name, follow_symlinks=False)
     (folder / ".venv").symlink_to((source / ".venv").resolve())
     _commit(folder)
     return folder
