@@ -10,7 +10,7 @@ from prefect.client.schemas.actions import ArtifactCreate
 from prefect.context import FlowRunContext
 from prefect.logging import get_logger
 from prefect.settings import get_current_settings
-from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic import TypeAdapter
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun, State
@@ -20,6 +20,9 @@ RESULT_KEY: Final = "flow-result"
 
 LONGEST: Final = 2000
 """Characters of JSON up to which a result is shown."""
+
+
+_ANYTHING: Final[TypeAdapter[Any]] = TypeAdapter(Any)
 
 
 def show_result() -> None:
@@ -59,7 +62,7 @@ def as_json(result: Any) -> str:
     if result is None:
         return ""
     try:
-        text = json.dumps(to_jsonable_python(result), ensure_ascii=False)
-    except (PydanticSerializationError, ValueError, TypeError, RecursionError):
+        text = json.dumps(_ANYTHING.dump_python(result, mode="json"), ensure_ascii=False)
+    except (ValueError, TypeError, RecursionError):  # Pydantic's error is a ValueError
         return ""
     return text if len(text) <= LONGEST else ""
