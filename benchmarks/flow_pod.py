@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -35,7 +36,8 @@ def lines(script: Path, *arguments: str) -> Iterator[dict[str, Any]]:
         RuntimeError: the script failed; the message has the last line of its output.
 
     """
-    output = subprocess.run(["pulumi", "stack", "output", "platform", "--json"], capture_output=True, check=True)
+    command = ["pulumi", "stack", "output", "platform", "--json", "--stack", os.environ["EPHEMERAL_DASK_STACK"]]
+    output = subprocess.run(command, capture_output=True, check=True)
     platform = json.loads(output.stdout)
     name, namespace = f"benchmark-{secrets.token_hex(3)}", platform["namespace"]
     objects = _objects(name, script, arguments, platform)

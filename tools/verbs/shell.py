@@ -23,6 +23,8 @@ def env(arguments: argparse.Namespace) -> int:
     exported = {
         **selection.target.environment,
         "DO_NOT_TRACK": "1",
+        # For scripts: the function below is the shell's, and a program that they start does not have it.
+        "EPHEMERAL_DASK_STACK": stack.name,
         "PREFECT_API_URL": _api_url(selection),
         "PREFECT_UI_URL": settings.prefect.browser_url,
     }
