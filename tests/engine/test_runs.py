@@ -149,7 +149,9 @@ def test_what_does_not_fit_is_refused_and_no_run_is_created(
 
 
 SCRIPT = """
-import sys
+import signal, sys
+# A shell that starts the tests in the background lets them ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from tools.runs import verbs
 from tools.runs.session import Session, api
 verbs._session = lambda _: __import__("contextlib").nullcontext(
