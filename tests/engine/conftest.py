@@ -5,6 +5,7 @@ Nothing here is skipped when something is missing: a tier that did not run has n
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import threading
@@ -70,6 +71,15 @@ for kind, declared_of_kind in declared["objects"].items():
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option for the whole crash sweep."""
     parser.addoption("--every-step", action="store_true", help="kill an update at each of its requests, for every type")
+
+
+@pytest.fixture(autouse=True)
+def event_loop_of_pulumi() -> Iterator[None]:
+    """Set a current event loop: Pulumi's Outputs need one, and `asyncio.run` of an earlier test leaves none."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    loop.close()
 
 
 @pytest.fixture(scope="session")

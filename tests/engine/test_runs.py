@@ -16,8 +16,11 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import ObjectAlreadyExists
 from prefect.utilities.callables import parameter_schema
 
+from tests.engine.conftest import QUIET
+from tests.support import scratch_prefect
 from tools.cluster.wait import until
 from tools.errors import Problem
 from tools.runs.arguments import parse
@@ -48,12 +51,23 @@ DEPLOYMENT = "division/with space"
 def division(count: int = 3, by: int = 1) -> None: ...
 
 
+pytestmark = pytest.mark.xdist_group("runs")
+"""The tests share a server."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start a Prefect server with its services: one of them records the task runs that are counted here."""
+    with scratch_prefect.running(tmp_path_factory.mktemp("prefect-with-services"), settings=QUIET) as address:
+        yield address
+
+
 @pytest.fixture
-def client(prefect_server: str, tmp_path: Path) -> Iterator[SyncPrefectClient]:
+def client(server: str, tmp_path: Path) -> Iterator[SyncPrefectClient]:
     """The API with one deployment of the flow above."""
     (tmp_path / "division.py").write_text(FLOW)
-    with api(prefect_server, {}), get_client(sync_client=True) as prefect:
-        with contextlib.suppress(Exception):
+    with api(server, {}), get_client(sync_client=True) as prefect:
+        with contextlib.suppress(ObjectAlreadyExists):
             prefect.create_work_pool(WorkPoolCreate(name="runs", type="process"))
         flow = prefect.create_flow_from_name("division")
         prefect.create_deployment(
@@ -97,9 +111,9 @@ def newest_named(client: SyncPrefectClient, name: str) -> FlowRun | None:
 
 
 def test_a_run_is_followed_to_its_end_with_its_log_its_counts_and_its_artifacts(
-    client: SyncPrefectClient, prefect_server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    client: SyncPrefectClient, server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    thread = executing(client, prefect_server, "good one", tmp_path)
+    thread = executing(client, server, "good one", tmp_path)
     status = start(SESSION, request("count=4", name="good one", tags=("a", "b")))
     thread.join()
     output = capsys.readouterr()
@@ -109,13 +123,13 @@ def test_a_run_is_followed_to_its_end_with_its_log_its_counts_and_its_artifacts(
     assert f"run good one of {DEPLOYMENT}: Completed after " in output.err
     assert "Finished in state" not in output.err
     assert "quotients" in output.out
-    assert newest_named(client, "good one").tags == ["a", "b"]  # type: ignore[union-attr]
+    assert sorted(newest_named(client, "good one").tags) == ["a", "b"]  # type: ignore[union-attr]
 
 
 def test_a_run_that_fails_names_its_task_and_shows_the_persons_own_line_first(
-    client: SyncPrefectClient, prefect_server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    client: SyncPrefectClient, server: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    thread = executing(client, prefect_server, "bad one", tmp_path)
+    thread = executing(client, server, "bad one", tmp_path)
     status = start(SESSION, request("by=0", name="bad one"))
     thread.join()
     shown = capsys.readouterr().err
@@ -169,9 +183,9 @@ def verb(url: str, name: str, **text: str) -> subprocess.Popen[str]:
 
 
 def test_ctrl_c_leaves_the_run_alone_and_says_how_to_cancel_it_which_then_works(
-    client: SyncPrefectClient, prefect_server: str
+    client: SyncPrefectClient, server: str
 ) -> None:
-    process = verb(prefect_server, "run", FLOW=DEPLOYMENT, NAME="it's mine")
+    process = verb(server, "run", FLOW=DEPLOYMENT, NAME="it's mine")
     assert process.stderr is not None
     lines = []
     for line in process.stderr:
@@ -188,19 +202,17 @@ def test_ctrl_c_leaves_the_run_alone_and_says_how_to_cancel_it_which_then_works(
     assert flow_run.state is not None
     assert not flow_run.state.is_final()
 
-    process = verb(prefect_server, "cancel", RUN="it's mine")
+    process = verb(server, "cancel", RUN="it's mine")
     _, shown = process.communicate()
     assert process.returncode == 0, shown
     assert "run it's mine: Cancelled" in shown
-    process = verb(prefect_server, "logs", RUN=str(flow_run.id))
+    process = verb(server, "logs", RUN=str(flow_run.id))
     _, shown = process.communicate()
     assert process.returncode == 1, shown
 
 
-def test_a_run_that_does_not_exist_is_refused_with_those_that_do(
-    client: SyncPrefectClient, prefect_server: str
-) -> None:
-    process = verb(prefect_server, "logs", RUN="no-such-run")
+def test_a_run_that_does_not_exist_is_refused_with_those_that_do(client: SyncPrefectClient, server: str) -> None:
+    process = verb(server, "logs", RUN="no-such-run")
     _, shown = process.communicate()
     assert "There is no run 'no-such-run'" in shown
     assert client.read_flow_runs() or "there is none" in shown
