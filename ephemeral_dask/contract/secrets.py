@@ -11,7 +11,7 @@ API_KEY: Final = "PREFECT_API_KEY"
 AUTH_STRING: Final = "PREFECT_API_AUTH_STRING"
 """Variable with the `user:password` of a Prefect server."""
 
-CREDENTIALS: Final = (API_KEY, AUTH_STRING)
+CREDENTIAL_VARIABLES: Final = (API_KEY, AUTH_STRING)
 """Variables that hold a Prefect credential: pods get them by reference, settings must not contain them."""
 
 

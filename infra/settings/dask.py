@@ -132,7 +132,7 @@ class DaskProfile(Model):
 
 
 def _refuse_credentials(env: Mapping[str, str]) -> None:
-    for name in secrets.CREDENTIALS:
+    for name in secrets.CREDENTIAL_VARIABLES:
         if name in env:
             message = f"env contains {name}, a credential: remove it, workers get it from a Kubernetes Secret"
             raise ValueError(message)

@@ -42,13 +42,23 @@ def stage(machine: Machine) -> Stage:
     """Provide a cluster with Cilium, three pods and no policies."""
     stage: Stage = machine.provide("cilium", lambda: up(LocalCluster(private_place(), network=Network.CILIUM)))
     if not all(one.alive for one in stage.cluster.status()):
-        stage.restart_with(stage.cluster.up())
+        restart(stage)
     stage.kubectl("delete", "-n", NAMESPACE, "networkpolicy", "--all")
+    start_pods(stage)
+    assert until(lambda: page(stage, "stranger"), seconds=30), "the cluster is not open without policies"
+    return stage
+
+
+def restart(stage: Stage) -> None:
+    """Start the cluster again, without its pods: they end with it, and their phase remains `Running`."""
+    stage.restart_with(stage.cluster.up())
+    stage.kubectl("delete", "-n", NAMESPACE, "pod", "--all", "--wait")
+
+
+def start_pods(stage: Stage) -> None:
     stage.apply(SERVICE, *(pod(name, script) for name, script in PODS.items()))
     for name in PODS:
         stage.wait_for(name, phase="Running")
-    assert until(lambda: page(stage, "stranger"), seconds=30), "the cluster is not open without policies"
-    return stage
 
 
 @pytest.fixture
@@ -190,11 +200,8 @@ def test_a_killed_network_stops_neither_another_one_nor_its_own_return_with_its_
     assert LocalCluster(place).network is Network.PTP
 
     stage.cluster = LocalCluster(place, network=Network.CILIUM)
-    stage.restart_with(stage.cluster.up())
-    stage.kubectl("delete", "-n", NAMESPACE, "pod", "--all", "--wait")
-    stage.apply(*(pod(name, script) for name, script in PODS.items()))
-    for name in PODS:
-        stage.wait_for(name, phase="Running")
+    restart(stage)
+    start_pods(stage)
     assert until(lambda: page(stage, "admitted"), seconds=30)
     assert not page(stage, "stranger", address(stage))
 

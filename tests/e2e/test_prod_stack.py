@@ -401,7 +401,7 @@ def test_a_destroy_with_a_live_run_is_refused_and_the_run_continues(newcomer: Ne
     assert lifted.status == 0, lifted.progress
     done = newcomer.make("down", "STACK=prod", YES="1")
     assert done.status != 0
-    assert "is not destroyed: 1 flow run(s) are live" in done.output + done.progress
+    assert "was not destroyed: 1 flow run(s) are live" in done.output + done.progress
     assert jobs()
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tools.paths import ROOT
+from tools.toolchain import automatic_logs
 
 COMMAND = 180.0
 """Seconds that one Pulumi command may take."""
@@ -83,6 +84,7 @@ class Commands:
         self.folder, self.project = folder, project
         for own in ("state", "home"):
             (folder / own).mkdir(exist_ok=True)
+        automatic_logs.disable(folder / "home")
         # Compiling what a stack imports of the Kubernetes package takes ten seconds: it is to be kept.
         unwanted = ("PREFECT_", "PYTHONDONTWRITEBYTECODE")
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}

@@ -73,13 +73,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--every-step", action="store_true", help="kill an update at each of its requests, for every type")
 
 
-@pytest.fixture(autouse=True)
-def event_loop_of_pulumi() -> Iterator[None]:
-    """Set a current event loop: Pulumi's Outputs need one, and `asyncio.run` of an earlier test leaves none."""
+@pytest.fixture(autouse=True, scope="module")
+def event_loop_of_module() -> Iterator[asyncio.AbstractEventLoop]:
+    """Set a current event loop before the other fixtures of a module: Pulumi's Outputs need one."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    yield
+    yield loop
+    asyncio.set_event_loop(None)
     loop.close()
+
+
+@pytest.fixture(autouse=True)
+def event_loop_of_pulumi(event_loop_of_module: asyncio.AbstractEventLoop) -> None:
+    """Set the module's event loop again: `asyncio.run` of an earlier test leaves none."""
+    asyncio.set_event_loop(event_loop_of_module)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from tools.errors import Problem
 from tools.file_lock import locked
 from tools.paths import ROOT, state_dir
 from tools.progress import say, step
+from tools.toolchain import automatic_logs
 from tools.toolchain.build import ensure
 from tools.toolchain.group import Group
 from tools.toolchain.modules import GROUPS, PULUMI
@@ -130,6 +131,7 @@ def _built(cache: Path | None, home: Path, virtualenv: Path) -> Pulumi:
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         },
     )
+    automatic_logs.disable(home)
     for name, group in PLUGINS.items():
         if not _is_installed(home, name, folders[group]):
             with locked(home / "built" / f"{name}.lock", f"installs Pulumi's {name} plugin"):
