@@ -32,7 +32,7 @@ def resolve() -> None:
     for group in GROUPS:
         with step(f"requirements/{group}.txt"):
             constraints = [] if group == "dev" else ["--constraint", str(folder / "dev.txt")]
-            _compile(["--group", group, *constraints, str(ROOT / "pyproject.toml")], folder / f"{group}.txt")
+            _compile(["--group", f"pyproject.toml:{group}", *constraints], folder / f"{group}.txt")
     # These have environments of their own: the installer, and a scanner with a hundred pinned dependencies.
     for name in ("uv", "scan"):
         with step(f"requirements/{name}.txt"):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -41,3 +44,25 @@ def test_a_tier_that_fails_or_cannot_run_fails_the_run_after_the_others(
     assert tiers.run([other, "good"]) == 1
     assert ran == [other, "good"]
     assert f"{other}: " in capsys.readouterr().err
+
+
+GROUPED = """
+import os
+from pathlib import Path
+import pytest
+
+pytestmark = pytest.mark.xdist_group("one")
+
+@pytest.mark.parametrize("number", range(4))
+def test_it(number):
+    with Path("workers").open("a") as file:
+        print(os.environ["PYTEST_XDIST_WORKER"], file=file)
+"""
+
+
+def test_the_engine_tier_keeps_the_tests_of_a_group_on_one_worker(tmp_path: Path) -> None:
+    (tmp_path / "test_group.py").write_text(GROUPED)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *tiers._BY_TEST, "test_group.py"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    workers = (tmp_path / "workers").read_text().split()
+    assert (len(workers), len(set(workers))) == (4, 1)
