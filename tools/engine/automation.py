@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
@@ -56,7 +57,13 @@ def _command(environment: Mapping[str, str]) -> automation.PulumiCommand:
         raise Problem("There is no `pulumi` on PATH", remedy="Run `make doctor`, which says how to get it")
     # The API looks in the PATH of this process. A root is needed for a Pulumi that is not there.
     own = program == shutil.which("pulumi", path=os.environ.get("PATH"))
-    return automation.PulumiCommand(root=None if own else str(Path(program).parent.parent))
+    return _installed(None if own else Path(program).parent.parent)
+
+
+@cache
+def _installed(root: Path | None) -> automation.PulumiCommand:
+    # It asks the program for its version, which takes a third of a second.
+    return automation.PulumiCommand(root=None if root is None else str(root))
 
 
 def finish(call: Callable[[], T]) -> T:
