@@ -1,7 +1,10 @@
 # The flow image: flow pod, Dask scheduler and Dask workers, with the code as its last and smallest layers. Server, worker
 # and operator have a file of their own, Dockerfile.platform, so that a change of a flow leaves them alone. Needs BuildKit,
 # and a base image with Python 3.11 as `python3` and its venv module. There is no `syntax` line: it would fetch a frontend
-# from a registry.
+# from a registry. Nothing here needs a newer BuildKit than that of Docker 20.10, as Debian 12 has it: no COPY --link.
+#
+# The build context is not the repository: every preview and update assembles it in .build/<stack>/<image> from what the
+# settings name (infra/components/build_context.py). The code is in its folder app/.
 ARG BASE=python:3.11-slim-bookworm
 
 
@@ -14,9 +17,8 @@ RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=ca,target=/run
 
 
 FROM uv AS flow-packages
-ARG REQUIREMENTS=requirements/flows.txt
 ARG EXTRA_INDEX=
-COPY ${REQUIREMENTS} /build/flows.txt
+COPY requirements/flows.txt /build/
 # Secret `netrc`: logins of package indexes, by host. Any other of the stack's `image.buildSecrets` is mounted like it.
 RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=ca,target=/run/ca.crt,required=false \
     --mount=type=secret,id=netrc,target=/run/netrc,required=false \
@@ -28,8 +30,7 @@ RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=ca,target=/run
 
 
 FROM uv AS package
-COPY pyproject.toml LICENSE /build/package/
-COPY ephemeral_dask /build/package/ephemeral_dask
+COPY package /build/package
 # Offline: uv is its own build backend, and the locked packages are the dependencies.
 RUN python3 -m venv --without-pip /opt/venv && /build/uv/bin/uv pip install --quiet --offline --no-cache --no-deps \
         --python /opt/venv/bin/python --prefix /build/site --compile-bytecode --link-mode copy /build/package
@@ -40,7 +41,7 @@ FROM ${BASE} AS runtime
 # rest of the file system is read-only there.
 RUN echo 'app:x:10001:10001::/tmp:/usr/sbin/nologin' >> /etc/passwd && echo 'app:x:10001:' >> /etc/group
 ENV PATH=/opt/venv/bin:$PATH \
-    PYTHONPATH=/app \
+    PYTHONPATH=/app:/app/src \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     HOME=/tmp \
@@ -57,7 +58,6 @@ RUN if [ -n "${APT_PACKAGES}" ]; then \
         && rm -rf /var/lib/apt/lists/*; \
     fi
 USER 10001:10001
-COPY --link --from=flow-packages /opt/venv /opt/venv
-COPY --link --from=package /build/site/lib /opt/venv/lib
-COPY --link .prefectignore /app/.prefectignore
-COPY --link flows /app/flows
+COPY --from=flow-packages /opt/venv /opt/venv
+COPY --from=package /build/site/lib /opt/venv/lib
+COPY app /app

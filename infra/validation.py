@@ -13,7 +13,9 @@ from typing import Any, Final
 from ephemeral_dask.contract import knobs, profiles
 from infra import capacity, job_template, naming
 from infra.flow_signature.validate import schema_error
+from infra.image_files import image_errors
 from infra.prefect_yaml import templating
+from infra.prefect_yaml.contents import check_contents
 from infra.prefect_yaml.document import nearest
 from infra.prefect_yaml.imports import check_imports
 from infra.prefect_yaml.load import DeploymentError, load_deployments, to_stderr
@@ -85,9 +87,11 @@ def load_plan(
 
     Raises:
         DeploymentError: prefect.yaml, or what the stack overrides of it, is wrong; the text has a line per mistake.
-        SettingsError: the stack file names objects that are not declared; likewise.
+        SettingsError: the stack file names files or objects that do not exist; likewise.
 
     """
+    if problems := image_errors(settings.image, root, warn):
+        raise SettingsError(invalid(stack, problems))
     specs = load_deployments(root / "prefect.yaml", overrides=settings.deployments, environment=environment, warn=warn)
     deployments, errors = _by_pool(specs, settings)
     for pool, members in deployments.items():
@@ -104,7 +108,7 @@ def load_plan(
 
 
 def import_errors(settings: Settings, deployments: Deployments, root: Path, warn: Callable[[str], None]) -> list[str]:
-    """Return a sentence for every import of a flow that the lock of its image lacks. Images of others are not checked.
+    """Return a sentence for everything that a flow loads and its image lacks. Images of others are not checked.
 
     Args:
         settings: of the stack.
@@ -120,6 +124,8 @@ def import_errors(settings: Settings, deployments: Deployments, root: Path, warn
     for pool, specs in deployments.items():
         name = settings.work_pools[pool].image
         build = image.flow if name is None else image.flows[name]
+        key = "image.flow" if name is None else f"image.flows.{name}"
+        errors += check_contents(specs, root, build.packages, key=key, lock=build.requirements)
         errors += check_imports(specs, root, build.requirements, warn=warn, provided=build.provides)
     return list(dict.fromkeys(errors))
 

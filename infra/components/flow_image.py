@@ -12,11 +12,12 @@ import pulumi_docker as docker
 import pulumi_docker_build as docker_build
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
+from infra.components import build_context
 from infra.naming import PROJECT
 from infra.settings import Docker, DockerBuild, FlowBuild, Prebuilt
 
-_DOCKERFILES: Final = {"flow": "Dockerfile", "platform": "Dockerfile.platform"}
-"""Target -> file."""
+FOLDER: Final = ".build"
+"""Folder of the build contexts, below that of Pulumi.yaml."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +25,10 @@ class FlowImageArgs:
     """How the images are built."""
 
     builder: DockerBuild | Docker | Prebuilt
-    context: str
-    """Folder with the Dockerfiles, relative to that of Pulumi.yaml: an absolute one differs from clone to clone."""
+    root: Path
+    """Folder of the project, with the Dockerfiles and the code."""
     tag: str
-    """Tag beside the digest, for people who look into the registry."""
+    """Tag beside the digest, for people who look into the registry, and folder of the build contexts."""
     secrets: Mapping[str, Input[str]] = field(default_factory=dict)
     """Id -> value of what a flow image's build may mount. Never a build argument: those stay in the image."""
 
@@ -35,8 +36,7 @@ class FlowImageArgs:
 class FlowImage(ComponentResource):
     """Images for flow pod, Dask scheduler and Dask workers; another for server, worker and operator.
 
-    The platform image has a Dockerfile and an ignore file of its own: `<Dockerfile>.dockerignore` takes precedence over
-    `.dockerignore`, for BuildKit and for the context hash of both providers. A change of a flow neither rebuilds nor
+    Each has a build context of its own with exactly what it is made of, so that a change of a flow neither rebuilds nor
     announces the platform image.
     """
 
@@ -68,29 +68,34 @@ class FlowImage(ComponentResource):
         return self.flow if name is None else self.flows[name]
 
     def _image(self, builder: DockerBuild | Docker, target: str, suffix: str, build: FlowBuild) -> Output[str]:
-        repository = f"{builder.registry}/{PROJECT}-{suffix}"
         arguments = {"BASE": build.base or builder.base}
         if target == "flow":
-            arguments["REQUIREMENTS"] = build.requirements
             arguments["APT_PACKAGES"] = " ".join(build.apt_packages)
+        image = _Image(
+            target=target,
+            suffix=suffix,
+            repository=f"{builder.registry}/{PROJECT}-{suffix}",
+            tag=self._args.tag,
+            context=f"{FOLDER}/{self._args.tag}/{suffix}",
+        )
+        sources = build_context.flow(build) if target == "flow" else build_context.platform()
+        build_context.assemble(sources, self._args.root, self._args.root / image.context)
         if isinstance(builder, DockerBuild):
-            return self._docker_build(builder, target, suffix, repository, arguments)
-        return self._docker(target, suffix, repository, arguments)
+            return self._docker_build(builder, image, arguments)
+        return self._docker(image, arguments)
 
-    def _docker_build(
-        self, builder: DockerBuild, target: str, suffix: str, repository: str, arguments: dict[str, str]
-    ) -> Output[str]:
+    def _docker_build(self, builder: DockerBuild, image: _Image, arguments: dict[str, str]) -> Output[str]:
         if builder.package_index:
             arguments["EXTRA_INDEX"] = builder.package_index
-        cache = f"{builder.cache}:{suffix}" if builder.cache else None
-        image = docker_build.Image(
-            f"{self._name}-{suffix}",
-            tags=[f"{repository}:{self._args.tag}"],
-            context={"location": self._args.context},
-            dockerfile={"location": self._dockerfile(target)},
-            target=target,
+        cache = f"{builder.cache}:{image.suffix}" if builder.cache else None
+        built = docker_build.Image(
+            f"{self._name}-{image.suffix}",
+            tags=[image.reference],
+            context={"location": image.context},
+            dockerfile={"location": image.dockerfile},
+            target=image.target,
             build_args=arguments,
-            secrets=_secrets(builder.ca_bundle, self._args.secrets if target == "flow" else {}),
+            secrets=_secrets(builder.ca_bundle, self._args.secrets if image.target == "flow" else {}),
             builder=docker_build.BuilderConfigArgs(name=builder.buildx) if builder.buildx else None,
             platforms=[docker_build.Platform(each) for each in builder.platforms] or None,
             cache_from=[{"registry": {"ref": cache}}] if cache else None,
@@ -99,25 +104,40 @@ class FlowImage(ComponentResource):
             push=True,
             opts=ResourceOptions(parent=self),
         )
-        return image.digest.apply(lambda digest: f"{repository}@{digest}")
+        return built.digest.apply(lambda digest: f"{image.repository}@{digest}")
 
-    def _dockerfile(self, target: str) -> str:
-        return str(Path(self._args.context) / _DOCKERFILES[target])
-
-    def _docker(self, target: str, suffix: str, repository: str, arguments: dict[str, str]) -> Output[str]:
-        image = docker.Image(
-            f"{self._name}-{suffix}",
-            image_name=f"{repository}:{self._args.tag}",
+    def _docker(self, image: _Image, arguments: dict[str, str]) -> Output[str]:
+        built = docker.Image(
+            f"{self._name}-{image.suffix}",
+            image_name=image.reference,
             build=docker.DockerBuildArgs(
-                context=self._args.context,
-                dockerfile=self._dockerfile(target),
-                target=target,
+                context=image.context,
+                dockerfile=image.dockerfile,
+                target=image.target,
                 args=arguments,
                 builder_version=docker.BuilderVersion.BUILDER_BUILD_KIT,
             ),
             opts=ResourceOptions(parent=self),
         )
-        return Output.from_input(image.repo_digest)
+        return Output.from_input(built.repo_digest)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Image:
+    target: str
+    suffix: str
+    repository: str
+    tag: str
+    context: str
+    """Relative to the folder of Pulumi.yaml: an absolute path would differ from clone to clone."""
+
+    @property
+    def reference(self) -> str:
+        return f"{self.repository}:{self.tag}"
+
+    @property
+    def dockerfile(self) -> str:
+        return f"{self.context}/Dockerfile"
 
 
 def _secrets(bundle: str | None, further: Mapping[str, Input[str]]) -> dict[str, Input[str]] | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from infra.flow_signature.source import SourceError, module_path, parse
+from infra.flow_signature.source import SourceError, import_roots, module_path, parse
 
 _MOST_MODULES: Final = 500
 """Modules of the project that are followed from one flow."""
@@ -54,22 +54,34 @@ def third_party_imports(path: Path, root: Path) -> tuple[Import, ...]:
 
     """
     imports: dict[tuple[str, str], Import] = {}
-    pending, visited = list(_with_packages(path, root)), set[Path]()
-    while pending and len(visited) < _MOST_MODULES:
-        file = pending.pop(0)
-        if file in visited:
-            continue
-        visited.add(file)
+    for file in project_files(path, root):
         for name in _imported_names(file):
-            own = _own_files(name, root)
-            pending += own
             top = name.partition(".")[0]
-            if own or top in sys.stdlib_module_names or top == _OWN_PACKAGE or _is_package(root / top):
+            if top in sys.stdlib_module_names or top == _OWN_PACKAGE or _is_own(name, root):
                 continue
-            module, sibling = _dotted(file, root), module_path(top, file.parent)
+            module, sibling = dotted(file, root), module_path(top, file.parent)
             imports.setdefault((module, name), Import(module=module, name=name, sibling=sibling))
-        pending += [other for relative in _relative_files(file) for other in _with_packages(relative, root)]
     return tuple(imports.values())
+
+
+def project_files(path: Path, root: Path) -> dict[Path, Path | None]:
+    """Return each file of the project that a flow loads -> the file that imports it, in the order of the source.
+
+    Args:
+        path: file of the flow, the first of them; no file imports it or its packages.
+        root: folder of prefect.yaml, from which modules are imported.
+
+    """
+    files: dict[Path, Path | None] = {}
+    pending: list[tuple[Path, Path | None]] = [(file, None) for file in _with_packages(path, root)]
+    while pending and len(files) < _MOST_MODULES:
+        file, importer = pending.pop(0)
+        if file in files:
+            continue
+        files[file] = importer
+        pending += [(own, file) for name in _imported_names(file) for own in _own_files(name, root)]
+        pending += [(other, file) for each in _relative_files(file) for other in _with_packages(each, root)]
+    return files
 
 
 def _imported_names(file: Path) -> Iterator[str]:
@@ -146,12 +158,18 @@ def _with_packages(file: Path, root: Path) -> Iterator[Path]:
             yield package
 
 
-def _is_package(folder: Path) -> bool:
-    return folder.is_dir() and next(folder.rglob("*.py"), None) is not None
+def _is_own(name: str, root: Path) -> bool:
+    """Return whether an import is the project's own: a module, or a folder without `__init__.py`."""
+    folders = [folder / name.partition(".")[0] for folder in import_roots(root)]
+    return bool(_own_files(name, root)) or any(
+        folder.is_dir() and next(folder.rglob("*.py"), None) is not None for folder in folders
+    )
 
 
-def _dotted(file: Path, root: Path) -> str:
-    if not file.is_relative_to(root):
+def dotted(file: Path, root: Path) -> str:
+    """Return the name of a file of the project as a module."""
+    base = next((folder for folder in reversed(import_roots(root)) if file.is_relative_to(folder)), None)
+    if base is None:
         return file.name
-    parts = file.relative_to(root).with_suffix("").parts
+    parts = file.relative_to(base).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)

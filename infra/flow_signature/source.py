@@ -10,6 +10,9 @@ from pathlib import Path
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
+SOURCES = "src"
+"""Folder with a project's packages, where it has one ("src layout")."""
+
 _DEEPEST = 8
 """Re-exports that are followed from module to module."""
 
@@ -69,9 +72,16 @@ def _parsed(text: str) -> ast.Module:
 
 
 def module_path(module: str, root: Path) -> Path | None:
-    """Return the file of a module below `root`, or None."""
-    base = root.joinpath(*module.split("."))
-    return next((path for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None)
+    """Return the file of a module below `root` or its folder `src`, or None."""
+    bases = [folder.joinpath(*module.split(".")) for folder in import_roots(root)]
+    return next(
+        (path for base in bases for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None
+    )
+
+
+def import_roots(root: Path) -> tuple[Path, ...]:
+    """Return the folders that module names start from, as on the image's PYTHONPATH."""
+    return root, root / SOURCES
 
 
 def find(entrypoint: str, root: Path) -> FlowSource:

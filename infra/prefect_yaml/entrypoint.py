@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from infra.flow_signature.source import SOURCES
+
 
 def module_form(entrypoint: str, root: Path) -> str:
     """Return `package.module.function` for `package/module.py:function`, and anything else as it is.
@@ -14,7 +16,7 @@ def module_form(entrypoint: str, root: Path) -> str:
 
     Args:
         entrypoint: as prefect.yaml has it; the file exists.
-        root: the folder that module names start from, on PYTHONPATH in the image.
+        root: the folder that module names start from, on PYTHONPATH in the image like its folder `src`.
 
     """
     file, _, name = entrypoint.rpartition(":")
@@ -22,6 +24,8 @@ def module_form(entrypoint: str, root: Path) -> str:
     if not file.endswith(".py") or not path.is_relative_to(root.resolve()):
         return entrypoint
     parts = path.relative_to(root.resolve()).with_suffix("").parts
+    if parts[0] == SOURCES and not (root / SOURCES / "__init__.py").is_file():
+        parts = parts[1:]
     if any("." in part for part in parts) or path.with_suffix("").joinpath("__init__.py").is_file():
         return entrypoint  # no module name leads to this file
     if parts[-1] == "__init__":

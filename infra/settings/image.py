@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -12,9 +13,6 @@ from infra.settings.types import DnsLabel, ImageReference, Model
 
 BASE = "python:3.11-slim-bookworm"
 
-_REQUIREMENTS = re.compile(r"requirements/[A-Za-z0-9][A-Za-z0-9._-]*\.txt")
-_OTHER_LOCKS = ("requirements/dev.txt", "requirements/platform.txt", "requirements/scan.txt")
-"""Locks that `.dockerignore` keeps out: a change of theirs must not rebuild the flow image."""
 _SECRET = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 
 
@@ -27,26 +25,28 @@ def _build_secret(value: str) -> str:
     return value
 
 
-def _requirements(value: str) -> str:
-    if not _REQUIREMENTS.fullmatch(value) or value in _OTHER_LOCKS:
-        message = (
-            f"'{value}' is not in the flow image's build context: name a file of the folder, requirements/<name>.txt"
-        )
+def _project_path(value: str) -> str:
+    path = PurePosixPath(value)
+    if "\\" in value or path.is_absolute() or ".." in path.parts or not path.parts:
+        message = f"'{value}' is not below the project's folder: write a path like jobs or src/acme, relative to it"
         raise ValueError(message)
-    return value
+    return str(path)
 
 
-Requirements = Annotated[str, AfterValidator(_requirements)]
-"""File with a flow image's locked packages; the build context has those that `.dockerignore` lets through."""
+ProjectPath = Annotated[str, AfterValidator(_project_path)]
+"""File or folder of the project, relative to the folder of prefect.yaml."""
 BuildSecret = Annotated[str, AfterValidator(_build_secret)]
 """Id of a BuildKit secret, and key of the stack's secret that holds its value."""
 
 
 class FlowBuild(Model):
-    """The contents of one flow image, in addition to the project's code."""
+    """The contents of one flow image."""
 
-    requirements: Requirements = "requirements/flows.txt"
-    """File with the locked packages and their hashes, `requirements/<name>.txt`."""
+    packages: tuple[ProjectPath, ...] = Field(default=("flows",), strict=False, min_length=1)
+    """Folders and files of the project with the code of the flows, such as `[flows, src/acme]`. Modules are imported
+    from the project's folder and from its folder `src`."""
+    requirements: ProjectPath = "requirements/flows.txt"
+    """File of the project with the locked packages and their hashes."""
     base: ImageReference | None = None
     """Base image, if it differs from the stack's, such as one with CUDA."""
     apt_packages: tuple[str, ...] = Field(default=(), strict=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 
 import pulumi
 from pulumi import Output, Resource, ResourceOptions
@@ -77,7 +78,7 @@ def foundation(settings: Settings, secrets: Secrets) -> Foundation:
         resources.append(NetworkPolicies("network", policies))
     image = FlowImage(
         "image",
-        FlowImageArgs(builder=settings.image, context=".", tag=pulumi.get_stack(), secrets=secrets.build),
+        FlowImageArgs(builder=settings.image, root=Path(), tag=pulumi.get_stack(), secrets=secrets.build),
         checked,
     )
     return Foundation(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import subprocess
-from fnmatch import fnmatch
+from collections.abc import Mapping
 from pathlib import PurePath
 from zoneinfo import reset_tzpath
 
@@ -12,70 +11,71 @@ import pytest
 from prefect.server.schemas.schedules import CronSchedule
 from uvicorn import Config
 
-from infra.settings import DockerBuild
+from infra.components.build_context import flow, platform
+from infra.settings import DockerBuild, FlowBuild
 from tools.paths import ROOT
 
-DOCKERFILES = {"Dockerfile": ".dockerignore", "Dockerfile.platform": "Dockerfile.platform.dockerignore"}
-
-
-def context(dockerfile: str) -> set[str]:
-    """Return the tracked files of a build context; of an ignore file the last pattern that fits decides."""
-    lines = (ROOT / DOCKERFILES[dockerfile]).read_text().splitlines()
-    patterns = [line for line in lines if line and not line.startswith("#")]
-    tracked = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.splitlines()
-    return {file for file in tracked if not _ignored(file, patterns)}
-
-
-def _ignored(file: str, patterns: list[str]) -> bool:
-    ignored = False
-    for pattern in patterns:
-        bare = pattern.removeprefix("!")
-        if any(fnmatch(part, bare) for part in (file, *map(str, PurePath(file).parents))):
-            ignored = not pattern.startswith("!")
-    return ignored
+DOCKERFILES = ("Dockerfile", "Dockerfile.platform")
 
 
 def copied(dockerfile: str) -> set[str]:
     """Return what a Dockerfile copies from its build context."""
-    lines = re.findall(r"^COPY ((?:--link )?)(?!--)(.+)$", (ROOT / dockerfile).read_text(), re.MULTILINE)
-    names = [name for _, line in lines if "--from" not in line for name in line.split()[:-1]]
-    return {"requirements/flows.txt" if name == "${REQUIREMENTS}" else name for name in names}
+    lines = re.findall(r"^COPY (?!--)(.+)$", (ROOT / dockerfile).read_text(), re.MULTILINE)
+    return {name for line in lines for name in line.split()[:-1]}
 
 
-@pytest.mark.parametrize("dockerfile", DOCKERFILES)
-def test_a_build_context_is_what_its_dockerfile_copies(dockerfile: str) -> None:
-    files, sources = context(dockerfile), copied(dockerfile)
-    for source in sources:
-        assert any(PurePath(file).is_relative_to(source) for file in files), f"{source} is not in the context"
-    others = {file for file in files if not any(PurePath(file).is_relative_to(source) for source in sources)}
-    assert {file for file in others if not file.startswith("requirements/")} == set()
+@pytest.mark.parametrize(
+    ("dockerfile", "sources"), [("Dockerfile", flow(FlowBuild())), ("Dockerfile.platform", platform())]
+)
+def test_a_build_context_is_what_its_dockerfile_copies(dockerfile: str, sources: Mapping[str, str]) -> None:
+    names = copied(dockerfile)
+    assert {name for name in names if not any(PurePath(each).is_relative_to(name) for each in sources)} == set()
+    others = {each for each in sources if not any(PurePath(each).is_relative_to(name) for name in names)}
+    assert others == {"Dockerfile"}
+    assert all((ROOT / source).exists() for source in sources.values())
 
 
 def test_neither_a_flow_nor_the_runtime_is_part_of_the_platform_image() -> None:
-    files = context("Dockerfile.platform")
-    assert not {file for file in files if file.startswith("flows/")}
-    assert {file for file in files if file.startswith("ephemeral_dask/") and "/contract/" not in file} == {
-        "ephemeral_dask/__init__.py"
+    assert set(platform().values()) == {
+        "Dockerfile.platform",
+        "requirements/uv.txt",
+        "requirements/platform.txt",
+        "ephemeral_dask/__init__.py",
+        "ephemeral_dask/contract",
+        "ops",
     }
-    assert not {file for file in files if file in ("pyproject.toml", "Dockerfile", "prefect.yaml", ".prefectignore")}
 
 
-@pytest.mark.parametrize("name", ["gpu.txt", "flows.txt", "team-b.v2.txt"])
-def test_the_packages_of_a_flow_image_may_be_any_lock_beside_our_own(name: str) -> None:
-    patterns = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
-    assert not _ignored(f"requirements/{name}", patterns)
-    image = DockerBuild.model_validate(
-        {"registry": "r", "flows": {"other": {"requirements": f"requirements/{name}"}}}, by_alias=True
+@pytest.mark.parametrize("name", DOCKERFILES)
+def test_the_build_needs_no_newer_buildkit_than_that_of_docker_20_10(name: str) -> None:
+    """Its frontend is that of BuildKit 0.8: no --link and no heredocs, for which it ends with a parse error."""
+    text = "\n".join(line for line in (ROOT / name).read_text().splitlines() if not line.startswith("#"))
+    options = set(
+        re.findall(r"--(?=[a-z])([a-z-]+)=?", "\n".join(re.findall(r"^(?:COPY|ADD|FROM) .*$", text, re.MULTILINE)))
     )
-    assert image.flows["other"].requirements == f"requirements/{name}"
+    assert options <= {"from"}
+    mounts = re.findall(r"^RUN ((?:--[^ ]+ (?:\\\n *)?)+)", text, re.MULTILINE)
+    assert {each for line in mounts for each in re.findall(r"--([a-z]+)=(?:type=)?(\w+)", line)} <= {
+        ("mount", "cache"),
+        ("mount", "secret"),
+    }
+    assert "<<" not in text
+    assert not re.search(r"^# *syntax", (ROOT / name).read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", ["locks/gpu.txt", "requirements/dev.txt", "../gpu.txt", "requirements/a/b.txt"])
-def test_packages_that_the_build_cannot_find_are_refused_with_the_folder_to_use(name: str) -> None:
-    with pytest.raises(ValueError, match=re.escape("requirements/<name>.txt")):
-        DockerBuild.model_validate({"registry": "r", "flow": {"requirements": name}}, by_alias=True)
+@pytest.mark.parametrize("name", ["requirements/gpu.txt", "jobs/gpu/locked.txt", "./requirements.txt"])
+def test_the_packages_of_a_flow_image_may_be_locked_in_any_file_of_the_project(name: str) -> None:
+    values = {"registry": "r", "flows": {"other": {"requirements": name}}}
+    build = DockerBuild.model_validate(values, by_alias=True).flows["other"]
+    assert flow(build)["requirements/flows.txt"] == name.removeprefix("./")
+
+
+@pytest.mark.parametrize("name", ["/etc/gpu.txt", "../gpu.txt", "jobs/../../gpu.txt", ".", ""])
+@pytest.mark.parametrize("key", ["requirements", "packages"])
+def test_a_path_outside_the_project_is_refused(key: str, name: str) -> None:
+    value = [name] if key == "packages" else name
+    with pytest.raises(ValueError, match="is not below the project's folder"):
+        DockerBuild.model_validate({"registry": "r", "flow": {key: value}}, by_alias=True)
 
 
 def test_both_images_run_on_the_same_system() -> None:

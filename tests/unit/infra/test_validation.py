@@ -131,6 +131,46 @@ def test_an_import_that_the_lock_of_the_flow_image_lacks_is_refused_with_its_rem
     assert validation.load_plan(project, settings(image=prebuilt), stack="dev").deployments["dask"]
 
 
+def test_code_that_the_flow_image_does_not_hold_is_refused_with_the_key_of_the_image(project: Path) -> None:
+    (project / "jobs").mkdir()
+    (project / "flows" / "etl.py").rename(project / "jobs" / "etl.py")
+    (project / "prefect.yaml").write_text(PREFECT_YAML.replace("flows.etl.etl", "jobs/etl.py:etl"))
+    with pytest.raises(DeploymentError, match=r"starts in jobs/etl.py.*set image.flow.packages to \[flows, jobs\]"):
+        validation.load_plan(project, settings(), stack="dev")
+    image = {**STACK["image"], "flow": {"packages": ["jobs"]}, "flows": {"gpu": {}}}
+    [spec] = validation.load_plan(project, settings(image=image), stack="dev").deployments["dask"]
+    assert spec.entrypoint == "jobs.etl.etl"
+    with pytest.raises(DeploymentError, match=r"set image.flows.gpu.packages to \[flows, jobs\]"):
+        validation.load_plan(project, settings(image=image, workPools={"dask": {"image": "gpu"}}), stack="dev")
+
+
+def test_a_flow_of_a_src_layout_is_registered_under_the_name_of_its_package(project: Path) -> None:
+    package = project / "src" / "acme"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "model.py").write_text("from enum import Enum\nclass Size(Enum):\n    ROWS = 'rows'")
+    source = FLOW.replace("def etl():", "def etl(size: Size):")
+    (package / "etl.py").write_text(f"from acme.model import Size\n{source}")
+    (project / "prefect.yaml").write_text(PREFECT_YAML.replace("flows.etl.etl", "src/acme/etl.py:etl"))
+    with pytest.raises(DeploymentError, match=r"set image.flow.packages to \[flows, src/acme\]"):
+        validation.load_plan(project, settings(), stack="dev")
+    for packages in (["src"], ["src/acme"]):
+        image = {**STACK["image"], "flow": {"packages": packages}}
+        [spec] = validation.load_plan(project, settings(image=image), stack="dev").deployments["dask"]
+        assert spec.entrypoint == "acme.etl.etl"
+        assert "rows" in str(spec.parameter_schema)
+
+
+def test_a_requirements_file_that_does_not_exist_is_refused_with_the_stacks_file(project: Path) -> None:
+    image = {**STACK["image"], "flows": {"gpu": {"requirements": "requirements/gpu.txt"}}}
+    with pytest.raises(
+        SettingsError, match=r"Pulumi.dev.yaml(.|\n)*:image.flows.gpu.requirements: requirements/gpu.txt"
+    ):
+        validation.load_plan(project, settings(image=image), stack="dev")
+    (project / "requirements" / "gpu.txt").write_text("prefect==3.8.8\n")
+    assert validation.load_plan(project, settings(image=image), stack="dev")
+
+
 def test_an_automation_that_names_an_undeclared_object_is_refused(project: Path) -> None:
     action = {"type": "run-deployment", "deployment": "etl/nightli"}
     automations = {"mine": {"trigger": {"expect": ["a"]}, "actions": [action]}}

@@ -318,15 +318,15 @@ def test_the_reaper_knows_its_namespace_and_the_maximum_lifetime(render: Render)
     assert container(render(reaper))["command"][-2:] == ["--namespace=flows", "--maximum-lifetime=3600"]
 
 
-OWN_FILES = {"flow": "Dockerfile", "platform": "Dockerfile.platform"}
-"""Target -> Dockerfile: each has an ignore file, and so a build context, of its own."""
+CONTEXTS = {"flow": ".build/dev/flow", "platform": ".build/dev/platform"}
+"""Target -> build context. Each has its own, with its Dockerfile."""
 
 
 def image(builder: Any, render: Render) -> tuple[Recorder, dict[str, str]]:
     result: dict[str, str] = {}
 
     def build() -> None:
-        made = FlowImage("image", FlowImageArgs(builder=builder, context=".", tag="dev"))
+        made = FlowImage("image", FlowImageArgs(builder=builder, root=ROOT, tag="dev"))
         pulumi.Output.all(flow=made.flow, platform=made.platform).apply(result.update)
 
     return render(build), result
@@ -338,24 +338,32 @@ def test_a_built_image_is_used_by_digest_and_built_only_in_an_update(render: Ren
     assert result["platform"].startswith("localhost:5001/team/ephemeral-dask-platform@sha256:")
     assert [each["buildOnPreview"] for each in recorder.of("index:Image")] == [False, False]
     assert [each["push"] for each in recorder.of("index:Image")] == [True, True]
-    assert {each["target"]: each["dockerfile"]["location"] for each in recorder.of("index:Image")} == OWN_FILES
+    images = recorder.of("index:Image")
+    assert {each["target"]: each["context"]["location"] for each in images} == CONTEXTS
+    assert all(each["dockerfile"]["location"] == f"{each['context']['location']}/Dockerfile" for each in images)
+    for context in CONTEXTS.values():
+        assert (ROOT / context / "app").is_dir()
 
 
 def test_a_named_flow_image_is_built_from_its_own_packages(render: Render) -> None:
-    gpu = FlowBuild(requirements="requirements/gpu.txt", base="cuda:12", apt_packages=("libgomp1", "git"))
+    gpu = FlowBuild(requirements="requirements/platform.txt", base="cuda:12", apt_packages=("libgomp1", "git"))
     recorder, _ = image(DockerBuild(registry="localhost:5001", flows={"gpu": gpu}), render)
     [made] = [each for each in recorder.of("index:Image") if "flow-gpu" in each["tags"][0]]
     assert made["buildArgs"] == {
         "BASE": "cuda:12",
-        "REQUIREMENTS": "requirements/gpu.txt",
         "APT_PACKAGES": "libgomp1 git",
     }
+    assert (ROOT / made["context"]["location"] / "requirements" / "flows.txt").read_text() == (
+        (ROOT / "requirements" / "platform.txt").read_text()
+    )
 
 
 def test_the_docker_builder_is_used_by_digest_too(render: Render) -> None:
     recorder, result = image(Docker(builder="docker", registry="localhost:5001"), render)
     assert result["flow"] == "localhost:5001/ephemeral-dask-flow@sha256:" + "d" * 64
-    assert {each["build"]["target"]: each["build"]["dockerfile"] for each in recorder.of("image:Image")} == OWN_FILES
+    builds = [each["build"] for each in recorder.of("image:Image")]
+    assert {each["target"]: each["context"] for each in builds} == CONTEXTS
+    assert all(each["dockerfile"] == f"{each['context']}/Dockerfile" for each in builds)
 
 
 def test_a_prebuilt_image_is_taken_as_it_is(render: Render) -> None:

@@ -22,7 +22,14 @@ class Group:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    for name in ("flows/__init__.py", "flows/sales.py", "flows/sub/deep.py", "flows/my-flow.py", "top.py"):
+    for name in (
+        "flows/__init__.py",
+        "flows/sales.py",
+        "flows/sub/deep.py",
+        "flows/my-flow.py",
+        "top.py",
+        "src/acme/load.py",
+    ):
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(FLOW)
@@ -38,6 +45,7 @@ def root(tmp_path: Path) -> Path:
         ("flows/__init__.py:main", "flows.main"),
         ("flows/my-flow.py:main", "flows.my-flow.main"),
         ("top.py:main", "top.main"),
+        ("src/acme/load.py:main", "acme.load.main"),
         ("flows/sales.py:Group.inner", "flows.sales:Group.inner"),
     ],
 )
@@ -50,6 +58,11 @@ def test_a_file_is_registered_as_the_module_that_it_is(entrypoint: str, module: 
 @pytest.mark.parametrize("entrypoint", ["flows.sales.main", "flows.sales:Group.inner", "other/v1.2/a.py:main"])
 def test_an_entrypoint_without_a_module_name_stays_as_it_is(entrypoint: str, root: Path) -> None:
     assert module_form(entrypoint, root) == entrypoint
+
+
+def test_a_folder_src_that_is_a_package_itself_is_part_of_the_name(root: Path) -> None:
+    (root / "src" / "__init__.py").write_text("")
+    assert module_form("src/acme/load.py:main", root) == "src.acme.load.main"
 
 
 def test_a_file_that_a_package_of_its_name_hides_stays_a_file(root: Path) -> None:

@@ -1,0 +1,51 @@
+"""The files of the project that flow images are built from, compared with what the stack file names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from infra.settings import FlowBuild, Image, Prebuilt
+
+_OTHER_FILE: Final = re.compile(r"(-r|-c|--requirement|--constraint)\b")
+_REMEDY: Final = "write it with `make lock`, or with `uv pip compile --generate-hashes`"
+
+
+def image_errors(image: Image, root: Path, warn: Callable[[str], None]) -> list[str]:
+    """Return key and sentence for every file or folder that a build would not find.
+
+    Args:
+        image: of the stack's settings.
+        root: folder of prefect.yaml.
+        warn: takes a sentence about a file that pip's hash mode would refuse to install.
+
+    """
+    if isinstance(image, Prebuilt):
+        return []
+    builds = {"image.flow": image.flow, **{f"image.flows.{name}": build for name, build in image.flows.items()}}
+    return [error for key, build in builds.items() for error in _build_errors(key, build, root, warn)]
+
+
+def _build_errors(key: str, build: FlowBuild, root: Path, warn: Callable[[str], None]) -> Iterator[str]:
+    for package in build.packages:
+        if not (root / package).exists():
+            yield f"{key}.packages: '{package}' does not exist: correct it, or remove it from the list"
+    path = root / build.requirements
+    if path.is_file():
+        if problem := _problem(path):
+            warn(f"{key}.requirements: {build.requirements} {problem}.")
+    else:
+        yield f"{key}.requirements: {build.requirements} does not exist: correct the path, or {_REMEDY}"
+
+
+def _problem(path: Path) -> str:
+    """Return what pip's hash mode would refuse in a requirements file, or an empty string."""
+    text = re.sub(r"\\\n", " ", path.read_text(encoding="utf-8"))
+    for line in (each.strip() for each in text.splitlines()):
+        if _OTHER_FILE.match(line):
+            return f"refers to another file with '{line}', which the build does not get: {_REMEDY}"
+        if line and not line.startswith(("#", "-")) and "--hash=" not in line:
+            return f"has no hash for '{line.partition(' ')[0]}', and the image installs only what has one: {_REMEDY}"
+    return ""

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.image_files import image_errors
+from infra.settings import DockerBuild, Prebuilt
+
+HASHED = "# comment\nnumpy==2.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements" / "flows.txt").write_text(HASHED)
+    return tmp_path
+
+
+def check(root: Path, **build: Any) -> tuple[list[str], list[str]]:
+    """Return errors and warnings about an image `gpu`."""
+    image = DockerBuild.model_validate({"registry": "r", "flows": {"gpu": build}}, by_alias=True)
+    warnings: list[str] = []
+    return image_errors(image, root, warnings.append), warnings
+
+
+def test_files_that_exist_and_have_hashes_pass(root: Path) -> None:
+    assert check(root) == ([], [])
+
+
+def test_a_requirements_file_that_does_not_exist_is_refused_with_its_key(root: Path) -> None:
+    [error], _ = check(root, requirements="requirements/gpu.txt")
+    assert error == (
+        "image.flows.gpu.requirements: requirements/gpu.txt does not exist: correct the path, or write it with"
+        " `make lock`, or with `uv pip compile --generate-hashes`"
+    )
+    (root / "requirements" / "gpu.txt").write_text(HASHED)
+    assert check(root, requirements="requirements/gpu.txt") == ([], [])
+
+
+def test_a_folder_that_does_not_exist_is_refused_with_its_key(root: Path) -> None:
+    [error], _ = check(root, packages=["flows", "jobs"])
+    assert error == "image.flows.gpu.packages: 'jobs' does not exist: correct it, or remove it from the list"
+
+
+@pytest.mark.parametrize(
+    ("text", "clause"),
+    [
+        ("numpy==2.0\n", "has no hash for 'numpy==2.0'"),
+        (HASHED + "pandas\n", "has no hash for 'pandas'"),
+        ("-r base.txt\n", "refers to another file with '-r base.txt'"),
+        ("--constraint=base.txt\n", "refers to another file with '--constraint=base.txt'"),
+    ],
+)
+def test_what_the_build_will_not_install_is_a_warning(text: str, clause: str, root: Path) -> None:
+    (root / "requirements" / "flows.txt").write_text(text)
+    errors, warnings = check(root)
+    assert errors == []
+    assert clause in warnings[0]
+
+
+def test_images_of_another_pipeline_are_not_checked(tmp_path: Path) -> None:
+    image = Prebuilt(builder="prebuilt", flow="r/flow:1", platform="r/platform:1")
+    assert image_errors(image, tmp_path, pytest.fail) == []
