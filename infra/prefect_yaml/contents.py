@@ -7,7 +7,7 @@ from pathlib import Path
 
 from infra.flow_signature.imports import dotted, project_files
 from infra.flow_signature.lock import read_lock
-from infra.flow_signature.source import SOURCES, locate
+from infra.flow_signature.source import SOURCES, SourceError, locate
 from infra.specs.deployment import DeploymentSpec
 
 
@@ -34,7 +34,10 @@ def check_contents(
     for spec in specs:
         if spec.pull_steps or "image" in spec.job_variables:
             continue
-        path, _ = locate(spec.entrypoint, base)
+        try:
+            path, _ = locate(spec.entrypoint, base)
+        except SourceError:
+            continue  # reported where the deployment is read
         for file, importer in project_files(path.resolve(), base).items():
             if any(file.is_relative_to(folder) for folder in held) or _is_installed(file, importer, base, lock):
                 continue
