@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pulumi
 import pulumi_docker as docker
@@ -29,6 +29,8 @@ class FlowImageArgs:
     """Folder of the project, with the Dockerfiles and the code."""
     tag: str
     """Tag beside the digest, for people who look into the registry, and folder of the build contexts."""
+    node_platforms: Input[list[str] | None] = None
+    """Platforms of the cluster's nodes, for which the images are built unless the settings say otherwise."""
     secrets: Mapping[str, Input[str]] = field(default_factory=dict)
     """Id -> value of what a flow image's build may mount. Never a build argument: those stay in the image."""
 
@@ -82,7 +84,7 @@ class FlowImage(ComponentResource):
         build_context.assemble(sources, self._args.root, self._args.root / image.context)
         if isinstance(builder, DockerBuild):
             return self._docker_build(builder, image, arguments)
-        return self._docker(image, arguments)
+        return self._docker(builder, image, arguments)
 
     def _docker_build(self, builder: DockerBuild, image: _Image, arguments: dict[str, str]) -> Output[str]:
         if builder.package_index:
@@ -97,7 +99,7 @@ class FlowImage(ComponentResource):
             build_args=arguments,
             secrets=_secrets(builder.ca_bundle, self._args.secrets if image.target == "flow" else {}),
             builder=docker_build.BuilderConfigArgs(name=builder.buildx) if builder.buildx else None,
-            platforms=[docker_build.Platform(each) for each in builder.platforms] or None,
+            platforms=self._platforms(builder),
             cache_from=[{"registry": {"ref": cache}}] if cache else None,
             cache_to=[{"registry": {"ref": cache, "mode": docker_build.CacheMode.MAX}}] if cache else None,
             build_on_preview=builder.build_on_preview,
@@ -106,7 +108,11 @@ class FlowImage(ComponentResource):
         )
         return built.digest.apply(lambda digest: f"{image.repository}@{digest}")
 
-    def _docker(self, image: _Image, arguments: dict[str, str]) -> Output[str]:
+    def _platforms(self, builder: DockerBuild | Docker) -> Output[Any]:
+        own = list(builder.platforms)
+        return Output.from_input(self._args.node_platforms).apply(lambda nodes: own or nodes or None)
+
+    def _docker(self, builder: Docker, image: _Image, arguments: dict[str, str]) -> Output[str]:
         built = docker.Image(
             f"{self._name}-{image.suffix}",
             image_name=image.reference,
@@ -115,6 +121,7 @@ class FlowImage(ComponentResource):
                 dockerfile=image.dockerfile,
                 target=image.target,
                 args=arguments,
+                platform=self._platforms(builder).apply(lambda names: names[0] if names and len(names) == 1 else None),
                 builder_version=docker.BuilderVersion.BUILDER_BUILD_KIT,
             ),
             opts=ResourceOptions(parent=self),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from ephemeral_dask.contract import dask
 
@@ -41,9 +41,32 @@ class ClusterState:
         namespace: annotations of the stack's namespace; None if the namespace does not exist.
         crds: name -> annotations of the installed Dask CRDs.
         operators: the Dask operators in all namespaces.
+        platforms: those of the nodes that pods are scheduled to, such as `linux/amd64`; empty if they cannot be listed.
 
     """
 
     namespace: Mapping[str, str] | None = None
     crds: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     operators: tuple[Operator, ...] = ()
+    platforms: tuple[str, ...] = ()
+
+
+def node_platforms(nodes: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the platforms of the nodes that take pods without a toleration, or of all if there is none.
+
+    Args:
+        nodes: as the Kubernetes API lists them.
+
+    """
+    every, ready = set[str](), set[str]()
+    for node in nodes:
+        info, spec = node.get("status", {}).get("nodeInfo", {}), node.get("spec", {})
+        if info.get("operatingSystem") != "linux" or not info.get("architecture"):
+            continue
+        platform = f"linux/{info['architecture']}"
+        every.add(platform)
+        if not spec.get("unschedulable") and all(
+            taint["effect"] == "PreferNoSchedule" for taint in spec.get("taints", ())
+        ):
+            ready.add(platform)
+    return tuple(sorted(ready or every))

@@ -13,7 +13,7 @@ import kr8s
 import kr8s.asyncio
 
 from ephemeral_dask.contract import dask
-from infra.registration.cluster_state import DASK_CRDS, OPERATOR_IMAGE, ClusterState, Operator
+from infra.registration.cluster_state import DASK_CRDS, OPERATOR_IMAGE, ClusterState, Operator, node_platforms
 from infra.registration.errors import RegistrationError, UnreachableError, log
 
 _DASK_OBJECTS: Final = (dask.CLUSTERS, dask.AUTOSCALERS, dask.WORKER_GROUPS)
@@ -30,6 +30,9 @@ _ACCESS: Final = {
 
 _TIMEOUT: Final = 30.0
 """Seconds for the kubeconfig, its login helpers and the requests together."""
+
+_SOME_NODES: Final = 200
+"""Nodes that are asked for their platform. A cluster has few, and large lists take long."""
 
 _FOREGROUND: Final = {"propagationPolicy": "Foreground"}
 
@@ -175,7 +178,7 @@ def cluster_state(namespace: str, context: str | None) -> ClusterState:
     """Return what the preflight compares.
 
     If listing Deployments of all namespaces is forbidden, operators in other namespaces are not seen, and a warning
-    says so.
+    says so. If listing nodes is forbidden, their platforms are unknown.
 
     Raises:
         UnreachableError: Kubernetes does not answer.
@@ -195,10 +198,21 @@ def cluster_state(namespace: str, context: str | None) -> ClusterState:
             namespace=None if live_namespace is None else live_namespace["metadata"].get("annotations", {}),
             crds=crds,
             operators=await _operators(api) if crds else (),
+            platforms=await _platforms(api),
         )
 
     state: ClusterState = _run(f"Could not read namespace '{namespace}' and Dask's CRDs", context, work)
     return state
+
+
+async def _platforms(api: Any) -> tuple[str, ...]:
+    try:
+        nodes = await _call(api, "GET", version="v1", url="nodes", params={"limit": _SOME_NODES})
+    except kr8s.ServerError as error:
+        if error.response is not None and error.response.status_code == httpx.codes.FORBIDDEN:
+            return ()
+        raise
+    return node_platforms(nodes["items"])
 
 
 async def _operators(api: Any) -> tuple[Operator, ...]:

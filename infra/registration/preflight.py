@@ -32,6 +32,7 @@ class PreflightArgs:
         version_annotation: annotation of a CRD that names the dask-kubernetes version which installed it.
         version: the locked version of dask-kubernetes.
         context: kubeconfig context; the current one if unset.
+        platforms: what the settings build the images for; those of the nodes if empty.
 
     """
 
@@ -43,36 +44,60 @@ class PreflightArgs:
     version_annotation: str
     version: str
     context: str | None = None
+    platforms: tuple[str, ...] = ()
 
 
 class Preflight(Resource, module="kubernetes", name="Preflight"):
-    """Fails a preview or update if the cluster holds something that conflicts with the stack."""
+    """Fails a preview or update if the cluster holds something that conflicts with the stack.
+
+    Attributes:
+        node_platforms: those of the cluster's nodes, or None as long as they are not known.
+
+    """
+
+    node_platforms: pulumi.Output[list[str] | None]
 
     def __init__(self, name: str, args: PreflightArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        props = {key: value for key, value in vars(args).items() if value is not None}
+        props = {key: value for key, value in vars(args).items() if value is not None and value != ()}
+        # The check adds them. Pulumi resolves only attributes that are among the properties.
+        props["node_platforms"] = None
         super().__init__(PreflightProvider(), name, props, opts)
 
 
 class PreflightProvider(StatelessProvider):
     """Runs the comparison in its check."""
 
-    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        """Read the cluster and return every conflict. An unreachable cluster is a warning: other resources fail."""
+    def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        """Read the cluster and return every conflict. An unreachable cluster is a warning: other resources fail.
+
+        Nodes that cannot be listed this time, as without the right to do so, are taken to be the ones of last time.
+        """
         from infra.registration.kubernetes import cluster_state  # noqa: PLC0415  a second to import
 
         install_error_formatter()
         args = PreflightArgs(
             operator_namespace=news.get("operator_namespace"),
             context=news.get("context"),
+            platforms=tuple(news.get("platforms") or ()),
             **{name: news[name] for name in _REQUIRED},
         )
+        known = {key: value for key, value in news.items() if key != "node_platforms"}
+        before = {"node_platforms": olds["node_platforms"]} if olds.get("node_platforms") else {}
         try:
             cluster = cluster_state(args.namespace, args.context)
         except UnreachableError as error:
             log("warning", f"The preflight could not read the cluster, so conflicts in it are not reported. {error}")
-            return CheckResult(news, [])
+            return CheckResult({**known, **before}, [])
+        news = {**known, **({"node_platforms": list(cluster.platforms)} if cluster.platforms else before)}
+        if others := set(cluster.platforms) - set(args.platforms or cluster.platforms):
+            log(
+                "warning",
+                f"image.platforms leaves out {', '.join(sorted(others))}, which some of the nodes are: {_MIXED}.",
+            )
         return CheckResult(news, [CheckFailure("", text) for text in errors(args, cluster)])
 
+
+_MIXED: Final = "a pod that is scheduled to one of them will not start; add it, or place pods with a nodeSelector"
 
 _REQUIRED: Final = ("namespace", "stack_annotation", "stack", "operator", "version_annotation", "version")
 
@@ -80,7 +105,16 @@ _REQUIRED: Final = ("namespace", "stack_annotation", "stack", "operator", "versi
 def errors(args: PreflightArgs, cluster: ClusterState) -> list[str]:
     """Return one message for each conflict, with its remedy."""
     operator_errors = _install_errors if args.operator == "install" else _existing_operator_errors
-    return [*_namespace_errors(args, cluster), *operator_errors(args, cluster)]
+    return [*_namespace_errors(args, cluster), *operator_errors(args, cluster), *_platform_errors(args, cluster)]
+
+
+def _platform_errors(args: PreflightArgs, cluster: ClusterState) -> Iterable[str]:
+    if args.platforms and cluster.platforms and not set(args.platforms) & set(cluster.platforms):
+        nodes = ", ".join(cluster.platforms)
+        yield (
+            f"image.platforms is [{', '.join(args.platforms)}], and the cluster's nodes are {nodes}: no container of"
+            f" these images could start; set `image.platforms` to [{nodes}], or remove it to build for the nodes"
+        )
 
 
 def _namespace_errors(args: PreflightArgs, cluster: ClusterState) -> Iterable[str]:

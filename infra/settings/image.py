@@ -35,6 +35,9 @@ def _project_path(value: str) -> str:
 
 ProjectPath = Annotated[str, AfterValidator(_project_path)]
 """File or folder of the project, relative to the folder of prefect.yaml."""
+Platform = Literal[
+    "linux/386", "linux/amd64", "linux/arm", "linux/arm64", "linux/ppc64le", "linux/riscv64", "linux/s390x"
+]
 BuildSecret = Annotated[str, AfterValidator(_build_secret)]
 """Id of a BuildKit secret, and key of the stack's secret that holds its value."""
 
@@ -62,6 +65,9 @@ class _Build(Model):
     """Base image of all targets, with Python 3.11."""
     pull_secrets: tuple[DnsLabel, ...] = Field(default=(), strict=False)
     """Secrets of type dockerconfigjson in the stack's namespace, for registries that require a login to pull."""
+    platforms: tuple[Platform, ...] = Field(default=(), strict=False)
+    """Platforms to build for, such as `linux/amd64`. Unset: those of the cluster's nodes, or the builder's own where
+    nodes cannot be listed."""
     flow: FlowBuild = FlowBuild()
     """The flow image of work pools without an `image` of their own."""
     flows: Mapping[DnsLabel, FlowBuild] = Field(default_factory=dict)
@@ -82,16 +88,17 @@ class DockerBuild(_Build):
     """Ids of the stack's secrets that a flow image's build can mount; the Dockerfile mounts `netrc`, for uv."""
     cache: str | None = None
     """Repository for a BuildKit cache that machines share, such as `registry.example.com/data/cache`."""
-    platforms: tuple[str, ...] = Field(default=(), strict=False)
-    """Platforms to build for, such as `linux/amd64`; the builder's own when unset."""
     build_on_preview: bool = False
     """Whether a preview builds the images as well, which takes minutes."""
 
 
 class Docker(_Build):
-    """Build and push with pulumi-docker's `docker.Image`."""
+    """Build and push with pulumi-docker's `docker.Image`, which builds for one platform."""
 
     builder: Literal["docker"]
+    platforms: tuple[Platform, ...] = Field(default=(), strict=False, max_length=1)
+    """Platform to build for, such as `linux/amd64`. Unset: that of the cluster's nodes, or the engine's own where nodes
+    cannot be listed or differ."""
 
 
 class Prebuilt(Model):

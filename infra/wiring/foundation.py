@@ -15,7 +15,7 @@ from infra.components.namespace import FlowNamespace, FlowNamespaceArgs
 from infra.components.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from infra.config import Secrets
 from infra.registration.preflight import Preflight, PreflightArgs
-from infra.settings import EmbeddedPrefect, ExistingOperator, InstallOperator, Settings
+from infra.settings import EmbeddedPrefect, ExistingOperator, InstallOperator, Prebuilt, Settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +52,7 @@ def foundation(settings: Settings, secrets: Secrets) -> Foundation:
             operator_namespace=operator.namespace if isinstance(operator, ExistingOperator) else None,
             version_annotation=naming.DASK_VERSION,
             version=metadata.version("dask-kubernetes"),
+            platforms=() if isinstance(settings.image, Prebuilt) else settings.image.platforms,
         ),
     )
     checked = ResourceOptions(depends_on=[preflight])
@@ -78,7 +79,13 @@ def foundation(settings: Settings, secrets: Secrets) -> Foundation:
         resources.append(NetworkPolicies("network", policies))
     image = FlowImage(
         "image",
-        FlowImageArgs(builder=settings.image, root=Path(), tag=pulumi.get_stack(), secrets=secrets.build),
+        FlowImageArgs(
+            builder=settings.image,
+            root=Path(),
+            tag=pulumi.get_stack(),
+            node_platforms=preflight.node_platforms,
+            secrets=secrets.build,
+        ),
         checked,
     )
     return Foundation(

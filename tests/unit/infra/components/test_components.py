@@ -322,11 +322,11 @@ CONTEXTS = {"flow": ".build/dev/flow", "platform": ".build/dev/platform"}
 """Target -> build context. Each has its own, with its Dockerfile."""
 
 
-def image(builder: Any, render: Render) -> tuple[Recorder, dict[str, str]]:
+def image(builder: Any, render: Render, nodes: list[str] | None = None) -> tuple[Recorder, dict[str, str]]:
     result: dict[str, str] = {}
 
     def build() -> None:
-        made = FlowImage("image", FlowImageArgs(builder=builder, root=ROOT, tag="dev"))
+        made = FlowImage("image", FlowImageArgs(builder=builder, root=ROOT, tag="dev", node_platforms=nodes))
         pulumi.Output.all(flow=made.flow, platform=made.platform).apply(result.update)
 
     return render(build), result
@@ -364,6 +364,26 @@ def test_the_docker_builder_is_used_by_digest_too(render: Render) -> None:
     builds = [each["build"] for each in recorder.of("image:Image")]
     assert {each["target"]: each["context"] for each in builds} == CONTEXTS
     assert all(each["dockerfile"] == f"{each['context']}/Dockerfile" for each in builds)
+
+
+@pytest.mark.parametrize(
+    ("own", "nodes", "platforms"),
+    [
+        ((), None, None),
+        ((), ["linux/arm64"], ["linux/arm64"]),
+        (("linux/amd64",), ["linux/arm64"], ["linux/amd64"]),
+        ((), ["linux/amd64", "linux/arm64"], ["linux/amd64", "linux/arm64"]),
+    ],
+)
+def test_an_image_is_built_for_the_nodes_unless_the_settings_say_otherwise(
+    own: tuple[Any, ...], nodes: list[str] | None, platforms: list[str] | None, render: Render
+) -> None:
+    recorder, _ = image(DockerBuild(registry="localhost:5001", platforms=own), render, nodes)
+    assert [each.get("platforms") for each in recorder.of("index:Image")] == [platforms, platforms]
+    recorder, _ = image(Docker(builder="docker", registry="localhost:5001", platforms=own), render, nodes)
+    # One platform is all that this provider builds for; of several it takes the engine's own.
+    one = platforms[0] if platforms and len(platforms) == 1 else None
+    assert [each["build"].get("platform") for each in recorder.of("image:Image")] == [one, one]
 
 
 def test_a_prebuilt_image_is_taken_as_it_is(render: Render) -> None:

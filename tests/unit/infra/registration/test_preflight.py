@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from infra.registration import kubernetes
-from infra.registration.cluster_state import DASK_CRDS, ClusterState, Operator
+from infra.registration.cluster_state import DASK_CRDS, ClusterState, Operator, node_platforms
 from infra.registration.errors import UnreachableError
 from infra.registration.preflight import PreflightArgs, PreflightProvider, errors
 
@@ -86,7 +86,7 @@ def test_an_existing_operator_needs_its_crds_and_must_run_and_watch_the_namespac
 
 
 def props() -> dict[str, Any]:
-    return {name: value for name, value in vars(ARGS).items() if value is not None}
+    return {name: value for name, value in vars(ARGS).items() if value is not None and value != ()}
 
 
 def test_preflight_errors_fail_the_preview(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,3 +109,57 @@ def test_an_unreachable_cluster_does_not_fail_the_preview(
 def test_only_changed_inputs_are_a_change() -> None:
     assert PreflightProvider().diff("flows", props(), {**props(), "__provider": "x"}).changes is False
     assert PreflightProvider().diff("flows", props(), {**props(), "version": "2027.1.0"}).changes is True
+
+
+def node(architecture: str = "amd64", system: str = "linux", **spec: Any) -> dict[str, Any]:
+    return {"spec": spec, "status": {"nodeInfo": {"architecture": architecture, "operatingSystem": system}}}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "platforms"),
+    [
+        ([], ()),
+        ([node()], ("linux/amd64",)),
+        ([node("arm64"), node(), node()], ("linux/amd64", "linux/arm64")),
+        ([node(), node("arm64", unschedulable=True)], ("linux/amd64",)),
+        ([node(), node("arm64", taints=[{"key": "spot", "effect": "NoSchedule"}])], ("linux/amd64",)),
+        ([node(), node("arm64", taints=[{"key": "x", "effect": "PreferNoSchedule"}])], ("linux/amd64", "linux/arm64")),
+        ([node("arm64", taints=[{"key": "spot", "effect": "NoExecute"}])], ("linux/arm64",)),
+        ([node(), node("amd64", "windows"), {"spec": {}, "status": {}}, {}], ("linux/amd64",)),
+    ],
+)
+def test_the_platforms_of_nodes_are_those_where_a_pod_of_ours_can_run(
+    nodes: list[dict[str, Any]], platforms: tuple[str, ...]
+) -> None:
+    assert node_platforms(nodes) == platforms
+
+
+def test_images_that_no_node_can_run_are_refused_with_the_setting_to_write() -> None:
+    apple = dataclasses.replace(ARGS, platforms=("linux/arm64",))
+    [text] = errors(apple, ClusterState(platforms=("linux/amd64",)))
+    assert "image.platforms is [linux/arm64], and the cluster's nodes are linux/amd64" in text
+    assert "set `image.platforms` to [linux/amd64]" in text
+    assert errors(apple, ClusterState(platforms=("linux/amd64", "linux/arm64"))) == []
+    assert errors(apple, ClusterState()) == []
+    assert errors(ARGS, ClusterState(platforms=("linux/amd64",))) == []
+
+
+def test_nodes_that_the_image_leaves_out_are_a_warning(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixed = ClusterState(platforms=("linux/amd64", "linux/arm64"))
+    monkeypatch.setattr(kubernetes, "cluster_state", lambda _namespace, _context: mixed)
+    assert PreflightProvider().check({}, {**props(), "platforms": ["linux/amd64"]}).failures == []
+    assert "image.platforms leaves out linux/arm64" in capsys.readouterr().err
+    PreflightProvider().check({}, props())
+    assert capsys.readouterr().err == ""
+
+
+def test_platforms_of_nodes_are_kept_when_they_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(cluster: ClusterState, olds: dict[str, Any]) -> Any:
+        monkeypatch.setattr(kubernetes, "cluster_state", lambda _namespace, _context: cluster)
+        return PreflightProvider().check(olds, {**props(), "node_platforms": None}).inputs.get("node_platforms")
+
+    assert check(ClusterState(), {}) is None
+    assert check(ClusterState(platforms=("linux/arm64",)), {"node_platforms": ["linux/amd64"]}) == ["linux/arm64"]
+    assert check(ClusterState(), {"node_platforms": ["linux/amd64"]}) == ["linux/amd64"]
