@@ -88,6 +88,8 @@ def load_plan(
         SettingsError: the stack file names objects that are not declared; likewise.
 
     """
+    warnings: list[str] = []
+    warn = warnings.append if settings.strict else warn
     specs = load_deployments(root / "prefect.yaml", overrides=settings.deployments, environment=environment, warn=warn)
     deployments, errors = _by_pool(specs, settings)
     for pool, members in deployments.items():
@@ -95,6 +97,7 @@ def load_plan(
         for spec in members:
             errors += job_variable_errors(spec, schema, settings)
     errors += import_errors(settings, deployments, root, warn)
+    errors += [f"{warning.rstrip('.')} (an error, because the stack sets `strict`)" for warning in warnings]
     if errors:
         head = "prefect.yaml is not valid for this stack, so nothing was changed:"
         raise DeploymentError("\n".join([head, *(f"  {error}" for error in errors)]))

@@ -24,6 +24,20 @@ class DeploymentError(Exception):
     """prefect.yaml, or a stack's override of it, is not valid. The text has one line per error."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What a file declares, and what is wrong with it.
+
+    Attributes:
+        deployments: those that could be read, also where a part of one is wrong.
+        errors: with file, line and remedy.
+
+    """
+
+    deployments: tuple[DeploymentSpec, ...]
+    errors: tuple[str, ...]
+
+
 class Override(Protocol):
     """What a stack overrides in one deployment."""
 
@@ -52,7 +66,7 @@ def load_deployments(
     environment: Mapping[str, str] | None = None,
     warn: Callable[[str], None] = to_stderr,
 ) -> tuple[DeploymentSpec, ...]:
-    """Load the deployments.
+    """Load the deployments of a file that is valid as a whole.
 
     Args:
         path: prefect.yaml; entrypoints are relative to its folder.
@@ -64,16 +78,39 @@ def load_deployments(
         DeploymentError: one line per error with file, line, deployment and key, and the remedy.
 
     """
+    reading = read_deployments(path, overrides=overrides, environment=environment, warn=warn)
+    if reading.errors:
+        head = f"{path.name} is not valid, so nothing was changed:"
+        raise DeploymentError("\n".join([head, *(f"  {error}" for error in reading.errors)]))
+    return reading.deployments
+
+
+def read_deployments(
+    path: Path,
+    *,
+    overrides: Mapping[str, Override] | None = None,
+    environment: Mapping[str, str] | None = None,
+    warn: Callable[[str], None] = to_stderr,
+) -> Reading:
+    """Read the deployments, and all errors beside them.
+
+    Args:
+        path: prefect.yaml; entrypoints are relative to its folder.
+        overrides: `<flow>/<deployment>` -> what this stack overrides.
+        environment: for `{{ $NAME }}`; this process's environment by default.
+        warn: takes a message about something that is ignored.
+
+    Raises:
+        DeploymentError: the file cannot be read at all.
+
+    """
     try:
         document = Document(path, warn=warn)
     except ValueError as error:
         raise DeploymentError(str(error)) from None
     declared = _declared(document, os.environ if environment is None else environment)
     specs = _overridden(document, declared, overrides or {})
-    if document.errors:
-        head = f"{path.name} is not valid, so nothing was changed:"
-        raise DeploymentError("\n".join([head, *(f"  {error}" for error in document.errors)]))
-    return tuple(specs)
+    return Reading(deployments=tuple(specs), errors=tuple(document.errors))
 
 
 def _declared(document: Document, environment: Mapping[str, str]) -> dict[Place, DeploymentSpec]:

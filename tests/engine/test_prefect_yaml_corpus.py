@@ -68,12 +68,12 @@ def test_a_file_that_once_differed_registers_what_prefect_registers(text: str, f
 def _compare(text: str, folder: Path) -> None:
     path = folder / "prefect.yaml"
     path.write_text(text)
-    start = time.monotonic()
+    start = time.process_time()
     try:
         ours: Any = by_us(path, ENVIRONMENT)
     except Refused as refusal:
         ours = str(refusal)
-    assert time.monotonic() - start < 1, "a file is read within a second"
+    assert time.process_time() - start < 1, "a file is read within a second"
     if isinstance(ours, str) and any(part in ours for part in ON_PURPOSE):
         return
     try:

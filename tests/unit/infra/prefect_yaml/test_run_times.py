@@ -87,9 +87,9 @@ def test_those_of_a_rule(rule: str, zone: str, start: dt.datetime) -> None:
     ],
 )
 def test_a_rule_is_followed_for_a_second_at_most(rule: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()
     assert described(Schedule(slug="a", rrule=rule), NOW)
-    assert time.monotonic() - start < 1
+    assert time.process_time() - start < 1
 
 
 def test_an_interval_without_an_anchor_is_not_known() -> None:
