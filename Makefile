@@ -6,8 +6,9 @@ STARTS ?= 200
 ifdef NETWORK
 export EPHEMERAL_DASK_NETWORK := $(NETWORK)
 endif
-# Agreement to a question, Pulumi's own diff, every line of Pulumi: read by the verbs from their environment.
-export YES DIFF VERBOSE
+# Agreement to a question, Pulumi's own diff, every line of Pulumi, warnings as errors: read by the verbs from their
+# environment.
+export YES DIFF VERBOSE STRICT
 # What the verbs start sends no usage data to the makers of Prefect and Pulumi, and prints no notice about it.
 export DO_NOT_TRACK ?= 1
 # Pulumi's Kubernetes package is so large that compiling it takes longer than a preview: keep what was compiled.
@@ -21,12 +22,13 @@ export EPHEMERAL_DASK_VARS := $(value VARS)
 export EPHEMERAL_DASK_TAGS := $(value TAGS)
 export EPHEMERAL_DASK_NAME := $(value NAME)
 export EPHEMERAL_DASK_RUN := $(value RUN)
-unexport FLOW PARAMS VARS TAGS NAME RUN
+export EPHEMERAL_DASK_FILE := $(value FILE)
+unexport FLOW PARAMS VARS TAGS NAME RUN FILE
 SELECT := --stack $(STACK) --cluster $(CLUSTER)
 
 .DEFAULT_GOAL := help
 .PHONY: help up down preview run logs cancel demo stack ui dashboard unit engine e2e test lint format lock doctor unlock env cluster-up cluster-down venv
-.PHONY: summary e2e-full crash-sweep bench-registration bench-scaling bench-churn crd-remove settings-reference image-size
+.PHONY: check summary e2e-full crash-sweep bench-registration bench-scaling bench-churn crd-remove settings-reference image-size
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +45,9 @@ down: venv ## Destroy the stack with its data, leave the cluster (YES=1: do not 
 
 preview: venv ## Show what `up` would change (DIFF=1: as Pulumi shows it)
 	@$(TOOLS) preview $(SELECT)
+
+check: venv ## Show what a prefect.yaml would register, needing no stack (FILE=; STRICT=1: warnings are errors)
+	@$(TOOLS) check
 
 summary: venv ## Print what `up` would change as Markdown for a pull request
 	@$(TOOLS) summary $(SELECT)

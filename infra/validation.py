@@ -90,6 +90,8 @@ def load_plan(
         SettingsError: the stack file names files or objects that do not exist; likewise.
 
     """
+    warnings: list[str] = []
+    warn = warnings.append if settings.strict else warn
     if problems := image_errors(settings.image, root, warn):
         raise SettingsError(invalid(stack, problems))
     specs = load_deployments(root / "prefect.yaml", overrides=settings.deployments, environment=environment, warn=warn)
@@ -99,6 +101,7 @@ def load_plan(
         for spec in members:
             errors += job_variable_errors(spec, schema, settings)
     errors += import_errors(settings, deployments, root, warn)
+    errors += [f"{warning.rstrip('.')} (an error, because the stack sets `strict`)" for warning in warnings]
     if errors:
         head = "prefect.yaml is not valid for this stack, so nothing was changed:"
         raise DeploymentError("\n".join([head, *(f"  {error}" for error in errors)]))

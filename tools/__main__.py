@@ -41,6 +41,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "down": Verb("tools.verbs.stack:down", resumes=True),
     "preview": Verb("tools.verbs.stack:preview"),
     "summary": Verb("tools.verbs.stack:summarize"),
+    "check": Verb("tools.verbs.project:check", on_stack=False),
     "demo": Verb("tools.verbs.demo:demo"),
     "run": Verb("tools.runs.verbs:run"),
     "logs": Verb("tools.runs.verbs:logs"),

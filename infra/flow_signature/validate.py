@@ -76,30 +76,50 @@ def _bound_error(value: float, schema: Mapping[str, Any], bound_origin: str) -> 
         bound = schema.get(keyword)
         if _is_number(bound) and not holds(value, bound):
             return message.format(f"{bound_origin} ({bound})" if bound_origin and keyword == "maximum" else bound)
+    step = schema.get("multipleOf")
+    if _is_number(step) and step and (value / step) % 1:
+        return f"must be a multiple of {step}"
     return ""
 
 
 def _string_error(value: str, schema: Mapping[str, Any]) -> str:
     if len(value) < schema.get("minLength", 0):
-        return f"must have at least {_characters(schema['minLength'])}"
+        return f"must have at least {_counted(schema['minLength'], 'character')}"
     if len(value) > schema.get("maxLength", len(value)):
-        return f"must have at most {_characters(schema['maxLength'])}"
-    if "pattern" in schema and not re.search(schema["pattern"], value):
-        return f"does not match {schema['pattern']}"
-    return ""
+        return f"must have at most {_counted(schema['maxLength'], 'character')}"
+    return _pattern_error(value, schema["pattern"]) if "pattern" in schema else ""
 
 
-def _characters(number: int) -> str:
-    return f"{number} character{'' if number == 1 else 's'}"
+def _pattern_error(value: str, pattern: str) -> str:
+    try:
+        return "" if re.search(pattern, value) else f"does not match {pattern}"
+    except re.error as error:
+        return (
+            f"has a pattern that Prefect's server cannot check ({error}): write {pattern} in the syntax of Python's re"
+        )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _member_error(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> str:
     if isinstance(value, dict):
         return _property_error(value, schema, root)
-    if isinstance(value, list) and isinstance(schema.get("items"), Mapping):
-        for index, item in enumerate(value):
-            if error := schema_error(item, schema["items"], root):
-                return f"[{index}] {error}"
+    return _items_error(value, schema, root) if isinstance(value, list) else ""
+
+
+def _items_error(value: list[Any], schema: Mapping[str, Any], root: Mapping[str, Any]) -> str:
+    if len(value) < schema.get("minItems", 0):
+        return f"must have at least {_counted(schema['minItems'], 'item')}"
+    if len(value) > schema.get("maxItems", len(value)):
+        return f"must have at most {_counted(schema['maxItems'], 'item')}"
+    if schema.get("uniqueItems") and any(item in value[:index] for index, item in enumerate(value)):
+        return "has an item twice"
+    first = schema.get("prefixItems", [])
+    for index, item in enumerate(value):
+        if error := schema_error(item, first[index] if index < len(first) else schema.get("items", True), root):
+            return f"[{index}] {error}"
     return ""
 
 
@@ -108,8 +128,17 @@ def _property_error(value: Mapping[str, Any], schema: Mapping[str, Any], root: M
     for name in schema.get("required", []):
         if name not in value:
             return f"lacks '{name}'"
+    if len(value) < schema.get("minProperties", 0):
+        return f"must have at least {_counted(schema['minProperties'], 'key')}"
+    if len(value) > schema.get("maxProperties", len(value)):
+        return f"must have at most {_counted(schema['maxProperties'], 'key')}"
     for name, item in value.items():
-        if error := schema_error(item, properties.get(name, schema.get("additionalProperties", True)), root):
+        if error := schema_error(name, schema.get("propertyNames", True), root):
+            return f"has the key '{name}', which {error}"
+        others = [each for pattern, each in schema.get("patternProperties", {}).items() if re.search(pattern, name)]
+        if error := schema_error(
+            item, properties.get(name, [*others, schema.get("additionalProperties", True)][0]), root
+        ):
             return f".{name} {error}"
     return ""
 
@@ -118,6 +147,8 @@ def _choice_error(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]
     for choice in schema.get("allOf", []):
         if error := schema_error(value, choice, root, bound_origin=bound_origin):
             return error
+    if isinstance(schema.get("not"), Mapping) and not schema_error(value, schema["not"], root):
+        return "is not allowed"
     for keyword in ("anyOf", "oneOf"):
         errors = [schema_error(value, choice, root, bound_origin=bound_origin) for choice in schema.get(keyword, [])]
         if errors and all(errors):

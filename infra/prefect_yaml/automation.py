@@ -151,7 +151,7 @@ def _event(fields: dict[str, Any], place: Place) -> dict[str, Any]:
             _refuse((*place, key), f"{key} must be a list of events; write `- prefect.flow-run.Completed` below it")
     posture = _one_of(fields.get("posture", "Reactive"), ("Reactive", "Proactive"), (*place, "posture"))
     if "threshold" in fields:
-        fields["threshold"] = _integer(fields["threshold"], 1, (*place, "threshold"))
+        fields["threshold"] = _integer(fields["threshold"], 0, (*place, "threshold"))
     if "within" in fields:
         fields["within"] = _seconds(fields["within"], (*place, "within"))
     if posture == "Proactive" and 0 < fields.get("within", 0) < SHORTEST_SILENCE:
@@ -257,7 +257,8 @@ def _seconds(value: Any, place: Place) -> float:
     return seconds
 
 
-def _integer(value: Any, least: int, place: Place, allowed: str = "an integer of at least 1") -> int:
+def _integer(value: Any, least: int, place: Place, allowed: str = "") -> int:
+    allowed = allowed or f"an integer of at least {least}"
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         _refuse(place, f"{place[-1]} is '{value}'; write {allowed}")
     return value

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, cast, get_args
 
+from infra.prefect_yaml.keys import CONCURRENCY_LIMIT
 from infra.prefect_yaml.reader import Reader
 from infra.prefect_yaml.values import integer
 from infra.specs.deployment import CollisionStrategy
 
 _KEY: Final = "concurrency_limit"
-_KEYS: Final = ("limit", "collision_strategy", "grace_period_seconds")
 _STRATEGIES: Final[tuple[str, ...]] = get_args(CollisionStrategy)
 _GRACE_PERIOD: Final = (60, 86400)
 """Seconds that Prefect's server accepts, from `ConcurrencyOptions` in prefect/server/schemas/core.py."""
@@ -35,7 +35,7 @@ class ConcurrencyLimit:
 def parse_concurrency_limit(reader: Reader) -> ConcurrencyLimit:
     """Read the limit: a number, or a mapping with further options."""
     raw = reader.values.get(_KEY)
-    section = reader.mapping(_KEY, known=_KEYS) if isinstance(raw, dict) else {"limit": raw}
+    section = reader.mapping(_KEY, known=CONCURRENCY_LIMIT) if isinstance(raw, dict) else {"limit": raw}
     limit = integer(section.get("limit"))
     if section.get("limit") is not None and (limit is None or limit < 1):
         reader.error((_KEY,), f"{_KEY} is '{section['limit']}'; write an integer of at least 1")

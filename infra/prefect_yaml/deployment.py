@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from pathlib import PurePath
 from typing import Any, Final
 
 from infra.flow_signature import schema as flow_schema
 from infra.flow_signature.source import FlowSource, SourceError, find
-from infra.prefect_yaml import templating
+from infra.prefect_yaml import keys, templating
 from infra.prefect_yaml.automation import AutomationError, parse_deployment_trigger
 from infra.prefect_yaml.concurrency import parse_concurrency_limit
-from infra.prefect_yaml.document import Document, Place, nearest
+from infra.prefect_yaml.document import Document, Place
 from infra.prefect_yaml.entrypoint import module_form
 from infra.prefect_yaml.parameters import parameter_errors
 from infra.prefect_yaml.reader import Reader
@@ -20,29 +21,6 @@ from infra.prefect_yaml.values import dotted
 from infra.specs.automation import AutomationSpec
 from infra.specs.deployment import DeploymentSpec, Schedule
 
-KEYS: Final = (
-    "name",
-    "version",
-    "version_type",
-    "tags",
-    "description",
-    "schedule",
-    "schedules",
-    "paused",
-    "concurrency_limit",
-    "triggers",
-    "flow_name",
-    "entrypoint",
-    "parameters",
-    "enforce_parameter_schema",
-    "build",
-    "push",
-    "pull",
-    "work_pool",
-)
-"""Keys of a deployment, those of Prefect's `DeploymentConfig`."""
-
-_POOL_KEYS: Final = ("name", "work_queue_name", "job_variables")
 _UNSUPPORTED: Final = {
     "sla": "service levels exist in Prefect Cloud only; declare them there and remove them here",
 }
@@ -58,38 +36,42 @@ class FileDefaults:
     """What a deployment takes from outside its own section.
 
     Attributes:
-        pull: the file's pull steps, for deployments without their own.
+        steps: the file's `build`, `push` and `pull` steps, for deployments without their own.
         environment: for `{{ $NAME }}`.
 
     """
 
-    pull: Any
+    steps: Mapping[str, Any]
     environment: Mapping[str, str]
 
 
-def parse_deployment(
-    document: Document, place: Place, raw: Any, defaults: FileDefaults, *, warn: Callable[[str], None]
-) -> DeploymentSpec | None:
-    """Return the specification, or None if an error prevents one. Errors are recorded in the document.
+def parse_deployment(document: Document, place: Place, raw: Any, defaults: FileDefaults) -> DeploymentSpec | None:
+    """Return the specification; None if an error prevents one, or if it has no name and so is skipped, as in Prefect.
 
     Args:
         document: the file.
         place: the deployment's place in it.
         raw: the deployment as the file has it.
         defaults: what it takes from outside its own section.
-        warn: takes a message about something that is ignored.
 
     """
     if not isinstance(raw, dict):
         message = f"deployment {int(place[-1]) + 1} must be a mapping; write `name: ...` and `entrypoint: ...`"
         document.error(place, message)
         return None
-    reader = Reader(document, place, raw, warn=warn)
+    reader = Reader(document, place, raw)
+    if raw.get("name") is None:
+        reader.warning((), "it has no name, so it is skipped; write one")
+        return None
     _check_keys(reader)
     rendering = templating.render(raw, defaults.environment)
-    for where, message in rendering.errors:
-        reader.error(where, f"{dotted(where)}: {message}")
-    reader.values = rendering.values
+    pull = _rendered_pull(raw, defaults)
+    for each in (rendering, pull):
+        for where, message in each.errors:
+            reader.error(where, f"{dotted(where)}: {message}")
+        for where, message in each.warnings:
+            reader.warning(where, f"{dotted(where)}: {message}")
+    reader.values = {**rendering.values, **pull.values}
     name, entrypoint = reader.text("name"), reader.text("entrypoint")
     for key, value in (("name", name), ("entrypoint", entrypoint)):
         if not value:
@@ -99,16 +81,25 @@ def parse_deployment(
     source = _source(reader, document, entrypoint) if entrypoint else None
     if not name or not entrypoint or source is None:
         return None
-    secret_fields = frozenset(rendering.secret_fields)
-    return _spec(reader, name, entrypoint, source, file_pull=defaults.pull, secret_fields=secret_fields)
+    secret_fields = frozenset(rendering.secret_fields | pull.secret_fields)
+    return _spec(reader, name, entrypoint, source, secret_fields=secret_fields)
+
+
+def _rendered_pull(raw: Mapping[str, Any], defaults: FileDefaults) -> templating.Rendered:
+    steps = {
+        key: defaults.steps.get(key) if raw.get(key) is None and (key == "pull" or key not in raw) else raw[key]
+        for key in ("build", "push", "pull")
+    }
+    outputs = templating.step_ids(steps["build"]) | templating.step_ids(steps["push"])
+    return templating.render_pull(steps["pull"], defaults.environment, outputs)
 
 
 def _check_keys(reader: Reader) -> None:
     for key, value in reader.values.items():
         if key in _UNSUPPORTED and value:
             reader.error((key,), _UNSUPPORTED[key])
-        elif key not in KEYS and key not in _UNSUPPORTED:
-            reader.error((key,), f"there is no key '{key}'; {nearest(str(key), KEYS)}")
+        elif key not in keys.DEPLOYMENT:
+            reader.warning((key,), keys.ignored(str(key), "a deployment"))
         elif key in ("build", "push") and value:
             reader.warning((key,), f"{key} steps are ignored, because Pulumi builds and pushes the image")
 
@@ -119,7 +110,6 @@ def _spec(
     entrypoint: str,
     source: FlowSource,
     *,
-    file_pull: Any,
     secret_fields: frozenset[str],
 ) -> DeploymentSpec:
     schema, notes = flow_schema.build(source)
@@ -136,12 +126,12 @@ def _spec(
         lambda values: parameter_errors(values, schema, source, enforce=enforce),
     )
     _check_version_type(reader)
-    pool = reader.mapping("work_pool", known=_POOL_KEYS)
+    pool = reader.mapping("work_pool", known=keys.WORK_POOL)
     limit = parse_concurrency_limit(reader)
-    pull_steps = _pull_steps(reader, file_pull)
+    pull_steps = _pull_steps(reader)
     return DeploymentSpec(
         flow_name=_flow_name(reader, source),
-        name=name,
+        name=_registered_name(reader, name),
         # Pull steps bring code of their own, which is not where the image has its modules.
         entrypoint=entrypoint if pull_steps else module_form(entrypoint, source.root),
         description=reader.text("description") or _literal(source, "description") or source.docstring,
@@ -173,6 +163,14 @@ def _source(reader: Reader, document: Document, entrypoint: str) -> FlowSource |
         return None
 
 
+def _registered_name(reader: Reader, name: str) -> str:
+    if not name.endswith(".py"):
+        return name
+    stem = PurePath(name).stem
+    reader.warning(("name",), f"name '{name}' is registered as '{stem}', as Prefect does; write it so")
+    return stem
+
+
 def _flow_name(reader: Reader, source: FlowSource) -> str:
     if source.option("name") is None:
         name = source.function.name.replace("_", "-")
@@ -182,10 +180,14 @@ def _flow_name(reader: Reader, source: FlowSource) -> str:
             message = f"the name in @flow of '{source.function.name}' must be a string literal"
             reader.error(("entrypoint",), f"entrypoint: {message}")
         name = literal or source.function.name
+    if characters := _FORBIDDEN & set(name):
+        message = f"the flow's name '{name}' has {' '.join(sorted(characters))}, which Prefect refuses"
+        reader.error(("entrypoint",), f"entrypoint: {message}; write another in @flow(name=...)")
     declared = reader.text("flow_name")
     if declared and declared != name:
         # Prefect ignores the file's name and registers the flow's own.
-        reader.error(("flow_name",), f"flow_name is '{declared}', but the flow's name is '{name}'; remove it")
+        text = f"flow_name '{declared}' has no effect, because the flow's own name is '{name}'; remove it"
+        reader.warning(("flow_name",), text)
     return name
 
 
@@ -203,7 +205,7 @@ def _schedules(reader: Reader) -> tuple[Schedule, ...]:
     for index, item in enumerate(items):
         place: Place = ("schedule",) if single else ("schedules", index)
         try:
-            schedule = parse_schedule(item, index + 1)
+            schedule = parse_schedule(item, index + 1, warn=_schedule_warning(reader, place))
         except ScheduleError as error:
             reader.error((*place, error.key), f"{dotted(place)}: {error}")
             continue
@@ -211,6 +213,10 @@ def _schedules(reader: Reader) -> tuple[Schedule, ...]:
             reader.error((*place, "slug"), f"two schedules have the slug '{schedule.slug}'; rename one")
         schedules.append(schedule)
     return tuple(schedules)
+
+
+def _schedule_warning(reader: Reader, place: Place) -> Callable[[str, str], None]:
+    return lambda key, message: reader.warning((*place, key), f"{dotted(place)}: {message}")
 
 
 def _triggers(reader: Reader, deployment: str, secret_fields: frozenset[str]) -> tuple[AutomationSpec, ...]:
@@ -256,10 +262,8 @@ def _check_version_type(reader: Reader) -> None:
         reader.error(("version_type",), message)
 
 
-def _pull_steps(reader: Reader, file_steps: Any) -> tuple[Mapping[str, Any], ...]:
-    own = reader.values.get("pull")
-    steps = file_steps if own is None else own
-    steps = [steps] if isinstance(steps, dict) and steps else steps or []
+def _pull_steps(reader: Reader) -> tuple[Mapping[str, Any], ...]:
+    steps = reader.values.get("pull") or []
     if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
         reader.error(("pull",), "pull must be a list of steps; write `- prefect.deployments.steps...:` below it")
         return ()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import Any, Final
+
+_LONGEST: Final = dt.timedelta.max.total_seconds()
 
 
 def seconds(value: Any) -> float | None:
@@ -17,6 +19,6 @@ def seconds(value: Any) -> float | None:
             value = pydantic.TypeAdapter(dt.timedelta).validate_python(value).total_seconds()
         except pydantic.ValidationError:
             return None
-    if not isinstance(value, int | float):
+    if not isinstance(value, int | float) or not abs(value) < _LONGEST:
         return None
     return int(value) if float(value).is_integer() else value

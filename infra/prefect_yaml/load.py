@@ -7,21 +7,35 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from infra.flow_signature.source import find
+from infra.prefect_yaml import keys
 from infra.prefect_yaml.deployment import FileDefaults, parse_deployment
-from infra.prefect_yaml.document import Document, nearest
-from infra.prefect_yaml.parameters import parameter_errors
+from infra.prefect_yaml.document import Document, Place, nearest
+from infra.prefect_yaml.parameters import incomplete, parameter_errors
+from infra.prefect_yaml.values import dotted
 from infra.specs.deployment import DeploymentSpec, Schedule
 
 __all__ = ["DeploymentError", "DeploymentSpec", "Override", "Schedule", "load_deployments"]
 
-_TOP: Final = ("prefect-version", "name", "build", "push", "pull", "deployments", "definitions")
-
 
 class DeploymentError(Exception):
     """prefect.yaml, or a stack's override of it, is not valid. The text has one line per error."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What a file declares, and what is wrong with it.
+
+    Attributes:
+        deployments: those that could be read, also where a part of one is wrong.
+        errors: with file, line and remedy.
+
+    """
+
+    deployments: tuple[DeploymentSpec, ...]
+    errors: tuple[str, ...]
 
 
 class Override(Protocol):
@@ -52,7 +66,7 @@ def load_deployments(
     environment: Mapping[str, str] | None = None,
     warn: Callable[[str], None] = to_stderr,
 ) -> tuple[DeploymentSpec, ...]:
-    """Load the deployments.
+    """Load the deployments of a file that is valid as a whole.
 
     Args:
         path: prefect.yaml; entrypoints are relative to its folder.
@@ -64,52 +78,95 @@ def load_deployments(
         DeploymentError: one line per error with file, line, deployment and key, and the remedy.
 
     """
+    reading = read_deployments(path, overrides=overrides, environment=environment, warn=warn)
+    if reading.errors:
+        head = f"{path.name} is not valid, so nothing was changed:"
+        raise DeploymentError("\n".join([head, *(f"  {error}" for error in reading.errors)]))
+    return reading.deployments
+
+
+def read_deployments(
+    path: Path,
+    *,
+    overrides: Mapping[str, Override] | None = None,
+    environment: Mapping[str, str] | None = None,
+    warn: Callable[[str], None] = to_stderr,
+) -> Reading:
+    """Read the deployments, and all errors beside them.
+
+    Args:
+        path: prefect.yaml; entrypoints are relative to its folder.
+        overrides: `<flow>/<deployment>` -> what this stack overrides.
+        environment: for `{{ $NAME }}`; this process's environment by default.
+        warn: takes a message about something that is ignored.
+
+    Raises:
+        DeploymentError: the file cannot be read at all.
+
+    """
     try:
-        document = Document(path)
+        document = Document(path, warn=warn)
     except ValueError as error:
         raise DeploymentError(str(error)) from None
-    specs = _declared(document, os.environ if environment is None else environment, warn)
-    specs = _overridden(document, specs, overrides or {})
-    if document.errors:
-        head = f"{path.name} is not valid, so nothing was changed:"
-        raise DeploymentError("\n".join([head, *(f"  {error}" for error in document.errors)]))
-    return tuple(specs)
+    declared = _declared(document, os.environ if environment is None else environment)
+    specs = _overridden(document, declared, overrides or {})
+    return Reading(deployments=tuple(specs), errors=tuple(document.errors))
 
 
-def _declared(document: Document, environment: Mapping[str, str], warn: Callable[[str], None]) -> list[DeploymentSpec]:
+def _declared(document: Document, environment: Mapping[str, str]) -> dict[Place, DeploymentSpec]:
     values = document.values
-    for key in values:
-        near = nearest(str(key), _TOP)
-        # Other keys may hold YAML anchors.
-        if key not in _TOP and near.startswith("did"):
-            document.error((key,), f"'{key}' has no meaning at the top of the file; {near}")
+    keys.check_top(document)
     for key in ("build", "push"):
         if values.get(key):
-            warn(f"{document.at((key,))}: {key} steps are ignored, because Pulumi builds and pushes the image.")
+            document.warning((key,), f"{key} steps are ignored, because Pulumi builds and pushes the image")
     items = values.get("deployments") or []
     if not isinstance(items, list):
         document.error(("deployments",), "deployments must be a list; write `- name: ...` below it")
         items = []
-    defaults = FileDefaults(pull=values.get("pull"), environment=environment)
-    specs: list[DeploymentSpec] = []
+    defaults = FileDefaults(steps=values, environment=environment)
+    specs: dict[Place, DeploymentSpec] = {}
     for index, raw in enumerate(items):
         place = ("deployments", index)
-        spec = parse_deployment(document, place, raw, defaults, warn=warn)
-        if spec and any(spec.key == other.key for other in specs):
-            document.error((*place, "name"), f"deployment '{spec.key}' is declared twice; rename one")
-        specs += [spec] if spec else []
+        spec = parse_deployment(document, place, raw, defaults)
+        for earlier in [other for other, each in specs.items() if spec and each.key == spec.key]:
+            text = (
+                f"deployment '{specs[earlier].key}' is declared again below, and only the last one counts; rename one"
+            )
+            document.warning(earlier, text)
+            del specs[earlier]
+        if spec is not None:
+            specs[place] = spec
     return specs
 
 
 def _overridden(
-    document: Document, specs: list[DeploymentSpec], overrides: Mapping[str, Override]
+    document: Document, specs: Mapping[Place, DeploymentSpec], overrides: Mapping[str, Override]
 ) -> list[DeploymentSpec]:
-    keys = [spec.key for spec in specs]
+    keys = [spec.key for spec in specs.values()]
     for key in overrides:
         if key not in keys:
             hint = f"no such deployment in {document.path.name}; {nearest(key, keys)}"
             document.errors.append(f"the stack's deployments: '{key}': {hint}")
-    return [_merged(document, spec, overrides.get(spec.key)) for spec in specs]
+    merged = {place: _merged(document, spec, overrides.get(spec.key)) for place, spec in specs.items()}
+    for place, spec in merged.items():
+        _check_runs(document, place, spec)
+    return list(merged.values())
+
+
+def _check_runs(document: Document, place: Place, spec: DeploymentSpec) -> None:
+    """Record an error for each schedule and trigger whose runs lack a parameter, and so would all fail."""
+    raw = document.values["deployments"][place[-1]]
+    starts: list[tuple[Place, Mapping[str, Any], bool]] = []
+    for index, schedule in enumerate(spec.schedules):
+        where: Place = ("schedule",) if raw.get("schedule") else ("schedules", index)
+        starts.append((where, schedule.parameters, schedule.active is not False))
+    for index, trigger in enumerate(spec.triggers):
+        starts.append((("triggers", index), trigger.actions[0].get("parameters", {}), trigger.enabled is not False))
+    for where, parameters, active in starts:
+        merged = {**spec.parameters, **parameters}
+        for problem in incomplete(merged, spec.parameter_schema, enforce=spec.enforce_parameter_schema):
+            record = document.error if active else document.warning
+            record((*place, *where), f"deployment '{spec.name}': {dotted(where)}: {problem}")
 
 
 def _merged(document: Document, spec: DeploymentSpec, override: Override | None) -> DeploymentSpec:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from infra.flow_signature.schema import names
@@ -17,6 +17,8 @@ def parameter_errors(
 ) -> list[str]:
     """Return one message for each name that the flow does not have and each value that its type does not accept.
 
+    A part of a model is accepted, as by Prefect: a run may give the whole. `incomplete` is for scheduled runs.
+
     Args:
         parameters: name -> value.
         schema: of all parameters of the flow.
@@ -25,11 +27,40 @@ def parameter_errors(
 
     """
     known, accepts_others = names(source)
+    optional = _without_required(schema)
     errors = []
     for name, value in parameters.items():
         if name not in known and not accepts_others:
             errors.append(f"the flow has no parameter '{name}'; {nearest(name, known)}")
         elif enforce and name in schema["properties"] and not has_placeholder(value):
-            error = schema_error(value, schema["properties"][name], schema)
+            error = schema_error(value, optional["properties"][name], optional)
             errors += [f"'{name}' {error}; correct it"] if error else []
     return errors
+
+
+def incomplete(parameters: Mapping[str, Any], schema: Mapping[str, Any], *, enforce: bool) -> Iterator[str]:
+    """Yield one message for each parameter without which a run that no person starts certainly fails.
+
+    Args:
+        parameters: all that the run gets.
+        schema: of all parameters of the flow.
+        enforce: whether values are checked as well.
+
+    """
+    for name in schema.get("required", []):
+        if name not in parameters:
+            yield f"'{name}' has no default and no value, so every run would fail; write it below `parameters`"
+    for name, value in parameters.items() if enforce else ():
+        if name in schema["properties"] and not has_placeholder(value):
+            error = schema_error(value, schema["properties"][name], schema)
+            if error and not schema_error(
+                value, _without_required(schema)["properties"][name], _without_required(schema)
+            ):
+                yield f"'{name}' {error}, so every run would fail; add it"
+
+
+def _without_required(schema: Any) -> Any:
+    if isinstance(schema, Mapping):
+        kept = {key: value for key, value in schema.items() if not (key == "required" and isinstance(value, list))}
+        return {key: _without_required(value) for key, value in kept.items()}
+    return [_without_required(item) for item in schema] if isinstance(schema, list) else schema

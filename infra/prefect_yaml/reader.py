@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from infra.prefect_yaml import values
-from infra.prefect_yaml.document import Document, Place, nearest
+from infra.prefect_yaml.document import Document, Place
+from infra.prefect_yaml.keys import ignored
 
 
 class Reader:
@@ -19,20 +20,16 @@ class Reader:
         document: the file.
         place: the deployment's place in it.
         raw: the deployment's values.
-        warn: takes a message about something that is ignored.
 
     Attributes:
         values: the deployment's values; the caller replaces them once placeholders are filled in.
 
     """
 
-    def __init__(
-        self, document: Document, place: Place, raw: Mapping[str, Any], *, warn: Callable[[str], None]
-    ) -> None:
+    def __init__(self, document: Document, place: Place, raw: Mapping[str, Any]) -> None:
         self.values = raw
         self._document = document
         self._place = place
-        self._warn = warn
         name = raw.get("name")
         self._title = f"deployment '{name}'" if isinstance(name, str) else f"deployment {int(place[-1]) + 1}"
 
@@ -47,7 +44,7 @@ class Reader:
 
     def warning(self, place: Place, message: str) -> None:
         """Warn about something at a place within the deployment."""
-        self._warn(f"{self._document.at((*self._place, *place))}: {self._title}: {message}.")
+        self._document.warning((*self._place, *place), f"{self._title}: {message}")
 
     def text(self, key: str) -> str | None:
         """Return a value as text; numbers and dates count as text."""
@@ -85,7 +82,7 @@ class Reader:
         Args:
             key: of the value.
             within: key of the mapping that has it, where it is not the deployment itself.
-            known: the keys that it may have; any if empty.
+            known: the keys that have an effect in it; any if empty.
 
         """
         place: Place = (within, key) if within else (key,)
@@ -97,5 +94,5 @@ class Reader:
             return {}
         for name in section if known else ():
             if name not in known:
-                self.error((*place, name), f"{key} has no key '{name}'; {nearest(str(name), known)}")
+                self.warning((*place, name), ignored(str(name), key))
         return section

@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-import functools
 import importlib
-import importlib.util
 import json
-import sys
 import zoneinfo
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from infra.prefect_yaml import duration, values
+from infra.prefect_yaml import dates, duration, run_times, schedule_meaning, values
 from infra.prefect_yaml.document import nearest
+from infra.prefect_yaml.keys import SCHEDULE as KEYS
 from infra.specs.deployment import Schedule
 
-KEYS: Final = (
-    "cron",
-    "interval",
-    "rrule",
-    "timezone",
-    "anchor_date",
-    "active",
-    "parameters",
-    "slug",
-    "replaces",
-    "day_or",
-)
 _KINDS: Final = ("cron", "interval", "rrule")
+
+_LONGEST_RULE: Final = 6500
+"""Characters, `MAX_RRULE_LENGTH` in prefect/client/schemas/schedules.py."""
 
 T = TypeVar("T")
 
@@ -47,13 +35,17 @@ class ScheduleError(Exception):
         self.key = key
 
 
-def parse_schedule(raw: Mapping[str, Any], number: int) -> Schedule:
+def parse_schedule(
+    raw: Mapping[str, Any], number: int, *, warn: Callable[[str, str], None], now: dt.datetime | None = None
+) -> Schedule:
     """Read one schedule.
 
     Args:
         raw: the schedule as the file has it.
         number: its position in the list from 1, for the slug of a schedule without one. Prefect cannot tell schedules
             without slugs apart, so one paused by hand would be resumed.
+        warn: takes the key and a sentence about something that is ignored or means something else.
+        now: the time from which runs are named.
 
     Raises:
         ScheduleError: the first error.
@@ -73,7 +65,10 @@ def parse_schedule(raw: Mapping[str, Any], number: int) -> Schedule:
     rule: str | None = None
     if kind == "rrule":
         rule, timezone = _rrule(raw["rrule"], timezone)
-    return Schedule(
+    for key, owner in (("anchor_date", "interval"), ("day_or", "cron")):
+        if raw.get(key) not in (None, "") and kind != owner:
+            warn(key, f"{key} has no effect, because it belongs to {owner} and this is {kind}; remove it")
+    schedule = Schedule(
         slug=str(raw.get("slug") or f"schedule-{number}"),
         cron=_cron(raw["cron"]) if kind == "cron" else None,
         interval=_seconds(raw["interval"]) if kind == "interval" else None,
@@ -84,13 +79,26 @@ def parse_schedule(raw: Mapping[str, Any], number: int) -> Schedule:
         active=_checked(values.boolean, raw, "active"),
         parameters=_checked(values.mapping, raw, "parameters"),
         replaces=str(raw["replaces"]) if raw.get("replaces") else None,
+        has_slug=bool(raw.get("slug")),
     )
+    moment = now or dt.datetime.now(dt.UTC)
+    if schedule_meaning.never_comes(schedule, moment):
+        text = (
+            f"this date never comes, so Prefect's server makes no run of any schedule of the deployment; correct {kind}"
+        )
+        if schedule.active is not False:
+            raise ScheduleError(kind, text)
+        warn(kind, text)
+        return schedule
+    for key, text in schedule_meaning.warnings(schedule, raw, moment):
+        warn(key, text)
+    return schedule
 
 
 def _cron(value: Any) -> str:
     if not isinstance(value, str):
         raise ScheduleError("cron", "cron must be text; put five fields in quotes, such as '0 6 * * *'")
-    croniter = _croniter()
+    croniter = run_times.croniter()
     if croniter is not None:
         try:
             croniter.croniter(value)
@@ -103,26 +111,6 @@ def _cron(value: Any) -> str:
             "cron", f"cron '{value}' has random or hashed times (R, H), which Prefect refuses; write fixed ones"
         )
     return value
-
-
-@functools.cache
-def _croniter() -> Any:
-    """Return the croniter that Prefect's server validates with, without the two seconds of importing Prefect.
-
-    Returns None if Prefect has moved it; the server then refuses a wrong cron expression at registration.
-    """
-    prefect = importlib.util.find_spec("prefect")
-    for folder in (prefect.submodule_search_locations or ()) if prefect else ():
-        file = Path(folder) / "_vendor" / "croniter" / "__init__.py"
-        spec = importlib.util.spec_from_file_location(
-            "_prefect_croniter", file, submodule_search_locations=[str(file.parent)]
-        )
-        if file.is_file() and spec is not None and spec.loader is not None:
-            module = importlib.util.module_from_spec(spec)
-            sys.modules[spec.name] = module
-            spec.loader.exec_module(module)
-            return module
-    return None
 
 
 def _seconds(value: Any) -> float:
@@ -140,20 +128,27 @@ def _rrule(value: Any, timezone: str | None) -> tuple[str, str | None]:
         try:
             whole = json.loads(value)
             rule, zone = whole["rrule"], timezone or _timezone(whole.get("timezone"))
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, TypeError):
             raise ScheduleError("rrule", "rrule must be valid JSON with the key rrule; write the rule itself") from None
     if not isinstance(rule, str):
         raise ScheduleError("rrule", "rrule must be text, such as FREQ=DAILY;BYHOUR=6")
     try:
         importlib.import_module("dateutil.rrule").rrulestr(rule, cache=True)
-    except ValueError as error:
-        text = f"rrule '{rule}' is not valid ({error}); write one such as FREQ=DAILY;BYHOUR=6"
+    except (ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
+        text = f"rrule '{rule[:80]}' is not valid ({error}); write one such as FREQ=DAILY;BYHOUR=6"
         raise ScheduleError("rrule", text) from None
+    if run_times.until_fails(rule):
+        text = "UNTIL ends with Z and there is no DTSTART, on which Prefect's server fails; write UNTIL without Z"
+        raise ScheduleError("rrule", text)
+    if len(rule) > _LONGEST_RULE:
+        raise ScheduleError(
+            "rrule", f"rrule has {len(rule)} characters, and Prefect takes {_LONGEST_RULE}; write it shorter"
+        )
     return rule, zone
 
 
 def _timezone(value: Any) -> str | None:
-    if value is None:
+    if value is None or value == "":
         return None
     try:
         zoneinfo.ZoneInfo(str(value))
@@ -165,12 +160,10 @@ def _timezone(value: Any) -> str | None:
 
 
 def _anchor(value: Any, kind: str) -> str | None:
-    if value is None:
+    if value is None or value == "" or kind != "interval":
         return None
-    if kind != "interval":
-        raise ScheduleError("anchor_date", "anchor_date belongs to an interval; remove it")
     try:
-        moment = dt.datetime.fromisoformat(str(value))
+        moment = dates.moment(str(value))
     except ValueError:
         text = f"anchor_date '{value}' is not a date; write one such as 2026-01-01T06:00:00+01:00"
         raise ScheduleError("anchor_date", text) from None

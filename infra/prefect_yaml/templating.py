@@ -1,27 +1,33 @@
-"""Placeholders in prefect.yaml: replaced now, left for the worker, or an error."""
+"""Placeholders in prefect.yaml: replaced now, left for the worker, left out, or an error."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from infra.prefect_yaml.document import Place, strings
 
-_PLACEHOLDER: Final = re.compile(r"{{\s*([\w.\-\[\]$]+)\s*}}")
+PLACEHOLDER: Final = re.compile(r"{{\s*([\w.\-\[\]$]+)\s*}}")
+"""What Prefect replaces. Braces around anything else, such as a Jinja filter, are text to it."""
 
 _FOR_LATER: Final = ("prefect.blocks.", "prefect.variables.", "ctx.")
 """Prefixes that the worker replaces in job variables when a run starts."""
 
 _UNTOUCHED: Final = ("build", "push", "pull")
-"""Sections whose placeholders are not touched: a pull step is templated where it runs."""
+"""Sections that are not rendered here: there is no image to build, and `render_pull` does the pull steps."""
 
 _CAN_BE_SECRET: Final = frozenset({"description", "job_variables", "parameters", "schedules", "tags", "version"})
 """Fields that may become a Pulumi secret. Names may not: they identify the object."""
 
+_OPTIONAL: Final = frozenset({"description", "tags", "version"})
+"""Fields that a deployment can do without, so the output of a build step is left out of them."""
+
 _PREFECT_KIND: Final = "__prefect_kind"
 """Key of a value that Prefect computes when a trigger fires, such as a Jinja template."""
+
+_LEFT_OUT: Final = object()
 
 
 @dataclass(kw_only=True)
@@ -32,12 +38,14 @@ class Rendered:
         values: the deployment.
         secret_fields: its fields that now hold a value from the environment; a trigger as `triggers.<index>`.
         errors: place and message of every placeholder that cannot be replaced.
+        warnings: place and message of every value that is left out.
 
     """
 
     values: dict[str, Any]
     secret_fields: set[str] = field(default_factory=set)
     errors: list[tuple[Place, str]] = field(default_factory=list)
+    warnings: list[tuple[Place, str]] = field(default_factory=list)
 
 
 def render(deployment: Mapping[str, Any], environment: Mapping[str, str]) -> Rendered:
@@ -49,65 +57,140 @@ def render(deployment: Mapping[str, Any], environment: Mapping[str, str]) -> Ren
     """
     rendered = Rendered(values={})
     for key, value in deployment.items():
-        if key in _UNTOUCHED:
-            rendered.values[key] = value
-        else:
-            rendered.values[key] = _walk(value, (key,), rendered, environment)
+        result = value if key in _UNTOUCHED else _walk(value, (key,), rendered, environment)
+        if result is not _LEFT_OUT:
+            rendered.values[key] = result
     return rendered
+
+
+def render_pull(steps: Any, environment: Mapping[str, str], outputs: Collection[str]) -> Rendered:
+    """Replace `{{ $NAME }}` in pull steps, as Prefect does. Everything else is left for the run.
+
+    Args:
+        steps: the list of steps, or a single one.
+        environment: for `{{ $NAME }}`.
+        outputs: ids of build and push steps, which do not exist in a run.
+
+    """
+    rendered = Rendered(values={})
+    earlier: set[str] = set()
+    listed = [steps] if isinstance(steps, dict) and steps else steps or []
+    result: list[Any] = []
+    for index, step in enumerate(listed if isinstance(listed, list) else []):
+        result.append(_pull_step(step, ("pull", index), rendered, environment, (outputs, earlier, index == 0)))
+        earlier |= step_ids([step])
+    rendered.values["pull"] = result if isinstance(listed, list) else steps
+    return rendered
+
+
+def _pull_step(
+    value: Any,
+    place: Place,
+    rendered: Rendered,
+    environment: Mapping[str, str],
+    known: tuple[Collection[str], Collection[str], bool],
+) -> Any:
+    if isinstance(value, dict):
+        return {key: _pull_step(item, (*place, key), rendered, environment, known) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_pull_step(item, (*place, index), rendered, environment, known) for index, item in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+    outputs, earlier, first = known
+
+    def replace(match: re.Match[str]) -> str:
+        name = match[1]
+        step = name.partition(".")[0].partition("[")[0]
+        if name.startswith("$"):
+            return _from_environment(match, place, {"pull_steps"}, rendered, environment)
+        if step in outputs and step not in earlier:
+            rendered.errors.append((place, _output_error(name)))
+        elif first and not name.startswith(_FOR_LATER):
+            text = f"'{{{{ {name} }}}}' is empty in the run, because no step before it has that output; write the value"
+            rendered.warnings.append((place, text))
+        return match[0]
+
+    return PLACEHOLDER.sub(replace, value)
+
+
+def step_ids(steps: Any) -> set[str]:
+    """Return the ids of build, push or pull steps, by which later steps refer to their outputs."""
+    listed = [steps] if isinstance(steps, dict) else steps if isinstance(steps, list) else []
+    inputs = [value for step in listed if isinstance(step, dict) for value in step.values() if isinstance(value, dict)]
+    return {str(each["id"]) for each in inputs if each.get("id")}
 
 
 def _walk(value: Any, place: Place, rendered: Rendered, environment: Mapping[str, str]) -> Any:
     if isinstance(value, dict):
-        return {
-            key: _walk(item, (*place, key), rendered, environment)
-            for key, item in value.items()
-            if not _built_image((*place, key), item)
-        }
+        items = {key: _walk(item, (*place, key), rendered, environment) for key, item in value.items()}
+        return {key: item for key, item in items.items() if item is not _LEFT_OUT}
     if isinstance(value, list):
-        return [_walk(item, (*place, index), rendered, environment) for index, item in enumerate(value)]
-    if isinstance(value, str):
-        return _PLACEHOLDER.sub(_replacer(place, rendered, environment), value)
-    return value
+        listed = [_walk(item, (*place, index), rendered, environment) for index, item in enumerate(value)]
+        return [item for item in listed if item is not _LEFT_OUT]
+    if not isinstance(value, str):
+        return value
+    names = PLACEHOLDER.findall(value)
+    outputs = [name for name in names if name not in environment and not name.startswith(("$", *_FOR_LATER))]
+    if outputs and _can_be_left_out(place):
+        if place != ("work_pool", "job_variables", "image"):
+            what = f"'{{{{ {outputs[0]} }}}}' is the output of a build or push step, and Pulumi builds the image"
+            rendered.warnings.append((place, f"left out, because {what}; write the value, or remove it"))
+        return _LEFT_OUT
+    return PLACEHOLDER.sub(_replacer(place, rendered, environment), value)
 
 
-def _built_image(place: Place, value: Any) -> bool:
-    """Return whether this is the job variable `image` with the output of a build step."""
-    if place != ("work_pool", "job_variables", "image") or not isinstance(value, str):
-        return False
-    match = _PLACEHOLDER.fullmatch(value.strip())
-    return match is not None and match[1].endswith((".image", ".image_name")) and "$" not in match[1]
+def _can_be_left_out(place: Place) -> bool:
+    return place[0] in _OPTIONAL or _is_job_variable(place)
+
+
+def _is_job_variable(place: Place) -> bool:
+    own = place[:2] == ("work_pool", "job_variables") and len(place) > 2
+    return own or (place[0] == "triggers" and place[2:3] == ("job_variables",) and len(place) > 3)
 
 
 def _replacer(place: Place, rendered: Rendered, environment: Mapping[str, str]) -> Callable[[re.Match[str]], str]:
     def replace(match: re.Match[str]) -> str:
         name = match[1]
-        if name.startswith("$"):
-            value = environment.get(name[1:])
-            if value is None:
-                text = f"the environment variable {name[1:]} is not set; set it where Pulumi runs"
-                rendered.errors.append((place, text))
-                return match[0]
-            rendered.secret_fields |= _secret_field(place)
-            return value
-        if not _stays(place, name):
+        # Prefect looks up every name in the environment first, also one without a dollar sign.
+        if name.startswith("$") or name in environment:
+            return _from_environment(match, place, _secret_field(place), rendered, environment)
+        if _stays(place, name):
+            return match[0]
+        if name.startswith("ctx.") and place[0] != "triggers":
+            text = (
+                f"'{{{{ {name} }}}}' is registered as it is, because a run replaces it in job_variables only; move it"
+            )
+            rendered.warnings.append((place, text))
+        else:
             rendered.errors.append((place, _error(name, place)))
         return match[0]
 
     return replace
 
 
+def _from_environment(
+    match: re.Match[str], place: Place, secret_fields: set[str], rendered: Rendered, environment: Mapping[str, str]
+) -> str:
+    name = match[1].lstrip("$")
+    value = environment.get(name)
+    if value is None:
+        rendered.errors.append((place, f"the environment variable {name} is not set; set it where Pulumi runs"))
+        return match[0]
+    rendered.secret_fields |= secret_fields
+    return value
+
+
 def _secret_field(place: Place) -> set[str]:
     if place[0] == "triggers":
-        return {f"triggers.{place[1]}"} if place[2] in ("parameters", "job_variables") else set()
+        return {f"triggers.{place[1]}"} if place[2:3] in (("parameters",), ("job_variables",)) else set()
     return {str(part) for part in place[:2]} & _CAN_BE_SECRET
 
 
 def _stays(place: Place, name: str) -> bool:
     """Return whether a placeholder is left for the worker or for the event that fires a trigger."""
-    if place[0] == "triggers" and place[2] == "parameters":
+    if place[0] == "triggers" and place[2:3] == ("parameters",):
         return True
-    job_variables = place[:2] == ("work_pool", "job_variables") or place[2:3] == ("job_variables",)
-    return job_variables and name.startswith(_FOR_LATER)
+    return _is_job_variable(place) and name.startswith(_FOR_LATER)
 
 
 def _error(name: str, place: Place) -> str:
@@ -115,6 +198,13 @@ def _error(name: str, place: Place) -> str:
         return f"'{{{{ {name} }}}}' is replaced in a trigger's parameters only; write the value"
     if name.startswith(_FOR_LATER):
         return f"'{{{{ {name} }}}}' is replaced in job_variables only; move it there or write the value"
+    literal = ""
+    if place[0] == "parameters":
+        literal = "; braces that are meant as text belong in `deployments.<flow>/<name>.parameters` of the stack file"
+    return _output_error(name) + literal
+
+
+def _output_error(name: str) -> str:
     return (
         f"'{{{{ {name} }}}}' is the output of a build or push step, and there are none, because Pulumi builds the "
         "image; write the value, or {{ $NAME }} for an environment variable"

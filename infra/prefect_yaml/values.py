@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
+
+_TRUE: Final = frozenset({"true", "t", "yes", "y", "on", "1"})
+_FALSE: Final = frozenset({"false", "f", "no", "n", "off", "0"})
+"""What pydantic, and so Prefect, takes for true and false, in any case."""
 
 
 def boolean(key: str, value: Any) -> bool | None:
-    """Return true, false, or None for a missing value; `"true"` in quotes counts as true, as in Prefect.
+    """Return true, false, or None for a missing value; `"yes"`, 1 and the like count as in Prefect.
 
     Raises:
         ValueError: it is neither. The message names the key and the remedy.
@@ -14,10 +18,10 @@ def boolean(key: str, value: Any) -> bool | None:
     """
     if value is None:
         return None
-    word = str(value).lower()
-    if word not in ("true", "false"):
+    word = str(int(value) if isinstance(value, float) and value.is_integer() else value).lower()
+    if word not in _TRUE | _FALSE:
         raise ValueError(f"{key} is '{value}'; write true or false")
-    return word == "true"
+    return word in _TRUE
 
 
 def mapping(key: str, value: Any) -> dict[str, Any]:
@@ -35,9 +39,11 @@ def mapping(key: str, value: Any) -> dict[str, Any]:
 
 
 def integer(value: Any) -> int | None:
-    """Return an integer, also from text such as `"3"`, or None if it is something else."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
+    """Return an integer, also from `"3"`, 3.0 and true, as Prefect does, or None if it is something else."""
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     return int(value) if isinstance(value, str) and value.isdigit() else None
 
 

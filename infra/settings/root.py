@@ -60,6 +60,8 @@ class Settings(Model):
     drain: Drain = Drain()
     protect: Switch = False
     """Whether a destroy is refused while it would delete the database's volume or the namespace."""
+    strict: Switch = False
+    """Whether each warning about prefect.yaml, such as a key that Prefect ignores, is an error."""
     deployments: dict[str, DeploymentOverride] = Field(default_factory=dict)
     """By `<flow>/<deployment>`, as Prefect names them."""
     variables: dict[VariableName, Variable] = Field(default_factory=dict)

@@ -203,3 +203,13 @@ def test_the_checks_import_neither_pulumi_nor_prefect() -> None:
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_warnings_about_prefect_yaml_are_errors_in_a_strict_stack(project: Path) -> None:
+    (project / "prefect.yaml").write_text(f"{PREFECT_YAML}    retries: 3\n")
+    warnings: list[str] = []
+    validation.load_plan(project, settings(), stack="dev", warn=warnings.append)
+    assert len(warnings) == 1
+    with pytest.raises(DeploymentError, match=r"prefect\.yaml:4: .*'retries' has no effect.*the stack sets `strict`"):
+        validation.load_plan(project, settings(strict=True), stack="dev", warn=warnings.append)
+    assert len(warnings) == 1

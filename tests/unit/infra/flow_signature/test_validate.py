@@ -79,3 +79,24 @@ _VALUES = st.recursive(
 def test_nothing_is_refused_that_the_full_validator_allows(schema: dict[str, Any], value: Any) -> None:
     if jsonschema.Draft202012Validator({**ROOT, **schema}).is_valid(value):
         assert schema_error(value, schema, ROOT) == ""
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "error"),
+    [
+        ({"type": "array", "prefixItems": [{"type": "integer"}] * 2, "maxItems": 2}, [1, 2, 3], "at most 2 items"),
+        ({"type": "array", "prefixItems": [{"type": "integer"}] * 2, "minItems": 2}, [1], "at least 2 items"),
+        ({"type": "array", "prefixItems": [{"type": "integer"}] * 2}, [1, "x"], "[1] must be an integer"),
+        ({"type": "array", "prefixItems": [{}], "items": False}, [1, 2], "[1] is not allowed"),
+        ({"type": "array", "uniqueItems": True}, [1, 2, 1], "has an item twice"),
+        ({"type": "integer", "multipleOf": 5}, 7, "must be a multiple of 5"),
+        ({"type": "object", "minProperties": 1}, {}, "must have at least 1 key"),
+        ({"type": "object", "maxProperties": 1}, {"a": 1, "b": 1}, "must have at most 1 key"),
+        ({"type": "object", "propertyNames": {"pattern": "^a"}}, {"b": 1}, "has the key 'b', which does not match ^a"),
+        ({"type": "object", "patternProperties": {"^a": {"type": "null"}}}, {"ab": 1}, ".ab must be null"),
+        ({"not": {"const": 1}}, 1, "is not allowed"),
+        ({"type": "string", "pattern": r"^\p{L}+$"}, "abc", "has a pattern that Prefect's server cannot check"),
+    ],
+)
+def test_keywords_of_tuples_sets_and_mappings_are_checked(schema: dict[str, Any], value: Any, error: str) -> None:
+    assert error in schema_error(value, schema, schema)
