@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ephemeral_dask.contract import knobs, profiles
+from ephemeral_dask.contract import knobs, profiles, quantities, reserved
 from infra import capacity, job_template, naming
 from infra.flow_signature.validate import schema_error
 from infra.image_files import image_errors
@@ -25,6 +25,14 @@ from infra.specs.deployment import DeploymentSpec
 
 DEFAULT_QUEUE: Final = "default"
 """The queue that Prefect creates in every work pool."""
+
+_QUANTITIES: Final[Mapping[str, Callable[[str], object]]] = {
+    "cpu_request": quantities.cores,
+    "cpu_limit": quantities.cores,
+    "memory_request": quantities.memory_bytes,
+    "memory_limit": quantities.memory_bytes,
+}
+"""Job variables of the flow pod that are quantities, and what reads one."""
 
 Deployments = Mapping[str, tuple[DeploymentSpec, ...]]
 """Work pool -> its deployments. Every pool of the stack is a key, in the order of the settings."""
@@ -200,6 +208,13 @@ def _value_error(name: str, value: Any, schema: Mapping[str, Any]) -> str:
                 knob.check(value)
             except ValueError as error:
                 return str(error)
+    if name in _QUANTITIES:
+        try:
+            _QUANTITIES[name](str(quantities.text(value)))
+        except ValueError as error:
+            return f"must be a Kubernetes quantity above zero, such as 500m or 2Gi ({error})"
+    if name == "env" and isinstance(value, dict) and (errors := reserved.variable_errors(value)):
+        return "; ".join(errors)
     origin = "the stack's dask.ceiling" if name in (knobs.MINIMUM.name, knobs.MAXIMUM.name) else ""
     return schema_error(value, schema["properties"][name], schema, bound_origin=origin)
 

@@ -7,7 +7,7 @@ nothing; its check runs in every preview and update, and each of its errors stop
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -31,6 +31,7 @@ class PreflightArgs:
         operator_namespace: namespace of the existing operator.
         version_annotation: annotation of a CRD that names the dask-kubernetes version which installed it.
         version: the locked version of dask-kubernetes.
+        references: what pods of runs refer to: `kind`, `name`, `key` and `where` of each.
         context: kubeconfig context; the current one if unset.
 
     """
@@ -42,6 +43,7 @@ class PreflightArgs:
     operator_namespace: str | None
     version_annotation: str
     version: str
+    references: tuple[Mapping[str, str], ...] = ()
     context: str | None = None
 
 
@@ -49,7 +51,7 @@ class Preflight(Resource, module="kubernetes", name="Preflight"):
     """Fails a preview or update if the cluster holds something that conflicts with the stack."""
 
     def __init__(self, name: str, args: PreflightArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        props = {key: value for key, value in vars(args).items() if value is not None}
+        props = {key: value for key, value in vars(args).items() if value not in (None, ())}
         super().__init__(PreflightProvider(), name, props, opts)
 
 
@@ -59,6 +61,7 @@ class PreflightProvider(StatelessProvider):
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Read the cluster and return every conflict. An unreachable cluster is a warning: other resources fail."""
         from infra.registration.kubernetes import cluster_state  # noqa: PLC0415  a second to import
+        from infra.registration.references import look_up  # noqa: PLC0415  likewise
 
         install_error_formatter()
         args = PreflightArgs(
@@ -71,7 +74,11 @@ class PreflightProvider(StatelessProvider):
         except UnreachableError as error:
             log("warning", f"The preflight could not read the cluster, so conflicts in it are not reported. {error}")
             return CheckResult(news, [])
-        return CheckResult(news, [CheckFailure("", text) for text in errors(args, cluster)])
+        exists = cluster.namespace is not None
+        lookup = look_up(news.get("references") or (), args.namespace, args.context, exists=exists)
+        for text in lookup.warnings:
+            log("warning", text)
+        return CheckResult(news, [CheckFailure("", text) for text in (*errors(args, cluster), *lookup.errors)])
 
 
 _REQUIRED: Final = ("namespace", "stack_annotation", "stack", "operator", "version_annotation", "version")

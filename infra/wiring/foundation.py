@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +17,7 @@ from infra.components.network_policies import NetworkPolicies, NetworkPoliciesAr
 from infra.config import Secrets
 from infra.registration.preflight import Preflight, PreflightArgs
 from infra.settings import EmbeddedPrefect, ExistingOperator, InstallOperator, Settings
+from infra.settings.references import references
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,7 @@ def foundation(settings: Settings, secrets: Secrets) -> Foundation:
             operator_namespace=operator.namespace if isinstance(operator, ExistingOperator) else None,
             version_annotation=naming.DASK_VERSION,
             version=metadata.version("dask-kubernetes"),
+            references=tuple(dataclasses.asdict(each) for each in references(settings)),
         ),
     )
     checked = ResourceOptions(depends_on=[preflight])

@@ -64,4 +64,6 @@ def test_the_credential_is_known_by_reference_only() -> None:
         PREFECT_API_URL="http://server/api",
     )
     assert pod.passed_on == {"PREFECT_API_URL": "http://server/api"}
-    assert "secret" not in repr(pod)
+    assert "pnu_secret" not in repr(pod)
+    assert "admin:secret" not in repr(pod)
+    assert "token" not in repr(pod)

@@ -15,6 +15,7 @@ from dask.utils import parse_timedelta
 
 from ephemeral_dask import diagnosis
 from ephemeral_dask.contract import labels, ports, security
+from ephemeral_dask.contract.pods import PodExtras
 from ephemeral_dask.contract.profiles import LargeWorkers, Profile
 from ephemeral_dask.contract.secrets import SecretRef
 from ephemeral_dask.identity import RunIdentity
@@ -154,23 +155,28 @@ def profiled(profile: Profile) -> dict[str, Any]:
     return spec
 
 
-def test_a_profiles_node_selector_tolerations_and_environment_are_the_workers_alone() -> None:
+def test_a_profiles_placement_is_the_workers_and_its_environment_and_files_are_the_schedulers_too() -> None:
     toleration = {"key": "spot", "operator": "Exists"}
-    spec = profiled(Profile(node_selector={"pool": "spot"}, tolerations=(toleration,), env={"GDAL_CACHEMAX": "64"}))
+    extras = PodExtras(node_selector={"pool": "spot"}, tolerations=(toleration,), env={"GDAL_CACHEMAX": "64"})
+    spec = profiled(Profile(pod=extras))
     worker, scheduler = spec["worker"]["spec"], spec["scheduler"]["spec"]
     assert (worker["nodeSelector"], worker["tolerations"]) == ({"pool": "spot"}, [toleration])
-    assert {"name": "GDAL_CACHEMAX", "value": "64"} in worker["containers"][0]["env"]
     assert not {"nodeSelector", "tolerations"} & set(scheduler)
-    assert "GDAL_CACHEMAX" not in str(scheduler)
+    for one in (worker, scheduler):
+        assert {"name": "GDAL_CACHEMAX", "value": "64"} in one["containers"][0]["env"]
 
 
 LARGE = LargeWorkers(
-    maximum=2, cpu="4", memory="16Gi", threads=2, env={"MODEL": "whole"}, node_selector={"pool": "big"}
+    maximum=2,
+    cpu="4",
+    memory="16Gi",
+    threads=2,
+    pod=PodExtras(env={"MODEL": "whole"}, node_selector={"pool": "big"}),
 )
 
 
 def large_group() -> dict[str, Any]:
-    worker = replace(SETTINGS, profile=Profile(env={"GDAL_CACHEMAX": "64"}, large=LARGE)).large_worker
+    worker = replace(SETTINGS, profile=Profile(pod=PodExtras(env={"GDAL_CACHEMAX": "64"}), large=LARGE)).large_worker
     assert worker is not None
     return large_worker_group("etl-1", "uid-1", worker, run=RUN, context=CONTEXT)
 
@@ -217,8 +223,8 @@ def test_workers_mount_the_result_volume_where_the_flow_pod_has_it_and_may_write
 
 
 def test_a_profile_cannot_send_a_worker_to_another_scheduler() -> None:
-    spec = profiled(Profile(env={"DASK_SCHEDULER_ADDRESS": "tcp://elsewhere:8786"}))
-    assert "elsewhere" not in str(spec)
+    spec = profiled(Profile(pod=PodExtras(env={"DASK_SCHEDULER_ADDRESS": "tcp://elsewhere:8786"})))
+    assert "elsewhere" not in str(spec["worker"])
 
 
 def test_without_a_nanny_a_worker_asks_for_none_and_has_no_port_for_it() -> None:

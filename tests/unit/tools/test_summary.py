@@ -10,6 +10,7 @@ from pulumi.automation.events import EngineEvent
 
 from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract import knobs, profiles
+from ephemeral_dask.contract.pods import PodExtras
 from tools import summary
 from tools.summary import capacity, moments
 from tools.summary.differences import ABSENT, between
@@ -394,7 +395,7 @@ def with_profiles(**profiles_by_name: profiles.Profile) -> dict[str, Any]:
 
 
 def test_a_changed_profile_is_shown_by_its_field() -> None:
-    spot = profiles.Profile(sizes={"maximum": 12}, env={"GDAL_CACHEMAX": "256"}, node_selector={"pool": "spot"})
+    spot = profiles.Profile(sizes={"maximum": 12}, pod=PodExtras(env={"GDAL_CACHEMAX": "256"}))
     old = with_profiles(spot=spot)
     new = with_profiles(spot=replace(spot, sizes={"maximum": 13}))
     text = shown(event("update", POOL, old, new))
