@@ -1,4 +1,4 @@
-"""Objects that a pod refers to and that do not exist: what Kubernetes says about them, and what is missing in a flow pod.
+"""Objects that a pod refers to and that do not exist: Kubernetes' words about them, and what a flow pod lacks.
 
 The texts are those of Kubernetes 1.28 to 1.35.
 """
@@ -30,21 +30,26 @@ _PRIORITY_CLASS: Final = re.compile(r"no PriorityClass with name (?P<name>\S+) w
 
 
 def explain(message: str, namespace: str) -> str:
-    """Return the sentence for the missing object that a message of Kubernetes is about; empty if it is about none."""
+    """Return the sentence for the missing object that a message of Kubernetes is about, with the message.
+
+    Empty if the message is about none.
+    """
+    sentence = ""
     if match := _KEY.search(message):
-        return missing.key(match["kind"], match["name"], match["key"], match["namespace"])
-    if match := _OBJECT.search(message):
-        return missing.reference(_KINDS[match["kind"]], match["name"], namespace)
-    for kind, pattern in (("RuntimeClass", _RUNTIME_CLASS), ("PriorityClass", _PRIORITY_CLASS)):
-        if match := pattern.search(message):
-            return missing.reference(kind, match["name"])
-    return ""
+        sentence = missing.key(match["kind"], match["name"], match["key"], match["namespace"])
+    elif match := _OBJECT.search(message):
+        sentence = missing.reference(_KINDS[match["kind"]], match["name"], namespace)
+    else:
+        for kind, pattern in (("RuntimeClass", _RUNTIME_CLASS), ("PriorityClass", _PRIORITY_CLASS)):
+            if match := pattern.search(message):
+                sentence = missing.reference(kind, match["name"])
+    return f"{sentence} ({message})" if sentence else ""
 
 
 def in_flow_pod(extras: PodExtras, environ: Mapping[str, str], namespace: str) -> Iterator[str]:
     """Yield a sentence for each Secret and ConfigMap that this flow pod was to have and does not.
 
-    It starts without them: Kubernetes would let it wait for ever, and Prefect would show a run that is pending.
+    It starts without them: otherwise Kubernetes would never start it, and Prefect would show a run that is pending.
     """
     for variable, reference in extras.secret_env.items():
         if variable not in environ:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ephemeral_dask.contract import knobs, profiles, quantities, reserved
-from infra import capacity, job_template, naming
+from infra import capacity, job_template, naming, pod_patches
 from infra.flow_signature.validate import schema_error
 from infra.image_files import image_errors
 from infra.prefect_yaml import templating
@@ -67,12 +67,15 @@ def load_settings(values: Mapping[str, Any], *, stack: str) -> Settings:
         stack: its name, for error messages.
 
     Raises:
-        SettingsError: naming every wrong key, or the quota that cannot hold a run.
+        SettingsError: naming every wrong key, a pod that Kubernetes would refuse, or the quota that cannot hold a run.
 
     """
     settings = parse(values, stack=stack)
+    errors = pod_patches.errors(settings)
     if error := capacity.quota_error(settings):
-        raise SettingsError(invalid(stack, [error]))
+        errors.append(error)
+    if errors:
+        raise SettingsError(invalid(stack, errors))
     return settings
 
 

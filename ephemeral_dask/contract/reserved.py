@@ -35,7 +35,7 @@ def variable_pattern() -> str:
 
 def variable_error(name: str) -> str | None:
     """Return why an environment variable cannot be set, or None."""
-    if name in secrets.CREDENTIALS:
+    if name in secrets.CREDENTIAL_VARIABLES:
         return f"contains {name}, a credential: remove it, the platform passes it from a Kubernetes Secret"
     if name.startswith(VARIABLE_PREFIXES) or name in VARIABLES:
         return f"contains {name}, which the platform sets: remove it"

@@ -16,7 +16,7 @@ _MEMORY: Final = (1024, 32, 16 * 1024)
 one process that uses one core; a worker costs it connections, and brings tasks that it keeps track of."""
 
 _REQUESTED: Final = 4
-"""The memory request is this fraction of a limit that nobody has set: most graphs are small."""
+"""The memory request is this fraction of a limit that is not set: most graphs are small."""
 
 
 @dataclass(frozen=True, kw_only=True)

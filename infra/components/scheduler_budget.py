@@ -11,7 +11,7 @@ from infra.naming import PROJECT
 
 
 class SchedulerBudget(ComponentResource):
-    """Lets no scheduler be evicted: a drain of its node waits until the run has ended, which would lose it otherwise."""
+    """Lets no scheduler be evicted: a drain of its node waits until the run has ended, which it would fail."""
 
     def __init__(self, name: str, namespace: Input[str], opts: ResourceOptions | None = None) -> None:
         super().__init__(f"{PROJECT}:index:SchedulerBudget", name, {}, opts)

@@ -33,7 +33,7 @@ class Lookup:
     """What a look at the cluster has shown.
 
     Attributes:
-        errors: a sentence for each reference that leads nowhere.
+        errors: a sentence for each object or key that is missing.
         warnings: a sentence for what may not exist, or could not be looked up.
 
     """
@@ -83,7 +83,7 @@ def look_up(references: Iterable[Reference], namespace: str, context: str | None
 
 
 def compare(references: Iterable[Reference], objects: Objects, namespace: str, *, exists: bool) -> Lookup:
-    """Return a sentence for each reference that leads nowhere."""
+    """Return a sentence for each object or key that is missing."""
     errors, warnings = [], []
     for each in references:
         kind, name, key, where = each["kind"], each["name"], each["key"], each["where"]

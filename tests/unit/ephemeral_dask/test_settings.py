@@ -187,3 +187,11 @@ def test_the_minimum_never_exceeds_the_maximum_nor_the_maximum_the_ceiling(
     except SettingsError:
         return
     assert 0 <= settings.minimum <= settings.maximum <= (asked[env.CEILING] or 10**6)
+
+
+def test_a_number_in_code_or_in_a_job_variable_is_a_quantity() -> None:
+    assert resolve({}, worker_cpu=2, worker_memory=2**30).worker_cpu == "2"
+    assert resolve({}, worker_cpu=0.5).worker_cpu == "0.5"
+    assert resolve({knobs.WORKER_CPU.variable: "2"}).worker_cpu == "2"
+    with pytest.raises(SettingsError, match="above zero"):
+        resolve({}, worker_cpu=0)
