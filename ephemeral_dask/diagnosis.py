@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ephemeral_dask import upstream
+from ephemeral_dask import missing_objects, upstream
 from ephemeral_dask.contract.causes import Cause
 from ephemeral_dask.contract.quantities import cores, memory_bytes
 
@@ -167,11 +167,15 @@ def _from_pods(pods: Sequence[Mapping[str, Any]]) -> Iterator[Diagnosis]:
         name = pod["metadata"]["name"]
         status = pod.get("status", {})
         for container in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
-            if one := _from_container(name, container):
+            if one := _from_container(name, container, pod["metadata"].get("namespace", "")):
                 yield one
         for condition in status.get("conditions", ()):
             if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
-                yield Diagnosis(cause=Cause.UNSCHEDULABLE, detail=f"pod {name}: {condition.get('message', '')}")
+                message = condition.get("message", "")
+                absent = missing_objects.explain(message, pod["metadata"].get("namespace", ""))
+                yield Diagnosis(
+                    cause=Cause.UNSCHEDULABLE, detail=f"pod {name}: {absent or message}", permanent=bool(absent)
+                )
 
 
 def _is_worker(pod: Mapping[str, Any]) -> bool:
@@ -188,7 +192,7 @@ def _phase(pod: Mapping[str, Any]) -> str:
     return phase if phase != "Running" or _ready(pod) else "Running, not ready"
 
 
-def _from_container(pod: str, container: Mapping[str, Any]) -> Diagnosis | None:
+def _from_container(pod: str, container: Mapping[str, Any], namespace: str) -> Diagnosis | None:
     where = f"pod {pod}, container {container['name']}"
     waiting = container.get("state", {}).get("waiting", {})
     reason, message = waiting.get("reason", ""), waiting.get("message", "")
@@ -199,7 +203,8 @@ def _from_container(pod: str, container: Mapping[str, Any]) -> Diagnosis | None:
             permanent=reason in _NEVER_PULLED,
         )
     if reason in _CONTAINER:
-        return Diagnosis(cause=Cause.CONTAINER, detail=f"{where}: {message or reason}", permanent=True)
+        detail = missing_objects.explain(message, namespace) or message or reason
+        return Diagnosis(cause=Cause.CONTAINER, detail=f"{where}: {detail}", permanent=True)
     ended = container.get("lastState", {}).get("terminated") or container.get("state", {}).get("terminated") or {}
     restarts = container.get("restartCount", 0)
     looping = reason == "CrashLoopBackOff" or restarts >= _RESTARTS_OF_A_LOOP
@@ -223,7 +228,9 @@ def _from_events(observation: Observation) -> Iterator[Diagnosis]:
         if reason == "FailedCreate" and name not in created:
             yield _from_failed_create(f"{kind} {name}", message)
         elif reason in _SETUP_EVENTS and name not in running:
-            yield Diagnosis(cause=Cause.POD_SETUP, detail=f"{kind} {name}: {message}")
+            absent = missing_objects.explain(message, involved.get("namespace", ""))
+            detail = f"{kind} {name}: {absent or message}"
+            yield Diagnosis(cause=Cause.POD_SETUP, detail=detail, permanent=bool(absent))
         elif kind == "DaskCluster" and observation.worker_group is None and "forbidden" in message.lower():
             yield Diagnosis(cause=Cause.RBAC, detail=f"the operator, at {kind} {name}: {message}", permanent=True)
 
@@ -234,6 +241,8 @@ def _from_failed_create(where: str, message: str) -> Diagnosis:
         return Diagnosis(cause=Cause.POD_SECURITY, detail=detail, permanent=True)
     if quota := _quota(message):
         return Diagnosis(cause=Cause.QUOTA, detail=detail, permanent=quota.permanent)
+    if absent := missing_objects.explain(message, ""):
+        return Diagnosis(cause=Cause.REFUSED, detail=f"{where}: {absent}", permanent=True)
     if "error looking up service account" in message:
         return Diagnosis(cause=Cause.RBAC, detail=detail, permanent=True)
     return Diagnosis(cause=Cause.REFUSED, detail=detail)

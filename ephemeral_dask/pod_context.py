@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from ephemeral_dask.contract import environment as env
-from ephemeral_dask.contract import ports
+from ephemeral_dask.contract import pods, ports, reserved
+from ephemeral_dask.contract.pods import RunPods
 from ephemeral_dask.contract.secrets import SecretRef
 from ephemeral_dask.precedence import SettingsError
 
@@ -75,6 +77,8 @@ class PodContext:
         user: UID of the flow pod, which the Dask pods use as well, so that a shared volume has one owner; None leaves
             it to the image.
         passed_on: environment variables that Dask pods get unchanged.
+        own_env: the job variable `env` of the deployment or the run, which takes precedence over all other variables.
+        pods: the stack's additions to the pods of the run.
 
     """
 
@@ -88,6 +92,8 @@ class PodContext:
     dashboard: str = f"http://127.0.0.1:{ports.DASHBOARD_FORWARD}/status"
     user: int | None = None
     passed_on: Mapping[str, str]
+    own_env: Mapping[str, str] = field(default_factory=dict)
+    pods: RunPods = field(default_factory=RunPods)
 
     def dashboard_of(self, cluster: str) -> str:
         """Return where a person's browser finds the dashboard of a cluster."""
@@ -98,7 +104,8 @@ class PodContext:
         """Read the flow pod's environment; None outside Kubernetes.
 
         Raises:
-            SettingsError: half of a pair is missing, or there is a namespace and no image.
+            SettingsError: half of a pair is missing, there is a namespace and no image, or the deployment sets a
+                variable that the platform owns.
 
         """
         namespace = environ.get(env.NAMESPACE)
@@ -121,7 +128,29 @@ class PodContext:
             **({"dashboard": environ[env.DASHBOARD]} if environ.get(env.DASHBOARD) else {}),
             user=os.getuid() or None,  # Dask pods must not run as root, even where the flow pod does
             passed_on={name: environ[name] for name in _PASSED_ON if environ.get(name)},
+            own_env=_own_env(environ.get(env.ENV, "")),
+            pods=_run_pods(environ.get(env.PODS, "")),
         )
+
+
+def _own_env(text: str) -> dict[str, str]:
+    """Read the job variable `env`."""
+    if not text:
+        return {}
+    try:
+        values = dict(ast.literal_eval(text))
+    except (SyntaxError, TypeError, ValueError):
+        raise SettingsError(f"{env.ENV} cannot be read. {_REMEDY}") from None
+    if errors := reserved.variable_errors(values):
+        raise SettingsError(f"The job variable 'env' of the deployment or the run {'; '.join(errors)}.")
+    return {name: str(value) for name, value in values.items() if value is not None}
+
+
+def _run_pods(text: str) -> RunPods:
+    try:
+        return pods.decode(text or "{}")
+    except ValueError as error:
+        raise SettingsError(f"{env.PODS} cannot be read: {error}. {_REMEDY}") from None
 
 
 def _all_or_none(environ: Mapping[str, str], *names: str) -> list[str]:

@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from ephemeral_dask.contract import environment as env
-from ephemeral_dask.contract import knobs, profiles
+from ephemeral_dask.contract import knobs, profiles, quantities
 from ephemeral_dask.contract.profiles import Profile
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ephemeral_dask.contract.knobs import Knob
 
-Value = int | str
+Value = int | float | str
 
 
 class SettingsError(ValueError):
@@ -107,7 +107,7 @@ def resolve(environ: Mapping[str, str], code: Mapping[Knob, Value], code_profile
 
 
 def check(knob: Knob, value: Value, where: str) -> Value:
-    """Return a value that the knob accepts.
+    """Return a value that the knob accepts; a bare number of cores or bytes as the quantity that it is.
 
     Raises:
         SettingsError: what the value is, where it comes from and what it must be.
@@ -117,7 +117,7 @@ def check(knob: Knob, value: Value, where: str) -> Value:
         knob.check(value)
     except ValueError as error:
         raise SettingsError(f"{knob.title} is {value!r} from {where}: it {error}.") from None
-    return value
+    return str(quantities.text(value)) if knob.is_quantity else value
 
 
 def argument(knob: Knob) -> str:

@@ -15,11 +15,12 @@ from prefect.futures import PrefectFuture
 from prefect.logging import get_logger, get_run_logger
 from prefect.task_runners import TaskRunner
 
+from ephemeral_dask import missing_objects
 from ephemeral_dask.flow_result import show_result
 from ephemeral_dask.groups import LARGE
 from ephemeral_dask.identity import current_run
 from ephemeral_dask.pod_context import PodContext
-from ephemeral_dask.settings import CodeSizes, DaskSettings
+from ephemeral_dask.settings import CodeSizes, DaskSettings, SettingsError
 from ephemeral_dask.task_input import InputLoggingTaskRunner
 
 if TYPE_CHECKING:
@@ -32,8 +33,8 @@ def ephemeral_dask(
     *,
     minimum: int | None = None,
     maximum: int | None = None,
-    worker_cpu: str | None = None,
-    worker_memory: str | None = None,
+    worker_cpu: str | float | None = None,
+    worker_memory: str | int | None = None,
     worker_threads: int | None = None,
     idle_timeout: int | None = None,
     start_timeout: int | None = None,
@@ -50,7 +51,7 @@ def ephemeral_dask(
     Args:
         minimum: number of workers at the start and at least.
         maximum: number of workers at most.
-        worker_cpu: CPU request of a worker, such as "500m".
+        worker_cpu: CPU request of a worker, such as "500m" or 2.
         worker_memory: memory request and limit of a worker, such as "2Gi".
         worker_threads: tasks that a worker runs at the same time.
         idle_timeout: seconds without a task and a heartbeat of the flow pod after which the cluster is deleted.
@@ -104,6 +105,8 @@ def open_cluster(sizes: CodeSizes) -> Cluster:
     context = PodContext.from_env(os.environ)
     if context is None:
         return _local_cluster(settings, log)
+    if missing := list(missing_objects.in_flow_pod(context.pods.flow, os.environ, context.namespace)):
+        raise SettingsError(f"{'. '.join(missing)}.")
     # 1.5 s of imports that are needed in Kubernetes only.
     from ephemeral_dask import artifacts  # noqa: PLC0415
     from ephemeral_dask.cluster import RunCluster  # noqa: PLC0415

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ephemeral_dask import precedence
-from ephemeral_dask.contract import knobs
+from ephemeral_dask.contract import knobs, pods
+from ephemeral_dask.contract.pods import PodExtras
 from ephemeral_dask.contract.profiles import Profile
 from ephemeral_dask.contract.quantities import memory_bytes
 from ephemeral_dask.precedence import SettingsError
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ephemeral_dask.contract.knobs import Knob
+    from ephemeral_dask.precedence import Value
 
 __all__ = ["CodeSizes", "DaskSettings", "SettingsError", "Worker"]
 
@@ -30,8 +32,8 @@ class CodeSizes:
 
     minimum: int | None = None
     maximum: int | None = None
-    worker_cpu: str | None = None
-    worker_memory: str | None = None
+    worker_cpu: str | float | None = None
+    worker_memory: str | int | None = None
     worker_threads: int | None = None
     idle_timeout: int | None = None
     start_timeout: int | None = None
@@ -40,16 +42,19 @@ class CodeSizes:
     profile: str | None = None
 
     def __post_init__(self) -> None:
-        for knob, value in self.values.items():
-            precedence.check(knob, value, precedence.argument(knob))
+        _ = self.values
         if error := knobs.order_error(self.minimum, self.maximum):
             raise SettingsError(f"The sizes of ephemeral_dask() contradict each other: {error}.")
 
     @property
-    def values(self) -> dict[Knob, int | str]:
+    def values(self) -> dict[Knob, Value]:
         """The sizes that are not None."""
         values = {knob: getattr(self, knob.argument) for knob in knobs.SIZES}
-        return {knob: value for knob, value in values.items() if value is not None}
+        return {
+            knob: precedence.check(knob, value, precedence.argument(knob))
+            for knob, value in values.items()
+            if value is not None
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +62,8 @@ class Worker:
     """One worker pod. Fields that `DaskSettings` and `Profile` have as well mean the same as there.
 
     Attributes:
+        kind: the field of `RunPods` with the stack's additions.
+        pod: the profile's additions to those.
         takes_large: whether large tasks may run on it.
 
     """
@@ -65,9 +72,8 @@ class Worker:
     memory: str
     threads: int
     nanny: bool
-    env: Mapping[str, str]
-    tolerations: tuple[Mapping[str, Any], ...]
-    node_selector: Mapping[str, str]
+    kind: Literal["worker", "common"]
+    pod: PodExtras
     takes_large: bool
 
     @property
@@ -121,9 +127,8 @@ class DaskSettings:
             memory=self.worker_memory,
             threads=self.worker_threads,
             nanny=self.profile.nanny,
-            env=self.profile.env,
-            tolerations=self.profile.tolerations,
-            node_selector=self.profile.node_selector,
+            kind="worker",
+            pod=self.profile.pod,
             takes_large=self.profile.large is None,
         )
 
@@ -138,11 +143,15 @@ class DaskSettings:
             memory=large.memory,
             threads=large.threads,
             nanny=self.profile.nanny,
-            env={**self.profile.env, **large.env},
-            tolerations=large.tolerations,
-            node_selector=large.node_selector,
+            kind="common",
+            pod=pods.merged(self.profile.pod.shared(), large.pod),
             takes_large=True,
         )
+
+    @property
+    def most_workers(self) -> int:
+        """Workers of both groups at most."""
+        return self.maximum + (self.profile.large.maximum if self.profile.large else 0)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], code: CodeSizes) -> DaskSettings:

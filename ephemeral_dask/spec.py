@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ephemeral_dask import upstream
-from ephemeral_dask.contract import labels, ports, scheduler, security
+from ephemeral_dask.contract import labels, pod_template, pods, ports, scheduler, security
 from ephemeral_dask.contract.dask import API_VERSION
+from ephemeral_dask.contract.pods import PodExtras
 from ephemeral_dask.groups import LARGE
+from ephemeral_dask.precedence import SettingsError
 from ephemeral_dask.scaling import PRESETS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ephemeral_dask.identity import RunIdentity
     from ephemeral_dask.pod_context import PodContext
     from ephemeral_dask.settings import DaskSettings, Worker
@@ -18,11 +22,6 @@ if TYPE_CHECKING:
 _SCRATCH: Final = "/tmp"  # noqa: S108 - the pod's own emptyDir; the root file system is read-only
 _GRACE: Final = 15
 """Seconds from SIGTERM to SIGKILL. Dask's processes end within 2 s; a task that does not is given up."""
-
-_SCHEDULER_RESOURCES: Final = {
-    "requests": {"cpu": scheduler.CPU_REQUEST, "memory": scheduler.MEMORY_REQUEST},
-    "limits": {"memory": scheduler.MEMORY_LIMIT},  # no CPU limit: throttling a scheduler slows every worker
-}
 
 _NANNY_SHARE: Final = 96 * 2**20
 """Bytes of the pod's memory that Dask must leave to the nanny. Were its limit the container's, the kernel
@@ -55,14 +54,8 @@ def dask_cluster(name: str, *, run: RunIdentity, context: PodContext, settings: 
         "metadata": metadata,
         "spec": {
             "idleTimeout": settings.idle_timeout,
-            "scheduler": {
-                "spec": _pod(context, _scheduler(context, settings)),
-                "service": _service(name),
-            },
-            "worker": {
-                "replicas": settings.first_workers,
-                "spec": _worker_pod(name, context, settings.worker),
-            },
+            "scheduler": {**_scheduler_pod(context, settings), "service": _service(name)},
+            "worker": {**_worker_pod(name, context, settings.worker), "replicas": settings.first_workers},
         },
     }
 
@@ -90,7 +83,7 @@ def large_worker_group(
             "labels": _labels(run, context),
             "ownerReferences": [owner | {"controller": False, "blockOwnerDeletion": False}],
         },
-        "spec": {"cluster": cluster, "worker": {"replicas": 0, "spec": _worker_pod(cluster, context, worker)}},
+        "spec": {"cluster": cluster, "worker": {**_worker_pod(cluster, context, worker), "replicas": 0}},
     }
 
 
@@ -142,17 +135,31 @@ def _pod(context: PodContext, container: dict[str, Any]) -> dict[str, Any]:
     return pod
 
 
+def _scheduler_pod(context: PodContext, settings: DaskSettings) -> dict[str, Any]:
+    profile = settings.profile
+    extras = pods.merged(
+        context.pods.scheduler, profile.pod.shared(), profile.scheduler.pod, PodExtras(env=context.own_env)
+    )
+    return _extended(_pod(context, _scheduler(context, settings, extras.env)), extras, "the Dask scheduler")
+
+
 def _worker_pod(cluster: str, context: PodContext, worker: Worker) -> dict[str, Any]:
-    pod = _pod(context, _worker(cluster, context, worker))
+    extras = pods.merged(getattr(context.pods, worker.kind), worker.pod, PodExtras(env=context.own_env))
+    pod = _pod(context, _worker(cluster, context, worker, extras.env))
     if context.results is not None:
         pod["volumes"].append({"name": "results", "persistentVolumeClaim": {"claimName": context.results.claim}})
         pod["containers"][0]["volumeMounts"].append({"name": "results", "mountPath": context.results.path})
         pod["securityContext"] |= security.volume_security()
-    if worker.node_selector:
-        pod["nodeSelector"] = dict(worker.node_selector)
-    if worker.tolerations:
-        pod["tolerations"] = [dict(one) for one in worker.tolerations]
-    return pod
+    return _extended(pod, extras, "a Dask worker")
+
+
+def _extended(pod: dict[str, Any], extras: PodExtras, which: str) -> dict[str, Any]:
+    """Return spec and metadata of a pod with the additions of stack, work pool and profile."""
+    try:
+        template = pod_template.patched(pod_template.extended({"spec": pod}, extras), extras.patches)
+    except ValueError as error:
+        raise SettingsError(f"The patch of {which} {error}.") from None
+    return {name: part for name, part in template.items() if part}
 
 
 def _container(context: PodContext, name: str, args: list[str], env: dict[str, str]) -> dict[str, Any]:
@@ -187,7 +194,7 @@ def _environment(context: PodContext, env: dict[str, str]) -> list[dict[str, Any
     return variables
 
 
-def _scheduler(context: PodContext, settings: DaskSettings) -> dict[str, Any]:
+def _scheduler(context: PodContext, settings: DaskSettings, extra_env: Mapping[str, str]) -> dict[str, Any]:
     args = [
         *upstream.SCHEDULER_COMMAND,
         "--host",
@@ -202,14 +209,24 @@ def _scheduler(context: PodContext, settings: DaskSettings) -> dict[str, Any]:
         upstream.HTTP_ROUTES_VARIABLE: upstream.http_routes_value(),
         "DASK_DISTRIBUTED__ADAPTIVE__TARGET_DURATION": preset.target_duration,
         "DASK_DISTRIBUTED__SCHEDULER__UNKNOWN_TASK_DURATION": preset.unknown_task_duration,
+        **extra_env,
     }
+    own = settings.profile.scheduler
+    size = scheduler.size(
+        settings.most_workers,
+        cpu=own.cpu or context.pods.scheduler_cpu,
+        memory=own.memory or context.pods.scheduler_memory,
+    )
     health = {"httpGet": {"port": "http-dashboard", "path": "/health"}}
     return _container(context, "scheduler", args, env) | {
         "ports": [
             {"name": "tcp-comm", "containerPort": ports.SCHEDULER_COMM, "protocol": "TCP"},
             {"name": "http-dashboard", "containerPort": ports.SCHEDULER_HTTP, "protocol": "TCP"},
         ],
-        "resources": _SCHEDULER_RESOURCES,
+        "resources": {
+            "requests": {"cpu": size.cpu, "memory": size.memory_request},
+            "limits": {"memory": size.memory_limit},  # no CPU limit: throttling a scheduler slows every worker
+        },
         "readinessProbe": health | {"periodSeconds": 1, "timeoutSeconds": 5},
         # A scheduler that takes in a large graph answers late, and a restart would lose the whole run: 5
         # minutes.
@@ -217,7 +234,7 @@ def _scheduler(context: PodContext, settings: DaskSettings) -> dict[str, Any]:
     }
 
 
-def _worker(cluster: str, context: PodContext, worker: Worker) -> dict[str, Any]:
+def _worker(cluster: str, context: PodContext, worker: Worker, extra_env: Mapping[str, str]) -> dict[str, Any]:
     args = [
         *upstream.WORKER_COMMAND,
         "--name",
@@ -243,7 +260,7 @@ def _worker(cluster: str, context: PodContext, worker: Worker) -> dict[str, Any]
         "MKL_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
-        **worker.env,
+        **extra_env,
         "DASK_SCHEDULER_ADDRESS": f"tcp://{host}:{ports.SCHEDULER_COMM}",
     }
     return _container(context, "worker", args, env) | {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from ephemeral_dask.contract import quantities, scheduler
-from infra.settings import PLATFORM, DaskProfile, FlowRun, Quota, Settings
+from ephemeral_dask.contract import pods, quantities, scheduler
+from ephemeral_dask.contract.pods import RunPods
+from infra.settings import PLATFORM, Dask, DaskProfile, Quota, Settings, layers
 
 _SPARE_PODS: Final = 5
 """Pods that rolling updates, CronJobs and migrations add temporarily."""
@@ -21,64 +22,91 @@ class Size:
         cpu: cores.
         memory: bytes.
         pods: their number.
+        resources: extended resources, such as GPUs.
 
     """
 
     cpu: float
     memory: int
     pods: int
+    resources: Mapping[str, int] = field(default_factory=dict)
 
     def __add__(self, other: Size) -> Size:
-        return Size(cpu=self.cpu + other.cpu, memory=self.memory + other.memory, pods=self.pods + other.pods)
+        return Size(
+            cpu=self.cpu + other.cpu,
+            memory=self.memory + other.memory,
+            pods=self.pods + other.pods,
+            resources={
+                name: self.resources.get(name, 0) + other.resources.get(name, 0)
+                for name in {**self.resources, **other.resources}
+            },
+        )
 
     def __mul__(self, times: int) -> Size:
-        return Size(cpu=self.cpu * times, memory=self.memory * times, pods=self.pods * times)
+        resources = {name: count * times for name, count in self.resources.items()}
+        return Size(cpu=self.cpu * times, memory=self.memory * times, pods=self.pods * times, resources=resources)
 
 
-def size(cpu: str, memory: str, pods: int = 1) -> Size:
+_NOTHING: Final = Size(cpu=0, memory=0, pods=0)
+
+
+def size(cpu: str, memory: str, pods: int = 1, resources: Mapping[str, str] = {}) -> Size:
     """Return the requests of a number of equal pods."""
-    return Size(cpu=quantities.cores(cpu), memory=quantities.memory_bytes(memory), pods=1) * pods
+    counts = {name: int(count) for name, count in resources.items()}
+    return Size(cpu=quantities.cores(cpu), memory=quantities.memory_bytes(memory), pods=1, resources=counts) * pods
 
 
-def run_size(flow_pod: Size, workers: Iterable[Size]) -> Size:
-    """Return the requests of one run: its flow pod, its Dask scheduler and its worker groups."""
-    total = flow_pod + size(scheduler.CPU_REQUEST, scheduler.MEMORY_REQUEST)
-    for group in workers:
-        total += group
-    return total
+def largest(sizes: Iterable[Size]) -> Size:
+    """Return the most that any of the sizes has, each kind of request by itself."""
+    sizes = list(sizes)
+    return Size(
+        cpu=max(each.cpu for each in sizes),
+        memory=max(each.memory for each in sizes),
+        pods=max(each.pods for each in sizes),
+        resources={
+            name: max(each.resources.get(name, 0) for each in sizes) for each in sizes for name in each.resources
+        },
+    )
 
 
-def run(settings: Settings, flow_run: FlowRun | None = None, *, workers: int | None = None) -> Size:
+def run(settings: Settings, pool: str | None = None, *, workers: int | None = None) -> Size:
     """Return the requests of one run.
 
     Args:
         settings: of the stack.
-        flow_run: of the work pool, if it differs from the stack's.
+        pool: its work pool; the first one when unset.
         workers: of its Dask cluster, of the stack's worker size. When unset, the largest that a run can have: the
             ceiling, or the profile with the largest request.
 
     """
-    flow_run = flow_run or settings.flow_run
-    flow_pod = size(flow_run.cpu_request, flow_run.memory_request)
+    pool = pool or next(iter(settings.work_pools))
+    flow_run, extras = layers.flow_run(settings, pool), layers.run_pods(settings, pool)
+    flow_pod = size(flow_run.cpu_request, flow_run.memory_request, resources=extras.flow.resources)
     dask = settings.dask
+    stack = DaskProfile(maximum=workers or dask.ceiling)
     if workers is not None:
-        return run_size(flow_pod, [size(dask.worker_cpu, dask.worker_memory, workers)])
-    candidates = [size(dask.worker_cpu, dask.worker_memory, dask.ceiling)]
-    candidates += [
-        size(
-            profile.worker_cpu or dask.worker_cpu,
-            profile.worker_memory or dask.worker_memory,
-            profile.workers or dask.maximum,
-        )
-        + _large(profile)
-        for profile in dask.profiles.values()
-    ]
-    largest = Size(
-        cpu=max(each.cpu for each in candidates),
-        memory=max(each.memory for each in candidates),
-        pods=max(each.pods for each in candidates),
+        return flow_pod + _cluster(dask, extras, stack)
+    return flow_pod + largest(_cluster(dask, extras, each) for each in (stack, *dask.profiles.values()))
+
+
+def _cluster(dask: Dask, extras: RunPods, profile: DaskProfile) -> Size:
+    """Return the requests of a Dask cluster at its maximum: scheduler, workers and large workers."""
+    own, large = profile.contract(), profile.large_workers
+    workers = profile.workers or dask.maximum
+    pod = scheduler.size(
+        workers + (large.maximum if large else 0),
+        cpu=own.scheduler.cpu or extras.scheduler_cpu,
+        memory=own.scheduler.memory or extras.scheduler_memory,
     )
-    return run_size(flow_pod, [largest])
+    in_scheduler = pods.merged(extras.scheduler, own.scheduler.pod).resources
+    in_worker = pods.merged(extras.worker, own.pod).resources
+    total = size(pod.cpu, pod.memory_request, resources=in_scheduler) + size(
+        profile.worker_cpu or dask.worker_cpu, profile.worker_memory or dask.worker_memory, workers, in_worker
+    )
+    if large is None:
+        return total
+    in_large = pods.merged(extras.common, large.extras()).resources
+    return total + size(large.cpu, large.memory, large.maximum, in_large)
 
 
 def platform(settings: Settings) -> Size:
@@ -96,7 +124,7 @@ def platform(settings: Settings) -> Size:
         pod = settings.dask.operator.pod
         parts.append(_component("operator", pod.cpu_request, pod.memory_request, 1))
     parts.append(_component("reaper", None, None, 1))
-    total = Size(cpu=0, memory=0, pods=_SPARE_PODS)
+    total = replace(_NOTHING, pods=_SPARE_PODS)
     for part in parts:
         total += part
     return total
@@ -124,11 +152,13 @@ def quota_error(settings: Settings) -> str | None:
     runs = sum(pool.concurrency_limit or 1 for pool in settings.work_pools.values())
     if _runs(settings, quota) >= runs:
         return None
-    need = platform(settings) + run(settings) * runs
+    need = platform(settings) + largest(run(settings, pool) for pool in settings.work_pools) * runs
+    holds = "".join(f", {count} {name}" for name, count in quota.resources.items())
+    more = "".join(f", {count} {name}" for name, count in need.resources.items() if name in quota.resources)
     return (
-        f"quota holds {quota.cpu} cores, {quota.memory} and {quota.pods} pods; the platform and {runs} run(s) at the"
-        f" ceiling of {settings.dask.ceiling} Dask workers, or of the largest profile, need {need.cpu:g} cores,"
-        f" {gibibytes(need.memory)} and {need.pods} pods: raise quota, or lower dask.ceiling, the workers' size,"
+        f"quota holds {quota.cpu} cores, {quota.memory}{holds} and {quota.pods} pods; the platform and {runs} run(s) at"
+        f" the ceiling of {settings.dask.ceiling} Dask workers, or of the largest profile, need {need.cpu:g} cores,"
+        f" {gibibytes(need.memory)}{more} and {need.pods} pods: raise quota, or lower dask.ceiling, the workers' size,"
         " the profiles or the pools' concurrencyLimit"
     )
 
@@ -136,11 +166,6 @@ def quota_error(settings: Settings) -> str | None:
 def gibibytes(count: int) -> str:
     """Return bytes as a readable Kubernetes quantity, such as `1.5Gi`."""
     return f"{count / 2**30:.3g}Gi"
-
-
-def _large(profile: DaskProfile) -> Size:
-    large = profile.large_workers
-    return size(large.cpu, large.memory, large.maximum) if large else Size(cpu=0, memory=0, pods=0)
 
 
 def _component(name: str, cpu: str | None, memory: str | None, pods: int) -> Size:
@@ -151,10 +176,11 @@ def _component(name: str, cpu: str | None, memory: str | None, pods: int) -> Siz
 def _runs(settings: Settings, quota: Quota) -> int:
     """Return how many runs at their largest fit into the quota beside the platform."""
     base = platform(settings)
-    one = max((run(settings, pool.flow_run) for pool in settings.work_pools.values()), key=lambda each: each.memory)
+    one = largest(run(settings, pool) for pool in settings.work_pools)
     return min(
         # The epsilon makes up for cores that are not exact as floats, such as 0.1.
         int((quantities.cores(quota.cpu) - base.cpu) / one.cpu + 1e-9),
         (quantities.memory_bytes(quota.memory) - base.memory) // one.memory,
         (quota.pods - base.pods) // one.pods,
+        *(int(count) // one.resources[name] for name, count in quota.resources.items() if one.resources.get(name)),
     )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ephemeral_dask.contract import environment as env
-from ephemeral_dask.contract import knobs, labels, profiles, security
+from ephemeral_dask.contract import knobs, labels, pod_template, pods, profiles, quantities, reserved, security
+from ephemeral_dask.contract.pods import RunPods
 from ephemeral_dask.contract.secrets import SecretRef
 from infra import naming
-from infra.settings import BlockResults, Dask, FlowRun, NoResults, Results, Settings, VolumeResults
+from infra.settings import BlockResults, Dask, FlowRun, NoResults, Results, Settings, VolumeResults, layers
 
 _RESULTS = "/results"
 
@@ -26,6 +27,7 @@ class JobTemplateArgs:
         dask: defaults and ceiling of the Dask cluster.
         results: where task results are stored.
         credential: environment variable -> reference of the Prefect credential; empty where the API requires none.
+        pods: additions to the pods of a run.
 
     """
 
@@ -35,6 +37,7 @@ class JobTemplateArgs:
     dask: Dask
     results: Results = field(default_factory=NoResults)
     credential: Mapping[str, SecretRef]
+    pods: RunPods = field(default_factory=RunPods)
 
     @classmethod
     def of(cls, settings: Settings, pool: str, *, image: str, credential: Mapping[str, SecretRef]) -> JobTemplateArgs:
@@ -42,10 +45,11 @@ class JobTemplateArgs:
         return cls(
             namespace=settings.namespace,
             image=image,
-            flow_run=settings.work_pools[pool].flow_run or settings.flow_run,
+            flow_run=layers.flow_run(settings, pool),
             dask=settings.dask,
             results=settings.results,
             credential=credential,
+            pods=layers.run_pods(settings, pool),
         )
 
 
@@ -56,14 +60,15 @@ def build(args: JobTemplateArgs) -> dict[str, Any]:
     pod reads are in `job_configuration.env`: Prefect turns the values of that dictionary into strings and drops unset
     ones, whereas Kubernetes refuses a number in a container's own `env` list.
     """
-    variables = _variables(args.flow_run, args.dask)
+    variables = _variables(args.flow_run, args.dask, args.pods.flow.cpu_limit)
     variables["properties"]["image"]["default"] = args.image
     return {"job_configuration": _job_configuration(args), "variables": variables}
 
 
 def variables_schema(settings: Settings, pool: str) -> dict[str, Any]:
     """Return the JSON schema of a pool's job variables, without the image's default: only a build knows that."""
-    return _variables(settings.work_pools[pool].flow_run or settings.flow_run, settings.dask)
+    flow_run = layers.flow_run(settings, pool)
+    return _variables(flow_run, settings.dask, layers.run_pods(settings, pool).flow.cpu_limit)
 
 
 def _job_configuration(args: JobTemplateArgs) -> dict[str, Any]:
@@ -88,13 +93,7 @@ def _job_configuration(args: JobTemplateArgs) -> dict[str, Any]:
                 "backoffLimit": 0,
                 "ttlSecondsAfterFinished": "{{ finished_job_ttl }}",
                 "activeDeadlineSeconds": "{{ active_deadline }}",
-                "template": {
-                    "metadata": {
-                        "labels": {labels.COMPONENT: naming.FLOW_RUN},
-                        "annotations": dict(args.flow_run.pod.annotations),
-                    },
-                    "spec": _pod(args),
-                },
+                "template": flow_pod(args),
             },
         },
     }
@@ -110,6 +109,7 @@ def _environment(args: JobTemplateArgs) -> dict[str, str]:
         **({env.DASHBOARD: dask.dashboard} if dask.dashboard else {}),
         env.PROFILES: profiles.encode({name: profile.contract() for name, profile in dask.profiles.items()}),
         knobs.PROFILE.variable: f"{{{{ {knobs.PROFILE.name} }}}}",
+        env.ENV: "{{ env }}",
         # The heartbeats that wiring/crash_detection.py waits for.
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(args.flow_run.heartbeat_seconds),
         # Dask reads the user's name for a cluster's name, and the image's UID has no passwd entry.
@@ -124,7 +124,9 @@ def _environment(args: JobTemplateArgs) -> dict[str, str]:
         values[env.API_SECRET_VARIABLE] = variable
         values[env.API_SECRET_NAME] = reference.name
         values[env.API_SECRET_KEY] = reference.key
-    return values
+    if args.pods != RunPods():
+        values[env.PODS] = pods.encode(args.pods)
+    return {**values, **args.pods.flow.env}
 
 
 def claim(results: Results) -> str | None:
@@ -142,13 +144,20 @@ def _results(results: Results) -> dict[str, str]:
     return {**persist, "PREFECT_LOCAL_STORAGE_PATH": _RESULTS, **volume}
 
 
+def flow_pod(args: JobTemplateArgs) -> dict[str, Any]:
+    """Return the template of the flow pod, with placeholders.
+
+    Raises:
+        ValueError: a patch would break the restricted Pod Security Standard.
+
+    """
+    template = {"metadata": {"labels": {labels.COMPONENT: naming.FLOW_RUN}, "annotations": {}}, "spec": _pod(args)}
+    # The limit is the default of a job variable.
+    extras = replace(args.pods.flow, cpu_limit="")
+    return pod_template.patched(pod_template.extended(template, extras, waits=False), extras.patches)
+
+
 def _pod(args: JobTemplateArgs) -> dict[str, Any]:
-    pod = args.flow_run.pod
-    placement = {
-        "nodeSelector": dict(pod.node_selector),
-        "tolerations": [each.manifest() for each in pod.tolerations],
-        "priorityClassName": pod.priority_class,
-    }
     volumes: list[dict[str, Any]] = [{"name": "tmp", "emptyDir": {}}]
     mounts = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108  an emptyDir of the pod
     group: dict[str, Any] = {}
@@ -157,7 +166,6 @@ def _pod(args: JobTemplateArgs) -> dict[str, Any]:
         mounts.append({"name": "results", "mountPath": _RESULTS})
         group = security.volume_security()
     return {
-        **{key: value for key, value in placement.items() if value},
         "parallelism": 1,
         "completions": 1,
         "restartPolicy": "Never",
@@ -191,12 +199,17 @@ def _from_label(name: str, label: str) -> dict[str, Any]:
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{label}']"}}}
 
 
-def _variables(flow_run: FlowRun, dask: Dask) -> dict[str, Any]:
-    text = {"type": "string"}
+def _variables(flow_run: FlowRun, dask: Dask, cpu_limit: str) -> dict[str, Any]:
+    text, quantity = {"type": "string"}, quantities.SCHEMA
     strings = {"type": "object", "additionalProperties": {"type": "string"}}
+    own_names = {"propertyNames": {"not": {"pattern": reserved.variable_pattern()}}}
     properties: dict[str, Any] = {
         "name": _variable("Name", "Name of the Job. Kubernetes adds a suffix.", text),
-        "env": _variable("Environment Variables", "Environment variables of the flow pod.", strings),
+        "env": _variable(
+            "Environment Variables",
+            "Environment variables of the flow pod, the Dask scheduler and the Dask workers.",
+            {**strings, **own_names},
+        ),
         "labels": _variable("Labels", "Labels of the Job and its pod.", strings),
         "annotations": _variable("Annotations", "Annotations of the Job and its pod.", strings),
         "command": _variable("Command", "Command of the flow pod. Leave it empty to run the flow.", text),
@@ -222,17 +235,24 @@ def _variables(flow_run: FlowRun, dask: Dask) -> dict[str, Any]:
         "cpu_request": _variable(
             "CPU Request",
             "CPU request of the flow pod as a Kubernetes quantity, such as 500m or 2.",
-            text,
+            quantity,
             default=flow_run.cpu_request,
         ),
-        "cpu_limit": _variable("CPU Limit", "CPU limit of the flow pod. Default: none.", text),
+        "cpu_limit": _variable(
+            "CPU Limit",
+            "CPU limit of the flow pod; none when unset.",
+            quantity,
+            **({"default": cpu_limit} if cpu_limit else {}),
+        ),
         "memory_request": _variable(
             "Memory Request",
             "Memory request of the flow pod as a Kubernetes quantity, such as 2Gi.",
-            text,
+            quantity,
             default=flow_run.memory_request,
         ),
-        "memory_limit": _variable("Memory Limit", "Memory limit of the flow pod.", text, default=flow_run.memory_limit),
+        "memory_limit": _variable(
+            "Memory Limit", "Memory limit of the flow pod.", quantity, default=flow_run.memory_limit
+        ),
     }
     for knob in knobs.JOB_VARIABLES:
         schema = knob.schema()

@@ -15,6 +15,7 @@ SERVICES: Final = "prefect-services"
 WORKER: Final = "prefect-worker"
 OPERATOR: Final = "dask-operator"
 REAPER: Final = "dask-reaper"
+SCHEDULERS: Final = "dask-schedulers"
 FLOW_RUN: Final = "flow-run"
 DASK: Final = "dask"
 

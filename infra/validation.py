@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ephemeral_dask.contract import knobs, profiles
-from infra import capacity, job_template, naming
+from ephemeral_dask.contract import knobs, profiles, quantities, reserved
+from infra import capacity, job_template, naming, pod_patches
 from infra.flow_signature.validate import schema_error
 from infra.image_files import image_errors
 from infra.prefect_yaml import templating
@@ -25,6 +25,14 @@ from infra.specs.deployment import DeploymentSpec
 
 DEFAULT_QUEUE: Final = "default"
 """The queue that Prefect creates in every work pool."""
+
+_QUANTITIES: Final[Mapping[str, Callable[[str], object]]] = {
+    "cpu_request": quantities.cores,
+    "cpu_limit": quantities.cores,
+    "memory_request": quantities.memory_bytes,
+    "memory_limit": quantities.memory_bytes,
+}
+"""Job variables of the flow pod that are quantities, and what reads one."""
 
 Deployments = Mapping[str, tuple[DeploymentSpec, ...]]
 """Work pool -> its deployments. Every pool of the stack is a key, in the order of the settings."""
@@ -59,12 +67,15 @@ def load_settings(values: Mapping[str, Any], *, stack: str) -> Settings:
         stack: its name, for error messages.
 
     Raises:
-        SettingsError: naming every wrong key, or the quota that cannot hold a run.
+        SettingsError: naming every wrong key, a pod that Kubernetes would refuse, or the quota that cannot hold a run.
 
     """
     settings = parse(values, stack=stack)
+    errors = pod_patches.errors(settings)
     if error := capacity.quota_error(settings):
-        raise SettingsError(invalid(stack, [error]))
+        errors.append(error)
+    if errors:
+        raise SettingsError(invalid(stack, errors))
     return settings
 
 
@@ -203,6 +214,13 @@ def _value_error(name: str, value: Any, schema: Mapping[str, Any]) -> str:
                 knob.check(value)
             except ValueError as error:
                 return str(error)
+    if name in _QUANTITIES:
+        try:
+            _QUANTITIES[name](str(quantities.text(value)))
+        except ValueError as error:
+            return f"must be a Kubernetes quantity above zero, such as 500m or 2Gi ({error})"
+    if name == "env" and isinstance(value, dict) and (errors := reserved.variable_errors(value)):
+        return "; ".join(errors)
     origin = "the stack's dask.ceiling" if name in (knobs.MINIMUM.name, knobs.MAXIMUM.name) else ""
     return schema_error(value, schema["properties"][name], schema, bound_origin=origin)
 

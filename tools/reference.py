@@ -14,7 +14,7 @@ import pydantic
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticUndefined
 
-from infra.settings import SECRETS, Settings
+from infra.settings import SECRETS, PodExtras, Settings
 from tools.paths import PROJECT, ROOT
 
 PATH: Final = ROOT / "docs" / "settings.md"
@@ -80,10 +80,14 @@ def _arm(model: type[pydantic.BaseModel]) -> str:
 
 def _table(model: type[pydantic.BaseModel]) -> str:
     notes = _notes(model)
+    inherited = set(PodExtras.model_fields) if issubclass(model, PodExtras) and model is not PodExtras else set()
     rows = [
         f"| `{to_camel(name)}` | {_type(field.annotation)} | {_default(field)} | {_note(field, notes.get(name))} |"
         for name, field in model.model_fields.items()
+        if name not in inherited
     ]
+    if inherited:
+        rows.append("| | | | And every key of [`pods`](#pods), for these pods alone. |")
     return "\n".join(["| key | type | default | |", "|---|---|---|---|", *rows])
 
 

@@ -47,3 +47,11 @@ Unset where results are kept elsewhere, or not at all."""
 
 PROFILES: Final = f"{PREFIX}PROFILES"
 """The stack's named sizes, as `ephemeral_dask.contract.profiles` writes them. Unset outside Kubernetes."""
+
+PODS: Final = f"{PREFIX}PODS"
+"""The stack's additions to the pods of the run, as `ephemeral_dask.contract.pods` writes them. Unset where there are
+none."""
+
+ENV: Final = f"{PREFIX}ENV"
+"""The job variable `env` of the deployment or the run, which Dask pods get as well: a mapping as Python writes it,
+because that is how Prefect's worker turns it into a string."""

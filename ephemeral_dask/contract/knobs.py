@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from ephemeral_dask.contract.quantities import SMALLEST_WORKER_MEMORY, cores, memory_bytes
+from ephemeral_dask.contract.quantities import SCHEMA, SMALLEST_WORKER_MEMORY, cores, memory_bytes, text
 
 PREFIX: Final = "EPHEMERAL_DASK_"
 """Start of every environment variable of this project."""
@@ -59,8 +59,14 @@ class Knob:
         """Environment variable in the flow pod with the stack's default."""
         return f"{PREFIX}DEFAULT_{self.argument.upper()}"
 
+    @property
+    def is_quantity(self) -> bool:
+        return self.kind in ("cpu", "memory")
+
     def schema(self) -> dict[str, Any]:
         """Return its JSON schema, without title and description."""
+        if self.is_quantity:
+            return dict(SCHEMA)
         schema: dict[str, Any] = {"type": self.type}
         if self.kind == "integer" and self.minimum is not None:
             schema["minimum"] = self.minimum
@@ -75,6 +81,8 @@ class Knob:
             ValueError: what the value must be, as a clause that starts with "must be".
 
         """
+        if self.is_quantity:
+            value = text(value)
         if self.kind == "integer":
             if not isinstance(value, int) or isinstance(value, bool):
                 raise ValueError(f"must be an integer, such as {self.default}")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
+
+from ephemeral_dask.contract import pods
+from ephemeral_dask.contract.pods import PodExtras
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,9 +20,7 @@ class LargeWorkers:
         cpu: CPU request of one, a Kubernetes quantity.
         memory: memory request and limit of one, a Kubernetes quantity.
         threads: large tasks that one runs at the same time.
-        env: their environment variables, in addition to the profile's.
-        tolerations: of their pods, as Kubernetes writes them.
-        node_selector: of their pods.
+        pod: additions to their pods, beside the profile's environment and files.
 
     """
 
@@ -27,9 +28,23 @@ class LargeWorkers:
     cpu: str
     memory: str
     threads: int = 1
-    env: Mapping[str, str] = field(default_factory=dict)
-    tolerations: tuple[Mapping[str, Any], ...] = ()
-    node_selector: Mapping[str, str] = field(default_factory=dict)
+    pod: PodExtras = field(default_factory=PodExtras)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scheduler:
+    """The pod of a Dask scheduler.
+
+    Attributes:
+        cpu: CPU request, a Kubernetes quantity; by default it grows with the number of workers.
+        memory: memory request and limit; likewise.
+        pod: additions to its pod.
+
+    """
+
+    cpu: str = ""
+    memory: str = ""
+    pod: PodExtras = field(default_factory=PodExtras)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,26 +54,22 @@ class Profile:
     Attributes:
         sizes: argument of `ephemeral_dask()` -> value.
         nanny: whether a second process in each worker pod watches the worker and restarts it.
-        env: environment variables of the workers. Never a secret: everyone who may read the work pool sees them.
-        tolerations: of the worker pods, as Kubernetes writes them.
-        node_selector: of the worker pods.
+        pod: additions to the worker pods. Environment and files are the scheduler's and the large workers' as well.
+        scheduler: of its Dask clusters.
         large: a second worker group for large tasks, or None.
 
     """
 
     sizes: Mapping[str, int | str] = field(default_factory=dict)
     nanny: bool = True
-    env: Mapping[str, str] = field(default_factory=dict)
-    tolerations: tuple[Mapping[str, Any], ...] = ()
-    node_selector: Mapping[str, str] = field(default_factory=dict)
+    pod: PodExtras = field(default_factory=PodExtras)
+    scheduler: Scheduler = field(default_factory=Scheduler)
     large: LargeWorkers | None = None
 
 
 def encode(profiles: Mapping[str, Profile]) -> str:
     """Write profiles as the value of one environment variable."""
-    text = json.dumps({name: asdict(profile) for name, profile in sorted(profiles.items())}, sort_keys=True)
-    # Two braces would be a placeholder of Prefect's; inside a JSON string one may be written as its number.
-    return text.replace("{{", "{\\u007b")
+    return pods.dumps({name: _as_json(profile) for name, profile in sorted(profiles.items())})
 
 
 def decode(text: str) -> dict[str, Profile]:
@@ -75,13 +86,40 @@ def decode(text: str) -> dict[str, Profile]:
         raise ValueError(f"it must be a mapping of profiles ({error})") from None
 
 
+def _as_json(part: Profile | Scheduler | LargeWorkers) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for each in fields(part):
+        value = getattr(part, each.name)
+        if isinstance(value, PodExtras):
+            value = pods.as_json(value)
+        elif isinstance(value, Scheduler | LargeWorkers):
+            value = _as_json(value)
+        if value not in (None, "", {}):
+            values[each.name] = value
+    return values
+
+
 def _profile(values: Mapping[str, Any]) -> Profile:
-    large = values.get("large")
-    return Profile(**{**_tupled(values), "large": LargeWorkers(**_tupled(large)) if large is not None else None})
+    parts: dict[str, Any] = _with_pod(values)
+    if "scheduler" in parts:
+        parts["scheduler"] = scheduler_from_json(parts["scheduler"])
+    if "large" in parts:
+        parts["large"] = LargeWorkers(**_with_pod(parts["large"]))
+    return Profile(**parts)
 
 
-def _tupled(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {**values, "tolerations": tuple(values.get("tolerations", ()))}
+def scheduler_as_json(scheduler: Scheduler) -> dict[str, Any]:
+    """Return what is set, for JSON."""
+    return _as_json(scheduler)
+
+
+def scheduler_from_json(values: Mapping[str, Any]) -> Scheduler:
+    """Read what `scheduler_as_json` returned."""
+    return Scheduler(**_with_pod(values))
+
+
+def _with_pod(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {**values, **({"pod": pods.from_json(values["pod"])} if "pod" in values else {})}
 
 
 def unknown(name: str, known: Iterable[str], where: str) -> str:

@@ -27,6 +27,17 @@ _SUFFIXES: Final = {
 _QUANTITY: Final = re.compile(r"(?P<number>\d{1,12}(?:\.\d{1,6})?)(?P<suffix>m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 
 
+SCHEMA: Final = {"anyOf": [{"type": "string"}, {"type": "number", "exclusiveMinimum": 0}]}
+"""The JSON schema of a quantity: a number such as 2 is one too, as Kubernetes itself has it."""
+
+
+def text(value: object) -> object:
+    """Return a bare number as the quantity that it is, and anything else unchanged."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    return str(value) if isinstance(value, int) else f"{value:f}".rstrip("0").rstrip(".")
+
+
 def _value(text: str) -> Decimal:
     match = _QUANTITY.fullmatch(text)
     if match is None:

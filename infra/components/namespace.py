@@ -97,6 +97,7 @@ class FlowNamespace(ComponentResource):
                         "requests.cpu": args.quota.cpu,
                         "requests.memory": args.quota.memory,
                         "pods": str(args.quota.pods),
+                        **{f"requests.{name}": count for name, count in args.quota.resources.items()},
                     }
                 },
                 opts=child,

@@ -10,6 +10,7 @@ import pulumi_kubernetes as k8s
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
 from ephemeral_dask.contract import security
+from ephemeral_dask.contract.pods import PodExtras
 from ephemeral_dask.contract.secrets import SecretRef
 from infra import naming
 from infra.components import pods
@@ -20,8 +21,9 @@ from infra.settings import Worker
 RULES: Final = (
     Rule(groups=["batch"], resources=["jobs"], verbs=["create", "get", "list", "watch", "delete"]),
     Rule(groups=[""], resources=["pods"], verbs=["list", "watch"]),
+    Rule(groups=[""], resources=["pods/log"], verbs=["get"]),
 )
-"""Permissions that prefect-kubernetes 0.8.0 uses: Jobs of runs, and their pods to report why one crashed."""
+"""Permissions that prefect-kubernetes 0.8.0 uses: Jobs of runs, and their pods and logs to report why one crashed."""
 
 HEALTH_PORT: Final = 8080
 """Port of the worker's health check, Prefect's default."""
@@ -46,6 +48,8 @@ class PrefectWorkerArgs:
     """Environment variable -> reference of the Prefect credential; empty where the API requires none."""
     versions: Mapping[str, Input[str]] = field(default_factory=dict)
     """Annotation -> a value that changes with the credential."""
+    ca: PodExtras = field(default_factory=PodExtras)
+    """The volume with the stack's CA certificates, and the variables that name it."""
 
 
 class PrefectWorker(ComponentResource):
@@ -60,6 +64,7 @@ class PrefectWorker(ComponentResource):
         settings = args.settings
         metadata = naming.metadata(naming.WORKER, args.namespace, instance=args.pool)
         pod = pods.pod(args.account, _container(args))
+        pod["volumes"] += [{"name": name, **volume["source"]} for name, volume in args.ca.volumes.items()]
         deployment = k8s.apps.v1.Deployment(
             f"{name}-deployment",
             metadata=metadata,
@@ -95,7 +100,10 @@ def _container(args: PrefectWorkerArgs) -> dict[str, Any]:
         "livenessProbe": {"httpGet": health, "periodSeconds": 20, "failureThreshold": 6},
         "resources": pods.resources("worker", args.settings.pod),
         "securityContext": security.container_security(),
-        "volumeMounts": [pods.writable_mount()],
+        "volumeMounts": [
+            pods.writable_mount(),
+            *({"name": name, **volume["mount"]} for name, volume in args.ca.volumes.items()),
+        ],
     }
 
 
@@ -117,4 +125,4 @@ def _environment(args: PrefectWorkerArgs) -> dict[str, Any]:
         values[variable] = reference
         values[f"{setting}_NAME"] = reference.name
         values[f"{setting}_KEY"] = reference.key
-    return values | dict(args.settings.pod.env)
+    return values | dict(args.ca.env) | dict(args.settings.pod.env)

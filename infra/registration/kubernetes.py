@@ -155,7 +155,7 @@ class Cluster:
             self._run("restore Roles, RoleBindings and NetworkPolicies", work)
 
     def _run(self, operation: str, work: Callable[[Any], Awaitable[Any]]) -> Any:
-        return _run(f"Could not {operation} in namespace '{self._namespace}'", self._context, work)
+        return run(f"Could not {operation} in namespace '{self._namespace}'", self._context, work)
 
     async def _list(self, api: Any, version: str, plural: str, **params: str) -> list[Mapping[str, Any]]:
         answer = await self._call(api, "GET", version, plural, params=params)
@@ -165,7 +165,7 @@ class Cluster:
         await self._call(api, "DELETE", version, name, params=_FOREGROUND)
 
     async def _call(self, api: Any, method: str, version: str, url: str, **options: Any) -> Any:
-        return await _call(api, method, version=version, namespace=self._namespace, url=url, **options)
+        return await call(api, method, version=version, namespace=self._namespace, url=url, **options)
 
 
 def _access(name: str) -> tuple[str, str, str]:
@@ -187,11 +187,11 @@ def cluster_state(namespace: str, context: str | None) -> ClusterState:
     """
 
     async def work(api: Any) -> ClusterState:
-        live_namespace = await _call(api, "GET", version="v1", url=f"namespaces/{namespace}")
+        live_namespace = await call(api, "GET", version="v1", url=f"namespaces/{namespace}")
         crds = {}
         for name in DASK_CRDS:
             url = f"customresourcedefinitions/{name}"
-            crd = await _call(api, "GET", version="apiextensions.k8s.io/v1", url=url)
+            crd = await call(api, "GET", version="apiextensions.k8s.io/v1", url=url)
             if crd is not None:
                 crds[name] = crd["metadata"].get("annotations", {})
         return ClusterState(
@@ -201,13 +201,13 @@ def cluster_state(namespace: str, context: str | None) -> ClusterState:
             platforms=await _platforms(api),
         )
 
-    state: ClusterState = _run(f"Could not read namespace '{namespace}' and Dask's CRDs", context, work)
+    state: ClusterState = run(f"Could not read namespace '{namespace}' and Dask's CRDs", context, work)
     return state
 
 
 async def _platforms(api: Any) -> tuple[str, ...]:
     try:
-        nodes = await _call(api, "GET", version="v1", url="nodes", params={"limit": _SOME_NODES})
+        nodes = await call(api, "GET", version="v1", url="nodes", params={"limit": _SOME_NODES})
     except kr8s.ServerError as error:
         if error.response is not None and error.response.status_code == httpx.codes.FORBIDDEN:
             return ()
@@ -217,7 +217,7 @@ async def _platforms(api: Any) -> tuple[str, ...]:
 
 async def _operators(api: Any) -> tuple[Operator, ...]:
     try:
-        deployments = await _call(api, "GET", version="apps/v1", url="deployments")
+        deployments = await call(api, "GET", version="apps/v1", url="deployments")
     except kr8s.ServerError as error:
         if error.response is not None and error.response.status_code == httpx.codes.FORBIDDEN:
             log("warning", f"Dask operators in other namespaces could not be listed: {error}.")
@@ -232,7 +232,7 @@ async def _operators(api: Any) -> tuple[Operator, ...]:
     )
 
 
-def _run(what: str, context: str | None, work: Callable[[Any], Awaitable[Any]]) -> Any:
+def run(what: str, context: str | None, work: Callable[[Any], Awaitable[Any]]) -> Any:
     async def run() -> Any:
         return await asyncio.wait_for(_with_api(context, work), _TIMEOUT)
 
@@ -256,7 +256,7 @@ async def _with_api(context: str | None, work: Callable[[Any], Awaitable[Any]]) 
     return await work(await kr8s.asyncio.api(context=context))
 
 
-async def _call(api: Any, method: str, **options: Any) -> Any:
+async def call(api: Any, method: str, **options: Any) -> Any:
     """Return the answer, or None if there is no such object or kind."""
     try:
         async with api.call_api(method, **options) as answer:

@@ -7,7 +7,7 @@ nothing; its check runs in every preview and update, and each of its errors stop
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -31,6 +31,7 @@ class PreflightArgs:
         operator_namespace: namespace of the existing operator.
         version_annotation: annotation of a CRD that names the dask-kubernetes version which installed it.
         version: the locked version of dask-kubernetes.
+        references: what pods of runs refer to: `kind`, `name`, `key` and `where` of each.
         context: kubeconfig context; the current one if unset.
         platforms: what the settings build the images for; those of the nodes if empty.
 
@@ -43,6 +44,7 @@ class PreflightArgs:
     operator_namespace: str | None
     version_annotation: str
     version: str
+    references: tuple[Mapping[str, str], ...] = ()
     context: str | None = None
     platforms: tuple[str, ...] = ()
 
@@ -58,7 +60,7 @@ class Preflight(Resource, module="kubernetes", name="Preflight"):
     node_platforms: pulumi.Output[list[str] | None]
 
     def __init__(self, name: str, args: PreflightArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        props = {key: value for key, value in vars(args).items() if value is not None and value != ()}
+        props = {key: value for key, value in vars(args).items() if value not in (None, ())}
         # The check adds them. Pulumi resolves only attributes that are among the properties.
         props["node_platforms"] = None
         super().__init__(PreflightProvider(), name, props, opts)
@@ -73,6 +75,7 @@ class PreflightProvider(StatelessProvider):
         Nodes that cannot be listed this time, as without the right to do so, are taken to be the ones of last time.
         """
         from infra.registration.kubernetes import cluster_state  # noqa: PLC0415  a second to import
+        from infra.registration.references import look_up  # noqa: PLC0415  likewise
 
         install_error_formatter()
         args = PreflightArgs(
@@ -88,13 +91,16 @@ class PreflightProvider(StatelessProvider):
         except UnreachableError as error:
             log("warning", f"The preflight could not read the cluster, so conflicts in it are not reported. {error}")
             return CheckResult({**known, **before}, [])
-        news = {**known, **({"node_platforms": list(cluster.platforms)} if cluster.platforms else before)}
+        exists = cluster.namespace is not None
+        lookup = look_up(news.get("references") or (), args.namespace, args.context, exists=exists)
+        warnings = list(lookup.warnings)
         if others := set(cluster.platforms) - set(args.platforms or cluster.platforms):
-            log(
-                "warning",
-                f"image.platforms leaves out {', '.join(sorted(others))}, which some of the nodes are: {_MIXED}.",
-            )
-        return CheckResult(news, [CheckFailure("", text) for text in errors(args, cluster)])
+            platforms = ", ".join(sorted(others))
+            warnings.append(f"image.platforms leaves out {platforms}, which some of the nodes are: {_MIXED}.")
+        for text in warnings:
+            log("warning", text)
+        news = {**known, **({"node_platforms": list(cluster.platforms)} if cluster.platforms else before)}
+        return CheckResult(news, [CheckFailure("", text) for text in (*errors(args, cluster), *lookup.errors)])
 
 
 _MIXED: Final = "a pod that is scheduled to one of them will not start; add it, or place pods with a nodeSelector"

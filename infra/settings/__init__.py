@@ -6,14 +6,16 @@ from infra.settings.dask import (
     ExistingOperator,
     InstallOperator,
     LargeWorkers,
+    Scheduler,
     worker_memory,
 )
 from infra.settings.errors import SettingsError, invalid, no_place_for_a_secret
-from infra.settings.flow_run import FlowPod, FlowRun
+from infra.settings.flow_run import FlowRun
 from infra.settings.image import Docker, DockerBuild, FlowBuild, Image, Prebuilt
 from infra.settings.isolation import Identities, Identity, Network, Peer, Quota
 from infra.settings.objects import Automation, ConcurrencyLimit, Variable, WorkQueue
 from infra.settings.pod import PLATFORM, Pod, Toleration
+from infra.settings.pod_extras import CaBundle, EmptyDir, EnvFrom, PodExtras, SecretVariable, Volume
 from infra.settings.prefect import (
     CloudPrefect,
     EmbeddedPrefect,
@@ -38,6 +40,7 @@ __all__ = [
     "SECRETS",
     "Automation",
     "BlockResults",
+    "CaBundle",
     "CloudPrefect",
     "ConcurrencyLimit",
     "Dask",
@@ -47,9 +50,10 @@ __all__ = [
     "DockerBuild",
     "Drain",
     "EmbeddedPrefect",
+    "EmptyDir",
+    "EnvFrom",
     "ExistingOperator",
     "FlowBuild",
-    "FlowPod",
     "FlowRun",
     "Identities",
     "Identity",
@@ -61,19 +65,23 @@ __all__ = [
     "NoResults",
     "Peer",
     "Pod",
+    "PodExtras",
     "Postgresql",
     "Prebuilt",
     "Prefect",
     "Quota",
     "Redis",
     "Results",
+    "Scheduler",
     "SecretKey",
+    "SecretVariable",
     "ServerPrefect",
     "Settings",
     "SettingsError",
     "Sqlite",
     "Toleration",
     "Variable",
+    "Volume",
     "VolumeResults",
     "WorkPool",
     "WorkQueue",

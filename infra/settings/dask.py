@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ephemeral_dask.contract import knobs, profiles, secrets
+from ephemeral_dask.contract import knobs, profiles
 from ephemeral_dask.contract.knobs import Knob
-from infra.settings.pod import Pod, Toleration
+from infra.settings.pod import Pod
+from infra.settings.pod_extras import PodExtras
 from infra.settings.types import Bytes, Cpu, DnsLabel, Model, Url
 
 
@@ -54,7 +54,7 @@ def _optional(knob: Knob) -> Any:
     return _field(knob, None)
 
 
-class LargeWorkers(Model):
+class LargeWorkers(PodExtras):
     """A second worker group, for what a flow runs in `large_workers()`. It has workers only while it has work."""
 
     maximum: int = Field(ge=1)
@@ -63,31 +63,39 @@ class LargeWorkers(Model):
     memory: WorkerMemory
     threads: int = Field(default=1, ge=1)
     """Number of large tasks that one of them runs at the same time."""
-    env: dict[str, str] = Field(default_factory=dict)
-    """Environment variables of these workers, in addition to the profile's. No secrets."""
-    tolerations: list[Toleration] = Field(default_factory=list)
-    node_selector: dict[str, str] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _without_credentials(self) -> LargeWorkers:
-        _refuse_credentials(self.env)
-        return self
 
     def contract(self) -> profiles.LargeWorkers:
         """Return it in the form that flow pods read."""
         return profiles.LargeWorkers(
-            maximum=self.maximum,
-            cpu=self.cpu,
-            memory=self.memory,
-            threads=self.threads,
-            env=self.env,
-            tolerations=tuple(each.manifest() for each in self.tolerations),
-            node_selector=self.node_selector,
+            maximum=self.maximum, cpu=self.cpu, memory=self.memory, threads=self.threads, pod=self.extras()
         )
 
 
-class DaskProfile(Model):
-    """A named size. For what is unset, the flow's code and then the stack's defaults apply."""
+class Scheduler(PodExtras):
+    """The pod of a Dask scheduler. Its size grows with the maximum of workers where it is unset."""
+
+    cpu: Cpu | None = None
+    """CPU request; 100m for up to 16 workers, and 10m for each further one, up to one core."""
+    memory: Bytes | None = None
+    """Memory request and limit; a limit of 1Gi for up to 16 workers, and 32Mi for each further one, up to 16Gi."""
+
+    def contract(self) -> profiles.Scheduler:
+        """Return it in the form that flow pods read."""
+        return profiles.Scheduler(cpu=self.cpu or "", memory=self.memory or "", pod=self.extras())
+
+
+class StackScheduler(Scheduler):
+    """The pods of all Dask schedulers of the stack. A profile's scheduler takes precedence."""
+
+    disruption_budget: bool = False
+    """Whether a drain of a node waits for the runs whose schedulers are on it."""
+
+
+class DaskProfile(PodExtras):
+    """A named size, with additions to its worker pods; scheduler and large workers get its environment and files too.
+
+    For what is unset, the flow's code and then the stack's defaults apply.
+    """
 
     minimum: int | None = _optional(knobs.MINIMUM)
     maximum: int | None = _optional(knobs.MAXIMUM)
@@ -100,17 +108,14 @@ class DaskProfile(Model):
     report: Report | None = _optional(knobs.REPORT)
     nanny: bool = True
     """Whether a second process in each worker pod restarts a failed worker without a new pod. It takes 85 MiB."""
-    env: dict[str, str] = Field(default_factory=dict)
-    """Environment variables of the workers. No secrets: everyone with access to the work pool can read them."""
-    tolerations: list[Toleration] = Field(default_factory=list)
-    node_selector: dict[str, str] = Field(default_factory=dict)
+    scheduler: Scheduler = Scheduler()
+    """The scheduler of its Dask clusters, where it differs from the stack's."""
     large_workers: LargeWorkers | None = None
 
     @model_validator(mode="after")
-    def _consistent(self) -> DaskProfile:
+    def _ordered(self) -> DaskProfile:
         if error := knobs.order_error(self.minimum, self.maximum):
             raise ValueError(error)
-        _refuse_credentials(self.env)
         return self
 
     @property
@@ -124,18 +129,10 @@ class DaskProfile(Model):
         return profiles.Profile(
             sizes={name: value for name, value in sizes.items() if value is not None},
             nanny=self.nanny,
-            env=self.env,
-            tolerations=tuple(each.manifest() for each in self.tolerations),
-            node_selector=self.node_selector,
+            pod=self.extras(),
+            scheduler=self.scheduler.contract(),
             large=self.large_workers.contract() if self.large_workers else None,
         )
-
-
-def _refuse_credentials(env: Mapping[str, str]) -> None:
-    for name in secrets.CREDENTIAL_VARIABLES:
-        if name in env:
-            message = f"env contains {name}, a credential: remove it, workers get it from a Kubernetes Secret"
-            raise ValueError(message)
 
 
 class InstallOperator(Model):
@@ -173,6 +170,9 @@ class Dask(Model):
     `make dashboard`."""
     scaling: Scaling = _stack_default(knobs.SCALING)
     report: Report = _stack_default(knobs.REPORT)
+    scheduler: StackScheduler = StackScheduler()
+    worker_pod: PodExtras = PodExtras()
+    """Additions to the pods of workers. Large workers get only those of the profile."""
     profiles: dict[DnsLabel, DaskProfile] = Field(default_factory=dict)
     """Named sizes, selected with `dask_profile` by a run, a deployment or the flow's code."""
 

@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from pydantic import Field, model_validator
 
-from infra.settings.pod import Toleration
+from infra.settings.pod_extras import PodExtras
 from infra.settings.types import Bytes, Cpu, Model
-
-
-class FlowPod(Model):
-    """Placement and annotations of flow pods."""
-
-    node_selector: Mapping[str, str] = Field(default_factory=dict)
-    tolerations: tuple[Toleration, ...] = Field(default=(), strict=False)
-    priority_class: str | None = None
-    annotations: Mapping[str, str] = Field(default_factory=dict)
-    """Such as one that keeps the cluster autoscaler from evicting the pod."""
 
 
 class FlowRun(Model):
@@ -36,7 +24,8 @@ class FlowRun(Model):
     """Seconds between two heartbeats of a run."""
     crashed_after: int | None = Field(default=300, ge=90)
     """Seconds without a heartbeat after which Prefect marks a run as Crashed; with null it stays Running."""
-    pod: FlowPod = FlowPod()
+    pod: PodExtras = PodExtras()
+    """Additions to flow pods."""
 
     @model_validator(mode="after")
     def _survives_lost_heartbeats(self) -> FlowRun:

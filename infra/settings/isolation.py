@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
+from infra.settings.pod_extras import ExtendedResources
 from infra.settings.types import Bytes, Cidr, Cpu, DnsLabel, Model, Port
 
 ANYWHERE: Cidr = "0.0.0.0/0"
@@ -47,6 +48,8 @@ class Quota(Model):
     memory: Bytes
     """Memory that all pods together may request."""
     pods: int = Field(default=200, ge=10)
+    resources: ExtendedResources = Field(default_factory=dict)
+    """Extended resources that all pods together may request, such as `nvidia.com/gpu: 4`; unlimited when unset."""
 
 
 class Identity(Model):

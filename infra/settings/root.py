@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,7 @@ from infra.settings.flow_run import FlowRun
 from infra.settings.image import DockerBuild, Image
 from infra.settings.isolation import Identities, Network, Quota
 from infra.settings.objects import Automation, ConcurrencyLimit, LimitName, Variable, VariableName
+from infra.settings.pod_extras import CaBundle, PodExtras
 from infra.settings.prefect import EmbeddedPrefect, Prefect
 from infra.settings.results import NoResults, Results
 from infra.settings.secrets import SECRETS
@@ -50,6 +52,10 @@ class Settings(Model):
     worker: Worker = Worker()
     work_pools: Mapping[PoolName, WorkPool] = Field(default_factory=lambda: {"dask": WorkPool()}, min_length=1)
     """By name. A deployment that names no pool gets the first."""
+    pods: PodExtras = PodExtras()
+    """Additions to every pod of every run: flow pods, Dask schedulers and Dask workers."""
+    ca_bundle: Annotated[CaBundle | None, BeforeValidator(lambda value: value or None)] = None
+    """CA certificates for a Prefect API or an object store with a private CA: in workers, flow pods and Dask pods."""
     flow_run: FlowRun = FlowRun()
     dask: Dask = Dask()
     results: Results = NoResults()
@@ -80,6 +86,34 @@ class Settings(Model):
                 message = f"workPools.{name}.image is '{pool.image}', and {declared}: add it there, or remove the key"
                 raise ValueError(message)
         return self
+
+    @model_validator(mode="after")
+    def _patches_are_of_one_kind_of_pod(self) -> Settings:
+        for key, extras in self._shared_pods.items():
+            if any(name in (extras.patch.get("spec") or {}) for name in ("containers", "initContainers")):
+                message = (
+                    f"{key}.patch: contains containers, whose names differ between the pods of a run: set it in"
+                    " flowRun.pod.patch, dask.scheduler.patch or dask.workerPod.patch"
+                )
+                raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _flow_pods_have_no_placeholders(self) -> Settings:
+        pools = self.work_pools.items()
+        own = {f"workPools.{name}.flowRun.pod": pool.flow_run.pod for name, pool in pools if pool.flow_run}
+        for key, extras in {**self._shared_pods, "flowRun.pod": self.flow_run.pod, **own}.items():
+            # Prefect would look for a job variable of that name, and leave the field out. A patch may want that.
+            if "{{" in json.dumps(extras.model_dump(mode="json", exclude={"patch"})):
+                message = (
+                    f"{key}: contains {{{{, which Prefect would take for the beginning of a placeholder: remove it"
+                )
+                raise ValueError(message)
+        return self
+
+    @property
+    def _shared_pods(self) -> Mapping[str, PodExtras]:
+        return {"pods": self.pods, **{f"workPools.{name}.pods": pool.pods for name, pool in self.work_pools.items()}}
 
     @model_validator(mode="after")
     def _build_secrets_have_unused_keys(self) -> Settings:

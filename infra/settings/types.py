@@ -34,7 +34,7 @@ def _bytes(value: str) -> str:
 
 def _as_written(value: object) -> object:
     """Take a bare YAML number, such as `workerCpu: 2`, for the quantity that it is."""
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    return quantities.text(value)
 
 
 def _url(value: str) -> str:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from infra.settings.flow_run import FlowRun
 from infra.settings.objects import PrefectName, WorkQueue, unique_priorities
+from infra.settings.pod_extras import PodExtras
 from infra.settings.types import DnsLabel, Model
 from infra.settings.worker import Worker
 
@@ -39,6 +40,8 @@ class WorkPool(Model):
     """Its worker, if it differs from the stack's."""
     flow_run: FlowRun | None = None
     """Its flow pods, if they differ from the stack's."""
+    pods: PodExtras = PodExtras()
+    """Additions to the flow pods, schedulers and workers of its runs, beside those of the stack."""
     work_queues: Annotated[dict[PrefectName, WorkQueue], AfterValidator(unique_priorities)] = Field(
         default_factory=dict
     )

@@ -9,6 +9,7 @@ from pulumi import Resource
 from infra.components.dask_operator import DaskOperator, DaskOperatorArgs
 from infra.components.dask_reaper import DaskReaper, DaskReaperArgs
 from infra.components.result_volume import ResultVolume, ResultVolumeArgs
+from infra.components.scheduler_budget import SchedulerBudget
 from infra.settings import InstallOperator, Settings, VolumeResults
 from infra.wiring.foundation import Foundation
 
@@ -41,6 +42,8 @@ def dask_platform(settings: Settings, base: Foundation) -> DaskPlatform:
     if isinstance(settings.results, VolumeResults) and not settings.results.existing_claim:
         volume = ResultVolumeArgs(namespace=base.namespace, settings=settings.results, protect=settings.protect)
         resources.append(ResultVolume("results", volume))
+    if settings.dask.scheduler.disruption_budget:
+        resources.append(SchedulerBudget("dask-schedulers", base.namespace))
     reaper = DaskReaperArgs(
         namespace=base.namespace,
         image=base.image.platform,

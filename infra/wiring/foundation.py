@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +17,7 @@ from infra.components.network_policies import NetworkPolicies, NetworkPoliciesAr
 from infra.config import Secrets
 from infra.registration.preflight import Preflight, PreflightArgs
 from infra.settings import EmbeddedPrefect, ExistingOperator, InstallOperator, Prebuilt, Settings
+from infra.settings.references import references
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +55,7 @@ def foundation(settings: Settings, secrets: Secrets) -> Foundation:
             version_annotation=naming.DASK_VERSION,
             version=metadata.version("dask-kubernetes"),
             platforms=() if isinstance(settings.image, Prebuilt) else settings.image.platforms,
+            references=tuple(dataclasses.asdict(each) for each in references(settings)),
         ),
     )
     checked = ResourceOptions(depends_on=[preflight])

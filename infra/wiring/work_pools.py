@@ -14,6 +14,7 @@ from infra.job_template import JobTemplateArgs
 from infra.registration.deployment import Deployment, DeploymentArgs
 from infra.registration.work_pool import WorkPool, WorkPoolArgs
 from infra.registration.work_queue import WorkQueue, WorkQueueArgs
+from infra.settings import layers
 from infra.validation import Plan
 from infra.wiring.access import Access
 from infra.wiring.foundation import Foundation
@@ -104,6 +105,7 @@ def _worker(
             settings=plan.settings.work_pools[name].worker or plan.settings.worker,
             credential=prefect.created_credential,
             versions=prefect.versions,
+            ca=layers.ca_extras(plan.settings.ca_bundle),
         ),
     )
 

@@ -36,6 +36,7 @@ UNUSED: Mapping[str, str] = {
     "flow-run: create daskworkergroups": "makes the second worker group of a profile with large workers",
     "flow-run: get pods/log": "the last lines of a container that keeps ending",
     "prefect-worker: get jobs": "looks whether a failed pod was its Job's last before it calls a run Crashed",
+    "prefect-worker: get pods/log": "the log of a pod that ended before it reached Prefect",
     "prefect-worker: delete jobs": "ends a run that is cancelled before its pod runs",
 }
 """Right -> why a role has it although these tests make no use of it."""

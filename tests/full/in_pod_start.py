@@ -14,6 +14,7 @@ from typing import Any
 from unittest import mock
 
 from ephemeral_dask.cluster import RunCluster
+from ephemeral_dask.contract.pods import PodExtras
 from ephemeral_dask.contract.profiles import Profile
 from ephemeral_dask.contract.secrets import SecretRef
 from ephemeral_dask.diagnosis import ClusterStartError
@@ -54,7 +55,7 @@ def main(order: Mapping[str, Any]) -> None:
     context = replace(surroundings, **changes)
     sizes = {"minimum": 1, "maximum": 1, "worker_cpu": "50m", "worker_memory": "512Mi", "start_timeout": 40}
     settings = DaskSettings.from_env({}, CodeSizes(**(sizes | order.get("sizes", {}))))
-    settings = replace(settings, profile=Profile(env=order.get("env", {})))
+    settings = replace(settings, profile=Profile(pod=PodExtras(env=order.get("env", {}))))
     witness = Witness()
     log = logging.getLogger("start")
     log.addHandler(witness)

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ephemeral_dask.contract import environment as env
-from ephemeral_dask.contract import knobs, profiles, quantities, scheduler
+from ephemeral_dask.contract import knobs, pods, profiles, quantities, scheduler
+from ephemeral_dask.contract.pods import RunPods
 from tools.summary.differences import unknown
 from tools.summary.events import SECRET
 
@@ -30,6 +31,7 @@ class Pool:
         profiles: named sizes that a deployment may choose.
         ceiling: workers that no run goes beyond.
         limit: runs of the pool at the same time; None for no limit.
+        pods: the stack's additions to the pods of a run.
 
     """
 
@@ -37,6 +39,7 @@ class Pool:
     profiles: Mapping[str, profiles.Profile] = field(default_factory=dict)
     ceiling: int
     limit: int | None
+    pods: RunPods = field(default_factory=RunPods)
 
 
 def pool(fields: Fields) -> Pool | None:
@@ -55,6 +58,7 @@ def pool(fields: Fields) -> Pool | None:
             profiles=profiles.decode(values.get(env.PROFILES, "{}")),
             ceiling=int(values[env.CEILING]),
             limit=fields.get("concurrency_limit"),
+            pods=pods.decode(values.get(env.PODS, "{}")),
         )
     except (KeyError, TypeError, ValueError):
         return None
@@ -62,11 +66,12 @@ def pool(fields: Fields) -> Pool | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Workers of one size: their number at most, and cores and bytes of one."""
+    """Workers of one size: their number at most, and cores, bytes and extended resources of one."""
 
     workers: int
     cpu: float
     memory: int
+    resources: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +83,7 @@ class Demand:
         groups: of workers, of one run.
         cpu: cores of one run: workers, scheduler and its own pod.
         memory: bytes of one run.
+        resources: extended resources of one run.
         runs: at the same time at most; None for no limit.
 
     """
@@ -86,6 +92,7 @@ class Demand:
     groups: tuple[Group, ...]
     cpu: float
     memory: int
+    resources: Mapping[str, int] = field(default_factory=dict)
     runs: int | None
 
     @property
@@ -110,27 +117,54 @@ def demand(deployment: Fields, pool: Pool) -> Demand | None:
         if variable.argument in profile.sizes
     }
     sizes = {**pool.sizes, **from_profile, **variables}
+    own = pool.pods
     try:
-        groups = [_group(min(int(sizes[_MAXIMUM.name]), pool.ceiling), sizes[_CPU.name], sizes[_MEMORY.name])]
-        if profile.large is not None:
-            groups.append(_group(profile.large.maximum, profile.large.cpu, profile.large.memory))
+        in_worker = pods.merged(own.worker, profile.pod).resources
+        groups = [
+            _group(min(int(sizes[_MAXIMUM.name]), pool.ceiling), sizes[_CPU.name], sizes[_MEMORY.name], in_worker)
+        ]
+        if (large := profile.large) is not None:
+            groups.append(_group(large.maximum, large.cpu, large.memory, pods.merged(own.common, large.pod).resources))
         pod = quantities.cores(str(sizes["cpu_request"])), quantities.memory_bytes(str(sizes["memory_request"]))
     except ValueError:
         # A reference that only the worker resolves, such as {{ prefect.variables.size }}.
         return None
+    dask_scheduler = scheduler.size(
+        sum(group.workers for group in groups),
+        cpu=profile.scheduler.cpu or own.scheduler_cpu,
+        memory=profile.scheduler.memory or own.scheduler_memory,
+    )
     return Demand(
         pool=str(deployment.get("work_pool_name")),
         groups=tuple(groups),
-        cpu=sum(each.workers * each.cpu for each in groups) + quantities.cores(scheduler.CPU_REQUEST) + pod[0],
+        cpu=sum(each.workers * each.cpu for each in groups) + quantities.cores(dask_scheduler.cpu) + pod[0],
         memory=sum(each.workers * each.memory for each in groups)
-        + quantities.memory_bytes(scheduler.MEMORY_REQUEST)
+        + quantities.memory_bytes(dask_scheduler.memory_request)
         + pod[1],
+        resources=_summed(
+            (1, own.flow.resources),
+            (1, pods.merged(own.scheduler, profile.scheduler.pod).resources),
+            *((each.workers, each.resources) for each in groups),
+        ),
         runs=min(limits) if limits else None,
     )
 
 
-def _group(workers: int, cpu: object, memory: object) -> Group:
-    return Group(workers=workers, cpu=quantities.cores(str(cpu)), memory=quantities.memory_bytes(str(memory)))
+def _group(workers: int, cpu: object, memory: object, resources: Mapping[str, str]) -> Group:
+    return Group(
+        workers=workers,
+        cpu=quantities.cores(str(cpu)),
+        memory=quantities.memory_bytes(str(memory)),
+        resources=resources,
+    )
+
+
+def _summed(*parts: tuple[int, Mapping[str, str]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for pods_of_a_kind, resources in parts:
+        for name, count in resources.items():
+            total[name] = total.get(name, 0) + pods_of_a_kind * int(count)
+    return total
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,12 +175,14 @@ class Total:
         workers: at the same time.
         cpu: cores.
         memory: bytes.
+        resources: extended resources, such as GPUs.
 
     """
 
     workers: int = 0
     cpu: float = 0
     memory: int = 0
+    resources: Mapping[str, int] = field(default_factory=dict)
 
 
 def total(demands: Iterable[Demand], limits: Mapping[str, int | None]) -> Total | None:
@@ -157,6 +193,7 @@ def total(demands: Iterable[Demand], limits: Mapping[str, int | None]) -> Total 
         limits: work pool -> its limit of runs.
 
     """
+    demands = list(demands)
     runs: dict[str, list[Demand]] = {}
     for each in demands:
         if each.runs is None:
@@ -170,6 +207,10 @@ def total(demands: Iterable[Demand], limits: Mapping[str, int | None]) -> Total 
         workers=int(largest({name: [run.workers for run in each] for name, each in runs.items()})),
         cpu=largest({name: [run.cpu for run in each] for name, each in runs.items()}),
         memory=int(largest({name: [run.memory for run in each] for name, each in runs.items()})),
+        resources={
+            kind: int(largest({name: [run.resources.get(kind, 0) for run in each] for name, each in runs.items()}))
+            for kind in {kind: None for demand in demands for kind in demand.resources}
+        },
     )
 
 
@@ -180,11 +221,13 @@ class Quota:
     Attributes:
         cpu: cores, of all requests.
         memory: bytes, of all requests or all limits, whichever is less: a worker's request is its limit.
+        resources: extended resources.
 
     """
 
     cpu: float | None
     memory: int | None
+    resources: Mapping[str, int] = field(default_factory=dict)
 
 
 def quota(manifests: Iterable[Fields]) -> Quota | None:
@@ -194,6 +237,7 @@ def quota(manifests: Iterable[Fields]) -> Quota | None:
     """
     cpus: list[float] = []
     memories: list[int] = []
+    resources: dict[str, int] = {}
     for manifest in manifests:
         hard = (manifest.get("spec") or {}).get("hard") or {}
         for name, value in hard.items():
@@ -203,6 +247,9 @@ def quota(manifests: Iterable[Fields]) -> Quota | None:
                 cpus.append(quantities.cores(str(value)))
             elif name in ("memory", "requests.memory", "limits.memory"):
                 memories.append(quantities.memory_bytes(str(value)))
-    if not cpus and not memories:
+            elif name.startswith("requests.") and "/" in name:
+                kind = name.removeprefix("requests.")
+                resources[kind] = min(int(value), resources.get(kind, int(value)))
+    if not cpus and not memories and not resources:
         return None
-    return Quota(cpu=min(cpus, default=None), memory=min(memories, default=None))
+    return Quota(cpu=min(cpus, default=None), memory=min(memories, default=None), resources=resources)

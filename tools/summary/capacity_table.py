@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tools.summary import capacity
 from tools.summary.cells import Unit, before_after, cores, line, memory, span, spans
 from tools.summary.page import Capacity, Load
@@ -49,8 +51,14 @@ def _part(demand: capacity.Demand | None, index: int) -> str:
         workers = " + ".join(str(group.workers) for group in demand.groups)
         return f"{workers} per run" if demand.runs is None else f"{workers} x {demand.runs}"
     if index == 1:
-        return "; ".join(f"{cores(group.cpu)} CPU, {memory(group.memory)}" for group in demand.groups)
+        return "; ".join(
+            f"{cores(group.cpu)} CPU, {memory(group.memory)}{_extended(group.resources)}" for group in demand.groups
+        )
     return cores(runs * demand.cpu) + each if index == 2 else memory(runs * demand.memory) + each
+
+
+def _extended(resources: Mapping[str, object]) -> str:
+    return "".join(f", {count} {name}" for name, count in sorted(resources.items()))
 
 
 def _total(section: Capacity) -> tuple[str, ...]:
@@ -64,7 +72,8 @@ def _total(section: Capacity) -> tuple[str, ...]:
         elif total is None:
             columns.append(("no limit",) * 3)
         else:
-            columns.append((f"{total.workers} workers", cores(total.cpu), memory(total.memory)))
+            workers = f"{total.workers} workers{_extended(total.resources)}"
+            columns.append((workers, cores(total.cpu), memory(total.memory)))
     workers, cpu, size = (before_after(*pair) for pair in zip(*columns, strict=True))
     return workers, "", cpu, size
 
@@ -96,4 +105,10 @@ def _against_quota(section: Capacity) -> list[str]:
         else:
             verdict = "**more than it admits**: runs would wait or fail" if requested > hard else "fits"
             parts.append(f"{name} {text(requested)} of {text(hard)} ({requested / hard:.0%}), {verdict}")
+    for name, count in quota.resources.items():
+        if total is None or not total.resources.get(name):
+            continue
+        requested = total.resources[name]
+        verdict = "**more than it admits**: runs would wait or fail" if requested > count else "fits"
+        parts.append(f"{name} {requested} of {count}, {verdict}")
     return [f"Against the namespace's quota, the platform's own pods included: {'; '.join(parts)}."]

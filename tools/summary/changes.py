@@ -135,8 +135,11 @@ def _compared(step: Step, inputs: Fields | None) -> Fields:
     return fields
 
 
+_DECODED: Final = (env.CEILING, env.PROFILES, env.PODS)
+
+
 def _with_profiles(fields: Fields) -> Fields:
-    """Show the ceiling and the profiles of a work pool as fields of its own; its template holds them as text."""
+    """Show ceiling, profiles and pods of a work pool as fields of its own; its template holds them as text."""
     template = fields.get("base_job_template")
     configuration = template.get("job_configuration") if isinstance(template, Mapping) else None
     variables = configuration.get("env") if isinstance(configuration, Mapping) else None
@@ -152,9 +155,11 @@ def _with_profiles(fields: Fields) -> Fields:
     try:
         profiles = json.loads(variables.get(env.PROFILES, "{}"))
         shown["profiles"] = {profile: _profile(values) for profile, values in profiles.items()}
+        if text := variables.get(env.PODS):
+            shown["pods"] = json.loads(text)
     except (TypeError, ValueError, AttributeError):
         return fields  # not known yet, or written by something else
-    rest = {name: value for name, value in variables.items() if name not in (env.CEILING, env.PROFILES)}
+    rest = {name: value for name, value in variables.items() if name not in _DECODED}
     return {
         **shown,
         **fields,

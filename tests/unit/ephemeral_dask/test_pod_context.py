@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 
 from ephemeral_dask.contract import environment as env
+from ephemeral_dask.contract import pods, reserved
+from ephemeral_dask.contract.pods import PodExtras, RunPods
 from ephemeral_dask.pod_context import PodContext, ResultVolume
 from ephemeral_dask.settings import SettingsError
 
@@ -64,4 +66,26 @@ def test_the_credential_is_known_by_reference_only() -> None:
         PREFECT_API_URL="http://server/api",
     )
     assert pod.passed_on == {"PREFECT_API_URL": "http://server/api"}
-    assert "secret" not in repr(pod)
+    assert "pnu_secret" not in repr(pod)
+    assert "admin:secret" not in repr(pod)
+    assert "token" not in repr(pod)
+
+
+def test_the_additions_of_the_stack_reach_the_context() -> None:
+    sent = RunPods(worker=PodExtras(env={"A": "b"}), scheduler_cpu="2")
+    assert context(**{env.PODS: pods.encode(sent)}).pods == sent
+    assert context().pods == RunPods()
+    with pytest.raises(SettingsError, match=env.PODS):
+        context(**{env.PODS: "[]"})
+
+
+@pytest.mark.parametrize("text", ["nonsense", "3", "__import__('os')"])
+def test_an_environment_must_be_a_mapping(text: str) -> None:
+    with pytest.raises(SettingsError, match=env.ENV):
+        context(**{env.ENV: text})
+
+
+def test_a_deployment_cannot_set_a_variable_of_the_platform_and_the_sentence_is_that_of_the_preview() -> None:
+    with pytest.raises(SettingsError) as caught:
+        context(**{env.ENV: str({"PREFECT_API_URL": "x"})})
+    assert reserved.variable_errors(["PREFECT_API_URL"])[0] in str(caught.value)

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract import knobs, profiles
-from ephemeral_dask.contract.profiles import LargeWorkers, Profile
+from ephemeral_dask.contract.pods import PodExtras
+from ephemeral_dask.contract.profiles import LargeWorkers, Profile, Scheduler
 from ephemeral_dask.settings import CodeSizes, DaskSettings, SettingsError
 
 
@@ -32,10 +33,14 @@ def test_every_size_reaches_the_settings(variable: knobs.Knob) -> None:
 LARGE = Profile(
     sizes={"maximum": 9, "worker_memory": "8Gi", "scaling": "cheap"},
     nanny=False,
-    env={"GDAL_CACHEMAX": "64"},
-    tolerations=({"key": "spot", "operator": "Exists"},),
-    node_selector={"pool": "spot"},
-    large=LargeWorkers(maximum=1, cpu="8", memory="64Gi", tolerations=({"operator": "Exists"},)),
+    pod=PodExtras(
+        env={"GDAL_CACHEMAX": "64"},
+        secret_env={"PGPASSWORD": {"name": "warehouse", "key": "password"}},
+        tolerations=({"key": "spot", "operator": "Exists"},),
+        node_selector={"pool": "spot"},
+    ),
+    scheduler=Scheduler(cpu="2", pod=PodExtras(annotations={"safe-to-evict": "false"})),
+    large=LargeWorkers(maximum=1, cpu="8", memory="64Gi", pod=PodExtras(tolerations=({"operator": "Exists"},))),
 )
 KNOWN = {env.PROFILES: profiles.encode({"large": LARGE, "small": Profile(sizes={"maximum": 2})})}
 
@@ -182,3 +187,11 @@ def test_the_minimum_never_exceeds_the_maximum_nor_the_maximum_the_ceiling(
     except SettingsError:
         return
     assert 0 <= settings.minimum <= settings.maximum <= (asked[env.CEILING] or 10**6)
+
+
+def test_a_number_in_code_or_in_a_job_variable_is_a_quantity() -> None:
+    assert resolve({}, worker_cpu=2, worker_memory=2**30).worker_cpu == "2"
+    assert resolve({}, worker_cpu=0.5).worker_cpu == "0.5"
+    assert resolve({knobs.WORKER_CPU.variable: "2"}).worker_cpu == "2"
+    with pytest.raises(SettingsError, match="above zero"):
+        resolve({}, worker_cpu=0)

@@ -15,11 +15,12 @@ from dask.utils import parse_timedelta
 
 from ephemeral_dask import diagnosis
 from ephemeral_dask.contract import labels, ports, security
-from ephemeral_dask.contract.profiles import LargeWorkers, Profile
+from ephemeral_dask.contract.pods import PodExtras, RunPods
+from ephemeral_dask.contract.profiles import LargeWorkers, Profile, Scheduler
 from ephemeral_dask.contract.secrets import SecretRef
 from ephemeral_dask.identity import RunIdentity
 from ephemeral_dask.pod_context import Credential, Owner, PodContext, ResultVolume
-from ephemeral_dask.settings import CodeSizes, DaskSettings
+from ephemeral_dask.settings import CodeSizes, DaskSettings, SettingsError
 from ephemeral_dask.spec import dask_cluster, large_worker_group
 
 RUN = RunIdentity(flow="My Flow", flow_run_id="0198f0c4-1111-7000-8000-000000000000", flow_run_name="daring Mole")
@@ -154,23 +155,28 @@ def profiled(profile: Profile) -> dict[str, Any]:
     return spec
 
 
-def test_a_profiles_node_selector_tolerations_and_environment_are_the_workers_alone() -> None:
+def test_a_profiles_placement_is_the_workers_and_its_environment_and_files_are_the_schedulers_too() -> None:
     toleration = {"key": "spot", "operator": "Exists"}
-    spec = profiled(Profile(node_selector={"pool": "spot"}, tolerations=(toleration,), env={"GDAL_CACHEMAX": "64"}))
+    extras = PodExtras(node_selector={"pool": "spot"}, tolerations=(toleration,), env={"GDAL_CACHEMAX": "64"})
+    spec = profiled(Profile(pod=extras))
     worker, scheduler = spec["worker"]["spec"], spec["scheduler"]["spec"]
     assert (worker["nodeSelector"], worker["tolerations"]) == ({"pool": "spot"}, [toleration])
-    assert {"name": "GDAL_CACHEMAX", "value": "64"} in worker["containers"][0]["env"]
     assert not {"nodeSelector", "tolerations"} & set(scheduler)
-    assert "GDAL_CACHEMAX" not in str(scheduler)
+    for one in (worker, scheduler):
+        assert {"name": "GDAL_CACHEMAX", "value": "64"} in one["containers"][0]["env"]
 
 
 LARGE = LargeWorkers(
-    maximum=2, cpu="4", memory="16Gi", threads=2, env={"MODEL": "whole"}, node_selector={"pool": "big"}
+    maximum=2,
+    cpu="4",
+    memory="16Gi",
+    threads=2,
+    pod=PodExtras(env={"MODEL": "whole"}, node_selector={"pool": "big"}),
 )
 
 
 def large_group() -> dict[str, Any]:
-    worker = replace(SETTINGS, profile=Profile(env={"GDAL_CACHEMAX": "64"}, large=LARGE)).large_worker
+    worker = replace(SETTINGS, profile=Profile(pod=PodExtras(env={"GDAL_CACHEMAX": "64"}), large=LARGE)).large_worker
     assert worker is not None
     return large_worker_group("etl-1", "uid-1", worker, run=RUN, context=CONTEXT)
 
@@ -217,8 +223,8 @@ def test_workers_mount_the_result_volume_where_the_flow_pod_has_it_and_may_write
 
 
 def test_a_profile_cannot_send_a_worker_to_another_scheduler() -> None:
-    spec = profiled(Profile(env={"DASK_SCHEDULER_ADDRESS": "tcp://elsewhere:8786"}))
-    assert "elsewhere" not in str(spec)
+    spec = profiled(Profile(pod=PodExtras(env={"DASK_SCHEDULER_ADDRESS": "tcp://elsewhere:8786"})))
+    assert "elsewhere" not in str(spec["worker"])
 
 
 def test_without_a_nanny_a_worker_asks_for_none_and_has_no_port_for_it() -> None:
@@ -337,3 +343,93 @@ def unknown_words(command: click.Command, options: list[str]) -> list[str]:
     free = [one.name for one in command.params if isinstance(one, click.Argument)]
     values = [context.params[name] for name in free if name]
     return [word for value in values for word in ([value] if isinstance(value, str) else value or [])]
+
+
+WAREHOUSE = {"PGPASSWORD": {"name": "warehouse", "key": "password"}}
+
+
+def with_pods(profile: Profile | None = None, **changes: Any) -> dict[str, Any]:
+    context = replace(CONTEXT, **changes)
+    settings = replace(SETTINGS, profile=profile or Profile())
+    made: dict[str, Any] = dask_cluster("etl-1", run=RUN, context=context, settings=settings)["spec"]
+    return made
+
+
+def env_of(part: dict[str, Any]) -> dict[str, Any]:
+    return {each["name"]: each.get("value", each.get("valueFrom")) for each in part["spec"]["containers"][0]["env"]}
+
+
+def test_scheduler_and_workers_get_the_stacks_additions_and_wait_for_their_secrets() -> None:
+    extras = PodExtras(
+        secret_env=WAREHOUSE,
+        env={"GREETING": "hello"},
+        labels={"team": "data"},
+        annotations={"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"},
+        resources={"nvidia.com/gpu": "1"},
+        volumes={"shm": {"source": {"emptyDir": {"medium": "Memory"}}, "mount": {"mountPath": "/dev/shm"}}},
+    )
+    spec = with_pods(pods=RunPods(scheduler=extras, worker=extras))
+    for role in ("scheduler", "worker"):
+        values = env_of(spec[role])
+        assert values["PGPASSWORD"] == {"secretKeyRef": WAREHOUSE["PGPASSWORD"]}
+        assert values["GREETING"] == "hello"
+        assert spec[role]["metadata"] == {"labels": extras.labels, "annotations": extras.annotations}
+        assert spec[role]["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
+        assert {"name": "shm", "mountPath": "/dev/shm"} in spec[role]["spec"]["containers"][0]["volumeMounts"]
+    assert unknown(spec, crd(), "spec") == []
+
+
+def test_a_variable_comes_from_the_deployment_then_the_profile_then_the_stack() -> None:
+    stack = PodExtras(env={"A": "stack", "B": "stack", "C": "stack"})
+    profile = Profile(pod=PodExtras(env={"B": "profile", "C": "profile"}))
+    spec = with_pods(profile, pods=RunPods(worker=stack, scheduler=stack), own_env={"C": "deployment"})
+    for role in ("scheduler", "worker"):
+        values = env_of(spec[role])
+        assert (values["A"], values["B"], values["C"]) == ("stack", "profile", "deployment")
+
+
+def test_large_workers_begin_with_what_every_pod_has_and_not_with_what_ordinary_workers_have() -> None:
+    context = replace(
+        CONTEXT,
+        pods=RunPods(common=PodExtras(env={"A": "all"}), worker=PodExtras(resources={"nvidia.com/gpu": "1"})),
+        own_env={"B": "deployment"},
+    )
+    worker = replace(SETTINGS, profile=Profile(large=LARGE)).large_worker
+    assert worker is not None
+    made = large_worker_group("etl-1", "uid-1", worker, run=RUN, context=context)["spec"]["worker"]
+    values = env_of(made)
+    assert (values["A"], values["MODEL"], values["B"]) == ("all", "whole", "deployment")
+    assert "nvidia.com/gpu" not in str(made)
+
+
+def test_the_schedulers_size_grows_with_all_workers_unless_stack_or_profile_set_it() -> None:
+    def resources_of(spec: dict[str, Any]) -> dict[str, Any]:
+        result: dict[str, Any] = spec["scheduler"]["spec"]["containers"][0]["resources"]
+        return result
+
+    assert resources_of(with_pods()) == {
+        "requests": {"cpu": "100m", "memory": "256Mi"},
+        "limits": {"memory": "1Gi"},
+    }
+    many = Profile(large=replace(LARGE, maximum=94))  # with 6 ordinary ones
+    assert resources_of(with_pods(many))["requests"]["cpu"] == "940m"
+    stack = RunPods(scheduler_cpu="2", scheduler_memory="4Gi")
+    assert resources_of(with_pods(many, pods=stack)) == {
+        "requests": {"cpu": "2", "memory": "4Gi"},
+        "limits": {"memory": "4Gi"},
+    }
+    own = Profile(scheduler=Scheduler(memory="8Gi", pod=PodExtras(node_selector={"pool": "steady"})))
+    spec = with_pods(own, pods=stack)
+    assert resources_of(spec)["requests"] == {"cpu": "2", "memory": "8Gi"}
+    assert spec["scheduler"]["spec"]["nodeSelector"] == {"pool": "steady"}
+    assert "nodeSelector" not in spec["worker"]["spec"]
+
+
+def test_a_patch_is_applied_to_its_pod_and_one_that_undoes_the_security_context_fails_the_run() -> None:
+    patch = {"spec": {"containers": [{"name": "worker", "lifecycle": {"preStop": {"sleep": {"seconds": 1}}}}]}}
+    spec = with_pods(Profile(pod=PodExtras(patches=(patch,))))
+    assert "lifecycle" in spec["worker"]["spec"]["containers"][0]
+    assert "lifecycle" not in spec["scheduler"]["spec"]["containers"][0]
+    bad = PodExtras(patches=({"spec": {"hostNetwork": True}},))
+    with pytest.raises(SettingsError, match="patch of a Dask worker would break the restricted Pod Security Standard"):
+        with_pods(Profile(pod=bad))

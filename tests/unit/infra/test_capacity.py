@@ -102,3 +102,34 @@ def test_large_workers_count_in_addition_to_ordinary_ones() -> None:
     assert one.memory == 768 * 2**20 + (3 * 2 + 2 * 64) * 2**30
     assert one.cpu == pytest.approx(0.35 + 3 * 1 + 2 * 8)
     assert one.pods == 2 + 3 + 2
+
+
+GPU = {"nvidia.com/gpu": 1}
+
+
+def test_gpus_of_workers_and_large_workers_are_counted() -> None:
+    profile = {"resources": {"nvidia.com/gpu": 2}, "maximum": 3}
+    large = {"maximum": 2, "cpu": "1", "memory": "1Gi", "resources": {"nvidia.com/gpu": 4}}
+    one = capacity.run(parsed(dask={**DASK, "profiles": {"gpu": {**profile, "largeWorkers": large}}}))
+    assert one.resources == {"nvidia.com/gpu": 3 * 2 + 2 * 4}
+    assert capacity.run(parsed(dask={**DASK, "workerPod": {"resources": GPU}}), workers=2).resources == {
+        "nvidia.com/gpu": 2
+    }
+    assert capacity.run(parsed(pods={"resources": GPU}), workers=2).resources == {"nvidia.com/gpu": 4}
+
+
+def test_the_scheduler_is_counted_with_its_own_size() -> None:
+    plain = capacity.run(parsed(), workers=2)
+    set_by_hand = capacity.run(parsed(dask={**DASK, "scheduler": {"cpu": "2", "memory": "8Gi"}}), workers=2)
+    assert set_by_hand.cpu - plain.cpu == pytest.approx(1.9)
+    assert set_by_hand.memory - plain.memory == 8 * 2**30 - 256 * 2**20
+    many = capacity.run(parsed(dask={**DASK, "ceiling": 56}), workers=56)
+    assert many.cpu == pytest.approx(0.25 + 0.5 + 56)
+
+
+def test_a_quota_of_gpus_limits_concurrent_runs() -> None:
+    dask = {**DASK, "workerPod": {"resources": GPU}}
+    gpus = {"resources": {"nvidia.com/gpu": 9}}
+    assert capacity.concurrency(parsed(dask=dask, quota=quota() | gpus)) == {"dask": 2}
+    with pytest.raises(settings.SettingsError, match=r"3 nvidia.com/gpu and .* need .*, 4 nvidia.com/gpu and"):
+        parsed(dask=dask, quota=quota() | {"resources": {"nvidia.com/gpu": 3}})

@@ -4,12 +4,15 @@ import asyncio
 import re
 from typing import Any
 
+import jsonschema
 import pytest
 from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
 
 from ephemeral_dask.contract import environment as env
-from ephemeral_dask.contract import knobs, profiles, security
+from ephemeral_dask.contract import knobs, pods, profiles, security
+from ephemeral_dask.contract.pods import PodExtras, RunPods
 from ephemeral_dask.contract.secrets import SecretRef
+from ephemeral_dask.pod_context import PodContext
 from infra import job_template, naming
 from infra.settings import (
     BlockResults,
@@ -128,8 +131,8 @@ LARGE = DaskProfile(
     worker_cpu="2",
     nanny=False,
     env={"GREETING": "{{ hello }}"},
-    tolerations=[Toleration(key="spot", operator="Exists", toleration_seconds=30)],
-    large_workers=LargeWorkers(maximum=2, cpu="8", memory="64Gi", tolerations=[Toleration(operator="Exists")]),
+    tolerations=(Toleration(key="spot", operator="Exists", toleration_seconds=30),),
+    large_workers=LargeWorkers(maximum=2, cpu="8", memory="64Gi", tolerations=(Toleration(operator="Exists"),)),
 )
 
 
@@ -139,7 +142,7 @@ def test_a_profile_reaches_the_flow_pod_as_the_stack_wrote_it_even_with_braces_i
     [arrived] = profiles.decode(configuration.env[env.PROFILES]).values()
     assert arrived == LARGE.contract()
     assert arrived.sizes == {"maximum": 12, "worker_cpu": "2"}
-    assert arrived.tolerations == ({"key": "spot", "operator": "Exists", "tolerationSeconds": 30},)
+    assert arrived.pod.tolerations == ({"key": "spot", "operator": "Exists", "tolerationSeconds": 30},)
 
 
 def test_only_the_stacks_profiles_are_in_the_schema_of_their_variable() -> None:
@@ -173,3 +176,104 @@ def test_an_object_store_is_referenced_by_its_block_and_needs_no_volume() -> Non
     assert configuration.env["PREFECT_DEFAULT_RESULT_STORAGE_BLOCK"] == "s3-bucket/results"
     volumes = configuration.job_manifest["spec"]["template"]["spec"]["volumes"]
     assert [each["name"] for each in volumes] == ["tmp"]
+
+
+SECRET_ENV = {"PGPASSWORD": {"name": "warehouse", "key": "password"}}
+
+
+def with_pods(**flow: Any) -> dict[str, Any]:
+    args = job_template.JobTemplateArgs(
+        namespace="flows",
+        image=IMAGE,
+        flow_run=FlowRun(),
+        dask=Dask(),
+        credential={},
+        pods=RunPods(flow=PodExtras(**flow)),
+    )
+    return job_template.build(args)
+
+
+def flow_container(configuration: KubernetesWorkerJobConfiguration) -> dict[str, Any]:
+    configuration._populate_env_in_manifest()
+    container: dict[str, Any] = configuration.job_manifest["spec"]["template"]["spec"]["containers"][0]
+    return container
+
+
+def test_the_additions_are_in_the_flow_pod_and_on_their_way_to_the_dask_pods() -> None:
+    extras = {
+        "env": {"GREETING": "hello", "PREFECT_LOGGING_LEVEL": "DEBUG"},
+        "secret_env": SECRET_ENV,
+        "env_from": ({"configMapRef": {"name": "app"}},),
+        "volumes": {"shm": {"source": {"emptyDir": {"medium": "Memory"}}, "mount": {"mountPath": "/dev/shm"}}},
+        "resources": {"nvidia.com/gpu": "1"},
+        "labels": {"team": "data"},
+    }
+    configuration = configured(with_pods(**extras))
+    assert pods.decode(configuration.env[env.PODS]) == RunPods(flow=PodExtras(**extras))
+    container = flow_container(configuration)
+    values = {each["name"]: each.get("value", each.get("valueFrom")) for each in container["env"]}
+    assert (values["GREETING"], values["PREFECT_LOGGING_LEVEL"]) == ("hello", "DEBUG")
+    # Optional: the flow pod itself says what is missing.
+    assert values["PGPASSWORD"] == {"secretKeyRef": {"name": "warehouse", "key": "password", "optional": True}}
+    assert container["envFrom"] == [{"configMapRef": {"name": "app", "optional": True}}]
+    assert {"name": "shm", "mountPath": "/dev/shm"} in container["volumeMounts"]
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    labels = configuration.job_manifest["spec"]["template"]["metadata"]["labels"]
+    assert labels == {"team": "data", "ephemeral-dask/component": "flow-run"}
+
+
+def test_without_additions_the_flow_pod_has_no_variable_for_them(template: dict[str, Any]) -> None:
+    assert env.PODS not in template["job_configuration"]["env"]
+
+
+def test_a_deployments_environment_reaches_the_flow_pod_as_a_mapping_for_the_dask_pods() -> None:
+    values = {"GREETING": 'it\'s "me"', "COUNT": 3}
+    configuration = configured(with_pods(secret_env=SECRET_ENV), env={**values, "PGPASSWORD": "mine"})
+    context = PodContext.from_env({**configuration.env, env.NAMESPACE: "flows", env.IMAGE: "i"})
+    assert context is not None
+    assert context.own_env == {"GREETING": 'it\'s "me"', "COUNT": "3", "PGPASSWORD": "mine"}
+    passwords = [each for each in flow_container(configuration)["env"] if each["name"] == "PGPASSWORD"]
+    assert passwords == [{"name": "PGPASSWORD", "value": "mine"}]
+    assert env.ENV not in configured(build()).env
+
+
+@pytest.mark.parametrize("name", ["PREFECT_API_URL", "EPHEMERAL_DASK_CEILING", "HOME"])
+def test_prefect_refuses_a_variable_of_the_platform(template: dict[str, Any], name: str) -> None:
+    schema = template["variables"]["properties"]["env"]
+    jsonschema.validate({"GREETING": "hello"}, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({name: "x"}, schema)
+
+
+@pytest.mark.parametrize(
+    "variable", ["cpu_request", "cpu_limit", "memory_request", "memory_limit", "dask_worker_cpu", "dask_worker_memory"]
+)
+def test_prefect_takes_a_number_for_a_quantity(template: dict[str, Any], variable: str) -> None:
+    schema = template["variables"]["properties"][variable]
+    for value in (2, 0.5, "500m"):
+        jsonschema.validate(value, schema)
+    for value in (True, 0, [2]):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(value, schema)
+    # The defaults' own form.
+    configuration = configured(template, **{variable: 2})
+    assert "2" in (*map(str, _quantities(configuration)), configuration.env.get(f"EPHEMERAL_{variable.upper()}"))
+
+
+def _quantities(configuration: KubernetesWorkerJobConfiguration) -> list[Any]:
+    resources = configuration.job_manifest["spec"]["template"]["spec"]["containers"][0]["resources"]
+    return [*resources["requests"].values(), *resources["limits"].values()]
+
+
+def test_a_cpu_limit_of_the_stack_is_the_default_of_its_job_variable() -> None:
+    template = with_pods(cpu_limit="2")
+    assert template["variables"]["properties"]["cpu_limit"]["default"] == "2"
+    limits = configured(template, cpu_limit="3").job_manifest["spec"]["template"]["spec"]["containers"][0]["resources"]
+    assert limits["limits"]["cpu"] == "3"
+
+
+def test_a_patch_of_the_flow_pod_may_contain_job_variables() -> None:
+    patch = {"spec": {"hostname": "{{ name }}", "containers": [{"name": "prefect-job", "workingDir": "/app"}]}}
+    pod = configured(with_pods(patches=(patch,)), name="mine").job_manifest["spec"]["template"]["spec"]
+    assert pod["hostname"] == "mine"
+    assert [each["workingDir"] for each in pod["containers"]] == ["/app"]

@@ -213,3 +213,33 @@ def test_warnings_about_prefect_yaml_are_errors_in_a_strict_stack(project: Path)
     with pytest.raises(DeploymentError, match=r"prefect\.yaml:4: .*'retries' has no effect.*the stack sets `strict`"):
         validation.load_plan(project, settings(strict=True), stack="dev", warn=warnings.append)
     assert len(warnings) == 1
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"env": {"PREFECT_API_URL": "x"}}, "job variable 'env' contains PREFECT_API_URL, which the platform sets"),
+        ({"cpu_request": "many"}, "job variable 'cpu_request' must be a Kubernetes quantity above zero"),
+        ({"memory_limit": 0.5}, "job variable 'memory_limit' must be a Kubernetes quantity above zero"),
+        ({"dask_worker_cpu": 0}, "job variable 'dask_worker_cpu' must be a Kubernetes quantity above zero"),
+    ],
+)
+def test_a_job_variable_that_no_pod_could_have_is_refused(variables: dict[str, Any], sentence: str) -> None:
+    checked = settings()
+    schema = job_template.variables_schema(checked, "dask")
+    spec = DeploymentSpec(flow_name="etl", name="nightly", entrypoint="flows.etl.etl", job_variables=variables)
+    [error] = validation.job_variable_errors(spec, schema, checked)
+    assert sentence in error
+
+
+def test_a_number_is_a_quantity_and_other_variables_are_the_users() -> None:
+    checked = settings()
+    schema = job_template.variables_schema(checked, "dask")
+    variables = {"cpu_request": 2, "cpu_limit": 0.5, "memory_request": 2**30, "dask_worker_cpu": 2, "env": {"A": "b"}}
+    spec = DeploymentSpec(flow_name="etl", name="nightly", entrypoint="flows.etl.etl", job_variables=variables)
+    assert validation.job_variable_errors(spec, schema, checked) == []
+
+
+def test_a_patch_that_kubernetes_would_refuse_stops_the_stack_before_pulumi() -> None:
+    with pytest.raises(SettingsError, match=r"ephemeral-dask:dask.workerPod: spec.dnsPolcy is not a field"):
+        settings(dask={"workerPod": {"patch": {"spec": {"dnsPolcy": "Default"}}}})

@@ -10,6 +10,8 @@ from pulumi.automation.events import EngineEvent
 
 from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract import knobs, profiles
+from ephemeral_dask.contract.pods import PodExtras, RunPods
+from ephemeral_dask.contract.pods import encode as encode_pods
 from tools import summary
 from tools.summary import capacity, moments
 from tools.summary.differences import ABSENT, between
@@ -241,6 +243,32 @@ def test_large_workers_are_counted_and_shown_beside_the_ordinary_ones() -> None:
     assert "| - → **5 workers** |" in text
 
 
+def test_gpus_are_counted_and_held_against_the_quota() -> None:
+    gpu = RunPods(worker=PodExtras(resources={"nvidia.com/gpu": "1"}))
+    with_gpu = pool(concurrency_limit=2)
+    with_gpu["base_job_template"]["job_configuration"]["env"][env.PODS] = encode_pods(gpu)
+    hard = {"spec": {"hard": {"requests.nvidia.com/gpu": "4"}}}
+    text = shown(
+        event("same", POOL, with_gpu, with_gpu),
+        event("same", "kubernetes:core/v1:ResourceQuota", hard, hard),
+        event("create", DEPLOYMENT, None, deployment("a", job_variables={"dask_maximum": 3})),
+    )
+    assert "**0.5 CPU, 1 GiB, 1 nvidia.com/gpu**" in text
+    assert "**6 workers, 6 nvidia.com/gpu**" in text
+    assert "nvidia.com/gpu 6 of 4, **more than it admits**" in text
+
+
+def test_additions_to_pods_are_shown_as_fields() -> None:
+    def declared(**values: str) -> dict[str, Any]:
+        made = pool()
+        text = encode_pods(RunPods(flow=PodExtras(env=values)))
+        made["base_job_template"]["job_configuration"]["env"][env.PODS] = text
+        return made
+
+    text = shown(event("update", POOL, declared(A="1"), declared(A="2")))
+    assert "| `pods.flow.env.A` | `1` | `2` |" in text
+
+
 def test_each_pool_limits_its_own_deployments_alone() -> None:
     text = shown(
         event("same", POOL, pool(concurrency_limit=1), pool(concurrency_limit=1)),
@@ -394,7 +422,7 @@ def with_profiles(**profiles_by_name: profiles.Profile) -> dict[str, Any]:
 
 
 def test_a_changed_profile_is_shown_by_its_field() -> None:
-    spot = profiles.Profile(sizes={"maximum": 12}, env={"GDAL_CACHEMAX": "256"}, node_selector={"pool": "spot"})
+    spot = profiles.Profile(sizes={"maximum": 12}, pod=PodExtras(env={"GDAL_CACHEMAX": "256"}))
     old = with_profiles(spot=spot)
     new = with_profiles(spot=replace(spot, sizes={"maximum": 13}))
     text = shown(event("update", POOL, old, new))

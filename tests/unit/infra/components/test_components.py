@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import importlib.util
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +9,7 @@ import pulumi
 import pytest
 
 from ephemeral_dask.contract import security
+from ephemeral_dask.contract.pods import PodExtras
 from ephemeral_dask.contract.secrets import SecretRef
 from infra import naming
 from infra.components import pods, prefect_server
@@ -20,8 +22,10 @@ from infra.components.prefect_server import PrefectServer, PrefectServerArgs
 from infra.components.prefect_worker import RULES as WORKER_RULES
 from infra.components.prefect_worker import PrefectWorker, PrefectWorkerArgs
 from infra.components.result_volume import ResultVolume, ResultVolumeArgs
+from infra.components.scheduler_budget import SchedulerBudget
 from infra.components.stack_secret import StackSecret, StackSecretArgs
 from infra.settings import (
+    CaBundle,
     Docker,
     DockerBuild,
     EmbeddedPrefect,
@@ -36,6 +40,7 @@ from infra.settings import (
     Toleration,
     VolumeResults,
     Worker,
+    layers,
 )
 from tests.mocks import Recorder, Render
 from tools.paths import ROOT
@@ -59,7 +64,7 @@ def server(**settings: Any) -> None:
     PrefectServer("server", args)
 
 
-def worker(credential: Mapping[str, SecretRef] | None = None, **settings: Any) -> None:
+def worker(credential: Mapping[str, SecretRef] | None = None, ca: PodExtras | None = None, **settings: Any) -> None:
     PrefectWorker(
         "worker",
         PrefectWorkerArgs(
@@ -71,6 +76,7 @@ def worker(credential: Mapping[str, SecretRef] | None = None, **settings: Any) -
             work_pool="dask",
             settings=Worker(**settings),
             credential=credential or {},
+            ca=ca or PodExtras(),
         ),
     )
 
@@ -442,3 +448,27 @@ def test_pods_use_the_group_of_the_images_user() -> None:
 def test_the_platform_image_has_the_modules_that_several_servers_share() -> None:
     for module in prefect_server.THROUGH_REDIS.values():
         assert importlib.util.find_spec(module), module
+
+
+def test_a_workers_pod_trusts_the_stacks_ca_bundle(render: Render) -> None:
+    ca = layers.ca_extras(CaBundle(config_map="company-ca"))
+    recorder = render(functools.partial(worker, ca=ca))
+    assert environment(recorder)["PREFECT_API_SSL_CERT_FILE"] == "/etc/ephemeral-dask/ca/ca.crt"
+    [deployment] = recorder.of("apps/v1:Deployment")
+    volumes = {each["name"]: each for each in deployment["spec"]["template"]["spec"]["volumes"]}
+    assert volumes["ca-bundle"]["configMap"]["name"] == "company-ca"
+    assert "/etc/ephemeral-dask/ca" in [each["mountPath"] for each in container(recorder)["volumeMounts"]]
+
+
+def test_the_budget_of_the_schedulers_selects_no_other_pod_and_lets_none_go(render: Render) -> None:
+    recorder = render(lambda: SchedulerBudget("dask-schedulers", "flows"))
+    [budget] = recorder.of("policy/v1:PodDisruptionBudget")
+    assert budget["spec"]["maxUnavailable"] == 0
+    assert budget["spec"]["selector"]["matchLabels"] == {
+        "ephemeral-dask/component": "dask",
+        "dask.org/component": "scheduler",
+    }
+
+
+def test_prefects_worker_may_read_the_log_of_a_pod_that_never_reached_prefect() -> None:
+    assert any("pods/log" in rule.resources and "get" in rule.verbs for rule in WORKER_RULES)

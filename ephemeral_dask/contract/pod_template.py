@@ -1,0 +1,118 @@
+"""A pod's template with a stack's additions in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from typing import Any
+
+from ephemeral_dask.contract import security, strategic_merge
+from ephemeral_dask.contract.pods import PodExtras
+
+
+def extended(template: Mapping[str, Any], extras: PodExtras, *, waits: bool = True) -> dict[str, Any]:
+    """Return a template with the additions in its first container and its pod.
+
+    Plain environment variables are not among them: they belong into `env` of a work pool's template.
+
+    Args:
+        template: with `spec`, and `metadata` if there is any.
+        extras: the additions.
+        waits: whether the pod waits for a Secret or ConfigMap that does not exist. A flow pod must not: it says in
+            Prefect what is missing, which nothing else could.
+
+    """
+    pod: dict[str, Any] = deepcopy({"metadata": {}, **template})
+    for name, values in (("labels", extras.labels), ("annotations", extras.annotations)):
+        if values:
+            pod["metadata"][name] = {**values, **pod["metadata"].get(name, {})}
+    spec = pod["spec"]
+    container = spec["containers"][0]
+    optional = {} if waits else {"optional": True}
+    _add_environment(container, extras, optional)
+    for name, volume in extras.volumes.items():
+        spec.setdefault("volumes", []).append({"name": name, **_source(volume["source"], optional)})
+        container.setdefault("volumeMounts", []).append({"name": name, **volume["mount"]})
+    if any(_writable_claim(volume) for volume in extras.volumes.values()):
+        spec["securityContext"] = {**spec.get("securityContext", {}), **security.volume_security()}
+    _add_resources(container, extras)
+    _add_placement(spec, extras)
+    if extras.scratch:
+        spec["volumes"] = [_limited(volume, extras.scratch) for volume in spec["volumes"]]
+    return pod
+
+
+def patched(template: Mapping[str, Any], patches: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return a template with patches applied. A container that a patch adds gets the security context of ours.
+
+    Raises:
+        ValueError: the pod would break the restricted Pod Security Standard; a clause that says how.
+
+    """
+    pod: Any = dict(template)
+    for patch in patches:
+        pod = strategic_merge.merge(pod, patch)
+    for name in ("initContainers", "containers"):
+        for container in pod["spec"].get(name) or ():
+            container["securityContext"] = {**security.container_security(), **(container.get("securityContext") or {})}
+    if errors := security.violations(pod["spec"]):
+        raise ValueError(
+            f"would break the restricted Pod Security Standard, so Kubernetes would refuse the pod: {'; '.join(errors)}"
+        )
+    result: dict[str, Any] = pod
+    return result
+
+
+def _add_environment(container: dict[str, Any], extras: PodExtras, optional: Mapping[str, Any]) -> None:
+    if extras.secret_env:
+        references = [
+            {"name": name, "valueFrom": {"secretKeyRef": {**reference, **optional}}}
+            for name, reference in extras.secret_env.items()
+        ]
+        kept = [each for each in container.get("env", []) if each["name"] not in extras.secret_env]
+        container["env"] = [*kept, *references]
+    if extras.env_from:
+        container["envFrom"] = [
+            {key: value if isinstance(value, str) else {**value, **optional} for key, value in each.items()}
+            for each in extras.env_from
+        ]
+
+
+def _source(source: Mapping[str, Any], optional: Mapping[str, Any]) -> dict[str, Any]:
+    if "projected" in source:
+        projected = source["projected"]
+        sources = [_source(each, optional) for each in projected.get("sources", ())]
+        return {"projected": {**projected, "sources": sources}}
+    return {kind: {**value, **optional} if kind in ("secret", "configMap") else value for kind, value in source.items()}
+
+
+def _writable_claim(volume: Mapping[str, Any]) -> bool:
+    return "persistentVolumeClaim" in volume["source"] and not volume["mount"].get("readOnly")
+
+
+def _add_resources(container: dict[str, Any], extras: PodExtras) -> None:
+    both = {**extras.resources, **({"ephemeral-storage": extras.ephemeral_storage} if extras.ephemeral_storage else {})}
+    if both:
+        resources = container["resources"]
+        for bound in ("requests", "limits"):
+            resources[bound] = {**resources.get(bound, {}), **both}
+    if extras.cpu_limit:
+        container["resources"]["limits"]["cpu"] = extras.cpu_limit
+
+
+def _add_placement(spec: dict[str, Any], extras: PodExtras) -> None:
+    fields = {
+        "nodeSelector": dict(extras.node_selector),
+        "tolerations": [dict(each) for each in extras.tolerations],
+        "affinity": dict(extras.affinity),
+        "topologySpreadConstraints": [dict(each) for each in extras.topology_spread],
+        "priorityClassName": extras.priority_class,
+        "runtimeClassName": extras.runtime_class,
+    }
+    spec.update({name: value for name, value in fields.items() if value})
+
+
+def _limited(volume: Mapping[str, Any], limit: str) -> Mapping[str, Any]:
+    if volume["name"] not in ("tmp", "scratch"):
+        return volume
+    return {**volume, "emptyDir": {**volume["emptyDir"], "sizeLimit": limit}}

@@ -1,0 +1,175 @@
+"""Whether Kubernetes would take the pods of runs with a stack's additions and patches, as far as one can tell offline.
+
+The server checks more. It is asked where this machine may: `infra.registration.dry_run`.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from ephemeral_dask.contract import labels, pod_template, pods, security
+from ephemeral_dask.contract.pods import PodExtras
+from infra import job_template, naming
+from infra.job_template import JobTemplateArgs
+from infra.settings import Settings, layers
+
+_IMAGE: Final = "example.com/flow:checked"
+"""Stands for an image that is not known yet. Nothing is pulled."""
+
+_PLACEHOLDER: Final = re.compile(r"{{\s*(\w+)\s*}}")
+_NOT_IN_A_POD: Final = ("parallelism", "completions")
+"""Fields of a Job that Prefect's own template has in the pod; Kubernetes ignores them there."""
+
+
+def templates(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Return the template of each kind of pod with parts in Kubernetes' own words, by the key of the stack file.
+
+    Raises:
+        ValueError: key and sentence for a patch that would break the restricted Pod Security Standard.
+
+    """
+    result = {}
+    for pool in settings.work_pools:
+        args = JobTemplateArgs.of(settings, pool, image=_IMAGE, credential={})
+        if _is_free(args.pods.flow):
+            key = f"workPools.{pool}.flowRun.pod" if settings.work_pools[pool].flow_run else "flowRun.pod"
+            result[f"{key} of work pool {pool}"] = _checked(key, functools.partial(job_template.flow_pod, args))
+        for key, name, extras in _dask_pods(settings, pool):
+            if _is_free(extras):
+                build = functools.partial(_dask_pod, name, extras)
+                result[f"{key} of work pool {pool}"] = _checked(key, build)
+    return result
+
+
+def _is_free(extras: PodExtras) -> bool:
+    """Return whether a part is in Kubernetes' own words, which no model of ours has checked."""
+    projected = any("projected" in volume["source"] for volume in extras.volumes.values())
+    return bool(extras.patches or extras.affinity or extras.topology_spread or projected)
+
+
+def errors(settings: Settings) -> list[str]:
+    """Return key and sentence for each part that Kubernetes would not take."""
+    try:
+        rendered = templates(settings)
+    except ValueError as error:
+        return [str(error)]
+    result = [
+        f"{key.partition(' ')[0]}: {error}"
+        for key, template in rendered.items()
+        for error in unknown_fields(template, "V1PodTemplateSpec")
+    ]
+    return list(dict.fromkeys(result))
+
+
+def unknown_fields(value: Any, kind: str, path: str = "") -> list[str]:
+    """Return a clause for each field that the Kubernetes API does not have, or that has another type there.
+
+    Args:
+        value: a part of a manifest.
+        kind: its type in the models of the Kubernetes client, such as `V1PodSpec`.
+        path: of the part, for messages.
+
+    """
+    from kubernetes.client import models  # noqa: PLC0415  a second to import, and only a patch needs it
+
+    return list(_unknown_fields(value, kind, path, models))
+
+
+def rendered(value: Any, variables: Mapping[str, Any]) -> Any:
+    """Return a part of a template with values for its placeholders; a field without a value is left out."""
+    if isinstance(value, str):
+        if whole := _PLACEHOLDER.fullmatch(value):
+            return variables.get(whole[1])
+        return _PLACEHOLDER.sub(lambda match: str(variables.get(match[1], "")), value)
+    if isinstance(value, Mapping):
+        parts = {name: rendered(part, variables) for name, part in value.items()}
+        return {name: part for name, part in parts.items() if part is not None}
+    if isinstance(value, list):
+        return [rendered(part, variables) for part in value]
+    return value
+
+
+def _checked(key: str, build: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        template = build()
+    except ValueError as error:
+        raise ValueError(f"{key}.patch: {error}") from None
+    for name in _NOT_IN_A_POD:
+        template["spec"].pop(name, None)
+    return template
+
+
+def _dask_pods(settings: Settings, pool: str) -> Iterator[tuple[str, str, PodExtras]]:
+    """Yield key, container and additions of every kind of Dask pod."""
+    run_pods = layers.run_pods(settings, pool)
+    yield "dask.scheduler", "scheduler", run_pods.scheduler
+    yield "dask.workerPod", "worker", run_pods.worker
+    for name, profile in settings.dask.profiles.items():
+        key, own = f"dask.profiles.{name}", profile.contract()
+        if own.scheduler.pod != PodExtras():
+            yield f"{key}.scheduler", "scheduler", pods.merged(run_pods.scheduler, own.pod.shared(), own.scheduler.pod)
+        if own.pod != PodExtras():
+            yield key, "worker", pods.merged(run_pods.worker, own.pod)
+        if own.large and own.large.pod != PodExtras():
+            large = pods.merged(run_pods.common, own.pod.shared(), own.large.pod)
+            yield f"{key}.largeWorkers", "worker", large
+
+
+def _dask_pod(name: str, extras: PodExtras) -> dict[str, Any]:
+    """Return a Dask pod with all that the additions can touch; flow pods write the rest."""
+    container = {
+        "name": name,
+        "image": _IMAGE,
+        "env": [{"name": variable, "value": value} for variable, value in extras.env.items()],
+        "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "256Mi"}},
+        "securityContext": security.container_security(),
+        "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108  an emptyDir of the pod
+    }
+    spec = {
+        "automountServiceAccountToken": False,
+        "serviceAccountName": naming.DASK,
+        "securityContext": security.pod_security(),
+        "containers": [container],
+        "volumes": [{"name": "scratch", "emptyDir": {}}],
+    }
+    template = {"metadata": {"labels": {labels.COMPONENT: labels.DASK_POD}}, "spec": spec}
+    return pod_template.patched(pod_template.extended(template, extras), extras.patches)
+
+
+def _unknown_fields(value: Any, kind: str, path: str, models: Any) -> Iterator[str]:
+    if isinstance(value, str) and _PLACEHOLDER.search(value):
+        return
+    if kind.startswith(("List[", "list[")):
+        if not isinstance(value, list | tuple):
+            yield f"{path} must be a list"
+            return
+        for number, part in enumerate(value):
+            yield from _unknown_fields(part, kind[5:-1], f"{path}[{number}]", models)
+    elif kind == "Dict[str, str]" and not path.endswith((".requests", ".limits")):
+        for name, part in value.items():
+            if not isinstance(part, str):
+                yield f"{path}.{name} must be a string"
+    elif (model := getattr(models, kind, None)) is not None and hasattr(model, "openapi_types"):
+        yield from _unknown_members(value, model, path, models)
+    elif (kind in _TYPES and not isinstance(value, _TYPES[kind])) or (kind == "int" and isinstance(value, bool)):
+        yield f"{path} must be {_NAMES[kind]}"
+
+
+def _unknown_members(value: Any, model: Any, path: str, models: Any) -> Iterator[str]:
+    if not isinstance(value, Mapping):
+        yield f"{path} must be a mapping"
+        return
+    fields = {name: model.openapi_types[attribute] for attribute, name in model.attribute_map.items()}
+    for name, part in value.items():
+        where = f"{path}.{name}".lstrip(".")
+        if name not in fields:
+            yield f"{where} is not a field of the Kubernetes API; known there: {', '.join(sorted(fields))}"
+        else:
+            yield from _unknown_fields(part, fields[name], where, models)
+
+
+_TYPES: Final[Mapping[str, type]] = {"str": str, "int": int, "bool": bool}
+_NAMES: Final = {"str": "a string", "int": "an integer", "bool": "true or false"}

@@ -1,0 +1,145 @@
+"""Whether the objects that pods of runs refer to exist, as far as this machine may look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import httpx
+import kr8s
+
+from ephemeral_dask.contract import missing
+from infra.registration.errors import RegistrationError
+from infra.registration.kubernetes import call, run
+
+Reference = Mapping[str, str]
+"""`kind`, `name`, `key` and `where`, as `infra.settings.references` has them."""
+
+_NAMESPACED: Final = {
+    "Secret": ("v1", "secrets"),
+    "ConfigMap": ("v1", "configmaps"),
+    "PersistentVolumeClaim": ("v1", "persistentvolumeclaims"),
+}
+_CLUSTER: Final = {
+    "PriorityClass": ("scheduling.k8s.io/v1", "priorityclasses"),
+    "RuntimeClass": ("node.k8s.io/v1", "runtimeclasses"),
+}
+"""Kind -> version and plural name in the API's paths."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lookup:
+    """What a look at the cluster has shown.
+
+    Attributes:
+        errors: a sentence for each object or key that is missing.
+        warnings: a sentence for what may not exist, or could not be looked up.
+
+    """
+
+    errors: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objects:
+    """The objects as the cluster has them.
+
+    Attributes:
+        keys: (kind, name) -> the keys of its data; None if the object does not exist.
+        resources: extended resources that some node offers; None if nodes may not be listed.
+        forbidden: (kind, name) of objects that this user may not read.
+
+    """
+
+    keys: Mapping[tuple[str, str], frozenset[str] | None] = field(default_factory=dict)
+    resources: frozenset[str] | None = None
+    forbidden: frozenset[tuple[str, str]] = frozenset()
+
+
+def look_up(references: Iterable[Reference], namespace: str, context: str | None, *, exists: bool) -> Lookup:
+    """Read what the references name.
+
+    Args:
+        references: of the stack's settings.
+        namespace: of the stack.
+        context: kubeconfig context; the current one if None.
+        exists: whether the namespace does.
+
+    """
+    references = list(references)
+    if not references:
+        return Lookup()
+
+    async def work(api: Any) -> Objects:
+        return await _read(api, references, namespace if exists else "")
+
+    try:
+        objects: Objects = run("Could not read the objects that pods refer to", context, work)
+    except RegistrationError as error:
+        return Lookup(warnings=(f"What pods refer to could not be looked up. {error}",))
+    return compare(references, objects, namespace, exists=exists)
+
+
+def compare(references: Iterable[Reference], objects: Objects, namespace: str, *, exists: bool) -> Lookup:
+    """Return a sentence for each object or key that is missing."""
+    errors, warnings = [], []
+    for each in references:
+        kind, name, key, where = each["kind"], each["name"], each["key"], each["where"]
+        if kind == "resource":
+            if objects.resources is not None and name not in objects.resources:
+                warnings.append(
+                    f"{where}: {missing.resource(name)}. Runs wait for one, unless the cluster's autoscaler adds it."
+                )
+        elif kind in _NAMESPACED and not exists:
+            warnings.append(
+                f"{where}: {kind} '{name}' cannot exist before namespace '{namespace}': create it after this update,"
+                " because runs that need it fail until then."
+            )
+        elif (kind, name) in objects.forbidden:
+            warnings.append(f"{where}: {kind} '{name}' could not be looked up, because this user may not read it.")
+        elif (keys := objects.keys.get((kind, name))) is None:
+            errors.append(f"{where}: {missing.reference(kind, name, namespace if kind in _NAMESPACED else '')}")
+        elif key and key not in keys:
+            errors.append(f"{where}: {missing.key(kind, name, key, namespace)}")
+    return Lookup(errors=tuple(errors), warnings=tuple(warnings))
+
+
+async def _read(api: Any, references: Iterable[Reference], namespace: str) -> Objects:
+    keys: dict[tuple[str, str], frozenset[str] | None] = {}
+    forbidden: set[tuple[str, str]] = set()
+    resources: frozenset[str] | None = None
+    for kind, name in dict.fromkeys((each["kind"], each["name"]) for each in references):
+        try:
+            if kind == "resource":
+                resources = resources if resources is not None else await _resources(api)
+            elif kind in _CLUSTER:
+                version, plural = _CLUSTER[kind]
+                keys[kind, name] = _keys(await call(api, "GET", version=version, url=f"{plural}/{name}"))
+            elif namespace:
+                version, plural = _NAMESPACED[kind]
+                url = f"{plural}/{name}"
+                keys[kind, name] = _keys(await call(api, "GET", version=version, url=url, namespace=namespace))
+        except kr8s.ServerError as error:
+            if error.response is None or error.response.status_code != httpx.codes.FORBIDDEN:
+                raise
+            forbidden.add((kind, name))
+    return Objects(keys=keys, resources=resources, forbidden=frozenset(forbidden))
+
+
+def _keys(live: Mapping[str, Any] | None) -> frozenset[str] | None:
+    """Return the keys of an object's data; its values go no further."""
+    if live is None:
+        return None
+    return frozenset({*(live.get("data") or {}), *(live.get("binaryData") or {})})
+
+
+async def _resources(api: Any) -> frozenset[str]:
+    nodes = await call(api, "GET", version="v1", url="nodes")
+    return frozenset(
+        name
+        for node in nodes["items"]
+        for name, count in (node.get("status", {}).get("allocatable") or {}).items()
+        if str(count) != "0"
+    )

@@ -1,0 +1,98 @@
+"""The objects of a cluster that a stack's settings refer to, and that others create."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from infra.settings.dask import Scheduler
+from infra.settings.pod_extras import CaBundle, EnvFrom, PodExtras, Volume
+from infra.settings.results import VolumeResults
+from infra.settings.root import Settings
+
+Kind = Literal["Secret", "ConfigMap", "PersistentVolumeClaim", "PriorityClass", "RuntimeClass", "resource"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """One of them.
+
+    Attributes:
+        kind: its kind in Kubernetes; `resource` for an extended resource of a node.
+        name: of the object.
+        key: in its data, if one is named.
+        where: the key of the stack file that names it.
+
+    """
+
+    kind: Kind
+    name: str
+    key: str = ""
+    where: str
+
+
+def references(settings: Settings) -> tuple[Reference, ...]:
+    """Return every reference of the settings."""
+    result = [each for key, extras in _extras(settings) for each in _of_pod(key, extras)]
+    if isinstance(settings.ca_bundle, CaBundle):
+        result += _of_source("caBundle", settings.ca_bundle, settings.ca_bundle.key)
+    if isinstance(settings.results, VolumeResults) and settings.results.existing_claim:
+        claim = settings.results.existing_claim
+        result.append(Reference(kind="PersistentVolumeClaim", name=claim, where="results.existingClaim"))
+    return tuple(result)
+
+
+def _extras(settings: Settings) -> Iterator[tuple[str, PodExtras]]:
+    yield "pods", settings.pods
+    yield "flowRun.pod", settings.flow_run.pod
+    for name, pool in settings.work_pools.items():
+        yield f"workPools.{name}.pods", pool.pods
+        if pool.flow_run:
+            yield f"workPools.{name}.flowRun.pod", pool.flow_run.pod
+    scheduler: Scheduler = settings.dask.scheduler
+    yield "dask.scheduler", scheduler
+    yield "dask.workerPod", settings.dask.worker_pod
+    for name, profile in settings.dask.profiles.items():
+        key = f"dask.profiles.{name}"
+        yield key, profile
+        yield f"{key}.scheduler", profile.scheduler
+        if profile.large_workers:
+            yield f"{key}.largeWorkers", profile.large_workers
+
+
+def _of_pod(where: str, extras: PodExtras) -> Iterator[Reference]:
+    for variable, secret in extras.secret_env.items():
+        yield Reference(kind="Secret", name=secret.name, key=secret.key, where=f"{where}.secretEnv.{variable}")
+    for number, source in enumerate(extras.env_from):
+        yield from _of_source(f"{where}.envFrom.{number}", source)
+    for name, volume in extras.volumes.items():
+        key = f"{where}.volumes.{name}"
+        for item in volume.items or ("",):
+            yield from _of_source(key, volume, item)
+        if volume.claim:
+            yield Reference(kind="PersistentVolumeClaim", name=volume.claim, where=key)
+        for each in (volume.projected or {}).get("sources", ()):
+            yield from _of_projected(key, each)
+    if extras.priority_class:
+        yield Reference(kind="PriorityClass", name=extras.priority_class, where=f"{where}.priorityClass")
+    if extras.runtime_class:
+        yield Reference(kind="RuntimeClass", name=extras.runtime_class, where=f"{where}.runtimeClass")
+    for name in extras.resources:
+        yield Reference(kind="resource", name=name, where=f"{where}.resources")
+
+
+def _of_source(where: str, source: EnvFrom | Volume | CaBundle, key: str = "") -> Iterator[Reference]:
+    if source.secret:
+        yield Reference(kind="Secret", name=source.secret, key=key, where=where)
+    if source.config_map:
+        yield Reference(kind="ConfigMap", name=source.config_map, key=key, where=where)
+
+
+def _of_projected(where: str, source: Mapping[str, Any]) -> Iterator[Reference]:
+    kinds: tuple[tuple[str, Kind], ...] = (("secret", "Secret"), ("configMap", "ConfigMap"))
+    for field, kind in kinds:
+        part = source.get(field) or {}
+        if part.get("name") and not part.get("optional"):
+            for item in part.get("items") or ({},):
+                yield Reference(kind=kind, name=part["name"], key=item.get("key", ""), where=where)

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import kr8s
+import pytest
+
+from ephemeral_dask.contract import missing
+from infra.registration import references
+from infra.registration.errors import UnreachableError
+from infra.registration.references import Objects, compare, look_up
+
+SECRET = {"kind": "Secret", "name": "warehouse", "key": "password", "where": "pods.secretEnv.PGPASSWORD"}
+GPU = {"kind": "resource", "name": "nvidia.com/gpu", "key": "", "where": "dask.workerPod.resources"}
+PRIORITY = {"kind": "PriorityClass", "name": "batch", "key": "", "where": "pods.priorityClass"}
+CLAIM = {"kind": "PersistentVolumeClaim", "name": "cache", "key": "", "where": "pods.volumes.cache"}
+
+
+def test_a_secret_that_does_not_exist_or_lacks_the_key_is_an_error_in_the_words_of_a_run() -> None:
+    absent = compare([SECRET], Objects(keys={("Secret", "warehouse"): None}), "flows", exists=True)
+    assert absent.errors == (f"pods.secretEnv.PGPASSWORD: {missing.reference('Secret', 'warehouse', 'flows')}",)
+    keyless = compare([SECRET], Objects(keys={("Secret", "warehouse"): frozenset({"user"})}), "flows", exists=True)
+    assert keyless.errors == (f"pods.secretEnv.PGPASSWORD: {missing.key('Secret', 'warehouse', 'password', 'flows')}",)
+    there = compare([SECRET], Objects(keys={("Secret", "warehouse"): frozenset({"password"})}), "flows", exists=True)
+    assert there == references.Lookup()
+
+
+def test_before_the_namespace_exists_what_must_be_in_it_is_a_warning_and_a_class_is_still_an_error() -> None:
+    lookup = compare([SECRET, PRIORITY], Objects(keys={("PriorityClass", "batch"): None}), "flows", exists=False)
+    assert "cannot exist before namespace 'flows'" in lookup.warnings[0]
+    assert lookup.errors == (f"pods.priorityClass: {missing.reference('PriorityClass', 'batch')}",)
+
+
+def test_a_resource_that_no_node_offers_is_a_warning_because_an_autoscaler_may_add_such_a_node() -> None:
+    lookup = compare([GPU], Objects(resources=frozenset()), "flows", exists=True)
+    assert (lookup.errors, len(lookup.warnings)) == ((), 1)
+    assert missing.resource("nvidia.com/gpu") in lookup.warnings[0]
+    for known in (frozenset({"nvidia.com/gpu"}), None):
+        assert compare([GPU], Objects(resources=known), "flows", exists=True) == references.Lookup()
+
+
+def test_without_the_right_to_look_there_is_a_warning_and_no_error() -> None:
+    lookup = compare([SECRET], Objects(forbidden=frozenset({("Secret", "warehouse")})), "flows", exists=True)
+    assert lookup.errors == ()
+    assert "may not read it" in lookup.warnings[0]
+
+
+class FakeApi:
+    """Answers by path: an object, None for 404, 403 for "forbidden"."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers = answers
+        self.paths: list[str] = []
+
+    async def __call__(self, _api: Any, _method: str, *, url: str, **options: Any) -> Any:
+        self.paths.append(f"{options['version']} {options.get('namespace', '-')} {url}")
+        answer = self.answers.get(url.partition("/")[0])
+        if answer == "forbidden":
+            raise kr8s.ServerError("no", response=httpx.Response(403))
+        return answer
+
+
+def look(monkeypatch: pytest.MonkeyPatch, api: FakeApi, *named: Any, exists: bool = True) -> references.Lookup:
+    import asyncio  # noqa: PLC0415
+
+    monkeypatch.setattr(references, "call", api)
+    monkeypatch.setattr(references, "run", lambda _what, _context, work: asyncio.run(work(None)))
+    return look_up(named, "flows", None, exists=exists)
+
+
+def test_each_object_is_read_once_and_only_the_names_of_its_keys_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = FakeApi(
+        secrets={"data": {"password": "c2VjcmV0"}},
+        persistentvolumeclaims={},
+        nodes={"items": [{"status": {"allocatable": {"nvidia.com/gpu": "0", "cpu": "2"}}}]},
+        priorityclasses="forbidden",
+    )
+    lookup = look(monkeypatch, api, SECRET, SECRET, CLAIM, GPU, PRIORITY)
+    assert api.paths == [
+        "v1 flows secrets/warehouse",
+        "v1 flows persistentvolumeclaims/cache",
+        "v1 - nodes",
+        "scheduling.k8s.io/v1 - priorityclasses/batch",
+    ]
+    assert lookup.errors == ()
+    assert len(lookup.warnings) == 2
+    assert "c2VjcmV0" not in str(lookup)
+
+
+def test_a_cluster_that_does_not_answer_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: Any) -> Any:
+        raise UnreachableError("Could not read", why="no answer", remedy="check")
+
+    monkeypatch.setattr(references, "run", unreachable)
+    [warning] = look_up([SECRET], "flows", None, exists=True).warnings
+    assert "could not be looked up" in warning
+    assert look_up([], "flows", None, exists=True) == references.Lookup()

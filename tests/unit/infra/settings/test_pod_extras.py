@@ -1,0 +1,177 @@
+"""Additions to pods: what the stack file may say, and which pods get it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ephemeral_dask.contract import pods
+from infra import settings, validation
+from infra.settings import layers
+from infra.settings.references import Reference, references
+
+IMAGE = {"registry": "localhost:5001", "builder": "docker-build"}
+WAREHOUSE = {"PGPASSWORD": {"name": "warehouse", "key": "password"}}
+
+
+def parsed(**values: Any) -> settings.Settings:
+    return validation.load_settings({"image": IMAGE, **values}, stack="dev")
+
+
+def refusal(**values: Any) -> str:
+    with pytest.raises(settings.SettingsError) as caught:
+        parsed(**values)
+    return str(caught.value)
+
+
+def test_the_layers_are_stack_pool_and_kind_of_pod() -> None:
+    stack = parsed(
+        pods={"env": {"A": "stack", "B": "stack", "C": "stack"}},
+        workPools={"dask": {"pods": {"env": {"B": "pool", "C": "pool"}}}, "other": {}},
+        flowRun={"pod": {"env": {"C": "flow"}}},
+        dask={"scheduler": {"env": {"C": "scheduler"}, "cpu": 2}, "workerPod": {"env": {"C": "worker"}}},
+    )
+    run = layers.run_pods(stack, "dask")
+    for kind in ("flow", "scheduler", "worker"):
+        assert getattr(run, kind).env == {"A": "stack", "B": "pool", "C": kind}
+    assert run.common.env == {"A": "stack", "B": "pool", "C": "pool"}
+    assert (run.scheduler_cpu, run.scheduler_memory) == ("2", "")
+    assert layers.run_pods(stack, "other").common.env == {"A": "stack", "B": "stack", "C": "stack"}
+
+
+def test_a_pools_own_flow_run_takes_the_place_of_the_stacks() -> None:
+    stack = parsed(
+        flowRun={"pod": {"env": {"A": "stack"}}}, workPools={"dask": {"flowRun": {"pod": {"env": {"B": "pool"}}}}}
+    )
+    assert layers.run_pods(stack, "dask").flow.env == {"B": "pool"}
+
+
+def test_a_stack_without_additions_has_none() -> None:
+    assert layers.run_pods(parsed(), "dask") == pods.RunPods()
+
+
+def test_additions_are_handed_on_in_the_form_of_the_kubernetes_api() -> None:
+    extras = parsed(
+        pods={
+            "secretEnv": WAREHOUSE,
+            "envFrom": [{"secret": "aws"}, {"configMap": "app", "prefix": "APP_"}],
+            "volumes": {
+                "cache": {"mountPath": "/cache", "claim": "cache", "readOnly": False, "subPath": "a"},
+                "app": {"mountPath": "/etc/app", "configMap": "app", "items": {"app.yaml": "a.yaml"}},
+                "shm": {"mountPath": "/dev/shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
+                "all": {"mountPath": "/etc/all", "projected": {"sources": [{"secret": {"name": "a"}}]}},
+            },
+            "resources": {"nvidia.com/gpu": 1},
+        }
+    ).pods.extras()
+    assert extras.secret_env == WAREHOUSE
+    assert extras.env_from == ({"secretRef": {"name": "aws"}}, {"configMapRef": {"name": "app"}, "prefix": "APP_"})
+    assert extras.resources == {"nvidia.com/gpu": "1"}
+    assert extras.volumes == {
+        "cache": {
+            "source": {"persistentVolumeClaim": {"claimName": "cache"}},
+            "mount": {"mountPath": "/cache", "subPath": "a"},
+        },
+        "app": {
+            "source": {"configMap": {"name": "app", "items": [{"key": "app.yaml", "path": "a.yaml"}]}},
+            "mount": {"mountPath": "/etc/app", "readOnly": True},
+        },
+        "shm": {
+            "source": {"emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
+            "mount": {"mountPath": "/dev/shm"},
+        },
+        "all": {
+            "source": {"projected": {"sources": [{"secret": {"name": "a"}}]}},
+            "mount": {"mountPath": "/etc/all", "readOnly": True},
+        },
+    }
+
+
+@pytest.mark.parametrize("name", ["secret", "configMap"])
+def test_a_ca_bundle_is_a_volume_and_the_variables_that_programs_read(name: str) -> None:
+    run = layers.run_pods(parsed(caBundle={name: "company-ca"}), "dask")
+    for kind in (run.flow, run.scheduler, run.worker, run.common):
+        assert set(kind.env.values()) == {"/etc/ephemeral-dask/ca/ca.crt"}
+        assert {"SSL_CERT_FILE", "PREFECT_API_SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"} <= set(kind.env)
+        assert "company-ca" in str(kind.volumes["ca-bundle"]["source"])
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"pods": {"env": {"PREFECT_API_URL": "x"}}}, "pods.env: contains PREFECT_API_URL, which the platform sets"),
+        ({"pods": {"secretEnv": {"EPHEMERAL_DASK_X": {"name": "a", "key": "b"}}}}, "pods.secretEnv: contains EPHEM"),
+        ({"dask": {"profiles": {"gpu": {"env": {"PREFECT_API_KEY": "x"}}}}}, "dask.profiles.gpu.env: contains PREFECT"),
+        ({"pods": {"env": {"A": "1"}, "secretEnv": {"A": {"name": "a", "key": "b"}}}}, "both contain A"),
+        ({"pods": {"env": {"A": "{{ b }}"}}}, "pods: contains {{"),
+        (
+            {"pods": {"volumes": {"a": {"mountPath": "/app", "claim": "a"}}}},
+            "pods.volumes.a.mountPath: '/app' would hide",
+        ),
+        ({"pods": {"volumes": {"a": {"mountPath": "/tmp/a", "claim": "a"}}}}, "'/tmp/a' would hide /tmp"),
+        ({"pods": {"volumes": {"a": {"mountPath": "/a", "claim": "a", "secret": "b"}}}}, "needs one of claim"),
+        ({"pods": {"volumes": {"a": {"mountPath": "/a"}}}}, "needs one of claim"),
+        ({"pods": {"volumes": {"tmp": {"mountPath": "/a", "claim": "a"}}}}, "volumes contains 'tmp'"),
+        (
+            {"pods": {"volumes": {"a": {"mountPath": "/a", "claim": "a"}, "b": {"mountPath": "/a/", "claim": "b"}}}},
+            "volumes mounts two at /a",
+        ),
+        ({"pods": {"volumes": {"a": {"mountPath": "/a", "claim": "a", "items": {"a": "b"}}}}}, "items are keys"),
+        ({"pods": {"envFrom": [{"prefix": "A"}]}}, "pods.envFrom.0: needs one of secret and configMap"),
+        ({"caBundle": {"key": "a"}}, "caBundle: needs one of secret and configMap"),
+        ({"pods": {"resources": {"cpu": 1}}}, "pods.resources: contains 'cpu', which is not an extended resource"),
+        ({"pods": {"resources": {"nvidia.com/gpu": "0.5"}}}, "a whole number of at least 1"),
+        ({"pods": {"labels": {"prefect.io/flow-run-id": "x"}}}, "pods.labels: contains prefect.io/flow-run-id"),
+        ({"pods": {"secretEnv": {"A": {"name": "Not_a_name", "key": "b"}}}}, "is not the name of a Kubernetes object"),
+        ({"pods": {"patch": {"spce": {}}}}, "pods.patch: contains spce, and a patch of a pod has only"),
+        (
+            {"pods": {"patch": {"spec": {"containers": [{"name": "worker"}]}}}},
+            "flowRun.pod.patch, dask.scheduler.patch",
+        ),
+        (
+            {"flowRun": {"pod": {"patch": {"spec": {"volumes": [{"name": "tmp"}]}}}}},
+            "flowRun.pod.patch: contains volume 'tmp'",
+        ),
+    ],
+)
+def test_a_mistake_is_refused_with_its_key(values: dict[str, Any], sentence: str) -> None:
+    assert sentence in refusal(**values)
+
+
+def test_every_object_that_others_create_is_a_reference_with_the_key_that_names_it() -> None:
+    stack = parsed(
+        pods={"secretEnv": WAREHOUSE, "priorityClass": "batch"},
+        caBundle={"configMap": "ca"},
+        flowRun={"pod": {"envFrom": [{"configMap": "app"}]}},
+        results={"store": "volume", "existingClaim": "results"},
+        dask={
+            "workerPod": {"resources": {"nvidia.com/gpu": 1}, "runtimeClass": "nvidia"},
+            "scheduler": {"volumes": {"c": {"mountPath": "/c", "claim": "cache"}}},
+            "profiles": {
+                "big": {
+                    "volumes": {"p": {"mountPath": "/p", "projected": {"sources": [{"secret": {"name": "p"}}]}}},
+                    "scheduler": {"secretEnv": {"A": {"name": "a", "key": "b"}}},
+                    "largeWorkers": {
+                        "maximum": 1,
+                        "cpu": "1",
+                        "memory": "1Gi",
+                        "volumes": {"l": {"mountPath": "/l", "secret": "l", "items": {"k": "f"}}},
+                    },
+                }
+            },
+        },
+    )
+    assert set(references(stack)) == {
+        Reference(kind="Secret", name="warehouse", key="password", where="pods.secretEnv.PGPASSWORD"),
+        Reference(kind="PriorityClass", name="batch", where="pods.priorityClass"),
+        Reference(kind="ConfigMap", name="ca", key="ca.crt", where="caBundle"),
+        Reference(kind="ConfigMap", name="app", where="flowRun.pod.envFrom.0"),
+        Reference(kind="PersistentVolumeClaim", name="results", where="results.existingClaim"),
+        Reference(kind="resource", name="nvidia.com/gpu", where="dask.workerPod.resources"),
+        Reference(kind="RuntimeClass", name="nvidia", where="dask.workerPod.runtimeClass"),
+        Reference(kind="PersistentVolumeClaim", name="cache", where="dask.scheduler.volumes.c"),
+        Reference(kind="Secret", name="p", where="dask.profiles.big.volumes.p"),
+        Reference(kind="Secret", name="a", key="b", where="dask.profiles.big.scheduler.secretEnv.A"),
+        Reference(kind="Secret", name="l", key="k", where="dask.profiles.big.largeWorkers.volumes.l"),
+    }
