@@ -53,7 +53,7 @@ def project(tmp_path: Path) -> Path:
     (tmp_path / "flows" / "etl.py").write_text(FLOW)
     (tmp_path / "prefect.yaml").write_text(PREFECT_YAML)
     (tmp_path / "requirements").mkdir()
-    (tmp_path / "requirements" / "flows.txt").write_text("prefect==3.8.8\n")
+    (tmp_path / "requirements" / "flows.txt").write_text(f"prefect==3.8.8 --hash=sha256:{'0' * 64}\n")
     return tmp_path
 
 
