@@ -79,7 +79,6 @@ def parse_schedule(
         active=_checked(values.boolean, raw, "active"),
         parameters=_checked(values.mapping, raw, "parameters"),
         replaces=str(raw["replaces"]) if raw.get("replaces") else None,
-        has_slug=bool(raw.get("slug")),
     )
     moment = now or dt.datetime.now(dt.UTC)
     if schedule_meaning.never_comes(schedule, moment):

@@ -9,11 +9,11 @@ import pulumi
 from pulumi import Input, Output
 from pulumi.dynamic import Resource
 
-from infra.registration import schedules
+from infra.registration import backlog, schedules
 from infra.registration.api import DEADLINE, PrefectApi, path
 from infra.registration.encoding import encode
 from infra.registration.endpoint import ApiEndpoint, to_props
-from infra.registration.errors import RegistrationError
+from infra.registration.errors import RegistrationError, log
 from infra.registration.parameter_validation import conforms
 from infra.registration.provider import OWNER, OWNER_MARK, REACH, Fields, PrefectProvider, owner, stack_of
 from infra.specs.deployment import DeploymentSpec
@@ -185,16 +185,37 @@ class DeploymentProvider(PrefectProvider):
         if patch:
             api.patch(where, patch, operation=operation)
         steps = schedules.plan(live["schedules"], fields["schedules"])
-        for schedule in steps.delete:
-            api.delete(f"{where}{path('schedules', schedule)}", operation=operation)
-        for schedule, sent in steps.change.items():
-            api.patch(f"{where}{path('schedules', schedule)}", sent, operation=operation)
-        if steps.create:
-            api.post(f"{where}/schedules", steps.create, operation=operation)
+        for slug in steps.resumed:
+            text = (
+                f"{self._title(fields)}: {slug} is another schedule than the paused one in its place, so it is active."
+            )
+            log("warning", f"{text} Give schedules a slug to keep them apart.")
+        if steps.delete and backlog.waiting(api, live["id"], operation=operation):
+            self._replace_schedules(api, live, fields)
+        else:
+            for schedule in steps.delete:
+                api.delete(f"{where}{path('schedules', schedule)}", operation=operation)
+            for schedule, sent in steps.change:
+                api.patch(f"{where}{path('schedules', schedule)}", sent, operation=operation)
+            if steps.create:
+                api.post(f"{where}/schedules", steps.create, operation=operation)
         if not (patch or steps.delete or steps.change or steps.create):
             return live
         updated = self.get(api, fields, operation=self._operation("read", fields), deadline=DEADLINE)
         return updated or live
+
+    def _replace_schedules(self, api: PrefectApi, live: Fields, fields: Fields) -> None:
+        """Replace all schedules at once: a DELETE of one deletes the runs of all that wait for a worker.
+
+        Prefect replaces them if one of them has no slug, and deletes future runs only then; so an inactive one without
+        is added first. An interrupted update leaves it, and the next one removes it.
+        """
+        operation, where = self._operation("update", fields), path("deployments", live["id"])
+        without_slug = {"active": False, "schedule": {"cron": "0 0 1 1 *", "timezone": "UTC"}}
+        if all(item["slug"] for item in live["schedules"]):
+            api.post(f"{where}/schedules", [without_slug], operation=operation)
+        sent = schedules.replacement(live["schedules"], fields["schedules"])
+        api.patch(where, {"schedules": sent}, operation=operation)
 
     def delete_live(self, api: PrefectApi, live: Fields, fields: Fields) -> None:
         api.deployments.invalidate(fields["flow_name"], fields["name"])

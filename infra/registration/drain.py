@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import pulumi
 from pulumi import Input
-from pulumi.dynamic import ConfigureRequest, CreateResult, Resource
+from pulumi.dynamic import CheckResult, ConfigureRequest, CreateResult, DiffResult, Resource
 
-from infra.registration import session
+from infra.registration import backlog, session
 from infra.registration.api import READ_DEADLINE, PrefectApi, path
-from infra.registration.encoding import decode
+from infra.registration.encoding import decode, known
 from infra.registration.endpoint import ApiEndpoint, to_props
 from infra.registration.errors import RegistrationError, UnreachableError, log
 from infra.registration.provider import REACH
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Runs = Literal["wait", "cancel", "refuse"]
 
 _LIVE: Final = ["RUNNING", "PENDING", "CANCELLING"]
+_DEPLOYMENTS: Final = "deployments"
 _POLL: Final = 1.0
 """Seconds between two polls."""
 
@@ -50,6 +51,7 @@ class DrainArgs:
         runs: what happens to live runs: `refuse` fails the destroy, `cancel` cancels them, `wait` waits for them and
             cancels those that do not end in time.
         deadline: seconds to wait before runs are cancelled or deleted.
+        deployments: `<flow>/<deployment>` of all that are declared, so that a preview knows which one is to go.
 
     """
 
@@ -58,6 +60,7 @@ class DrainArgs:
     pools: Sequence[Input[str]]
     runs: Runs = "cancel"
     deadline: int = 300
+    deployments: Sequence[str] = ()
 
 
 class Drain(Resource, module="prefect", name="Drain"):
@@ -70,6 +73,7 @@ class Drain(Resource, module="prefect", name="Drain"):
             "pools": list(args.pools),
             "runs": args.runs,
             "deadline": args.deadline,
+            _DEPLOYMENTS: list(args.deployments),
         }
         super().__init__(DrainProvider(), name, props, opts)
 
@@ -79,6 +83,22 @@ class DrainProvider(StatelessProvider):
 
     def configure(self, req: ConfigureRequest) -> None:
         session.configure(req)
+
+    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        """Warn about runs of deployments that were declared and are not any longer: the update deletes these."""
+        before, after = _olds.get(_DEPLOYMENTS) or [], news.get(_DEPLOYMENTS) or []
+        leaving = [key for key in before if key not in after]
+        if leaving and known(news.get(REACH)):
+            try:
+                backlog.warn_about_runs(session.api(decode(news)), leaving)
+            except RegistrationError as error:
+                log("warning", f"Runs of {_listed(leaving)} could not be counted. {error}")
+        return CheckResult(news, [])
+
+    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+        """Compare all but the deployments, whose resources show by themselves what changes."""
+        same = {_DEPLOYMENTS: None}
+        return super().diff(_id, {**_olds, **same}, {**_news, **same})
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Store the inputs, and warn about a work pool that an interrupted destroy has left paused."""

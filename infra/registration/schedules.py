@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from infra.specs.deployment import Schedule
 
@@ -46,18 +47,64 @@ def observed(live: list[Fields], declared_schedules: Mapping[str, Fields]) -> Fi
 
 
 def activity(live: list[Fields], declared_schedules: Mapping[str, Fields]) -> dict[str, bool]:
-    """Return slug -> whether the schedule is active in Prefect, for declared schedules that exist there.
+    """Return slug -> whether the schedule is active in Prefect, for declared schedules that exist there."""
+    return {
+        slug: item["active"]
+        for slug, item in pairs(live, declared_schedules).items()
+        if keeps_pause(slug, declared_schedules[slug], item)
+    }
 
-    A live schedule without a slug, from an old version of Prefect, is matched by its content.
+
+def pairs(live: list[Fields], declared_schedules: Mapping[str, Fields]) -> dict[str, Fields]:
+    """Return declared slug -> the live schedule that it is.
+
+    A slug of the file names its schedule. One without is known by what it says, and only then by its position: a line
+    put in front of it moves it, and another schedule that takes its place is not the one that a person has paused.
     """
-    by_slug = {_slug(item): item for item in live}
-    active: dict[str, bool] = {}
-    for slug, fields in declared_schedules.items():
-        same = (item for item in live if not item["slug"] and _observed(item, fields) == fields)
-        item = by_slug.get(slug) or by_slug.get(str(fields.get("replaces"))) or next(same, None)
-        if item is not None:
-            active[slug] = item["active"]
-    return active
+    waiting = dict(declared_schedules)
+    rest = list(live)
+    paired: dict[str, Fields] = {}
+
+    def pair(matches: Callable[[str, Fields, Fields], bool]) -> None:
+        for slug, fields in list(waiting.items()):
+            item = next((each for each in rest if matches(slug, fields, each)), None)
+            if item is not None:
+                paired[slug] = item
+                rest.remove(item)
+                del waiting[slug]
+
+    pair(lambda slug, _, item: not _by_position(slug) and item["slug"] == slug)
+    pair(lambda _, fields, item: item["slug"] is not None and item["slug"] == fields.get("replaces"))
+    pair(lambda _, fields, item: _is_free(item, declared_schedules) and _same(item, fields, _SAYS))
+    pair(lambda _, fields, item: _is_free(item, declared_schedules) and _same(item, fields, _RECURRENCE))
+    pair(lambda slug, _, item: item["slug"] == slug)
+    return {slug: paired[slug] for slug in declared_schedules if slug in paired}
+
+
+def keeps_pause(slug: str, fields: Fields, item: Fields) -> bool:
+    """Return whether a pause in Prefect is one of the declared schedule, and not of another in its place."""
+    return not _by_position(slug) or _same(item, fields, _RECURRENCE)
+
+
+def _by_position(slug: str | None) -> bool:
+    return slug is None or _POSITION.fullmatch(slug) is not None
+
+
+def _is_free(item: Fields, declared_schedules: Mapping[str, Fields]) -> bool:
+    """Return whether no slug in the file names the live schedule."""
+    return _by_position(item["slug"]) or item["slug"] not in declared_schedules
+
+
+def _same(item: Fields, fields: Fields, names: tuple[str, ...]) -> bool:
+    observed_fields = _observed(item, fields)
+    return all(observed_fields.get(name) == fields.get(name) for name in names)
+
+
+_POSITION: Final = re.compile(r"schedule-\d+")
+"""A slug that this project makes of the position of a schedule without one."""
+
+_RECURRENCE: Final = ("cron", "day_or", "interval", "anchor_date", "rrule", "timezone")
+_SAYS: Final = (*_RECURRENCE, "parameters")
 
 
 def _slug(item: Fields) -> str:
@@ -129,33 +176,57 @@ def body(slug: str, fields: Fields, live: Fields | None = None) -> Fields:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The requests that turn Prefect's schedules into the declared ones.
+    """The requests that turn Prefect's schedules into the declared ones, in this order.
 
     Attributes:
         delete: ids of schedules to delete.
-        change: id -> body of schedules to update.
+        change: id and body of schedules to update; one twice if its new slug is another's until that is changed, too.
         create: bodies of schedules to create.
+        resumed: slugs of schedules that take the place of one that is paused, and are active.
 
     """
 
     delete: list[str] = field(default_factory=list)
-    change: dict[str, Fields] = field(default_factory=dict)
+    change: list[tuple[str, Fields]] = field(default_factory=list)
     create: list[Fields] = field(default_factory=list)
+    resumed: list[str] = field(default_factory=list)
 
 
 def plan(live: list[Fields], declared_schedules: Mapping[str, Fields]) -> Plan:
     """Return the requests for each schedule. Sending all schedules at once would resume those paused by hand."""
-    by_slug = {_slug(item): item for item in live}
-    for slug, fields in declared_schedules.items():
-        if slug not in by_slug and fields.get("replaces") in by_slug:
-            by_slug[slug] = by_slug.pop(fields["replaces"])
-    current = {slug: _observed(item, declared_schedules.get(slug, {})) for slug, item in by_slug.items()}
+    paired = pairs(live, declared_schedules)
+    kept = [item["id"] for item in paired.values()]
+    resumed = [
+        slug
+        for slug, item in paired.items()
+        if not item["active"]
+        and "active" not in declared_schedules[slug]
+        and not keeps_pause(slug, declared_schedules[slug], item)
+    ]
+    changes: list[tuple[str, Fields]] = []
+    for slug, item in paired.items():
+        fields = declared_schedules[slug]
+        if item["slug"] != slug or slug in resumed or _observed(item, fields) != fields:
+            sent = body(slug, fields, item)
+            changes.append((item["id"], {**sent, "active": True} if slug in resumed else sent))
+    moved = [
+        (item["id"], {**body(slug, declared_schedules[slug], item), "slug": f"moves-{item['id']}"})
+        for slug, item in paired.items()
+        if item["slug"] != slug and item["slug"] in paired
+    ]
     return Plan(
-        delete=[item["id"] for slug, item in by_slug.items() if slug not in declared_schedules],
-        change={
-            by_slug[slug]["id"]: body(slug, fields, by_slug[slug])
-            for slug, fields in declared_schedules.items()
-            if slug in by_slug and (current[slug] != fields or by_slug[slug]["slug"] != slug)
-        },
-        create=[body(slug, fields) for slug, fields in declared_schedules.items() if slug not in by_slug],
+        delete=[item["id"] for item in live if item["id"] not in kept],
+        change=[*moved, *changes],
+        create=[body(slug, fields) for slug, fields in declared_schedules.items() if slug not in paired],
+        resumed=resumed,
     )
+
+
+def replacement(live: list[Fields], declared_schedules: Mapping[str, Fields]) -> list[Fields]:
+    """Return the bodies of all declared schedules, each active or not as it is now."""
+    paired = pairs(live, declared_schedules)
+    active = activity(live, declared_schedules)
+    return [
+        {"active": active.get(slug, True), **body(slug, fields, paired.get(slug))}
+        for slug, fields in declared_schedules.items()
+    ]

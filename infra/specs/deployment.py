@@ -26,7 +26,6 @@ class Schedule:
         active: None keeps what a person has set in Prefect; a new schedule is active.
         parameters: override the deployment's.
         replaces: the schedule's previous slug, so that a schedule paused by hand stays paused.
-        has_slug: whether the file names the slug; else it was made from the position in the list.
 
     """
 
@@ -40,7 +39,6 @@ class Schedule:
     active: bool | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
     replaces: str | None = None
-    has_slug: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,7 @@ def drain(
             pools=[pool.name for pool in pools.pools.values()],
             runs=settings.drain.runs,
             deadline=settings.drain.deadline,
+            deployments=sorted(pools.deployments),
         ),
         # Protected like the data: if only the volumes were, a destroy would delete everything else before it fails.
         ResourceOptions(depends_on=[*after], protect=settings.protect),

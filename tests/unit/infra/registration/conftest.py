@@ -36,6 +36,7 @@ class FakePrefect:
         self.objects = FakeObjects()
         self.requests: list[tuple[str, str, Any]] = []
         self.runs_thrown_away = 0
+        self.waiting = 0
         self.enforces_by_itself = True
 
     @property
@@ -82,6 +83,8 @@ class FakePrefect:
                 return 200, len(getattr(self, kind))
             case ("POST", ["flows" | "deployments" as kind, "filter"]):
                 return 200, list(getattr(self, kind).values())
+            case ("POST", ["flow_runs", "count"]):
+                return 200, self.waiting
             case ("POST", ["deployments"]):
                 return self._post_deployment(body)
             case ("PATCH", ["deployments", id_]):
@@ -147,6 +150,9 @@ class FakePrefect:
             live["global_concurrency_limit"] = {"limit": limit} if limit else None
         if body.get("work_pool_name") and "work_queue_name" not in body:
             body["work_queue_name"] = "default"
+        if "schedules" in body:
+            assert not all(item["slug"] for item in live["schedules"]), "the real one would keep them"
+            body["schedules"] = [self._schedule(item) for item in body["schedules"]]
         live |= body
         return 204, None
 

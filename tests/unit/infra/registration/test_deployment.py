@@ -207,6 +207,20 @@ def test_a_renamed_schedule_stays_paused(deployment: Any, prefect: Any) -> None:
     assert (after["id"], after["slug"], after["active"]) == (before["id"], "new", False)
 
 
+def test_schedules_are_replaced_at_once_while_runs_wait_because_a_delete_deletes_those(
+    deployment: Any, prefect: Any
+) -> None:
+    both = (Schedule(slug="stays", cron="0 1 * * *"), Schedule(slug="goes", cron="0 2 * * *"))
+    deployment.up(_props(_spec(schedules=both)))
+    prefect.deployment("flow", "one")["schedules"][0]["active"] = False
+    prefect.waiting = 3
+    prefect.forget_requests()
+    deployment.up(_props(_spec(schedules=both[:1])))
+    assert [method for method, _, _ in prefect.writes] == ["POST", "PATCH"]
+    [live] = prefect.deployment("flow", "one")["schedules"]
+    assert (live["slug"], live["active"]) == ("stays", False)
+
+
 def test_an_undeclared_anchor_survives_an_update_of_its_schedule(deployment: Any, prefect: Any) -> None:
     deployment.up(_props(_spec(schedules=(Schedule(slug="a", interval=60),))))
     live = prefect.deployment("flow", "one")["schedules"][0]["schedule"]

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from infra.registration import session
 from infra.registration.api import PrefectApi
 from infra.registration.drain import DrainProvider, drain
 from infra.registration.errors import RegistrationError
@@ -203,3 +204,46 @@ def provider() -> DrainProvider:
 def test_only_a_changed_drain_policy_is_an_update(provider: DrainProvider) -> None:
     assert provider.diff("flows", dict(FIELDS), dict(FIELDS)).changes is False
     assert provider.diff("flows", dict(FIELDS), {**FIELDS, "runs": "refuse"}).changes is True
+
+
+def _checked(
+    monkeypatch: pytest.MonkeyPatch, provider: DrainProvider, numbers: list[int], olds: list[str], news: list[str]
+) -> list[str]:
+    """Return the paths that a check asks for, with a server that counts runs."""
+    requests: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        path = request.url.path.removeprefix("/api")
+        requests.append(path)
+        if path == "/flow_runs/count":
+            return httpx.Response(200, json=numbers.pop(0))
+        if path.startswith("/deployments/"):
+            return httpx.Response(200, json={"id": "one"})
+        return httpx.Response(200, json=True if path == "/health" else "3.8.8")
+
+    client = httpx.Client(base_url="http://prefect/api", transport=httpx.MockTransport(answer))
+    monkeypatch.setattr(session, "api", lambda _: PrefectApi(lambda: client, "http://prefect/api"))
+    reach = {"reach": {"url": "http://prefect/api"}}
+    assert provider.check({**reach, "deployments": olds}, {**reach, "deployments": news}).failures == []
+    return requests
+
+
+def test_a_preview_names_the_runs_of_a_deployment_that_is_to_go(
+    provider: DrainProvider, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _checked(monkeypatch, provider, [2, 1, 0, 3, 9, 8], ["a/old", "a/same"], ["a/new", "a/same"])
+    text = capsys.readouterr().err
+    assert "warning: Deployment 'a/old' is not declared any longer, so it will be deleted, and it has runs: 2" in text
+    assert "2 running, 1 pending, 3 waiting, 1 scheduled by hand" in text
+
+
+def test_a_preview_that_removes_no_deployment_asks_nothing(
+    provider: DrainProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _checked(monkeypatch, provider, [], ["a/same"], ["a/new", "a/same"]) == []
+    assert _checked(monkeypatch, provider, [], [], ["a/new"]) == []
+
+
+def test_the_declared_deployments_are_not_a_change_of_the_drain(provider: DrainProvider) -> None:
+    assert not provider.diff("flows", {**FIELDS, "deployments": ["a/b"]}, {**FIELDS, "deployments": []}).changes
+    assert not provider.diff("flows", dict(FIELDS), {**FIELDS, "deployments": ["a/b"]}).changes
