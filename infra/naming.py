@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -73,3 +75,21 @@ def selector(component: str, instance: str | None = None) -> Mapping[str, str]:
 def crash_detection(pool: str) -> str:
     """Return the name of the automation that marks silent runs of a work pool as Crashed."""
     return f"Crash silent runs of work pool {pool}"
+
+
+def distinct(names: Mapping[str, str]) -> dict[str, str]:
+    """Return a resource name for each key: its joined name, with a suffix where another key has the same.
+
+    `a/b-c` and `a-b/c` are both `a-b-c`. A name that no other has stays as it is in the state of existing stacks, and a
+    suffix depends on the key alone, not on the order.
+
+    Args:
+        names: what is unique -> its joined name.
+
+    """
+    numbers = Counter(names.values())
+    return {key: name if numbers[name] == 1 else f"{name}-{_digest(key)}" for key, name in names.items()}
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:8]

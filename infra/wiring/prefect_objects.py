@@ -65,28 +65,44 @@ def _limits(plan: Plan, prefect: PrefectAccess, opts: ResourceOptions) -> Iterat
 
 
 def _automations(plan: Plan, prefect: PrefectAccess, pools: WorkPools, opts: ResourceOptions) -> Iterator[Resource]:
+    names = _automation_names(plan)
     for name, automation in plan.settings.automations.items():
-        yield _automation(f"automation-{name}", automation.spec(name), prefect, pools, opts=opts)
+        yield _automation(names[f"stack {name}"], automation.spec(name), prefect, pools, opts=opts)
 
 
 def _triggers(plan: Plan, prefect: PrefectAccess, pools: WorkPools) -> Iterator[Resource]:
+    names = _automation_names(plan)
     for specs in plan.deployments.values():
         for spec in specs:
             for trigger in spec.triggers:
-                name = f"{spec.key.replace('/', '-')}-{trigger.name}"
+                name = names[f"trigger {spec.key}/{trigger.name}"]
                 yield _automation(name, trigger, prefect, pools, owner=spec.key)
+
+
+def _automation_names(plan: Plan) -> dict[str, str]:
+    """Return the resource names of all automations.
+
+    The keys are `stack <name>`, `trigger <flow>/<deployment>/<name>` and `pool <name>`.
+    """
+    names = {f"stack {name}": f"automation-{name}" for name in plan.settings.automations}
+    for spec in (spec for specs in plan.deployments.values() for spec in specs):
+        names |= {
+            f"trigger {spec.key}/{each.name}": f"{spec.key.replace('/', '-')}-{each.name}" for each in spec.triggers
+        }
+    names |= {f"pool {pool}": f"crash-detection-{pool}" for pool in plan.deployments}
+    return naming.distinct(names)
 
 
 def _crash_detection(plan: Plan, prefect: PrefectAccess, pools: WorkPools) -> Iterator[Resource]:
     """Register for each pool with deployments the automation that marks its silent runs as Crashed."""
-    settings = plan.settings
+    settings, names = plan.settings, _automation_names(plan)
     for pool, specs in plan.deployments.items():
         seconds = (settings.work_pools[pool].flow_run or settings.flow_run).crashed_after
         if seconds is None or not specs:
             continue
         deployment_ids = [pools.deployments[spec.key].deployment_id for spec in specs]
         yield Automation(
-            f"crash-detection-{pool}",
+            names[f"pool {pool}"],
             AutomationArgs(
                 endpoint=prefect.endpoint,
                 name=naming.crash_detection(pool),

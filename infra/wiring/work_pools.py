@@ -8,7 +8,7 @@ from typing import Any
 
 from pulumi import Resource
 
-from infra import capacity, job_template
+from infra import capacity, job_template, naming
 from infra.components.prefect_worker import PrefectWorker, PrefectWorkerArgs
 from infra.job_template import JobTemplateArgs
 from infra.registration.deployment import Deployment, DeploymentArgs
@@ -46,15 +46,20 @@ def work_pools(plan: Plan, base: Foundation, prefect: PrefectAccess, access: Acc
     workers: list[PrefectWorker] = []
     queues: dict[str, WorkQueue] = {}
     deployments: dict[str, Deployment] = {}
+    keys = [spec.key for specs in plan.deployments.values() for spec in specs]
+    names = naming.distinct({key: key.replace("/", "-") for key in keys})
+    queue_names = naming.distinct(
+        {f"{pool}/{queue}": f"queue-{pool}-{queue}" for pool in plan.deployments for queue in plan.queues(pool)}
+    )
     for name, specs in plan.deployments.items():
         pools[name] = pool = _pool(plan, name, base, prefect, limits[name])
         workers.append(_worker(plan, name, pool, base=base, prefect=prefect, access=access))
-        own_queues = _queues(plan, name, pool, prefect)
+        own_queues = _queues(plan, name, pool, prefect, queue_names)
         queues |= {f"{name}/{queue}": resource for queue, resource in own_queues.items()}
         for spec in specs:
             queue = own_queues.get(spec.work_queue_name)
             deployments[spec.key] = Deployment(
-                spec.key.replace("/", "-"),
+                names[spec.key],
                 DeploymentArgs(
                     endpoint=prefect.endpoint,
                     spec=spec,
@@ -110,10 +115,12 @@ def _worker(
     )
 
 
-def _queues(plan: Plan, pool_name: str, pool: WorkPool, prefect: PrefectAccess) -> dict[str, WorkQueue]:
+def _queues(
+    plan: Plan, pool_name: str, pool: WorkPool, prefect: PrefectAccess, names: Mapping[str, str]
+) -> dict[str, WorkQueue]:
     return {
         name: WorkQueue(
-            f"queue-{pool_name}-{name}",
+            names[f"{pool_name}/{name}"],
             WorkQueueArgs(
                 endpoint=prefect.endpoint,
                 work_pool_name=pool.name,
