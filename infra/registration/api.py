@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 from infra.registration.deployment_cache import DeploymentCache
 from infra.registration.errors import GoneError, RegistrationError, UnreachableError
 from infra.registration.retry import RetryPolicy
-from infra.registration.server_message import retry_after, server_message
+from infra.registration.server_message import redirect, retry_after, server_message, wrong_address
 
 if TYPE_CHECKING:
     import httpx
@@ -91,7 +91,10 @@ class PrefectApi:
             operation = "reach the Prefect API"
             end = self._clock() + deadline
             try:
-                self._send("GET", "/health", None, operation, end)
+                health = self._send("GET", "/health", None, operation, end)
+                if problem := wrong_address(health, self.address):
+                    why, remedy = problem
+                    raise RegistrationError(f"Could not {operation} at {self.address}", why=why, remedy=remedy)
                 answer = self._send("GET", "/admin/version", None, operation, end)
             except UnreachableError as failure:
                 self._unreachable_since = (self._clock(), deadline, failure)
@@ -202,7 +205,17 @@ class PrefectApi:
 
     def _accept(self, answer: httpx.Response, operation: str, body: Json) -> Json:
         if answer.is_success:
-            return answer.json() if answer.content else None
+            try:
+                return answer.json() if answer.content else None
+            except ValueError:
+                raise RegistrationError(
+                    f"Could not {operation} at {self.address}",
+                    why=f"a web page answered {answer.status_code} in place of the Prefect API",
+                    remedy="check the address of the API, and whether a proxy before it asks for a login",
+                ) from None
+        if answer.is_redirect:
+            why, remedy = redirect(answer)
+            raise RegistrationError(f"Could not {operation} at {self.address}", why=why, remedy=remedy)
         raise RegistrationError(
             f"Could not {operation} at {self.address}",
             why=f"the server answered {answer.status_code} {server_message(answer, body)}",
@@ -225,8 +238,8 @@ class PrefectApi:
         if version[0] != OLDEST_SERVER[0] or version < OLDEST_SERVER:
             raise RegistrationError(
                 f"The Prefect server at {self.address} cannot be used",
-                why=f"its version is {text}, and {'.'.join(map(str, OLDEST_SERVER))} or later of 3.x is needed",
-                remedy="upgrade the server",
+                why=f"its version is {text[:40]}, and {'.'.join(map(str, OLDEST_SERVER))} or later of 3.x is needed",
+                remedy="upgrade the server" if version < OLDEST_SERVER else "use a server of Prefect 3",
             )
 
 

@@ -16,6 +16,38 @@ def retry_after(response: httpx.Response) -> float | None:
     return float(seconds) if seconds.isdigit() else None
 
 
+def wrong_address(health: httpx.Response, address: str) -> tuple[str, str] | None:
+    """Return why an answer to `/health` is not that of a Prefect API, and what to do; None if it is one.
+
+    Args:
+        health: the answer.
+        address: of the API.
+
+    """
+    if health.status_code in (401, 403):
+        return None  # the next request reports the credentials
+    if health.is_redirect:
+        return redirect(health)
+    cloud = "/workspaces/" in address
+    try:
+        if health.is_success and (health.json() is True or cloud):
+            return None
+        what = f"{health.status_code} {health.reason_phrase}"
+    except ValueError:
+        what = "a web page" if "html" in health.headers.get("content-type", "") else "something else than JSON"
+    remedy = f"write {address.rstrip('/')}/api as apiUrl, if a Prefect server is there"
+    if cloud or address.rstrip("/").endswith("/api") or not address.startswith("http"):
+        remedy = "check the address, and whether a proxy answers in its place"
+    return f"this is not a Prefect API: {address.rstrip('/')}/health answers with {what}", remedy
+
+
+def redirect(answer: httpx.Response) -> tuple[str, str]:
+    """Return why an answer that sends elsewhere is of no use, and what to do."""
+    target = answer.headers.get("location", "").partition("?")[0]
+    remedy = "write the address that it leads to as apiUrl, or let requests of the API pass if it is a login page"
+    return f"the server answered {answer.status_code} and sends to {target or 'another address'}", remedy
+
+
 def server_message(response: httpx.Response, body: Json) -> str:
     """Return the server's error message. The whole response would repeat the request, secrets included."""
     try:

@@ -47,6 +47,10 @@ def _api(handler: Handler, clock: Clock, *, cloud: bool = False, **options: Any)
     return _bare_api(answer, clock, **options)
 
 
+def _healthy(request: httpx.Request) -> httpx.Response:
+    return httpx.Response(200, json=True if request.url.path.endswith("/health") else "3.8.8")
+
+
 def _bare_api(handler: Handler, clock: Clock, **options: Any) -> PrefectApi:
     transport = httpx.MockTransport(handler)
     return PrefectApi(
@@ -114,11 +118,11 @@ def test_many_callers_of_an_unreachable_server_wait_only_once(clock: Clock) -> N
 def test_a_caller_with_a_longer_deadline_tries_again(clock: Clock) -> None:
     answers: list[Any] = []
 
-    def starting(_: httpx.Request) -> httpx.Response:
+    def starting(request: httpx.Request) -> httpx.Response:
         if clock.now < 15:
             raise httpx.ConnectError("refused")
         answers.append(1)
-        return httpx.Response(200, json="3.8.8")
+        return _healthy(request)
 
     api = _bare_api(starting, clock)
     with pytest.raises(UnreachableError):
@@ -131,7 +135,7 @@ def test_health_and_version_are_requested_once(clock: Clock) -> None:
 
     def handler(request: httpx.Request) -> httpx.Response:
         asked.append(request.url.path)
-        return httpx.Response(200, json="3.8.8")
+        return _healthy(request)
 
     api = _bare_api(handler, clock)
     for _ in range(3):
@@ -141,16 +145,20 @@ def test_health_and_version_are_requested_once(clock: Clock) -> None:
 
 @pytest.mark.parametrize("version", ["2.20.4", "3.1.9", "4.0.0"])
 def test_an_unsupported_server_version_is_refused(version: str, clock: Clock) -> None:
-    api = _bare_api(lambda _: httpx.Response(200, json=version), clock)
-    with pytest.raises(RegistrationError, match=f"its version is {version}.*upgrade the server"):
+    def handler(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, json=True if request.url.path.endswith("/health") else version)
+
+    api = _bare_api(handler, clock)
+    remedy = "use a server of Prefect 3" if version.startswith("4") else "upgrade the server"
+    with pytest.raises(RegistrationError, match=f"its version is {version}.*{remedy}"):
         api.get("/x", operation="look")
 
 
 def test_prefect_cloud_without_a_version_is_accepted(clock: Clock) -> None:
     def cloud(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(404 if request.url.path.endswith("/version") else 200, json=1)
+        return httpx.Response(404 if request.url.path.endswith("/version") else 200, json=True)
 
-    assert _bare_api(cloud, clock).get("/x", operation="look") == 1
+    assert _bare_api(cloud, clock).get("/x", operation="look") is True
 
 
 def test_the_servers_retry_after_is_respected(clock: Clock) -> None:
@@ -278,7 +286,7 @@ def test_a_late_port_forward_is_retried_and_a_missing_service_is_not(clock: Cloc
         tries.append(1)
         if len(tries) < 3:
             raise UnreachableError("No", why="starting", remedy="wait")
-        transport = httpx.MockTransport(lambda _: httpx.Response(200, json="3.8.8"))
+        transport = httpx.MockTransport(_healthy)
         return httpx.Client(base_url="http://prefect.test/api", transport=transport)
 
     assert PrefectApi(late, "x", clock=clock.time, pause=clock.wait).get("/x", operation="look") == "3.8.8"
@@ -311,3 +319,49 @@ def test_concurrent_deployments_of_a_flow_create_it_once(clock: Clock) -> None:
         ids = list(threads.map(lambda _: api.flow_id("report", operation="register"), range(4)))
     assert ids == ["an-id"] * 4
     assert posted == ["/api/flows/"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "address", "sentence"),
+    [
+        (
+            httpx.Response(200, html="<html>"),
+            "http://prefect.example.com",
+            (
+                "this is not a Prefect API: http://prefect.example.com/health answers with a web page; write"
+                " http://prefect.example.com/api as apiUrl, if a Prefect server is there"
+            ),
+        ),
+        (
+            httpx.Response(404, json={}),
+            "http://p.example.com/",
+            "answers with 404 Not Found; write http://p.example.com/api",
+        ),
+        (httpx.Response(200, text="ok"), "http://p.example.com/api", "something else than JSON; check the address"),
+        (httpx.Response(200, json={"status": "up"}), "http://p.example.com", "answers with 200 OK; write"),
+        (
+            httpx.Response(302, headers={"location": "https://login.example.com/in?token=secret"}),
+            "http://p.example.com/api",
+            "the server answered 302 and sends to https://login.example.com/in; write the address that it leads to",
+        ),
+        (httpx.Response(407), "http://p.example.com/api", "answers with 407 Proxy Authentication Required"),
+    ],
+)
+def test_an_address_without_a_prefect_api_is_one_sentence(
+    answer: httpx.Response, address: str, sentence: str, clock: Clock
+) -> None:
+    client = httpx.Client(base_url=address, transport=httpx.MockTransport(lambda _: answer))
+    api = PrefectApi(lambda: client, address, clock=clock.time, pause=clock.wait)
+    with pytest.raises(RegistrationError) as caught:
+        api.wait_ready()
+    assert sentence in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_web_page_in_place_of_a_later_answer_is_one_sentence(clock: Clock) -> None:
+    api = _api(lambda _: httpx.Response(200, html="<html>Log in</html>"), clock)
+    with pytest.raises(RegistrationError, match="a web page answered 200 in place of the Prefect API"):
+        api.post("/deployments/", {}, operation="register")
+    api = _api(lambda _: httpx.Response(303, headers={"location": "https://login.example.com"}), clock)
+    with pytest.raises(RegistrationError, match=r"sends to https://login\.example\.com"):
+        api.post("/deployments/", {}, operation="register")
