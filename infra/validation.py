@@ -19,6 +19,7 @@ from infra.prefect_yaml.contents import check_contents
 from infra.prefect_yaml.document import nearest
 from infra.prefect_yaml.imports import check_imports
 from infra.prefect_yaml.load import DeploymentError, load_deployments, to_stderr
+from infra.prefect_yaml.parameters import incomplete
 from infra.settings import Prebuilt, Settings, SettingsError, WorkQueue, invalid, parse
 from infra.specs.automation import AutomationSpec
 from infra.specs.deployment import DeploymentSpec
@@ -253,7 +254,16 @@ def automation_errors(settings: Settings, deployments: Deployments) -> list[str]
                 target = action.get(kind)
                 if target is not None and target not in names:
                     errors.append(f"{key}.{place}: {kind} '{target}' is not declared; {nearest(str(target), names)}")
+            errors += [f"{key}.{place}: {problem}" for problem in _lacking(action, specs)]
     return errors
+
+
+def _lacking(action: Mapping[str, Any], specs: Iterable[DeploymentSpec]) -> Iterator[str]:
+    """Yield what a run lacks that the action starts."""
+    for spec in specs:
+        if action.get("type") == "run-deployment" and action.get("deployment") == spec.key:
+            parameters = {**spec.parameters, **(action.get("parameters") or {})}
+            yield from incomplete(parameters, spec.parameter_schema, enforce=spec.enforce_parameter_schema)
 
 
 def _queues(settings: Settings, pool: str, specs: Iterable[DeploymentSpec]) -> dict[str, WorkQueue]:

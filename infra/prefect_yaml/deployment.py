@@ -255,11 +255,8 @@ def _check_parameters(
 def _check_version_type(reader: Reader) -> None:
     version_type = reader.text("version_type")
     if version_type not in (None, "", _VERSION_TYPE):
-        message = (
-            f"version_type is '{version_type}', which makes every commit a version and so deletes scheduled runs;"
-            f" remove it, or write {_VERSION_TYPE} and a version"
-        )
-        reader.error(("version_type",), message)
+        text = f"version_type '{version_type}' has no effect, or every commit would delete scheduled runs"
+        reader.warning(("version_type",), f"{text}; remove it, or write {_VERSION_TYPE} and a version")
 
 
 def _pull_steps(reader: Reader) -> tuple[Mapping[str, Any], ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from infra.prefect_yaml.document import Place, strings
+from infra.prefect_yaml.keys import DEPLOYMENT, WORK_POOL
 
 PLACEHOLDER: Final = re.compile(r"{{\s*([\w.\-\[\]$]+)\s*}}")
 """What Prefect replaces. Braces around anything else, such as a Jinja filter, are text to it."""
@@ -15,8 +16,8 @@ PLACEHOLDER: Final = re.compile(r"{{\s*([\w.\-\[\]$]+)\s*}}")
 _FOR_LATER: Final = ("prefect.blocks.", "prefect.variables.", "ctx.")
 """Prefixes that the worker replaces in job variables when a run starts."""
 
-_UNTOUCHED: Final = ("build", "push", "pull")
-"""Sections that are not rendered here: there is no image to build, and `render_pull` does the pull steps."""
+_UNTOUCHED: Final = ("build", "push", "pull", "flow_name")
+"""Keys that are not rendered here: no image is built by steps, and `render_pull` does the pull steps."""
 
 _CAN_BE_SECRET: Final = frozenset({"description", "job_variables", "parameters", "schedules", "tags", "version"})
 """Fields that may become a Pulumi secret. Names may not: they identify the object."""
@@ -57,7 +58,8 @@ def render(deployment: Mapping[str, Any], environment: Mapping[str, str]) -> Ren
     """
     rendered = Rendered(values={})
     for key, value in deployment.items():
-        result = value if key in _UNTOUCHED else _walk(value, (key,), rendered, environment)
+        read = key in DEPLOYMENT and key not in _UNTOUCHED
+        result = _walk(value, (key,), rendered, environment) if read else value
         if result is not _LEFT_OUT:
             rendered.values[key] = result
     return rendered
@@ -121,6 +123,8 @@ def step_ids(steps: Any) -> set[str]:
 
 
 def _walk(value: Any, place: Place, rendered: Rendered, environment: Mapping[str, str]) -> Any:
+    if place[:1] == ("work_pool",) and len(place) > 1 and place[1] not in WORK_POOL:
+        return value
     if isinstance(value, dict):
         items = {key: _walk(item, (*place, key), rendered, environment) for key, item in value.items()}
         return {key: item for key, item in items.items() if item is not _LEFT_OUT}

@@ -57,7 +57,7 @@ class Project:
         self.prefect.call("POST", f"/deployments/{self.live['id']}/schedule", body)
 
     def due(self) -> Counter[int]:
-        """Return how many due runs each interval has, told from the minute of their start."""
+        """Return how many due runs each interval has, by the minute of their start."""
         body = {
             "deployments": {"id": {"any_": [self.live["id"]]}},
             "flow_runs": {"next_scheduled_start_time": {"before_": datetime.now(UTC).isoformat()}},

@@ -55,6 +55,7 @@ def test_a_misspelled_section_that_holds_something_is_refused(line: str, project
         ("work_pool: {image: x}", "'image' has no effect below work_pool; move it below work_pool.job_variables"),
         ("work_pool: {cpu: 2}", "move it below job_variables if it is a variable of the pool's template"),
         ("concurrency_limit: {limit: 1, strategy: x}", "'strategy' has no effect below concurrency_limit"),
+        ("version_type: vcs:git", "version_type 'vcs:git' has no effect: every commit would be a version"),
         ("flow_name: other", "flow_name 'other' has no effect, because the flow's own name is 'plain-one'"),
         ('schedules: [{cron: "0 6 * * *", anchor_date: 2026-01-01}]', "anchor_date has no effect, because it belongs"),
         ("schedules: [{interval: 60, day_or: true}]", "day_or has no effect, because it belongs to cron"),
@@ -77,3 +78,10 @@ def test_of_two_deployments_with_one_name_the_last_one_counts(project: Project) 
     )
     assert [spec.tags for spec in project.load(text)] == [("x",)]
     assert "prefect.yaml:2: deployment 'Named/a' is declared again below" in project.warnings[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["job_variables: {a: '{{ x.y }}'}", "work_pool: {a: '{{ $X }}'}", "flow_name: '{{ x.y }}'"]
+)
+def test_a_placeholder_in_a_key_without_effect_is_not_looked_at(text: str, project: Project) -> None:
+    assert "has no effect" in project.warning_of(text)

@@ -273,7 +273,6 @@ def test_an_override_changes_single_values_and_keeps_the_others(project: Project
             "schedules: [{interval: 6, parameters: {a: x}}]",
             "schedules.0.parameters: 'a' must be an integer; correct it",
         ),
-        ("version_type: vcs:git", "version_type is 'vcs:git', which makes every commit a version"),
         ("sla: [{}]", "service levels exist in Prefect Cloud only"),
         ("paused: maybe", "paused is 'maybe'; write true or false"),
         ("tags: a", "tags must be a list"),
