@@ -112,9 +112,9 @@ def _spec(
     *,
     secret_fields: frozenset[str],
 ) -> DeploymentSpec:
-    schema, notes = flow_schema.build(source)
-    for note in notes:
-        reader.warning((), note)
+    schema, notes = _schema(reader, source)
+    for note in (*source.notes, *notes):
+        reader.warning(("entrypoint",), note)
     enforce = reader.boolean("enforce_parameter_schema") is not False
     parameters = reader.mapping("parameters")
     schedules, triggers = _schedules(reader), _triggers(reader, name, secret_fields)
@@ -134,7 +134,7 @@ def _spec(
         name=_registered_name(reader, name),
         # Pull steps bring code of their own, which is not where the image has its modules.
         entrypoint=entrypoint if pull_steps else module_form(entrypoint, source.root),
-        description=reader.text("description") or _literal(source, "description") or source.docstring,
+        description=reader.text("description") or source.description,
         version=reader.text("version"),
         tags=tuple(str(tag) for tag in reader.sequence("tags", "a-tag") if tag not in ("", None)),
         parameters=parameters,
@@ -171,18 +171,20 @@ def _registered_name(reader: Reader, name: str) -> str:
     return stem
 
 
+def _schema(reader: Reader, source: FlowSource) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    try:
+        return flow_schema.build(source)
+    except SourceError as error:
+        reader.error(("entrypoint",), f"entrypoint: {error}")
+        return {"type": "object", "properties": {}}, ()
+
+
 def _flow_name(reader: Reader, source: FlowSource) -> str:
-    if source.option("name") is None:
-        name = source.function.name.replace("_", "-")
-    else:
-        literal = _literal(source, "name")
-        if literal is None:
-            message = f"the name in @flow of '{source.function.name}' must be a string literal"
-            reader.error(("entrypoint",), f"entrypoint: {message}")
-        name = literal or source.function.name
-    if characters := _FORBIDDEN & set(name):
-        message = f"the flow's name '{name}' has {' '.join(sorted(characters))}, which Prefect refuses"
-        reader.error(("entrypoint",), f"entrypoint: {message}; write another in @flow(name=...)")
+    name = source.name
+    if name is None:
+        message = f"the name of the flow '{source.function}' is unknown, because {source.unknown_name}"
+        reader.error(("entrypoint",), f"entrypoint: {message}")
+        name = source.function
     declared = reader.text("flow_name")
     if declared and declared != name:
         # Prefect ignores the file's name and registers the flow's own.
@@ -268,8 +270,3 @@ def _pull_steps(reader: Reader) -> tuple[Mapping[str, Any], ...]:
         reader.error(("pull",), "pull must be a list of steps; write `- prefect.deployments.steps...:` below it")
         return ()
     return tuple(steps)
-
-
-def _literal(source: FlowSource, option: str) -> str | None:
-    value = getattr(source.option(option), "value", None)
-    return value if isinstance(value, str) else None
