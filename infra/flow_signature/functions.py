@@ -56,9 +56,9 @@ class Functions(Calls):
     def function(self, node: Definition | ast.Lambda, frame: Frame) -> types.FunctionType:
         """Return the function that a definition makes, without its decorators."""
         args = node.args
-        defaults = [self.evaluate(default, frame) for default in args.defaults]
+        defaults = [self._attempted(default, frame) for default in args.defaults]
         keyword_defaults = {
-            arg.arg: self.evaluate(default, frame)
+            arg.arg: self._attempted(default, frame)
             for arg, default in zip(args.kwonlyargs, args.kw_defaults, strict=True)
             if default is not None
         }
@@ -88,8 +88,10 @@ class Functions(Calls):
 
     def annotation(self, node: ast.expr, frame: Frame) -> Any:
         """Return an annotation: its value, or its text if it is postponed."""
-        if frame.module.postponed:
-            return _text(node)
+        return _text(node) if frame.module.postponed else self._attempted(node, frame)
+
+    def _attempted(self, node: ast.expr, frame: Frame) -> Any:
+        """Return the value of an expression, which is unknown if it raises."""
         try:
             return self.evaluate(node, frame)
         except Undecidable:
