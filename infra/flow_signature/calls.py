@@ -107,7 +107,7 @@ class Calls(Expressions):
         else:
             unknown = self.unknown(frame, node, f"calls {_name(function)}, whose result only running it would show")
         for value in [*values, getattr(function, "__self__", None)]:
-            if not isinstance(value, types.ModuleType | type):
+            if not isinstance(value, types.ModuleType) and not callable(value):
                 self.alter(value, unknown)
         return unknown
 

@@ -58,8 +58,9 @@ class Flow:
             raise FlowError("the name in @flow must be text; write a string")
         default = fn.__name__.replace("_", "-").replace("<lambda>", "unknown-lambda")
         self.name: Any = name if isinstance(name, Unknown) else name or default
-        if isinstance(self.name, str) and FORBIDDEN & set(self.name):
-            raise FlowError(f"the name '{self.name}' has one of {' '.join(sorted(FORBIDDEN))}; write it without")
+        if isinstance(self.name, str) and (characters := FORBIDDEN & set(self.name)):
+            text = f"the flow's name '{self.name}' has {' '.join(sorted(characters))}, which Prefect refuses"
+            raise FlowError(f"{text}; write another in @flow(name=...)")
         self.description: Any = description if isinstance(description, Unknown) else description or inspect.getdoc(fn)
         functools.update_wrapper(self, fn)
         self.fn = fn
