@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from infra.flow_signature.source import SourceError, import_roots, module_path, parse
+from infra.flow_signature.files import SourceError, import_roots, module_path, parse
 
 _MOST_MODULES: Final = 500
 """Modules of the project that are followed from one flow."""
@@ -109,7 +109,7 @@ def _relative_files(file: Path) -> Iterator[Path]:
 def _imports(file: Path) -> Iterator[ast.Import | ast.ImportFrom]:
     try:
         tree = parse(file)
-    except (SourceError, UnicodeDecodeError):
+    except SourceError:
         return
     yield from _unconditional(tree.body)
 

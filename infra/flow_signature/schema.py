@@ -9,18 +9,25 @@ from __future__ import annotations
 
 import ast
 import inspect
+import math
 import re
 import warnings
 from typing import Any
 
 import pydantic
-from pydantic.errors import PydanticUserError
+import pydantic_core
+from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from infra.flow_signature.scope import Scope, names_read
+from infra.flow_signature.budget import LARGEST, size
+from infra.flow_signature.files import SourceError
+from infra.flow_signature.machine import Frame
+from infra.flow_signature.reading import Reading
+from infra.flow_signature.schema_v1 import causes_in, field_v1, schema_v1, uses_v1
 from infra.flow_signature.source import FlowSource
+from infra.flow_signature.unknown import Cause, Undecidable, Unknown, causes_of_schema, explain
 
 _KEPT = ("title", "type", "properties", "required", "definitions")
 _SECTION = re.compile(r"^\s*(args|arguments|params|parameters)\s*:", re.IGNORECASE | re.MULTILINE)
@@ -29,74 +36,142 @@ Json = dict[str, Any]
 
 
 def build(source: FlowSource) -> tuple[Json, tuple[str, ...]]:
-    """Return the schema, and a note for each parameter whose type is unknown without an import.
+    """Return the schema, and a note for each parameter whose type or default is unknown without an import.
 
     Args:
-        source: the flow function.
+        source: the flow.
+
+    Raises:
+        SourceError: Prefect refuses the parameters.
 
     """
-    scope = Scope(source.path, source.root)
-    parameters, notes = _signature(source, scope)
-    return _schema(parameters, _descriptions(source.docstring)), tuple(notes)
+    try:
+        with source.reading.active():
+            return _Builder(source).schema()
+    except (SourceError, Undecidable):
+        raise
+    except Exception as error:  # noqa: BLE001  the project's own source may raise anything
+        text = " ".join(str(error).split())[:200]
+        message = f"the parameters of '{source.function}' are not valid: {text or type(error).__name__}; correct them"
+        raise SourceError(message) from None
 
 
 def names(source: FlowSource) -> tuple[list[str], bool]:
     """Return the names of the flow's parameters, and whether it accepts others (`**kwargs`)."""
-    args = source.function.args
-    every = [*args.posonlyargs, *args.args, *([args.vararg] if args.vararg else []), *args.kwonlyargs]
-    return [arg.arg for arg in every if arg.arg not in ("self", "cls")], args.kwarg is not None
+    parameters = source.signature.parameters.values()
+    known = [each.name for each in parameters if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    return [name for name in known if name not in ("self", "cls")], len(known) < len(parameters)
 
 
-def _signature(source: FlowSource, scope: Scope) -> tuple[list[inspect.Parameter], list[str]]:
-    args = source.function.args
-    positional = [*args.posonlyargs, *args.args]
-    defaults = [None] * (len(positional) - len(args.defaults)) + list(args.defaults)
-    kinds: list[Any] = [inspect.Parameter.POSITIONAL_ONLY] * len(args.posonlyargs)
-    kinds += [inspect.Parameter.POSITIONAL_OR_KEYWORD] * len(args.args)
-    rows: list[tuple[ast.arg, ast.expr | None, Any]] = list(zip(positional, defaults, kinds, strict=True))
-    if args.vararg:
-        rows.append((args.vararg, None, inspect.Parameter.VAR_POSITIONAL))
-    rows += [
-        (arg, default, inspect.Parameter.KEYWORD_ONLY)
-        for arg, default in zip(args.kwonlyargs, args.kw_defaults, strict=True)
-    ]
-    if args.kwarg:
-        rows.append((args.kwarg, None, inspect.Parameter.VAR_KEYWORD))
-    parameters, notes = [], []
-    for arg, default, kind in rows:
-        before = set(scope.foreign)
-        parameter = inspect.Parameter(
-            arg.arg, kind, annotation=_annotation(arg, scope), default=_default(default, scope)
-        )
-        parameters.append(parameter)
-        used = {name for part in (arg.annotation, default) if part for name in names_read(part)}
-        unknown = (scope.foreign - before) | (scope.foreign & used)
-        if unknown:
-            notes.append(
-                f"parameter '{arg.arg}' is registered without its type, because only an import of "
-                f"{', '.join(sorted(unknown))} would show it"
+class _Builder:
+    """Builds the schema of one flow."""
+
+    def __init__(self, source: FlowSource) -> None:
+        self._source = source
+        self._reading: Reading = source.reading
+        self._descriptions = _descriptions(source.docstring)
+        self._notes: list[str] = []
+
+    def schema(self) -> tuple[Json, tuple[str, ...]]:
+        parameters = _evaluated(self._source)
+        first = uses_v1(parameters)
+        fields: dict[str, Any] = {}
+        for position, parameter in enumerate(parameters):
+            parameter, unknown_default = self._with_default(parameter)
+            make = self._field_v1 if first else self._field
+            name, kind, field = make(parameter, position)
+            if name in ("self", "cls"):
+                continue
+            causes_of_schema.clear()
+            if first:
+                causes_of_schema.update(dict.fromkeys(causes_in(kind)))
+            try:
+                self._model("CheckParameter", {name: (kind, field)}, first=first)
+            except Undecidable as outcome:
+                kind = outcome.unknown
+                causes_of_schema.update(dict.fromkeys(outcome.unknown.causes))
+            except (ValueError, TypeError, PydanticInvalidForJsonSchema):
+                kind = Any
+            fields[name] = (kind, field)
+            self._note(parameter.name, tuple(causes_of_schema), unknown_default)
+        schema = self._model("Parameters", fields, first=first)
+        return _finite({key: schema[key] for key in _KEPT if key in schema}), tuple(self._notes)
+
+    def _model(self, title: str, fields: dict[str, Any], *, first: bool) -> Json:
+        if not first:
+            return _model_schema(title, fields, self._reading)
+        schema = schema_v1(title, fields)
+        for each in schema["properties"].values():
+            if isinstance(each.get("default"), _LeftOut):
+                del each["default"]
+        return schema
+
+    def _field(self, parameter: inspect.Parameter, position: int) -> tuple[str, Any, Any]:
+        # A field must not hide an attribute of pydantic's own models.
+        taken = hasattr(pydantic.BaseModel, parameter.name)
+        kind = Any if parameter.annotation is inspect.Parameter.empty else parameter.annotation
+        field = _field(parameter, position, self._descriptions, parameter.name if taken else None)
+        return f"{parameter.name}__" if taken else parameter.name, kind, field
+
+    def _field_v1(self, parameter: inspect.Parameter, position: int) -> tuple[str, Any, Any]:
+        return field_v1(parameter, position, self._descriptions.get(parameter.name))
+
+    def _with_default(self, parameter: inspect.Parameter) -> tuple[inspect.Parameter, tuple[Cause, ...]]:
+        """Return the parameter with a default that is left out where it is unknown, and why it is unknown."""
+        default = parameter.default
+        if default is inspect.Parameter.empty:
+            return parameter, ()
+        try:
+            inner = default.default if isinstance(default, FieldInfo) else default
+            causes = self._reading.causes(inner)
+            size(inner, LARGEST)
+        except Undecidable as outcome:
+            causes = outcome.unknown.causes
+        if not causes:
+            return parameter, ()
+        if isinstance(default, FieldInfo) and not isinstance(self._reading.known(default), Unknown):
+            kept = pydantic.Field(
+                default=_LEFT_OUT, description=default.description, json_schema_extra=default.json_schema_extra
             )
-    return parameters, notes
+            return parameter.replace(default=kept), causes
+        return parameter.replace(default=_LEFT_OUT), causes
+
+    def _note(self, name: str, unknown_type: tuple[Cause, ...], unknown_default: tuple[Cause, ...]) -> None:
+        what = [text for text, causes in (("type", unknown_type), ("default", unknown_default)) if causes]
+        if what:
+            because = explain([*unknown_type, *unknown_default])
+            self._notes.append(f"parameter '{name}' is registered without its {' and '.join(what)}, because {because}")
 
 
-def _annotation(arg: ast.arg, scope: Scope) -> Any:
-    if arg.annotation is None:
-        return inspect.Parameter.empty
-    try:
-        return scope.annotation(arg.annotation)
-    except Exception:  # noqa: BLE001  the project's own source may raise anything
-        scope.foreign.add(ast.unparse(arg.annotation))
-        return inspect.Parameter.empty
+class _LeftOut:
+    """A default that JSON cannot represent, so that the parameter is optional and has no default in the schema."""
 
 
-def _default(default: ast.expr | None, scope: Scope) -> Any:
-    if default is None:
-        return inspect.Parameter.empty
-    try:
-        return scope.value(default)
-    except Exception:  # noqa: BLE001  the project's own source may raise anything
-        scope.foreign.add(ast.unparse(default))
-        return None
+_LEFT_OUT = _LeftOut()
+
+
+def _evaluated(source: FlowSource) -> list[inspect.Parameter]:
+    """Return the parameters with their annotations evaluated, as `inspect.signature(eval_str=True)` does.
+
+    If one annotation raises, Prefect takes the text of all of them.
+    """
+    parameters = list(source.signature.parameters.values())
+    reading = source.reading
+    module = reading.modules.get(inspect.unwrap(source.flow.fn).__module__ or "", reading.main)
+    frame = Frame("module", module.object.__dict__, module)
+    evaluated = []
+    for parameter in parameters:
+        annotation = parameter.annotation
+        if isinstance(annotation, str):
+            reading.budget.renew()
+            try:
+                annotation = reading.evaluate(ast.parse(annotation.strip(), mode="eval").body, frame)
+            except (NameError, TypeError):
+                return parameters
+            except Undecidable as outcome:
+                annotation = outcome.unknown
+        evaluated.append(parameter.replace(annotation=annotation))
+    return evaluated
 
 
 def _descriptions(docstring: str | None) -> dict[str, str]:
@@ -112,25 +187,6 @@ def _descriptions(docstring: str | None) -> dict[str, str]:
         if section.kind is DocstringSectionKind.parameters
         for parameter in section.value
     }
-
-
-def _schema(parameters: list[inspect.Parameter], descriptions: dict[str, str]) -> Json:
-    fields: dict[str, Any] = {}
-    for position, parameter in enumerate(parameters):
-        # A field must not hide an attribute of pydantic's own models.
-        taken = hasattr(pydantic.BaseModel, parameter.name)
-        name = f"{parameter.name}__" if taken else parameter.name
-        kind = Any if parameter.annotation is inspect.Parameter.empty else parameter.annotation
-        field = _field(parameter, position, descriptions, parameter.name if taken else None)
-        if name in ("self", "cls"):
-            continue
-        try:
-            _model_schema("CheckParameter", {name: (kind, field)})
-        except (ValueError, TypeError, PydanticUserError):
-            kind = Any
-        fields[name] = (kind, field)
-    schema = _model_schema("Parameters", fields)
-    return {key: schema[key] for key in _KEPT if key in schema}
 
 
 def _field(parameter: inspect.Parameter, position: int, descriptions: dict[str, str], alias: str | None) -> Any:
@@ -149,24 +205,52 @@ def _field(parameter: inspect.Parameter, position: int, descriptions: dict[str, 
     )
 
 
-class _Generator(GenerateJsonSchema):
-    """Accepts anything for a class that pydantic does not know, as Prefect's own generator does."""
+def _generator(reading: Reading) -> type[GenerateJsonSchema]:
+    class Generator(GenerateJsonSchema):
+        """Accepts anything for a class that pydantic does not know, as Prefect's own generator does."""
 
-    def is_instance_schema(self, schema: core_schema.IsInstanceSchema) -> JsonSchemaValue:  # noqa: ARG002
-        return {}
+        def is_instance_schema(self, schema: core_schema.IsInstanceSchema) -> JsonSchemaValue:  # noqa: ARG002
+            return {}
+
+        def encode_default(self, dft: Any) -> Any:
+            if causes := reading.causes(dft):
+                causes_of_schema.update(dict.fromkeys(causes))
+                raise pydantic_core.PydanticSerializationError("the default is unknown")
+            if isinstance(dft, _LeftOut):
+                raise pydantic_core.PydanticSerializationError("the default is left out")
+            return super().encode_default(dft)
+
+    return Generator
 
 
-def _model_schema(title: str, fields: dict[str, Any]) -> Json:
+def _model_schema(title: str, fields: dict[str, Any], reading: Reading) -> Json:
     config = pydantic.ConfigDict(arbitrary_types_allowed=True)
     with warnings.catch_warnings():
         # A default that JSON cannot represent is left out, as Prefect does.
         warnings.simplefilter("ignore")
-        model = pydantic.create_model(title, __config__=config, **fields)
+        # Prefect's own module has no name that a flow's annotation means, and `builtins` has none either.
+        model = pydantic.create_model(title, __config__=config, __module__="builtins", **fields)
         try:
             adapter = pydantic.TypeAdapter(model)
         except pydantic.PydanticUndefinedAnnotation as error:
             raise TypeError(error.message) from None
-        schema = adapter.json_schema(by_alias=True, ref_template="#/definitions/{model}", schema_generator=_Generator)
+        try:
+            schema = adapter.json_schema(
+                by_alias=True, ref_template="#/definitions/{model}", schema_generator=_generator(reading)
+            )
+        except PydanticUserError as error:
+            if error.code == "class-not-fully-defined":
+                raise TypeError(str(error)) from None
+            raise
     if "$defs" in schema:
         schema["definitions"] = schema["$defs"]
     return schema
+
+
+def _finite(value: Any) -> Any:
+    """Return JSON as Prefect's client sends it: with null for a number that JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

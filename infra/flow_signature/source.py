@@ -1,87 +1,113 @@
-"""Finds a flow function in its source, without executing any of it."""
+"""Finds a flow by its entrypoint, without importing its module."""
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-Function = ast.FunctionDef | ast.AsyncFunctionDef
+from infra.flow_signature.files import SOURCES, SourceError, import_roots, module_path, parse, relative
+from infra.flow_signature.machine import Frame
+from infra.flow_signature.prefect_names import Flow
+from infra.flow_signature.reading import Reading
+from infra.flow_signature.unknown import Cause, Decorated, Unknown, explain
 
-SOURCES = "src"
-"""Folder with a project's packages, where it has one ("src layout")."""
+__all__ = [
+    "SOURCES",
+    "FlowSource",
+    "SourceError",
+    "UndecidedError",
+    "find",
+    "import_roots",
+    "locate",
+    "module_path",
+    "parse",
+]
 
-_DEEPEST = 8
-"""Re-exports that are followed from module to module."""
+WAY_OUT = "write schema and flowName for the deployment in the stack file (docs/flows.md, What cannot be read)"
+
+_readings: dict[tuple[Path, Path, str, bool], Reading] = {}
+_MOST_READINGS = 64
 
 
-class SourceError(Exception):
-    """An entrypoint does not name a flow. The text says why and what to write."""
+class UndecidedError(SourceError):
+    """Only running the module would show whether the entrypoint names a flow.
+
+    Attributes:
+        function: the name of the function in the entrypoint.
+
+    """
+
+    def __init__(self, text: str, function: str) -> None:
+        super().__init__(text)
+        self.function = function
 
 
 @dataclass(frozen=True, kw_only=True)
 class FlowSource:
-    """A flow function.
+    """A flow.
 
     Attributes:
         path: its file.
         root: the folder that module names start from.
-        function: its definition.
-        decorator: its `@flow` decorator.
+        flow: what its module defines.
+        reading: of its module.
 
     """
 
     path: Path
     root: Path
-    function: Function
-    decorator: ast.expr
+    flow: Flow = field(compare=False)
+    reading: Reading = field(compare=False, repr=False)
+
+    @property
+    def function(self) -> str:
+        """The name of the flow's function."""
+        return str(self.flow.fn.__name__)
+
+    @property
+    def name(self) -> str | None:
+        """The flow's name, or None if only running the module would show it."""
+        return None if isinstance(self.flow.name, Unknown) else str(self.flow.name)
+
+    @property
+    def unknown_name(self) -> str:
+        """Why the name is unknown, as a clause."""
+        return explain(self.flow.name.causes)
+
+    @property
+    def description(self) -> str | None:
+        """The flow's description, if there is one that is known."""
+        description = self.flow.description
+        return description if isinstance(description, str) else None
 
     @property
     def docstring(self) -> str | None:
-        """The function's docstring, cleaned as `inspect.getdoc` does."""
-        return ast.get_docstring(self.function)
+        """The docstring of the flow's function, cleaned."""
+        text = inspect.getdoc(self.flow)
+        return text if isinstance(text, str) else None
 
-    def option(self, name: str) -> ast.expr | None:
-        """Return the argument of `@flow(...)` with that name, or None."""
-        if isinstance(self.decorator, ast.Call):
-            for keyword in self.decorator.keywords:
-                if keyword.arg == name:
-                    return keyword.value
-        return None
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is unknown about the flow, apart from its name and its parameters."""
+        notes = []
+        if self.flow.causes:
+            notes.append(
+                "the parameters are registered as the function has them, because whether its decorators change them is"
+                f" unknown: {explain(self.flow.causes)}"
+            )
+        if isinstance(self.flow.description, Unknown):
+            notes.append(f"the description is left out, because {explain(self.flow.description.causes)}")
+        return tuple(notes)
 
-
-def parse(path: Path) -> ast.Module:
-    """Parse a file; the same text is parsed once.
-
-    Raises:
-        SourceError: the file has a syntax error.
-
-    """
-    try:
-        return _parsed(path.read_text(encoding="utf-8"))
-    except SyntaxError as error:
-        message = f"{path.name} line {error.lineno} has a syntax error ({error.msg}); correct it"
-        raise SourceError(message) from None
-
-
-@lru_cache(maxsize=256)
-def _parsed(text: str) -> ast.Module:
-    return ast.parse(text)
-
-
-def module_path(module: str, root: Path) -> Path | None:
-    """Return the file of a module below `root` or its folder `src`, or None."""
-    bases = [folder.joinpath(*module.split(".")) for folder in import_roots(root)]
-    return next(
-        (path for base in bases for path in (base.with_suffix(".py"), base / "__init__.py") if path.is_file()), None
-    )
-
-
-def import_roots(root: Path) -> tuple[Path, ...]:
-    """Return the folders that module names start from, as on the image's PYTHONPATH."""
-    return root, root / SOURCES
+    @cached_property
+    def signature(self) -> inspect.Signature:
+        """The signature, with postponed annotations as text."""
+        with self.reading.active():
+            return inspect.signature(self.flow.fn)
 
 
 def find(entrypoint: str, root: Path) -> FlowSource:
@@ -97,7 +123,30 @@ def find(entrypoint: str, root: Path) -> FlowSource:
 
     """
     path, name = locate(entrypoint, root)
-    return _lookup(path, name.split("."), root, 0)
+    file, colon, _ = entrypoint.rpartition(":")
+    script = bool(colon) and file.endswith(".py")
+    reading = _read(path, root, path.stem if script else file or entrypoint.rpartition(".")[0], script=script)
+    where = relative(path, root)
+    value = _lookup(reading, name.split("."), where)
+    causes: tuple[Cause, ...] = ()
+    function = name.rpartition(".")[2]
+    if isinstance(value, Decorated):
+        causes, value = value.causes, value.inner
+        if not isinstance(value, Flow) and any(cause.text != "prefect.task" for cause in causes):
+            value = Unknown(*causes)
+    if isinstance(value, Unknown):
+        for cause in value.causes:
+            if cause.refused:
+                raise SourceError(cause.text)
+        clause = explain(value.causes) or "only running it would show it"
+        raise UndecidedError(f"whether '{name}' in {where} is a flow is unknown: {clause}; {WAY_OUT}", function)
+    if not isinstance(value, Flow):
+        raise SourceError(f"'{name}' in {where} is not a flow; decorate it with @flow from prefect")
+    flow = value
+    if causes:
+        flow = value.with_options()
+        flow.causes = (*value.causes, *causes)
+    return FlowSource(path=path, root=root, flow=flow, reading=reading)
 
 
 def locate(entrypoint: str, root: Path) -> tuple[Path, str]:
@@ -112,15 +161,15 @@ def locate(entrypoint: str, root: Path) -> tuple[Path, str]:
 
     """
     file, colon, name = entrypoint.rpartition(":")
-    if colon:
-        module = None if file.endswith(".py") else module_path(file, root)
-        path = module or root / file
+    if colon and file.endswith(".py"):
+        path = root / file
         if not path.is_file():
             raise SourceError(f"no file {file} next to prefect.yaml; write path/to/file.py:function")
         return path, name
-    file, _, name = entrypoint.rpartition(".")
-    module = module_path(file, root) if file else None
-    if module is None:
+    if not colon:
+        file, _, name = entrypoint.rpartition(".")
+    module = module_path(file, root)
+    if not file or not name or module is None:
         raise SourceError(
             f"no module '{file or entrypoint}' next to prefect.yaml; write package.module.function or"
             " path/to/file.py:function"
@@ -128,88 +177,42 @@ def locate(entrypoint: str, root: Path) -> tuple[Path, str]:
     return module, name
 
 
-def _lookup(path: Path, names: list[str], root: Path, depth: int) -> FlowSource:
-    tree = parse(path)
-    body: list[ast.stmt] = tree.body
-    for outer in names[:-1]:
-        classes = [node for node in statements(body) if isinstance(node, ast.ClassDef) and node.name == outer]
-        if not classes:
-            raise SourceError(_no_such(outer, path, root))
-        body = classes[-1].body
-    name = names[-1]
-    for node in reversed(list(statements(body))):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
-            return FlowSource(path=path, root=root, function=node, decorator=_decorator(node, tree, path, root))
-        if isinstance(node, ast.ImportFrom) and depth < _DEEPEST:
-            for alias in node.names:
-                source = imported_from(node, path, root)
-                if (alias.asname or alias.name) == name and source is not None:
-                    return _lookup(source, [alias.name], root, depth + 1)
-        if isinstance(node, ast.Assign) and name in _targets(node):
-            raise SourceError(
-                f"{_relative(path, root)} assigns '{name}', and only running it would show what that is; name a"
-                " function that is decorated with @flow"
-            )
-    raise SourceError(_no_such(name, path, root))
+def _read(path: Path, root: Path, name: str, *, script: bool) -> Reading:
+    """Return the reading of a file, which is kept until one of the files that it read changes."""
+    key = (path, root, name, script)
+    reading = _readings.get(key)
+    if reading is None or not _is_current(reading.files):
+        if len(_readings) >= _MOST_READINGS:
+            _readings.clear()
+        reading = _readings[key] = Reading(path, root, name=name, script=script)
+    return reading
 
 
-def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Yield the statements of a module or class, including those inside `if` and `try`."""
-    for node in body:
-        yield node
-        if isinstance(node, ast.If):
-            yield from statements(node.body + node.orelse)
-        elif isinstance(node, ast.Try):
-            yield from statements(node.body + [s for h in node.handlers for s in h.body] + node.orelse)
+def _is_current(files: Mapping[Path, tuple[int, int]]) -> bool:
+    for path, state in files.items():
+        try:
+            status = path.stat()
+        except OSError:
+            return False
+        if (status.st_mtime_ns, status.st_size) != state:
+            return False
+    return True
 
 
-def imported_from(node: ast.ImportFrom, path: Path, root: Path) -> Path | None:
-    """Return the file below `root` that a `from ... import` reads, or None if it is elsewhere."""
-    module = node.module or ""
-    if node.level:
-        package = path.parent
-        for _ in range(node.level - 1):
-            package = package.parent
-        return module_path(module, package) if module else module_path("__init__", package)
-    return module_path(module, root)
-
-
-def _decorator(function: Function, tree: ast.Module, path: Path, root: Path) -> ast.expr:
-    names, modules = _flow_names(tree)
-    for decorator in function.decorator_list:
-        called = decorator.func if isinstance(decorator, ast.Call) else decorator
-        if isinstance(called, ast.Name) and called.id in names:
-            return decorator
-        if (
-            isinstance(called, ast.Attribute)
-            and called.attr == "flow"
-            and isinstance(called.value, ast.Name)
-            and called.value.id in modules
-        ):
-            return decorator
-    file = _relative(path, root)
-    raise SourceError(f"'{function.name}' in {file} is not a flow; decorate it with @flow from prefect")
-
-
-def _flow_names(tree: ast.Module) -> tuple[set[str], set[str]]:
-    """Return the names that stand for `prefect.flow` and for `prefect` in a module."""
-    names: set[str] = set()
-    modules: set[str] = set()
-    for node in statements(tree.body):
-        if isinstance(node, ast.ImportFrom) and node.module in ("prefect", "prefect.flows"):
-            names |= {alias.asname or alias.name for alias in node.names if alias.name == "flow"}
-        if isinstance(node, ast.Import):
-            modules |= {alias.asname or alias.name for alias in node.names if alias.name == "prefect"}
-    return names, modules
-
-
-def _targets(node: ast.Assign) -> set[str]:
-    return {target.id for target in node.targets if isinstance(target, ast.Name)}
-
-
-def _no_such(name: str, path: Path, root: Path) -> str:
-    return f"no '{name}' in {_relative(path, root)}; name a function that is decorated with @flow"
-
-
-def _relative(path: Path, root: Path) -> str:
-    return str(path.relative_to(root)) if path.is_relative_to(root) else path.name
+def _lookup(reading: Reading, names: list[str], where: str) -> Any:
+    frame = Frame("module", reading.main.object.__dict__, reading.main)
+    missing = f"no '{{}}' in {where}; name a function that is decorated with @flow"
+    value: Any = None
+    for index, name in enumerate(names):
+        try:
+            if index:
+                value = reading.known(getattr(value, name))
+            elif name in frame.names or reading.main.stars:
+                value = reading.load(frame, name)
+            else:
+                value = getattr(reading.main.object, name)
+        except (AttributeError, NameError):
+            raise SourceError(missing.format(name)) from None
+        except Exception as error:  # noqa: BLE001  the project's own source may raise anything
+            raise SourceError(f"'{name}' in {where} raises {type(error).__name__}; correct it") from None
+    return value

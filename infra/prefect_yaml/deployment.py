@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import Any, Final
 
-from infra.flow_signature import schema as flow_schema
-from infra.flow_signature.source import FlowSource, SourceError, find
+from infra.flow_signature.source import SourceError
 from infra.prefect_yaml import keys, templating
 from infra.prefect_yaml.automation import AutomationError, parse_deployment_trigger
 from infra.prefect_yaml.concurrency import parse_concurrency_limit
 from infra.prefect_yaml.document import Document, Place
 from infra.prefect_yaml.entrypoint import module_form
+from infra.prefect_yaml.flow import Description, Flow, read_flow
 from infra.prefect_yaml.parameters import parameter_errors
 from infra.prefect_yaml.reader import Reader
 from infra.prefect_yaml.schedule import ScheduleError, parse_schedule
@@ -38,11 +38,13 @@ class FileDefaults:
     Attributes:
         steps: the file's `build`, `push` and `pull` steps, for deployments without their own.
         environment: for `{{ $NAME }}`.
+        descriptions: what the stack file says of flows: `<flow>/<deployment>` -> its schema and name.
 
     """
 
     steps: Mapping[str, Any]
     environment: Mapping[str, str]
+    descriptions: Mapping[str, Description]
 
 
 def parse_deployment(document: Document, place: Place, raw: Any, defaults: FileDefaults) -> DeploymentSpec | None:
@@ -78,11 +80,11 @@ def parse_deployment(document: Document, place: Place, raw: Any, defaults: FileD
             reader.error((), f"{key} is missing; write one")
     if name and _FORBIDDEN & set(name):
         reader.error(("name",), f"name '{name}' has one of {' '.join(sorted(_FORBIDDEN))}; write it without")
-    source = _source(reader, document, entrypoint) if entrypoint else None
-    if not name or not entrypoint or source is None:
+    flow = _flow(reader, document, entrypoint, name or "", defaults.descriptions) if entrypoint else None
+    if not name or not entrypoint or flow is None:
         return None
     secret_fields = frozenset(rendering.secret_fields | pull.secret_fields)
-    return _spec(reader, name, entrypoint, source, secret_fields=secret_fields)
+    return _spec(reader, name, entrypoint, flow, secret_fields=secret_fields)
 
 
 def _rendered_pull(raw: Mapping[str, Any], defaults: FileDefaults) -> templating.Rendered:
@@ -108,13 +110,12 @@ def _spec(
     reader: Reader,
     name: str,
     entrypoint: str,
-    source: FlowSource,
+    flow: Flow,
     *,
     secret_fields: frozenset[str],
 ) -> DeploymentSpec:
-    schema, notes = flow_schema.build(source)
-    for note in notes:
-        reader.warning((), note)
+    for note in flow.notes:
+        reader.warning(("entrypoint",), note)
     enforce = reader.boolean("enforce_parameter_schema") is not False
     parameters = reader.mapping("parameters")
     schedules, triggers = _schedules(reader), _triggers(reader, name, secret_fields)
@@ -123,22 +124,22 @@ def _spec(
         parameters,
         schedules,
         triggers,
-        lambda values: parameter_errors(values, schema, source, enforce=enforce),
+        lambda values: parameter_errors(values, flow, enforce=enforce),
     )
     _check_version_type(reader)
     pool = reader.mapping("work_pool", known=keys.WORK_POOL)
     limit = parse_concurrency_limit(reader)
     pull_steps = _pull_steps(reader)
     return DeploymentSpec(
-        flow_name=_flow_name(reader, source),
+        flow_name=_flow_name(reader, flow),
         name=_registered_name(reader, name),
         # Pull steps bring code of their own, which is not where the image has its modules.
-        entrypoint=entrypoint if pull_steps else module_form(entrypoint, source.root),
-        description=reader.text("description") or _literal(source, "description") or source.docstring,
+        entrypoint=entrypoint if pull_steps else module_form(entrypoint, flow.root),
+        description=reader.text("description") or flow.description,
         version=reader.text("version"),
         tags=tuple(str(tag) for tag in reader.sequence("tags", "a-tag") if tag not in ("", None)),
         parameters=parameters,
-        parameter_schema=schema,
+        parameter_schema=flow.schema,
         enforce_parameter_schema=enforce,
         schedules=schedules,
         concurrency_limit=limit.limit,
@@ -155,9 +156,11 @@ def _spec(
     )
 
 
-def _source(reader: Reader, document: Document, entrypoint: str) -> FlowSource | None:
+def _flow(
+    reader: Reader, document: Document, entrypoint: str, name: str, descriptions: Mapping[str, Description]
+) -> Flow | None:
     try:
-        return find(entrypoint, document.path.resolve().parent)
+        return read_flow(entrypoint, document.path.resolve().parent, name, descriptions)
     except SourceError as error:
         reader.error(("entrypoint",), f"entrypoint: {error}")
         return None
@@ -171,18 +174,8 @@ def _registered_name(reader: Reader, name: str) -> str:
     return stem
 
 
-def _flow_name(reader: Reader, source: FlowSource) -> str:
-    if source.option("name") is None:
-        name = source.function.name.replace("_", "-")
-    else:
-        literal = _literal(source, "name")
-        if literal is None:
-            message = f"the name in @flow of '{source.function.name}' must be a string literal"
-            reader.error(("entrypoint",), f"entrypoint: {message}")
-        name = literal or source.function.name
-    if characters := _FORBIDDEN & set(name):
-        message = f"the flow's name '{name}' has {' '.join(sorted(characters))}, which Prefect refuses"
-        reader.error(("entrypoint",), f"entrypoint: {message}; write another in @flow(name=...)")
+def _flow_name(reader: Reader, flow: Flow) -> str:
+    name = flow.name
     declared = reader.text("flow_name")
     if declared and declared != name:
         # Prefect ignores the file's name and registers the flow's own.
@@ -265,8 +258,3 @@ def _pull_steps(reader: Reader) -> tuple[Mapping[str, Any], ...]:
         reader.error(("pull",), "pull must be a list of steps; write `- prefect.deployments.steps...:` below it")
         return ()
     return tuple(steps)
-
-
-def _literal(source: FlowSource, option: str) -> str | None:
-    value = getattr(source.option(option), "value", None)
-    return value if isinstance(value, str) else None

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from infra.flow_signature.source import find
 from infra.prefect_yaml import keys
 from infra.prefect_yaml.deployment import FileDefaults, parse_deployment
 from infra.prefect_yaml.document import Document, Place, nearest
+from infra.prefect_yaml.flow import described_names, read_flow
 from infra.prefect_yaml.parameters import incomplete, parameter_errors
 from infra.prefect_yaml.values import dotted
 from infra.specs.deployment import DeploymentSpec, Schedule
@@ -52,6 +52,14 @@ class Override(Protocol):
     @property
     def job_variables(self) -> Mapping[str, Any]:
         """Job variables, each of which replaces the file's."""
+
+    @property
+    def parameter_schema(self) -> Mapping[str, Any] | None:
+        """The schema of the flow's parameters, instead of the one in its source."""
+
+    @property
+    def flow_name(self) -> str | None:
+        """The flow's name, where the source does not show it."""
 
 
 def to_stderr(text: str) -> None:
@@ -108,12 +116,14 @@ def read_deployments(
         document = Document(path, warn=warn)
     except ValueError as error:
         raise DeploymentError(str(error)) from None
-    declared = _declared(document, os.environ if environment is None else environment)
+    declared = _declared(document, os.environ if environment is None else environment, overrides or {})
     specs = _overridden(document, declared, overrides or {})
     return Reading(deployments=tuple(specs), errors=tuple(document.errors))
 
 
-def _declared(document: Document, environment: Mapping[str, str]) -> dict[Place, DeploymentSpec]:
+def _declared(
+    document: Document, environment: Mapping[str, str], overrides: Mapping[str, Override]
+) -> dict[Place, DeploymentSpec]:
     values = document.values
     keys.check_top(document)
     for key in ("build", "push"):
@@ -123,7 +133,7 @@ def _declared(document: Document, environment: Mapping[str, str]) -> dict[Place,
     if not isinstance(items, list):
         document.error(("deployments",), "deployments must be a list; write `- name: ...` below it")
         items = []
-    defaults = FileDefaults(steps=values, environment=environment)
+    defaults = FileDefaults(steps=values, environment=environment, descriptions=overrides)
     specs: dict[Place, DeploymentSpec] = {}
     for index, raw in enumerate(items):
         place = ("deployments", index)
@@ -143,11 +153,12 @@ def _overridden(
     document: Document, specs: Mapping[Place, DeploymentSpec], overrides: Mapping[str, Override]
 ) -> list[DeploymentSpec]:
     keys = [spec.key for spec in specs.values()]
-    for key in overrides:
-        if key not in keys:
+    named = described_names(overrides)
+    for name, key in named.items():
+        if name not in keys:
             hint = f"no such deployment in {document.path.name}; {nearest(key, keys)}"
             document.errors.append(f"the stack's deployments: '{key}': {hint}")
-    merged = {place: _merged(document, spec, overrides.get(spec.key)) for place, spec in specs.items()}
+    merged = {place: _merged(document, spec, overrides, named.get(spec.key)) for place, spec in specs.items()}
     for place, spec in merged.items():
         _check_runs(document, place, spec)
     return list(merged.values())
@@ -169,13 +180,15 @@ def _check_runs(document: Document, place: Place, spec: DeploymentSpec) -> None:
             record((*place, *where), f"deployment '{spec.name}': {dotted(where)}: {problem}")
 
 
-def _merged(document: Document, spec: DeploymentSpec, override: Override | None) -> DeploymentSpec:
-    if override is None:
+def _merged(
+    document: Document, spec: DeploymentSpec, overrides: Mapping[str, Override], key: str | None
+) -> DeploymentSpec:
+    if key is None:
         return spec
-    source = find(spec.entrypoint, document.path.resolve().parent)
-    enforce = spec.enforce_parameter_schema
-    for error in parameter_errors(override.parameters, spec.parameter_schema, source, enforce=enforce):
-        document.errors.append(f"the stack's deployments: '{spec.key}': parameters: {error}")
+    override = overrides[key]
+    flow = read_flow(spec.entrypoint, document.path.resolve().parent, spec.name, overrides)
+    for error in parameter_errors(override.parameters, flow, enforce=spec.enforce_parameter_schema):
+        document.errors.append(f"the stack's deployments: '{key}': parameters: {error}")
     return dataclasses.replace(
         spec,
         paused=spec.paused if override.paused is None else override.paused,

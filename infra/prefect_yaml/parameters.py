@@ -5,34 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from infra.flow_signature.schema import names
-from infra.flow_signature.source import FlowSource
 from infra.flow_signature.validate import schema_error
 from infra.prefect_yaml.document import nearest
+from infra.prefect_yaml.flow import Flow
 from infra.prefect_yaml.templating import has_placeholder
 
 
-def parameter_errors(
-    parameters: Mapping[str, Any], schema: Mapping[str, Any], source: FlowSource, *, enforce: bool
-) -> list[str]:
+def parameter_errors(parameters: Mapping[str, Any], flow: Flow, *, enforce: bool) -> list[str]:
     """Return one message for each name that the flow does not have and each value that its type does not accept.
 
     A part of a model is accepted, as by Prefect: a run may give the whole. `incomplete` is for scheduled runs.
 
     Args:
         parameters: name -> value.
-        schema: of all parameters of the flow.
-        source: the flow.
+        flow: the flow.
         enforce: whether values are checked as well.
 
     """
-    known, accepts_others = names(source)
-    optional = _without_required(schema)
+    optional = _without_required(flow.schema)
     errors = []
     for name, value in parameters.items():
-        if name not in known and not accepts_others:
-            errors.append(f"the flow has no parameter '{name}'; {nearest(name, known)}")
-        elif enforce and name in schema["properties"] and not has_placeholder(value):
+        if name not in flow.parameters and not flow.accepts_others:
+            errors.append(f"the flow has no parameter '{name}'; {nearest(name, flow.parameters)}")
+        elif enforce and name in flow.schema["properties"] and not has_placeholder(value):
             error = schema_error(value, optional["properties"][name], optional)
             errors += [f"'{name}' {error}; correct it"] if error else []
     return errors

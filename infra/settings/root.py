@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from infra.settings.dask import Dask
@@ -25,12 +25,27 @@ from infra.settings.work_pool import PoolName, WorkPool
 from infra.settings.worker import Worker
 
 
+def _parameter_schema(value: dict[str, Any] | None) -> dict[str, Any] | None:
+    if value is not None and not (
+        isinstance(value.get("properties"), dict)
+        and all(isinstance(each, dict) for each in value["properties"].values())
+    ):
+        raise ValueError("must have properties, a mapping of parameters: write `properties: {rows: {type: integer}}`")
+    return value
+
+
 class DeploymentOverride(Model):
     """What this stack changes in one deployment of prefect.yaml."""
 
     paused: bool | None = None
     parameters: dict[str, Any] = Field(default_factory=dict)
     job_variables: dict[str, Any] = Field(default_factory=dict)
+    parameter_schema: Annotated[dict[str, Any] | None, AfterValidator(_parameter_schema)] = Field(
+        default=None, alias="schema"
+    )
+    """JSON schema of the flow's parameters, instead of the one that its source shows."""
+    flow_name: Annotated[str, Field(min_length=1, pattern=r"^[^/%&<>]+$")] | None = None
+    """The flow's name, where its source does not show it."""
 
 
 class Drain(Model):

@@ -12,6 +12,7 @@ import pytest
 from infra.prefect_yaml.load import DeploymentError, DeploymentSpec, load_deployments
 
 FLOWS = '''
+import geolib
 from prefect import flow
 import prefect as p
 
@@ -35,11 +36,10 @@ async def through_module(**anything): ...
 def no_flow(): ...
 
 
-assigned = plain_one.with_options(name="x")
-unnamed = "y"
+measured = geolib.measure(plain_one)
 
 
-@flow(name=unnamed)
+@flow(name=geolib.NAME)
 def computed(): ...
 
 
@@ -55,6 +55,8 @@ class Override:
     paused: bool | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
     job_variables: dict[str, Any] = field(default_factory=dict)
+    parameter_schema: dict[str, Any] | None = None
+    flow_name: str | None = None
 
 
 @dataclass

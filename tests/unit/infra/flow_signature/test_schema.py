@@ -219,7 +219,7 @@ CLIENT = client()
     }
     assert ours["required"] == ["a", "b"]
     assert [note.split("'")[1] for note in notes] == ["a", "b", "c"]
-    assert "only an import of np would show it" in notes[0]
+    assert "only an import of numpy would show it" in notes[0]
     assert not any(name.startswith("library") for name in sys.modules)
 
 

@@ -51,7 +51,7 @@ def root(tmp_path: Path) -> Path:
 )
 def test_a_file_is_registered_as_the_module_that_it_is(entrypoint: str, module: str, root: Path) -> None:
     assert module_form(entrypoint, root) == module
-    assert find(module, root).function.name == find(entrypoint, root).function.name
+    assert find(module, root).function == find(entrypoint, root).function
     assert find(module, root).path.samefile(find(entrypoint, root).path)
 
 

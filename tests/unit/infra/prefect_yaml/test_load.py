@@ -319,8 +319,8 @@ def test_an_error_has_one_line_with_file_line_deployment_and_remedy(text: str, e
         ("flows/missing.py:x", "no file flows/missing.py next to prefect.yaml"),
         ("flows.jobs.absent", "no 'absent' in flows/jobs.py"),
         ("flows.jobs.no_flow", "'no_flow' in flows/jobs.py is not a flow; decorate it with @flow"),
-        ("flows.jobs.assigned", "assigns 'assigned'"),
-        ("flows.jobs.computed", "the name in @flow of 'computed' must be a string literal"),
+        ("flows.jobs.measured", "whether 'measured' in flows/jobs.py is a flow is unknown: only an import of geolib"),
+        ("flows.jobs.computed", "the name of the flow is unknown, because only an import of geolib would show it"),
         ("flows/jobs.py:Absent.inside", "no 'Absent'"),
         ("lonely", "no module 'lonely'"),
     ],
@@ -447,7 +447,7 @@ def test_a_part_of_a_model_is_refused_where_a_schedule_starts_the_run(model: Pro
 
 def test_a_banned_character_in_the_flows_own_name_is_refused(model: Project) -> None:
     refusal = model.refusal("deployments: [{name: d, entrypoint: f.banned}]")
-    assert "prefect.yaml:1: deployment 'd': entrypoint: the flow's name 'load/day' has /" in refusal
+    assert "prefect.yaml:1: deployment 'd': entrypoint: line 16 of f.py: the flow's name 'load/day' has /" in refusal
     assert "write another in @flow(name=...)" in refusal
 
 

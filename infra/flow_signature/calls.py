@@ -1,0 +1,261 @@
+"""Calls functions that are pure, with arguments that are known and results that are small."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+import types
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import pydantic
+
+from infra.flow_signature.budget import LARGEST, LONGEST, check_format, check_operation, size, too_large
+from infra.flow_signature.expressions import Expressions
+from infra.flow_signature.machine import Frame
+from infra.flow_signature.prefect_names import FLOW, OPTIONS, Flow, FlowDecorator
+from infra.flow_signature.purity import MUTATORS, Purity
+from infra.flow_signature.unknown import Undecidable, Unknown
+
+_NATIVE: Final = compile("function(*arguments, **keywords)", "<module>", "eval")
+"""Classes take the name of their module from the code that makes them."""
+_ELEMENTS: Final = frozenset("append appendleft insert".split())
+_PADDED: Final = frozenset("ljust rjust center zfill expandtabs to_bytes".split())
+_LAZY: Final = (range, len, isinstance, type)
+_HARMLESS: Final = frozenset({print})
+_FIELDS: Final = (pydantic.Field, dataclasses.field)
+
+
+class Calls(Expressions):
+    """Evaluates calls."""
+
+    purity: Purity
+
+    def _call(self, node: ast.Call, frame: Frame) -> Any:
+        function = self.evaluate(node.func, frame)
+        if function is super and not node.args and not node.keywords:
+            return self._super(frame)
+        arguments: list[Any] = []
+        keywords: dict[str, Any] = {}
+        failure: Unknown | None = None
+        for argument in node.args:
+            try:
+                if isinstance(argument, ast.Starred):
+                    arguments += self.iterate(self.evaluate(argument.value, frame))
+                else:
+                    arguments.append(self.evaluate(argument, frame))
+            except Undecidable as outcome:
+                if self.is_exhausted(outcome):
+                    raise
+                failure = outcome.unknown
+        for keyword in node.keywords:
+            value = self.evaluate(keyword.value, frame)
+            if keyword.arg is not None:
+                keywords[keyword.arg] = value
+            elif isinstance(value, Unknown):
+                if not _decorates(function):
+                    failure = value
+                keywords[OPTIONS] = value
+            else:
+                keywords.update(value)
+        if failure is not None:
+            self.risks += 1
+            for value in [*arguments, *keywords.values()]:
+                self.alter(value, failure)
+            raise Undecidable(failure)
+        return self.call(function, arguments, keywords, frame, node)
+
+    def _super(self, frame: Frame) -> Any:
+        while frame.title == "<comprehension>" and frame.outer is not None:
+            frame = frame.outer
+        if not frame.owner:
+            raise RuntimeError("super(): no arguments")
+        return super(frame.owner[0], frame.first)
+
+    def call(
+        self, function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any], frame: Frame, node: ast.AST
+    ) -> Any:
+        """Return the result of a call, which may be Unknown.
+
+        What an unknown function gets, and the object that it belongs to, may be changed by it.
+        """
+        values = [*arguments, *keywords.values()]
+        function = self.known(function)
+        if not isinstance(function, Unknown) and self.purity.permits(function):
+            owner = getattr(function, "__self__", None)
+            if self.uncertain and getattr(function, "__name__", "") in MUTATORS:
+                self.alter(owner, self.unknown(frame, node, "may change it when the flow is loaded"))
+            try:
+                return self._permitted(function, arguments, keywords, frame)
+            except Undecidable as outcome:
+                unknown = self.placed(outcome.unknown, frame, node)
+                if getattr(function, "__name__", "") in MUTATORS:
+                    self.alter(owner, unknown)
+                if id(getattr(function, "__func__", function)) in self.purity.functions:
+                    for value in [*values, owner]:
+                        self.alter(value, unknown)
+                if self.is_exhausted(outcome):
+                    raise
+                self.risks += 1
+                return unknown
+        if any(function is harmless for harmless in _HARMLESS):
+            return None
+        self.risks += 1
+        if isinstance(function, Unknown):
+            unknown = Unknown(*function.causes)
+        else:
+            unknown = self.unknown(frame, node, f"calls {_name(function)}, whose result only running it would show")
+        for value in [*values, getattr(function, "__self__", None)]:
+            if not isinstance(value, types.ModuleType) and not callable(value):
+                self.alter(value, unknown)
+        return unknown
+
+    def _permitted(self, function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any], frame: Frame) -> Any:
+        values = [*arguments, *keywords.values()]
+        own = self._is_own(function)
+        if not own:
+            causes = [cause for value in values for cause in self.causes(value)]
+            if causes and not self._takes_unknown(function, arguments, keywords):
+                raise Undecidable(Unknown(*causes))
+            self._check_size(function, arguments, keywords)
+            if self.purity.calls_back(function):
+                for value in values:
+                    if callable(value) and not isinstance(value, Unknown) and not self.purity.passes(value):
+                        raise Undecidable(Unknown.because("it calls a function that is not read"))
+        if function in (getattr, hasattr, setattr, delattr):
+            return self._reflect(function, list(arguments), frame)
+        if function is pow or function is divmod:
+            check_operation("Pow" if function is pow else "Mod", *list(arguments)[:2])
+        scope = {
+            "__name__": frame.module.name,
+            "function": function,
+            "arguments": arguments,
+            "keywords": dict(keywords),
+        }
+        result = eval(_NATIVE, scope)  # noqa: S307  calls the function from a frame of its module
+        if not own and isinstance(result, str | bytes) and len(result) > LONGEST:
+            raise too_large()
+        if isinstance(result, type) and not own and result.__module__ == frame.module.name:
+            self.purity.classes.add(result)
+        return self.known(result)
+
+    def _is_own(self, function: Any) -> bool:
+        """Whether a call leads to code that is read, which handles what is unknown."""
+        if isinstance(function, functools.partial):
+            return self._is_own(function.func)
+        if isinstance(function, Flow | FlowDecorator) or function is Flow:
+            return True
+        if isinstance(getattr(function, "__self__", None), Flow):
+            return True
+        target = getattr(function, "__func__", function)
+        if id(target) in self.purity.functions:
+            return True
+        if type(function) in self.purity.classes:
+            return True
+        if isinstance(function, type) and function in self.purity.classes:
+            return isinstance(function.__init__, types.FunctionType) and id(function.__init__) in self.purity.functions  # type: ignore[misc]
+        return False
+
+    def _takes_unknown(self, function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> bool:
+        """Whether a function of a library only stores what is unknown, or hides nothing of it."""
+        if function in _FIELDS:
+            options = [value for name, value in keywords.items() if name not in ("default", "default_factory")]
+            return not self.causes(options)
+        if function in (functools.partial, list, tuple, dict, property, isinstance, classmethod, staticmethod, type):
+            return not any(isinstance(argument, Unknown) for argument in arguments[: 1 if function is not dict else 9])
+        name = getattr(function, "__name__", "")
+        if name in _ELEMENTS or name == "setdefault":
+            return True
+        if getattr(function, "__module__", "") in ("functools", "dataclasses") or function is pydantic.PrivateAttr:
+            return True
+        module = str(getattr(function, "__module__", ""))
+        return module.startswith("pydantic.functional_") or (module == "typing" and not isinstance(function, type))
+
+    def _check_size(self, function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> None:
+        values = [*arguments, *keywords.values()]
+        owner = getattr(function, "__self__", None)
+        if function in _LAZY:
+            return
+        name = getattr(function, "__name__", "")
+        for value in [*values, owner]:
+            if value is not owner or not isinstance(value, range):
+                self.budget.spend(size(value) // 20)
+            if isinstance(value, functools.partial | types.ModuleType):
+                continue
+            if type(value).__name__ == "callable_iterator":
+                raise too_large()
+        if function is iter and len(arguments) > 1:
+            raise too_large()
+        if function in (bytes, bytearray) or name in _PADDED:
+            if any(isinstance(value, int) and value > LARGEST for value in values):
+                raise too_large()
+        if isinstance(owner, str | bytes):
+            self._check_text(owner, name, values)
+        if function is format:
+            check_format(f":{arguments[1] if len(arguments) > 1 else ''}")
+
+    def _check_text(self, owner: str | bytes, name: str, values: list[Any]) -> None:
+        if name == "replace" and len(values) > 1 and isinstance(values[1], str | bytes):
+            if (len(owner) + 1) * max(1, len(values[1])) > LONGEST:
+                raise too_large()
+        elif name in ("format", "format_map") and isinstance(owner, str):
+            check_format(owner)
+            if "{" in owner and any(not isinstance(value, str | int | float | dict) for value in values):
+                self.budget.spend(10)
+        elif name in ("join", "translate") and values and isinstance(values[0], list | tuple | dict | str):
+            if len(owner) * max(1, len(values[0])) > LONGEST:
+                raise too_large()
+
+    def _reflect(self, function: Callable[..., Any], arguments: list[Any], frame: Frame) -> Any:
+        """Return what `getattr` and its like do, within the same limits as the syntax for it."""
+        owner, name = arguments[0], arguments[1]
+        if isinstance(owner, Unknown):
+            raise Undecidable(owner)
+        if function is setattr:
+            self.set_attribute(owner, name, arguments[2])
+            return None
+        if function is delattr:
+            raise Undecidable(Unknown.because("it removes an attribute"))
+        try:
+            value = self.attribute(owner, name, frame, ast.Pass())
+        except AttributeError:
+            if function is hasattr:
+                return False
+            if len(arguments) > 2:  # noqa: PLR2004  the default of getattr
+                return arguments[2]
+            raise
+        return True if function is hasattr else value
+
+    def set_attribute(self, owner: Any, name: str, value: Any) -> None:
+        """Set an attribute of an object that the project's own code has made.
+
+        Raises:
+            Undecidable: the object belongs to a library.
+
+        """
+        cls = owner if isinstance(owner, type) else type(owner)
+        own = (
+            cls in self.purity.classes
+            or isinstance(owner, Flow | types.SimpleNamespace)
+            or id(owner) in self.purity.functions
+            or (isinstance(owner, types.ModuleType) and self.is_read(owner))
+        )
+        if not own:
+            raise Undecidable(Unknown.because("it sets an attribute of a library"))
+        if self.uncertain:
+            self.alter(owner, Unknown.because(f"its attribute {name} is set only in some cases"))
+        setattr(owner, name, value)
+
+
+def _decorates(function: Any) -> bool:
+    return function is FLOW or function is Flow or isinstance(function, functools.partial)
+
+
+def _name(function: Any) -> str:
+    module = str(getattr(function, "__module__", "") or "")
+    owner = getattr(function, "__self__", None)
+    name = str(getattr(function, "__qualname__", type(function).__name__))
+    if isinstance(owner, type) and "." not in name:
+        name = f"{owner.__name__}.{name}"
+    return name if module in ("", "builtins", "posix", "nt") or module.startswith("_") else f"{module}.{name}"

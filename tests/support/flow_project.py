@@ -1,0 +1,143 @@
+"""A project's flow as this program reads it, and as Prefect's own deploy code loads it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefect.flows import load_flow_from_entrypoint
+from prefect.utilities.callables import parameter_schema
+
+from infra.flow_signature import schema
+from infra.flow_signature.source import SourceError, UndecidedError, find
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flow:
+    """What a deployment registers of a flow.
+
+    Attributes:
+        name: of the flow, or None if the reading does not know it.
+        description: of the flow.
+        schema: of its parameters.
+        notes: what the reading left out.
+        error: why there is no flow.
+        undecided: whether the error says that only running the module would show the flow.
+        seconds: how long it took.
+
+    """
+
+    name: str | None = None
+    description: str | None = None
+    schema: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+    error: str = ""
+    undecided: bool = False
+    seconds: float = 0
+
+
+def write(folder: Path, files: Mapping[str, str | bytes]) -> None:
+    """Write a project: path -> content."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def ours(folder: Path, entrypoint: str) -> Flow:
+    """Return what the static reading says of a flow."""
+    start = time.perf_counter()
+    try:
+        source = find(entrypoint, folder)
+        properties, notes = schema.build(source)
+    except SourceError as error:
+        undecided = isinstance(error, UndecidedError)
+        return Flow(schema={}, error=str(error), undecided=undecided, seconds=time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    json.dumps(properties, allow_nan=False)
+    return Flow(
+        name=source.name,
+        description=source.description,
+        schema=properties,
+        notes=(*source.notes, *notes),
+        seconds=seconds,
+    )
+
+
+def prefects(folder: Path, entrypoint: str) -> Flow:
+    """Return what Prefect's deploy code says of a flow, which it imports."""
+    with _imports(folder), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            flow = load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
+            parameters = json.loads(parameter_schema(flow).model_dump_json(exclude_unset=True))
+        except BaseException as error:  # noqa: BLE001  the project's own code may raise anything
+            return Flow(schema={}, error=f"{type(error).__name__}: {error}")
+    return Flow(name=flow.name, description=flow.description, schema=parameters)
+
+
+@contextlib.contextmanager
+def _imports(folder: Path) -> Iterator[None]:
+    """Import from a folder, and forget what was imported."""
+    directory, modules, path = Path.cwd(), dict(sys.modules), list(sys.path)
+    os.chdir(folder)
+    importlib.invalidate_caches()
+    if (folder / "src").is_dir():
+        sys.path.insert(0, str(folder / "src"))
+    try:
+        yield
+    finally:
+        os.chdir(directory)
+        sys.path[:] = path
+        for name, module in list(sys.modules.items()):
+            file = getattr(module, "__file__", None) or ""
+            spaces = [str(each) for each in getattr(module, "__path__", [])]
+            if any(each.startswith(str(folder)) for each in [file, *spaces]):
+                del sys.modules[name]
+        sys.modules.update(modules)
+
+
+def differences(ours: Flow, theirs: Flow) -> list[str]:
+    """Return where the two differ and no note says that something was left out."""
+    if theirs.error:
+        return []
+    if ours.error:
+        return [] if ours.undecided else [f"refused: {ours.error}"]
+    found = []
+    if ours.name not in (theirs.name, None):
+        found.append(f"name {ours.name!r}, Prefect: {theirs.name!r}")
+    if ours.description != theirs.description and not _noted(ours, "the description is left out"):
+        found.append(f"description {ours.description!r}, Prefect: {theirs.description!r}")
+    if _noted(ours, "the parameters are registered as the function has them"):
+        return found
+    types = [name for name in theirs.schema["properties"] if _noted(ours, f"parameter '{name}'", "type")]
+    for key in sorted({*ours.schema, *theirs.schema} - {"properties"}):
+        if key == "definitions" and any(_noted(ours, f"parameter '{name}'") for name in theirs.schema["properties"]):
+            continue
+        if ours.schema.get(key) != theirs.schema.get(key):
+            found.append(f"{key} {ours.schema.get(key)}, Prefect: {theirs.schema.get(key)}")
+    if list(ours.schema["properties"]) != list(theirs.schema["properties"]):
+        return [*found, f"parameters {list(ours.schema['properties'])}, Prefect: {list(theirs.schema['properties'])}"]
+    for name, expected in theirs.schema["properties"].items():
+        actual = dict(ours.schema["properties"][name])
+        expected = dict(expected)
+        if _noted(ours, f"parameter '{name}'", "default") and "default" not in actual:
+            expected.pop("default", None)
+        if name in types:
+            continue
+        if actual != expected:
+            found.append(f"parameter {name}: {actual}, Prefect: {expected}")
+    return found
+
+
+def _noted(flow: Flow, start: str, word: str = "") -> bool:
+    return any(note.startswith(start) and word in note.partition("because")[0] for note in flow.notes)
