@@ -94,7 +94,7 @@ def _patch_status(newcomer: Newcomer, node: str, patch: list[dict[str, str]]) ->
 
 
 @pytest.mark.usefixtures("additions", "extended_resource")
-def test_three_pods_have_the_stacks_additions_and_the_secret_is_nowhere_else(
+def test_three_pods_have_the_stacks_additions_and_the_secret_is_in_no_other_place(
     newcomer: Newcomer, password: str, request: pytest.FixtureRequest
 ) -> None:
     refused = newcomer.make("preview")
