@@ -104,6 +104,8 @@ def open_cluster(sizes: CodeSizes) -> Cluster:
         log.warning(warning)
     context = PodContext.from_env(os.environ)
     if context is None:
+        if sizes.profile:
+            log.info("Not in Kubernetes: what profile %s adds to pods is not on this machine", sizes.profile)
         return _local_cluster(settings, log)
     if missing := list(missing_objects.in_flow_pod(context.pods.flow, os.environ, context.namespace)):
         raise SettingsError(f"{'. '.join(missing)}.")

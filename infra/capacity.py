@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ephemeral_dask.contract import pods, quantities, scheduler
-from ephemeral_dask.contract.pods import RunPods
-from infra.settings import PLATFORM, Dask, DaskProfile, Quota, Settings, layers
+from ephemeral_dask.contract.pods import PodExtras, RunPods
+from ephemeral_dask.contract.profiles import Profile
+from infra.settings import PLATFORM, DaskProfile, Quota, Settings, layers
 
 _SPARE_PODS: Final = 5
 """Pods that rolling updates, CronJobs and migrations add temporarily."""
@@ -50,10 +51,9 @@ class Size:
 _NOTHING: Final = Size(cpu=0, memory=0, pods=0)
 
 
-def size(cpu: str, memory: str, pods: int = 1, resources: Mapping[str, str] = {}) -> Size:
+def size(cpu: str, memory: str, pods: int = 1) -> Size:
     """Return the requests of a number of equal pods."""
-    counts = {name: int(count) for name, count in resources.items()}
-    return Size(cpu=quantities.cores(cpu), memory=quantities.memory_bytes(memory), pods=1, resources=counts) * pods
+    return Size(cpu=quantities.cores(cpu), memory=quantities.memory_bytes(memory), pods=1) * pods
 
 
 def largest(sizes: Iterable[Size]) -> Size:
@@ -69,6 +69,36 @@ def largest(sizes: Iterable[Size]) -> Size:
     )
 
 
+def run_size(flow_pod: Size, worker: Size, workers: int, *, profile: Profile, additions: RunPods) -> Size:
+    """Return the requests of one run at its maximum: flow pod, scheduler, workers and large workers.
+
+    Args:
+        flow_pod: CPU and memory of its flow pod.
+        worker: CPU and memory of one worker.
+        workers: their number.
+        profile: of its Dask cluster.
+        additions: the stack's additions to its pods.
+
+    """
+    large = profile.large
+    pod = scheduler.size(
+        workers + (large.maximum if large else 0),
+        cpu=profile.scheduler.cpu or additions.scheduler_cpu,
+        memory=profile.scheduler.memory or additions.scheduler_memory,
+    )
+    total = _with(flow_pod, additions.flow) + _with(worker, additions.worker, profile.pod) * workers
+    total += _with(size(pod.cpu, pod.memory_request), additions.scheduler, profile.scheduler.pod)
+    if large is None:
+        return total
+    return total + _with(size(large.cpu, large.memory), additions.common, large.pod) * large.maximum
+
+
+def _with(pod: Size, *layers_of_pod: PodExtras) -> Size:
+    """Return a pod's requests with the extended resources of its additions."""
+    resources = pods.merged(*layers_of_pod).resources
+    return replace(pod, resources={name: int(count) for name, count in resources.items()})
+
+
 def run(settings: Settings, pool: str | None = None, *, workers: int | None = None) -> Size:
     """Return the requests of one run.
 
@@ -80,33 +110,17 @@ def run(settings: Settings, pool: str | None = None, *, workers: int | None = No
 
     """
     pool = pool or next(iter(settings.work_pools))
-    flow_run, extras = layers.flow_run(settings, pool), layers.run_pods(settings, pool)
-    flow_pod = size(flow_run.cpu_request, flow_run.memory_request, resources=extras.flow.resources)
-    dask = settings.dask
-    stack = DaskProfile(maximum=workers or dask.ceiling)
+    flow_run, additions = layers.flow_run(settings, pool), layers.run_pods(settings, pool)
+    flow_pod, dask = size(flow_run.cpu_request, flow_run.memory_request), settings.dask
+
+    def one(profile: DaskProfile) -> Size:
+        worker = size(profile.worker_cpu or dask.worker_cpu, profile.worker_memory or dask.worker_memory)
+        count = profile.workers or dask.maximum
+        return run_size(flow_pod, worker, count, profile=profile.contract(), additions=additions)
+
     if workers is not None:
-        return flow_pod + _cluster(dask, extras, stack)
-    return flow_pod + largest(_cluster(dask, extras, each) for each in (stack, *dask.profiles.values()))
-
-
-def _cluster(dask: Dask, extras: RunPods, profile: DaskProfile) -> Size:
-    """Return the requests of a Dask cluster at its maximum: scheduler, workers and large workers."""
-    own, large = profile.contract(), profile.large_workers
-    workers = profile.workers or dask.maximum
-    pod = scheduler.size(
-        workers + (large.maximum if large else 0),
-        cpu=own.scheduler.cpu or extras.scheduler_cpu,
-        memory=own.scheduler.memory or extras.scheduler_memory,
-    )
-    in_scheduler = pods.merged(extras.scheduler, own.scheduler.pod).resources
-    in_worker = pods.merged(extras.worker, own.pod).resources
-    total = size(pod.cpu, pod.memory_request, resources=in_scheduler) + size(
-        profile.worker_cpu or dask.worker_cpu, profile.worker_memory or dask.worker_memory, workers, in_worker
-    )
-    if large is None:
-        return total
-    in_large = pods.merged(extras.common, large.extras()).resources
-    return total + size(large.cpu, large.memory, large.maximum, in_large)
+        return one(DaskProfile(maximum=workers))
+    return largest(one(profile) for profile in (DaskProfile(maximum=dask.ceiling), *dask.profiles.values()))
 
 
 def platform(settings: Settings) -> Size:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract import knobs, labels, pod_template, pods, profiles, quantities, reserved, security
@@ -14,6 +14,9 @@ from infra import naming
 from infra.settings import BlockResults, Dask, FlowRun, NoResults, Results, Settings, VolumeResults, layers
 
 _RESULTS = "/results"
+
+CONTAINER: Final = "prefect-job"
+"""Name of the flow pod's container, as Prefect's own template has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +179,7 @@ def _pod(args: JobTemplateArgs) -> dict[str, Any]:
         "volumes": volumes,
         "containers": [
             {
-                "name": "prefect-job",
+                "name": CONTAINER,
                 "image": "{{ image }}",
                 "imagePullPolicy": "{{ image_pull_policy }}",
                 "args": "{{ command }}",

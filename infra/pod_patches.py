@@ -16,16 +16,16 @@ from infra import job_template, naming
 from infra.job_template import JobTemplateArgs
 from infra.settings import Settings, layers
 
-_IMAGE: Final = "example.com/flow:checked"
+IMAGE: Final = "example.com/flow:checked"
 """Stands for an image that is not known yet. Nothing is pulled."""
 
-_PLACEHOLDER: Final = re.compile(r"{{\s*(\w+)\s*}}")
-_NOT_IN_A_POD: Final = ("parallelism", "completions")
-"""Fields of a Job that Prefect's own template has in the pod; Kubernetes ignores them there."""
+PLACEHOLDER: Final = re.compile(r"{{\s*(\w+)\s*}}")
 
 
-def templates(settings: Settings) -> dict[str, dict[str, Any]]:
-    """Return the template of each kind of pod with parts in Kubernetes' own words, by the key of the stack file.
+def templates(settings: Settings) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return container and template of each kind of pod with parts in Kubernetes' own words.
+
+    The key is that of the stack file, with the work pool: `flowRun.pod of work pool dask`.
 
     Raises:
         ValueError: key and sentence for a patch that would break the restricted Pod Security Standard.
@@ -33,14 +33,15 @@ def templates(settings: Settings) -> dict[str, dict[str, Any]]:
     """
     result = {}
     for pool in settings.work_pools:
-        args = JobTemplateArgs.of(settings, pool, image=_IMAGE, credential={})
+        args = JobTemplateArgs.of(settings, pool, image=IMAGE, credential={})
         if _is_free(args.pods.flow):
             key = f"workPools.{pool}.flowRun.pod" if settings.work_pools[pool].flow_run else "flowRun.pod"
-            result[f"{key} of work pool {pool}"] = _checked(key, functools.partial(job_template.flow_pod, args))
+            template = _checked(key, functools.partial(job_template.flow_pod, args))
+            result[f"{key} of work pool {pool}"] = job_template.CONTAINER, template
         for key, name, extras in _dask_pods(settings, pool):
             if _is_free(extras):
                 build = functools.partial(_dask_pod, name, extras)
-                result[f"{key} of work pool {pool}"] = _checked(key, build)
+                result[f"{key} of work pool {pool}"] = name, _checked(key, build)
     return result
 
 
@@ -53,12 +54,12 @@ def _is_free(extras: PodExtras) -> bool:
 def errors(settings: Settings) -> list[str]:
     """Return key and sentence for each part that Kubernetes would not take."""
     try:
-        rendered = templates(settings)
+        made = templates(settings)
     except ValueError as error:
         return [str(error)]
     result = [
         f"{key.partition(' ')[0]}: {error}"
-        for key, template in rendered.items()
+        for key, (_, template) in made.items()
         for error in unknown_fields(template, "V1PodTemplateSpec")
     ]
     return list(dict.fromkeys(result))
@@ -78,28 +79,19 @@ def unknown_fields(value: Any, kind: str, path: str = "") -> list[str]:
     return list(_unknown_fields(value, kind, path, models))
 
 
-def rendered(value: Any, variables: Mapping[str, Any]) -> Any:
-    """Return a part of a template with values for its placeholders; a field without a value is left out."""
-    if isinstance(value, str):
-        if whole := _PLACEHOLDER.fullmatch(value):
-            return variables.get(whole[1])
-        return _PLACEHOLDER.sub(lambda match: str(variables.get(match[1], "")), value)
-    if isinstance(value, Mapping):
-        parts = {name: rendered(part, variables) for name, part in value.items()}
-        return {name: part for name, part in parts.items() if part is not None}
-    if isinstance(value, list):
-        return [rendered(part, variables) for part in value]
-    return value
-
-
 def _checked(key: str, build: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     try:
         template = build()
     except ValueError as error:
         raise ValueError(f"{key}.patch: {error}") from None
-    for name in _NOT_IN_A_POD:
-        template["spec"].pop(name, None)
+    without_fields_of_jobs(template["spec"])
     return template
+
+
+def without_fields_of_jobs(spec: dict[str, Any]) -> None:
+    """Remove fields of a Job that Prefect's own template has in the pod; Kubernetes ignores them there."""
+    for name in ("parallelism", "completions"):
+        spec.pop(name, None)
 
 
 def _dask_pods(settings: Settings, pool: str) -> Iterator[tuple[str, str, PodExtras]]:
@@ -122,7 +114,7 @@ def _dask_pod(name: str, extras: PodExtras) -> dict[str, Any]:
     """Return a Dask pod with all that the additions can touch; flow pods write the rest."""
     container = {
         "name": name,
-        "image": _IMAGE,
+        "image": IMAGE,
         "env": [{"name": variable, "value": value} for variable, value in extras.env.items()],
         "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "256Mi"}},
         "securityContext": security.container_security(),
@@ -140,7 +132,7 @@ def _dask_pod(name: str, extras: PodExtras) -> dict[str, Any]:
 
 
 def _unknown_fields(value: Any, kind: str, path: str, models: Any) -> Iterator[str]:
-    if isinstance(value, str) and _PLACEHOLDER.search(value):
+    if isinstance(value, str) and PLACEHOLDER.search(value):
         return
     if kind.startswith(("List[", "list[")):
         if not isinstance(value, list | tuple):

@@ -31,7 +31,7 @@ def deploy() -> None:
 
     """
     plan, secrets = _read()
-    base = foundation(plan.settings, secrets)
+    base = foundation(plan, secrets)
     dask = dask_platform(plan.settings, base)
     prefect = prefect_access(plan.settings, secrets, base)
     platform = [*base.resources, *dask.resources, *prefect.resources]

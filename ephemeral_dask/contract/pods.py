@@ -134,8 +134,8 @@ def decode(text: str) -> RunPods:
 
     """
     try:
-        parts = json.loads(text).items()
-        return RunPods(**{name: part if isinstance(part, str) else from_json(part) for name, part in parts})
+        parts: dict[str, Any] = json.loads(text)
+        return RunPods(**{name: part if isinstance(part, str) else from_json(part) for name, part in parts.items()})
     except (AttributeError, TypeError) as error:
         raise ValueError(f"it must be a mapping of pods ({error})") from None
 

@@ -32,6 +32,7 @@ class PreflightArgs:
         version_annotation: annotation of a CRD that names the dask-kubernetes version which installed it.
         version: the locked version of dask-kubernetes.
         references: what pods of runs refer to: `kind`, `name`, `key` and `where` of each.
+        manifests: pods of runs that the API server is asked about: `key`, and `manifest` as JSON, of each.
         context: kubeconfig context; the current one if unset.
         platforms: what the settings build the images for; those of the nodes if empty.
 
@@ -45,6 +46,7 @@ class PreflightArgs:
     version_annotation: str
     version: str
     references: tuple[Mapping[str, str], ...] = ()
+    manifests: tuple[Mapping[str, str], ...] = ()
     context: str | None = None
     platforms: tuple[str, ...] = ()
 
@@ -74,6 +76,7 @@ class PreflightProvider(StatelessProvider):
 
         Nodes that cannot be listed this time, as without the right to do so, are taken to be the ones of last time.
         """
+        from infra.registration.dry_run import try_out  # noqa: PLC0415  a second to import
         from infra.registration.kubernetes import cluster_state  # noqa: PLC0415  a second to import
         from infra.registration.references import look_up  # noqa: PLC0415  likewise
 
@@ -93,14 +96,16 @@ class PreflightProvider(StatelessProvider):
             return CheckResult({**known, **before}, [])
         exists = cluster.namespace is not None
         lookup = look_up(news.get("references") or (), args.namespace, args.context, exists=exists)
-        warnings = list(lookup.warnings)
+        trial = try_out(news.get("manifests") or (), args.namespace, args.context, exists=exists)
+        warnings = [*lookup.warnings, *trial.warnings]
         if others := set(cluster.platforms) - set(args.platforms or cluster.platforms):
             platforms = ", ".join(sorted(others))
             warnings.append(f"image.platforms leaves out {platforms}, which some of the nodes are: {_MIXED}.")
         for text in warnings:
             log("warning", text)
         news = {**known, **({"node_platforms": list(cluster.platforms)} if cluster.platforms else before)}
-        return CheckResult(news, [CheckFailure("", text) for text in (*errors(args, cluster), *lookup.errors)])
+        texts = (*errors(args, cluster), *lookup.errors, *trial.errors)
+        return CheckResult(news, [CheckFailure("", text) for text in texts])
 
 
 _MIXED: Final = "a pod that is scheduled to one of them will not start; add it, or place pods with a nodeSelector"

@@ -94,5 +94,6 @@ def _of_projected(where: str, source: Mapping[str, Any]) -> Iterator[Reference]:
     for field, kind in kinds:
         part = source.get(field) or {}
         if part.get("name") and not part.get("optional"):
-            for item in part.get("items") or ({},):
-                yield Reference(kind=kind, name=part["name"], key=item.get("key", ""), where=where)
+            keys: list[str] = [item.get("key", "") for item in part.get("items") or ()]
+            for key in keys or [""]:
+                yield Reference(kind=kind, name=part["name"], key=key, where=where)

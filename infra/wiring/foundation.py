@@ -10,14 +10,15 @@ from pathlib import Path
 import pulumi
 from pulumi import Output, Resource, ResourceOptions
 
-from infra import naming
+from infra import naming, pod_manifests
 from infra.components.flow_image import FlowImage, FlowImageArgs
 from infra.components.namespace import FlowNamespace, FlowNamespaceArgs
 from infra.components.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from infra.config import Secrets
 from infra.registration.preflight import Preflight, PreflightArgs
-from infra.settings import EmbeddedPrefect, ExistingOperator, InstallOperator, Prebuilt, Settings
+from infra.settings import EmbeddedPrefect, ExistingOperator, InstallOperator, Prebuilt
 from infra.settings.references import references
+from infra.validation import Plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +41,9 @@ class Foundation:
     resources: tuple[Resource, ...]
 
 
-def foundation(settings: Settings, secrets: Secrets) -> Foundation:
+def foundation(plan: Plan, secrets: Secrets) -> Foundation:
     """Register preflight, namespace, NetworkPolicies and images."""
+    settings = plan.settings
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
     operator = settings.dask.operator
     preflight = Preflight(
@@ -55,6 +57,7 @@ def foundation(settings: Settings, secrets: Secrets) -> Foundation:
             version_annotation=naming.DASK_VERSION,
             version=metadata.version("dask-kubernetes"),
             platforms=() if isinstance(settings.image, Prebuilt) else settings.image.platforms,
+            manifests=tuple(pod_manifests.manifests(settings, plan.deployments)),
             references=tuple(dataclasses.asdict(each) for each in references(settings)),
         ),
     )

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ephemeral_dask.contract import environment as env
-from ephemeral_dask.contract import knobs, pods, profiles, quantities, scheduler
-from ephemeral_dask.contract.pods import RunPods
+from ephemeral_dask.contract import knobs, pods, profiles, quantities
+from ephemeral_dask.contract.pods import PodExtras, RunPods
+from infra import capacity
 from tools.summary.differences import unknown
 from tools.summary.events import SECRET
 
@@ -117,54 +118,30 @@ def demand(deployment: Fields, pool: Pool) -> Demand | None:
         if variable.argument in profile.sizes
     }
     sizes = {**pool.sizes, **from_profile, **variables}
-    own = pool.pods
     try:
-        in_worker = pods.merged(own.worker, profile.pod).resources
-        groups = [
-            _group(min(int(sizes[_MAXIMUM.name]), pool.ceiling), sizes[_CPU.name], sizes[_MEMORY.name], in_worker)
-        ]
-        if (large := profile.large) is not None:
-            groups.append(_group(large.maximum, large.cpu, large.memory, pods.merged(own.common, large.pod).resources))
-        pod = quantities.cores(str(sizes["cpu_request"])), quantities.memory_bytes(str(sizes["memory_request"]))
+        worker = capacity.size(str(sizes[_CPU.name]), str(sizes[_MEMORY.name]))
+        workers = min(int(sizes[_MAXIMUM.name]), pool.ceiling)
+        flow_pod = capacity.size(str(sizes["cpu_request"]), str(sizes["memory_request"]))
     except ValueError:
         # A reference that only the worker resolves, such as {{ prefect.variables.size }}.
         return None
-    dask_scheduler = scheduler.size(
-        sum(group.workers for group in groups),
-        cpu=profile.scheduler.cpu or own.scheduler_cpu,
-        memory=profile.scheduler.memory or own.scheduler_memory,
-    )
+    run = capacity.run_size(flow_pod, worker, workers, profile=profile, additions=pool.pods)
+    groups = [_group(workers, worker, pods.merged(pool.pods.worker, profile.pod))]
+    if (large := profile.large) is not None:
+        one = capacity.size(large.cpu, large.memory)
+        groups.append(_group(large.maximum, one, pods.merged(pool.pods.common, large.pod)))
     return Demand(
         pool=str(deployment.get("work_pool_name")),
         groups=tuple(groups),
-        cpu=sum(each.workers * each.cpu for each in groups) + quantities.cores(dask_scheduler.cpu) + pod[0],
-        memory=sum(each.workers * each.memory for each in groups)
-        + quantities.memory_bytes(dask_scheduler.memory_request)
-        + pod[1],
-        resources=_summed(
-            (1, own.flow.resources),
-            (1, pods.merged(own.scheduler, profile.scheduler.pod).resources),
-            *((each.workers, each.resources) for each in groups),
-        ),
+        cpu=run.cpu,
+        memory=run.memory,
+        resources=run.resources,
         runs=min(limits) if limits else None,
     )
 
 
-def _group(workers: int, cpu: object, memory: object, resources: Mapping[str, str]) -> Group:
-    return Group(
-        workers=workers,
-        cpu=quantities.cores(str(cpu)),
-        memory=quantities.memory_bytes(str(memory)),
-        resources=resources,
-    )
-
-
-def _summed(*parts: tuple[int, Mapping[str, str]]) -> dict[str, int]:
-    total: dict[str, int] = {}
-    for pods_of_a_kind, resources in parts:
-        for name, count in resources.items():
-            total[name] = total.get(name, 0) + pods_of_a_kind * int(count)
-    return total
+def _group(workers: int, one: capacity.Size, additions: PodExtras) -> Group:
+    return Group(workers=workers, cpu=one.cpu, memory=one.memory, resources=additions.resources)
 
 
 @dataclass(frozen=True, kw_only=True)

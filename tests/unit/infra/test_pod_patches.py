@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from infra import pod_patches, settings
-from infra.pod_patches import errors, rendered, templates
+from infra.pod_patches import errors
 
 IMAGE = {"registry": "localhost:5001", "builder": "docker-build"}
 
@@ -83,12 +83,3 @@ def test_a_placeholder_stands_for_a_value_of_any_type_and_quantities_may_be_numb
 def test_without_parts_in_kubernetes_own_words_nothing_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pod_patches, "unknown_fields", lambda *_: pytest.fail("no look at the models"))
     assert errors(parsed(pods={"env": {"A": "b"}})) == []
-
-
-def test_a_patch_is_rendered_with_the_values_of_the_job_variables() -> None:
-    [template] = templates(flow_patch({"hostname": "{{ name }}", "priority": "{{ priority }}"})).values()
-    pod = rendered(template, {"name": "n", "cpu_request": "1", "memory_limit": "2Gi", "image": "i"})
-    assert pod["spec"]["hostname"] == "n"
-    assert "priority" not in pod["spec"]
-    assert pod["spec"]["containers"][0]["resources"]["limits"] == {"memory": "2Gi"}
-    assert rendered("a {{ name }} b", {"name": "n"}) == "a n b"
