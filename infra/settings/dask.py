@@ -98,6 +98,7 @@ class DaskProfile(Model):
     start_timeout: int | None = _optional(knobs.START_TIMEOUT)
     scaling: Scaling | None = _optional(knobs.SCALING)
     report: Report | None = _optional(knobs.REPORT)
+    restarts: int | None = _optional(knobs.RESTARTS)
     nanny: bool = True
     """Whether a second process in each worker pod restarts a failed worker without a new pod. It takes 85 MiB."""
     env: dict[str, str] = Field(default_factory=dict)
@@ -173,6 +174,7 @@ class Dask(Model):
     `make dashboard`."""
     scaling: Scaling = _stack_default(knobs.SCALING)
     report: Report = _stack_default(knobs.REPORT)
+    restarts: int = _stack_default(knobs.RESTARTS)
     profiles: dict[DnsLabel, DaskProfile] = Field(default_factory=dict)
     """Named sizes, selected with `dask_profile` by a run, a deployment or the flow's code."""
 
