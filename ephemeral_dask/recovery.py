@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from uuid import UUID
 
+from distributed.client import ClosedClientError
 from distributed.scheduler import KilledWorker
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
@@ -20,7 +21,7 @@ from ephemeral_dask import rerun, task_runs
 from ephemeral_dask.clients import RunClient
 from ephemeral_dask.future import RecoverableFuture
 from ephemeral_dask.lost import ClusterLostError, WorkersKilledError
-from ephemeral_dask.submission import Submission
+from ephemeral_dask.submission import NO_RERUN, Submission
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
 
@@ -66,6 +67,14 @@ class _Generation:
 
     cluster: Any
     client: RunClient
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What must run so that some futures get a result, and the states that need no cluster."""
+
+    submissions: list[Submission]
+    value: Callable[[Submission], State[Any] | None]
 
 
 class Recovery:
@@ -144,7 +153,10 @@ class Recovery:
             return error
         with self._lock:
             cluster = self._current.cluster if self._current is not None else None
-        why = self._clusters.why_killed(cluster, error)
+        try:
+            why = self._clusters.why_killed(cluster, error)
+        except Exception as unknown:  # noqa: BLE001 - the task has ended all the same
+            why = f"Why is not known: {unknown}"
         killed = WorkersKilledError(
             f"Task {submission.task!r} was given up: each of the {error.allowed_failures + 1} workers that ran it was "
             f"killed. {why}"
@@ -201,78 +213,91 @@ class Recovery:
 
     def _replace(self, lost: _Generation) -> None:
         """Bring up a new cluster in place of a lost one, or end the run. The lock is held."""
-        why = self._clusters.why_lost(lost.cluster)
-        self._lost.append(why)
         self._retired.append(lost.client)
         self._current = None
         unfinished = [future for future in self._futures if future.pending]
+        try:
+            self._replace_for(lost, unfinished)
+        except Exception as error:  # noqa: BLE001 - no one would wake those who wait
+            if self._ended is None and not self._abandoned.is_set():
+                why = self._lost[-1] if self._lost else "its scheduler is gone"
+                self._end(f"{why}. No other one could be started: {error}", unfinished)
+
+    def _replace_for(self, lost: _Generation, unfinished: list[RecoverableFuture[Any]]) -> None:
+        self._lost.append(self._clusters.why_lost(lost.cluster))
         allowed = self._clusters.restarts()
         last = len(self._lost) > allowed
         self._clusters.discard(lost.cluster, self._lost, last=last)
         if last:
-            self._end(f"{why}. It may be replaced {allowed} times (dask.restarts)", unfinished)
+            self._end(f"{self._lost[-1]}. It may be replaced {allowed} times (dask.restarts)", unfinished)
             return
-        forbidden = [one for one in self._plan(unfinished)[0] if one.no_rerun and rerun.may_have_run(one)]
-        if forbidden:
-            self._end(f"{why}. {_names(forbidden)} must not run again (tag no-rerun)", unfinished)
+        if self._ends_for(self._plan(unfinished).submissions, unfinished):
             return
         self._log.warning(
             "The run's Dask cluster was lost: %s. Restart %d of %d: a new one takes the %d tasks that have no result.",
-            why,
+            self._lost[-1],
             len(self._lost),
             allowed,
             len(unfinished),
         )
-        try:
-            self._current = self._open()
-        except Exception as error:  # noqa: BLE001 - the run ends with it
-            self._end(f"{why}. No other one could be started: {error}", unfinished)
-            return
+        self._current = self._open()
         if self._flow_run_id is not None:
             roots = {future.task_run_id for future in unfinished}
             message = "Its Dask cluster was lost. The task that submitted it runs again."
             task_runs.crash(self._flow_run_id, roots, message, self._log, children_only=True)
         self._resubmit(unfinished)
 
-    def _plan(self, futures: Iterable[RecoverableFuture[Any]]) -> tuple[list[Submission], dict[UUID, State[Any]]]:
-        """Return what must run so that the futures get a result, and the states that need no cluster."""
+    def _plan(self, futures: Iterable[RecoverableFuture[Any]]) -> _Plan:
         targets = [future.submission for future in futures if not future.settled]
         known = rerun.reachable(targets)
-        rerun.learn(known, task_runs.states([one.task_run_id for one in known if one.state is None], self._log))
-        values = {one.task_run_id: one.state for one in known if one.state is not None}
-        values |= {future.task_run_id: future.final for future in self._futures if future.final is not None}
-        return rerun.to_run([one for one in targets if one.task_run_id not in values], values), values
+        states = task_runs.states([one.task_run_id for one in known if one.state is None], self._log)
+        stored = rerun.learn(known, states)
+        at_hand = {future.task_run_id: future.final for future in self._futures if future.final is not None}
 
-    def _resubmit(self, futures: Iterable[RecoverableFuture[Any]]) -> None:
-        """Submit what the futures need to the current cluster. The lock is held."""
-        futures = list(futures)
-        submissions, values = self._plan(futures)
+        def value(submission: Submission) -> State[Any] | None:
+            if submission.state is None and (state := stored.pop(submission.task_run_id, None)) is not None:
+                if task_runs.readable(state):
+                    submission.state, submission.finished = state, True
+            return submission.state or at_hand.get(submission.task_run_id)
+
+        return _Plan(rerun.to_run([one for one in targets if value(one) is None], value), value)
+
+    def _ends_for(self, submissions: Iterable[Submission], futures: list[RecoverableFuture[Any]]) -> bool:
+        """End the run if a task would have to run again that must not; return whether it is so."""
         forbidden = [one for one in submissions if one.no_rerun and rerun.may_have_run(one)]
         if forbidden:
-            why = self._lost[-1] if self._lost else "unknown"
-            self._end(f"{why}. {_names(forbidden)} must not run again (tag no-rerun)", futures)
+            self._end(f"{self._lost[-1]}. {_names(forbidden)} must not run again (tag {NO_RERUN})", futures)
+        return bool(forbidden)
+
+    def _resubmit(self, futures: list[RecoverableFuture[Any]]) -> None:
+        """Submit what the futures need to the current cluster. The lock is held."""
+        plan = self._plan(futures)
+        if self._ends_for(plan.submissions, futures):
             return
+        client = self._current.client if self._current is not None else None
         live = {future.task_run_id: future for future in self._futures if not future.settled}
         new: dict[UUID, Any] = {}
 
         def value(submission: Submission, result_is_used: bool) -> Any:
-            one = submission.task_run_id
-            if one in new:
-                return new[one]
-            state = values.get(one)
+            if submission.task_run_id in new:
+                return new[submission.task_run_id]
+            state = plan.value(submission)
             return state if result_is_used or state is not None else rerun.stand_in(submission)
 
-        client = self._current.client if self._current is not None else None
-        for one in submissions:
+        for one in plan.submissions:
             one.finished = False
-            new[one.task_run_id] = one.submit_to(client, value)
+            try:
+                new[one.task_run_id] = one.submit_to(client, value)
+            except ClosedClientError:
+                return  # lost again: the thread that this starts takes what is left
             if one.task_run_id in live:
                 live[one.task_run_id].follow(new[one.task_run_id])
         for future in futures:
-            if (state := values.get(future.task_run_id)) is not None and not future.settled:
+            state = plan.value(future.submission) if future.task_run_id not in new else None
+            if state is not None and not future.settled:
                 future.settle(state)
-        if submissions:
-            self._log.info("Submitted again to the new Dask cluster: %s", _names(submissions))
+        if plan.submissions:
+            self._log.info("Submitted again to the new Dask cluster: %s", _names(plan.submissions))
 
     def _end(self, why: str, unfinished: list[RecoverableFuture[Any]]) -> None:
         names = f" Without a result: {_names([each.submission for each in unfinished])}." if unfinished else ""

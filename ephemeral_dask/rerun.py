@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from prefect.client.schemas.objects import State, StateDetails
@@ -27,27 +27,31 @@ def reachable(submissions: Iterable[Submission]) -> list[Submission]:
     return sorted(found.values(), key=lambda one: one.number)
 
 
-def learn(submissions: Iterable[Submission], known: Mapping[UUID, State[Any]]) -> None:
-    """Take over what the server knows: stored results are not computed again, nor are failures repeated.
+def learn(submissions: Iterable[Submission], known: Mapping[UUID, State[Any]]) -> dict[UUID, State[Any]]:
+    """Take over what the server knows, and return the states that name a stored result.
 
     A failure counts only if Dask has reported the end of the task as well: a task that lost its cluster while it ran
     may have failed because of that.
     """
+    stored = {}
     for one in submissions:
         state = known.get(one.task_run_id)
         if state is None or one.state is not None or not state.is_final():
             continue
-        stored = isinstance(state.data, ResultRecordMetadata)
-        if (state.is_completed() and stored) or (one.finished and not state.is_completed()):
-            one.state, one.finished = state, True
+        if state.is_completed():
+            if isinstance(state.data, ResultRecordMetadata):
+                stored[one.task_run_id] = state
+        elif one.finished:
+            one.state = state
+    return stored
 
 
-def to_run(targets: Iterable[Submission], values: Mapping[UUID, State[Any]]) -> list[Submission]:
+def to_run(targets: Iterable[Submission], value: Callable[[Submission], State[Any] | None]) -> list[Submission]:
     """Return the targets, and what they need that is not there any more, in order of submission.
 
     Args:
         targets: tasks that must run.
-        values: the final states that can be handed on without the lost cluster.
+        value: returns the final state of a task that can be handed on without the lost cluster, or None.
 
     """
     needed: dict[UUID, Submission] = {}
@@ -57,8 +61,8 @@ def to_run(targets: Iterable[Submission], values: Mapping[UUID, State[Any]]) -> 
         if one.task_run_id in needed:
             continue
         needed[one.task_run_id] = one
-        waiting += [each for each in one.inputs if each.task_run_id not in values]
-        waiting += [each for each in one.predecessors if not each.finished]
+        waiting += [each for each in one.inputs if value(each) is None]
+        waiting += [each for each in one.predecessors if not each.finished and value(each) is None]
     return sorted(needed.values(), key=lambda each: each.number)
 
 

@@ -37,6 +37,7 @@ class EphemeralDaskTaskRunner(DaskTaskRunner):
         self.clusters = clusters
         self._recovery: Recovery | None = None
         self._client_of_worker: Any = None
+        self._in_task = False
         super().__init__()
 
     def __eq__(self, other: object) -> bool:
@@ -59,7 +60,7 @@ class EphemeralDaskTaskRunner(DaskTaskRunner):
     @property
     def _client(self) -> Any:
         """What the superclass keeps, and `get_dask_client` reads: a flow may call that before it submits a task."""
-        return self._client_of_worker if _on_worker() or not self._started else self.client
+        return self._client_of_worker if self._in_task or not self._started else self.client
 
     @_client.setter
     def _client(self, client: Any) -> None:
@@ -74,7 +75,7 @@ class EphemeralDaskTaskRunner(DaskTaskRunner):
             ClusterLostError: it was lost and not replaced.
 
         """
-        if _on_worker():
+        if self._in_task:
             return super().client
         return self._begin().client
 
@@ -84,7 +85,7 @@ class EphemeralDaskTaskRunner(DaskTaskRunner):
     ) -> PrefectDaskFuture[Any]:
         if log_input not in task.on_failure_hooks:
             task.on_failure_hooks.append(log_input)
-        if _on_worker():
+        if self._in_task:
             future: PrefectDaskFuture[Any] = super().submit(task, *args, **kwargs)
             return ChildFuture(task_run_id=future.task_run_id, wrapped_future=future.wrapped_future)
         while True:
@@ -97,6 +98,11 @@ class EphemeralDaskTaskRunner(DaskTaskRunner):
                         raise
                     continue
                 return recovery.track(RecoverableFuture(future.wrapped_future, recovery))
+
+    def __enter__(self) -> EphemeralDaskTaskRunner:
+        self._in_task = _on_worker()  # here, because a task may submit others from threads of its own
+        super().__enter__()
+        return self
 
     def __exit__(self, *args: object) -> None:
         recovery, self._recovery = self._recovery, None

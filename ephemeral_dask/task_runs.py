@@ -47,6 +47,16 @@ def states(ids: Iterable[UUID], log: Log) -> dict[UUID, State[Any]]:
     return known
 
 
+def readable(state: State[Any]) -> bool:
+    """Return whether the result that a state names is really there. Prefect names some that were never written."""
+    get_result: Any = state.result  # whose annotation forgets _sync
+    try:
+        get_result(raise_on_failure=False, retry_result_failure=False, _sync=True)
+    except Exception:  # noqa: BLE001 - any kind of storage, and of what was stored
+        return False
+    return True
+
+
 def crash(flow_run_id: UUID, roots: Collection[UUID], message: str, log: Log, *, children_only: bool = False) -> None:
     """Set task runs, and those that they submitted, to Crashed, where the server has them without a final state.
 
