@@ -6,10 +6,10 @@ import contextvars
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from uuid import UUID
 
 from distributed.client import ClosedClientError
@@ -19,6 +19,7 @@ from prefect.context import FlowRunContext
 
 from ephemeral_dask import rerun, task_runs
 from ephemeral_dask.clients import RunClient
+from ephemeral_dask.clusters import Clusters
 from ephemeral_dask.future import RecoverableFuture
 from ephemeral_dask.lost import ClusterLostError, WorkersKilledError
 from ephemeral_dask.submission import NO_RERUN, Submission
@@ -30,35 +31,6 @@ _NAMED: Final = 5
 
 _JOIN: Final = 30.0
 """Seconds that the end of a run waits for a start that it has abandoned."""
-
-
-class Clusters(Protocol):
-    """Where a run's Dask clusters come from. Kubernetes is one such place: `ephemeral_dask.runner`."""
-
-    def restarts(self) -> int:
-        """Return how many clusters may be started after the first one."""
-
-    def open(self, abandoned: threading.Event) -> Any:
-        """Start a cluster and return it, with its `scheduler_address`. It gives up when the event is set."""
-
-    def watch(self, cluster: Any, client: Any) -> None:
-        """Explain the workers that are lost from now on, with a client that is connected to the cluster."""
-
-    def why_lost(self, cluster: Any) -> str:
-        """Return why a cluster was lost, in words."""
-
-    def why_killed(self, cluster: Any, error: KilledWorker) -> str:
-        """Return why the workers died on which a task was tried, in words."""
-
-    def discard(self, cluster: Any, losses: Sequence[str], *, last: bool) -> None:
-        """End a cluster, lost or not.
-
-        Args:
-            cluster: which one.
-            losses: why each of those before it was lost, and this one if it was.
-            last: whether the run ends with it.
-
-        """
 
 
 @dataclass(frozen=True)
@@ -255,9 +227,9 @@ class Recovery:
         at_hand = {future.task_run_id: future.final for future in self._futures if future.final is not None}
 
         def value(submission: Submission) -> State[Any] | None:
-            if submission.state is None and (state := stored.pop(submission.task_run_id, None)) is not None:
-                if task_runs.readable(state):
-                    submission.state, submission.finished = state, True
+            state = stored.pop(submission.task_run_id, None) if submission.state is None else None
+            if state is not None and task_runs.readable(state):
+                submission.state, submission.finished = state, True
             return submission.state or at_hand.get(submission.task_run_id)
 
         return _Plan(rerun.to_run([one for one in targets if value(one) is None], value), value)

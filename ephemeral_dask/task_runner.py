@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from distributed import get_worker
 from distributed.client import ClosedClientError
@@ -13,8 +13,9 @@ from prefect.utilities.collections import visit_collection
 from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
 
 from ephemeral_dask import raw_client
+from ephemeral_dask.clusters import Clusters
 from ephemeral_dask.future import ChildFuture, RecoverableFuture
-from ephemeral_dask.recovery import Clusters, Recovery
+from ephemeral_dask.recovery import Recovery
 from ephemeral_dask.task_input import log_input
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class EphemeralDaskTaskRunner(DaskTaskRunner):
                     continue
                 return recovery.track(RecoverableFuture(future.wrapped_future, recovery))
 
-    def __enter__(self) -> EphemeralDaskTaskRunner:
+    def __enter__(self) -> Self:
         self._in_task = _on_worker()  # here, because a task may submit others from threads of its own
         super().__enter__()
         return self

@@ -57,7 +57,7 @@ class Stage:
         self.release()
 
     def known(self) -> int:
-        """Return how many task runs of the last run Prefect knows to have begun: a worker that is killed tells no more."""
+        """Return how many task runs Prefect knows to have begun: a worker that is killed tells no more."""
         only = FlowRunFilter(id=FlowRunFilterId(any_=[self.runs[-1]]))
         with get_client(sync_client=True) as client:
             return len([one for one in client.read_task_runs(flow_run_filter=only) if one.start_time is not None])

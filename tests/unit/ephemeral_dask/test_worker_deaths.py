@@ -85,12 +85,17 @@ def test_the_scheduler_reports_a_lost_worker_with_its_tasks_and_no_retired_one()
         )
         async with local, Client(local, asynchronous=True) as client, rpc(local.scheduler_address) as comm:
             await scheduler_plugin.install(comm)
-            client.subscribe_topic(scheduler_plugin.DEATHS, lambda event: deaths.append(Death.of(event[1])))
+            told = asyncio.Event()
+
+            def note(event: Any) -> None:
+                deaths.append(Death.of(event[1]))
+                told.set()
+
+            client.subscribe_topic(scheduler_plugin.DEATHS, note)
             await client.retire_workers([local.workers[0].address])
             lost = local.workers[1]
             await lost.close()
-            while not deaths:
-                await asyncio.sleep(0.01)
+            await asyncio.wait_for(told.wait(), 10)
             assert deaths[0].address == lost.address
         return deaths
 
