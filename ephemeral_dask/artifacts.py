@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import inspect
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 from uuid import UUID
@@ -41,7 +41,15 @@ def dashboard(run: RunIdentity, link: str, address: str, log: Log) -> None:
     _publish(run, DASHBOARD_KEY, f"[Dask dashboard]({link})", f"The run's live Dask dashboard: {how}.", log)
 
 
-def summary(run: RunIdentity, settings: DaskSettings, started: float, usage: Usage, log: Log) -> None:
+def summary(
+    run: RunIdentity,
+    settings: DaskSettings,
+    started: float,
+    usage: Usage,
+    log: Log,
+    *,
+    losses: Sequence[str] = (),
+) -> None:
     """Show what the run's Dask cluster was and did.
 
     Args:
@@ -50,6 +58,7 @@ def summary(run: RunIdentity, settings: DaskSettings, started: float, usage: Usa
         started: seconds until it was up.
         usage: what it did.
         log: of the run.
+        losses: why each cluster of the run was lost that was; the other rows are about the last one.
 
     """
     report = keep_report(run, usage.report, log) if usage.report else ""
@@ -63,6 +72,7 @@ def summary(run: RunIdentity, settings: DaskSettings, started: float, usage: Usa
         "tasks": str(usage.tasks),
         "tasks run again": str(usage.again),
         **({"performance report": report} if report else {}),
+        **({"clusters lost": f"{len(losses)}; {'; '.join(losses)}".replace("|", "/")} if losses else {}),
     }
     log.info("Dask cluster: %s", "; ".join(f"{name} {value}" for name, value in rows.items()))
     table = "\n".join(["| Dask cluster | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])

@@ -13,17 +13,22 @@ from dask_kubernetes.operator.kubecluster.kubecluster import CreateMode
 from distributed.core import Status
 from distributed.utils import format_dashboard_link
 
-from ephemeral_dask import artifacts, groups, kube, upstream
+from ephemeral_dask import artifacts, groups, kube, scheduler_loss, upstream
 from ephemeral_dask.autoscaler import Autoscaler, Group
 from ephemeral_dask.contract import ports
 from ephemeral_dask.keepalive import KeepAlive, Usage
 from ephemeral_dask.kube import Kube
+from ephemeral_dask.losses import Memory, Pod
 from ephemeral_dask.scaling import PRESETS, Decision
 from ephemeral_dask.startup import Startup
+from ephemeral_dask.worker_deaths import Death, WorkerDeaths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from distributed.scheduler import KilledWorker
+
+    from ephemeral_dask.diagnosis import Diagnosis
     from ephemeral_dask.identity import RunIdentity
     from ephemeral_dask.pod_context import PodContext
     from ephemeral_dask.settings import DaskSettings
@@ -44,6 +49,7 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
         context: where it goes.
         settings: how large it is.
         log: where the run's log lines go; used from another thread, so a bound one.
+        abandoned: is set when no one waits for the start any more.
 
     Raises:
         ClusterStartError: it did not start within `settings.start_timeout`, or never could.
@@ -56,13 +62,33 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
     usage: Usage | None
     """What the cluster did; known once it is closed."""
 
-    def __init__(self, *, run: RunIdentity, context: PodContext, settings: DaskSettings, log: Log) -> None:
+    def __init__(
+        self,
+        *,
+        run: RunIdentity,
+        context: PodContext,
+        settings: DaskSettings,
+        log: Log,
+        abandoned: threading.Event | None = None,
+    ) -> None:
         self._run = run
         self._context = context
         self._settings = settings
         self._run_log = log
         self._kube = Kube(context.namespace)
-        self._startup = Startup(self._kube, run=run, context=context, settings=settings, log=log)
+        self._startup = Startup(
+            self._kube,
+            run=run,
+            context=context,
+            settings=settings,
+            log=log,
+            abandoned=abandoned or threading.Event(),
+        )
+        self._deaths: WorkerDeaths | None = None
+        self._scheduler_pod: Pod | None = None
+        self._losses: Sequence[str] = ()
+        self._lost = False
+        self._summary_due = True
         self._start_task: asyncio.Task[Any] | None = None
         self._keepalive: KeepAlive | None = None
         self._autoscaler: Autoscaler | None = None
@@ -94,9 +120,43 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
         closing = self.sync(self._close, timeout=timeout)
         if not self.asynchronous:
             self._loop_runner.stop()
-            if self.usage is not None:
-                artifacts.summary(self._run, self._settings, self.started, self.usage, self._run_log)
+            if self.usage is not None and self._summary_due:
+                artifacts.summary(
+                    self._run, self._settings, self.started, self.usage, self._run_log, losses=self._losses
+                )
         return closing
+
+    def watch(self, client: Any) -> None:
+        """Explain the workers that are lost from now on, through the run's client."""
+        if self._deaths is not None:
+            self._deaths.watch(client)
+
+    def why_lost(self) -> str:
+        """Return why the cluster was lost that has just lost its connection."""
+        self._lost = True
+        why: Diagnosis = self.sync(scheduler_loss.why, self._kube, self.name, self._scheduler_pod)
+        return f"{self.name}: {why.sentence}"
+
+    def why_killed(self, error: KilledWorker) -> str:
+        """Return why the workers died on which Dask tried a task."""
+        if self._deaths is None:
+            return ""
+        worker = error.last_worker
+        memory = Memory(used=int(worker.metrics.get("memory", 0)), limit=int(worker.memory_limit or 0))
+        last = Death(name=str(worker.name), address=worker.address, memory=memory, tasks=(str(error.task),))
+        return str(self.sync(self._deaths.why, str(error.task), last))
+
+    def discard(self, losses: Sequence[str], *, last: bool) -> None:
+        """Delete the cluster, lost or not.
+
+        Args:
+            losses: why each cluster of the run so far was lost.
+            last: whether no other one follows, so that the run's summary is due.
+
+        """
+        self._losses = losses
+        self._summary_due = last
+        self.close()
 
     def _abandon(self) -> None:
         """End a start that its caller no longer waits for, as after SIGTERM: it would go on by itself."""
@@ -126,6 +186,8 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
                 log=self._run_log,
             )
             self._keepalive.start()
+            self._scheduler_pod = await scheduler_loss.scheduler_pod(self._kube, self.name)
+            self._deaths = WorkerDeaths(self._kube, self.name, self._run_log)
             self._autoscale()
             self._log_start()
         except BaseException:
@@ -190,7 +252,7 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
         if self._autoscaler is not None:
             await self._autoscaler.stop()
         if self._keepalive is not None:
-            self.usage = await self._keepalive.stop()
+            self.usage = await self._keepalive.stop(ask=not self._lost)
         try:
             await asyncio.wait_for(super(KubeCluster, self)._close(), timeout / 3)
         except Exception as error:  # noqa: BLE001 - the scheduler may be gone in any way; the cluster must still go

@@ -66,12 +66,17 @@ class KeepAlive:
         """Begin in the background."""
         self._task = asyncio.create_task(self._loop())
 
-    async def stop(self) -> Usage:
-        """End, and return what the cluster did."""
+    async def stop(self, *, ask: bool = True) -> Usage:
+        """End, and return what the cluster did.
+
+        Args:
+            ask: for the last counters; a scheduler that is gone has none.
+
+        """
         report = ""
         if self._task is not None:
             self._task.cancel()
-            self._task = None
+        if self._task is not None and ask:
             try:
                 await asyncio.wait_for(self._touch(), _LAST_COUNTERS)
             except TimeoutError:

@@ -140,6 +140,11 @@ class Kube:
             raise KubeError(None, str(error) or type(error).__name__) from error
 
 
+def of_cluster(name: str) -> str:
+    """Return the label selector of a Dask cluster's pods."""
+    return f"dask.org/cluster-name={name}"
+
+
 def json_object(response: httpx.Response) -> dict[str, Any]:
     """Return the response's body, which the API promises to be one object."""
     body: dict[str, Any] = response.json()

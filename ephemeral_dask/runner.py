@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dask.base import annotate
 from distributed import LocalCluster
 from prefect.client.base import ServerType
 from prefect.context import FlowRunContext, SettingsContext
-from prefect.exceptions import MissingContextError
 from prefect.futures import PrefectFuture
-from prefect.logging import get_logger, get_run_logger
 from prefect.task_runners import TaskRunner
 
 from ephemeral_dask import missing_objects
@@ -21,12 +21,14 @@ from ephemeral_dask.groups import LARGE
 from ephemeral_dask.identity import current_run
 from ephemeral_dask.pod_context import PodContext
 from ephemeral_dask.settings import CodeSizes, DaskSettings, SettingsError
-from ephemeral_dask.task_input import InputLoggingTaskRunner
+from ephemeral_dask.task_runner import EphemeralDaskTaskRunner, run_log
 
 if TYPE_CHECKING:
     import logging
+    import threading
 
     from distributed.deploy.cluster import Cluster
+    from distributed.scheduler import KilledWorker
 
 
 def ephemeral_dask(
@@ -40,6 +42,7 @@ def ephemeral_dask(
     start_timeout: int | None = None,
     scaling: str | None = None,
     report: str | None = None,
+    restarts: int | None = None,
     profile: str | None = None,
 ) -> TaskRunner[PrefectFuture[Any]]:
     """Return a task runner that gives every run its own Dask cluster: `@flow(task_runner=ephemeral_dask())`.
@@ -58,6 +61,7 @@ def ephemeral_dask(
         start_timeout: seconds until the first worker has joined, or the run fails with the cause.
         scaling: "fast" adds a worker for nearly every waiting task, "cheap" only for a minute's work each.
         report: "html" writes Dask's performance report into the result storage when the run ends.
+        restarts: new clusters that the run may start when it loses its own, before it ends Crashed.
         profile: one of the stack's named sizes; the other arguments take precedence over it.
 
     Raises:
@@ -74,11 +78,12 @@ def ephemeral_dask(
         start_timeout=start_timeout,
         scaling=scaling,
         report=report,
+        restarts=restarts,
         profile=profile,
     )
-    # Any: its annotations forget cluster_kwargs, and do not fit what Prefect's own @flow asks of a task runner.
-    task_runner: Any = InputLoggingTaskRunner
-    runner: TaskRunner[PrefectFuture[Any]] = task_runner(cluster_class=open_cluster, cluster_kwargs={"sizes": sizes})
+    # Any: its annotations do not fit what Prefect's own @flow asks of a task runner.
+    task_runner: Any = EphemeralDaskTaskRunner
+    runner: TaskRunner[PrefectFuture[Any]] = task_runner(RunClusters(sizes))
     return runner
 
 
@@ -95,28 +100,63 @@ def large_workers() -> AbstractContextManager[None]:
     return context
 
 
-def open_cluster(sizes: CodeSizes) -> Cluster:
-    """Open the Dask cluster of the current run, with the size that its environment and `sizes` resolve to."""
-    log = _run_log()
-    show_result()
-    settings = DaskSettings.from_env(os.environ, sizes)
-    for warning in settings.warnings:
-        log.warning(warning)
-    context = PodContext.from_env(os.environ)
-    if context is None:
-        if sizes.profile:
-            log.info("Not in Kubernetes: what profile %s adds to pods is not on this machine", sizes.profile)
-        return _local_cluster(settings, log)
-    if missing := list(missing_objects.in_flow_pod(context.pods.flow, os.environ, context.namespace)):
-        raise SettingsError(f"{'. '.join(missing)}.")
-    # 1.5 s of imports that are needed in Kubernetes only.
-    from ephemeral_dask import artifacts  # noqa: PLC0415
-    from ephemeral_dask.cluster import RunCluster  # noqa: PLC0415
+@dataclass(frozen=True)
+class RunClusters:
+    """Dask clusters of the current run: in Kubernetes, or of processes on this machine."""
 
-    run = current_run()
-    cluster = RunCluster(run=run, context=context, settings=settings, log=log)
-    artifacts.dashboard(run, context.dashboard_of(cluster.name), cluster.dashboard_link, log)
-    return cluster
+    sizes: CodeSizes
+
+    def restarts(self) -> int:
+        """Return how many clusters may be started after the first one."""
+        return DaskSettings.from_env(os.environ, self.sizes).restarts
+
+    def open(self, abandoned: threading.Event) -> Cluster:
+        """Open a cluster with the size that the run's environment and code resolve to."""
+        log = run_log()
+        show_result()
+        settings = DaskSettings.from_env(os.environ, self.sizes)
+        for warning in settings.warnings:
+            log.warning(warning)
+        context = PodContext.from_env(os.environ)
+        if context is None:
+            if self.sizes.profile:
+                log.info("Not in Kubernetes: what profile %s adds to pods is not on this machine", self.sizes.profile)
+            return _local_cluster(settings, log)
+        if missing := list(missing_objects.in_flow_pod(context.pods.flow, os.environ, context.namespace)):
+            raise SettingsError(f"{'. '.join(missing)}.")
+        # 1.5 s of imports that are needed in Kubernetes only.
+        from ephemeral_dask import artifacts  # noqa: PLC0415
+        from ephemeral_dask.cluster import RunCluster  # noqa: PLC0415
+
+        run = current_run()
+        cluster = RunCluster(run=run, context=context, settings=settings, log=log, abandoned=abandoned)
+        artifacts.dashboard(run, context.dashboard_of(cluster.name), cluster.dashboard_link, log)
+        return cluster
+
+    def watch(self, cluster: Any, client: Any) -> None:
+        """Explain the workers that are lost from now on, with a client that is connected to the cluster."""
+        if not isinstance(cluster, LocalCluster):
+            cluster.watch(client)
+
+    def why_lost(self, cluster: Any) -> str:
+        """Return why a cluster was lost, in words."""
+        if isinstance(cluster, LocalCluster):
+            return "its scheduler on this machine has ended"
+        return str(cluster.why_lost())
+
+    def why_killed(self, cluster: Any, error: KilledWorker) -> str:
+        """Return why the workers died on which a task was tried, in words."""
+        if cluster is None or isinstance(cluster, LocalCluster):
+            return "A worker process that ends by itself has often taken more memory than there is."
+        return str(cluster.why_killed(error))
+
+    def discard(self, cluster: Any, losses: Sequence[str], *, last: bool) -> None:
+        """End a cluster, lost or not."""
+        if isinstance(cluster, LocalCluster):
+            with suppress(Exception):
+                cluster.close()  # type: ignore[no-untyped-call]  # it carries no annotation
+        else:
+            cluster.discard(losses, last=last)
 
 
 def _local_cluster(settings: DaskSettings, log: logging.Logger | logging.LoggerAdapter[Any]) -> LocalCluster:
@@ -143,10 +183,3 @@ def _share_temporary_server() -> None:
         return
     shared = settings.settings.copy_with_update(updates={"api.url": str(run.client.api_url)})
     SettingsContext(profile=settings.profile, settings=shared).__enter__()
-
-
-def _run_log() -> logging.Logger | logging.LoggerAdapter[Any]:
-    try:
-        return get_run_logger()
-    except MissingContextError:
-        return get_logger("ephemeral_dask")

@@ -17,6 +17,12 @@ cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 _NAME: Final = "ephemeral-dask-usage"
 
+DEATHS: Final = "ephemeral-dask-worker-deaths"
+"""The topic with a message for each worker that was lost and not retired."""
+
+_KEYS: Final = 100
+"""Tasks that such a message names at most."""
+
 
 class UsagePlugin(SchedulerPlugin):
     """Counts what the run's summary shows: workers over time, tasks, and tasks that had to run again."""
@@ -27,17 +33,20 @@ class UsagePlugin(SchedulerPlugin):
         self.again = 0
         self._seconds = 0.0
         self._since: dict[str, float] = {}
+        self._workers: dict[str, Any] = {}
         self._lost: set[Any] = set()
 
     async def start(self, scheduler: Any) -> None:
         for address in scheduler.workers:
             self.add_worker(scheduler, address)
 
-    def add_worker(self, scheduler: Any, worker: str) -> None:  # noqa: ARG002 - passed by name
+    def add_worker(self, scheduler: Any, worker: str) -> None:
+        self._workers[worker] = scheduler.workers.get(worker)
         self._since.setdefault(worker, time.monotonic())
         self.peak = max(self.peak, len(self._since))
 
-    def remove_worker(self, scheduler: Any, worker: str, **_: Any) -> None:  # noqa: ARG002 - as above
+    def remove_worker(self, scheduler: Any, worker: str, **_: Any) -> None:
+        self._report_death(scheduler, worker, self._workers.pop(worker, None))
         joined = self._since.pop(worker, None)
         if joined is not None:
             self._seconds += time.monotonic() - joined
@@ -51,6 +60,20 @@ class UsagePlugin(SchedulerPlugin):
             # A result that existed is needed again: the only worker that held it is gone.
             self.again += finish == "waiting"
             self._lost.discard(key)
+
+    def _report_death(self, scheduler: Any, address: str, worker: Any) -> None:
+        # What the scheduler itself has just written about it; a plugin is not told whether it was expected.
+        events = [event for _, event in scheduler.get_events(address) if event.get("action") == "remove-worker"]
+        if not events or events[-1].get("expected") or worker is None:
+            return
+        message = {
+            "address": address,
+            "name": str(worker.name),
+            "memory": worker.metrics.get("memory", 0),
+            "limit": worker.memory_limit,
+            "tasks": [str(key) for key in list(events[-1].get("processing-tasks", ()))[:_KEYS]],
+        }
+        scheduler.log_event(DEATHS, message)
 
     def read(self) -> dict[str, float]:
         now = time.monotonic()

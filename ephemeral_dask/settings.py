@@ -39,6 +39,7 @@ class CodeSizes:
     start_timeout: int | None = None
     scaling: str | None = None
     report: str | None = None
+    restarts: int | None = None
     profile: str | None = None
 
     def __post_init__(self) -> None:
@@ -95,6 +96,7 @@ class DaskSettings:
         start_timeout: seconds until the first worker has joined, or the run fails with the cause.
         scaling: how eagerly workers are added: `fast` or `cheap`.
         report: `html` writes Dask's performance report into the result storage when the run ends.
+        restarts: new Dask clusters that the run may start when it loses its own.
         profile: what the profile says beyond sizes.
         profile_name: its name, or empty.
         warnings: a sentence for each value that gave way to another one, for the run's log.
@@ -110,6 +112,7 @@ class DaskSettings:
     start_timeout: int
     scaling: str
     report: str
+    restarts: int
     profile: Profile = field(default_factory=Profile)
     profile_name: str = ""
     warnings: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,6 +44,10 @@ class _LostByOperatorError(Exception):
     """The operator has not created the cluster, or only in part: worth a second attempt."""
 
 
+class StartAbandonedError(RuntimeError):
+    """The run ended while its cluster was starting."""
+
+
 class Startup:
     """Creates a run's DaskCluster and waits until its first worker has joined.
 
@@ -52,6 +57,7 @@ class Startup:
         context: where it goes.
         settings: how large it is.
         log: of the run.
+        abandoned: is set when no one waits for the cluster any more.
 
     """
 
@@ -60,7 +66,17 @@ class Startup:
     created: bool
     """Whether something may have to be deleted."""
 
-    def __init__(self, api: Kube, *, run: RunIdentity, context: PodContext, settings: DaskSettings, log: Log) -> None:
+    def __init__(
+        self,
+        api: Kube,
+        *,
+        run: RunIdentity,
+        context: PodContext,
+        settings: DaskSettings,
+        log: Log,
+        abandoned: threading.Event,
+    ) -> None:
+        self._abandoned = abandoned
         self._kube = api
         self._run = run
         self._context = context
@@ -150,6 +166,7 @@ class Startup:
         next_observation = next_events = 0.0
         try:
             while True:
+                self._raise_if_abandoned()
                 now = time.monotonic()
                 if now >= next_observation:
                     observation = await self._observe(observation, with_events=now >= next_events)
@@ -169,6 +186,10 @@ class Startup:
             if comm is not None:
                 await comm.close_rpc()
             raise
+
+    def _raise_if_abandoned(self) -> None:
+        if self._abandoned.is_set():
+            raise StartAbandonedError("the run ended while its Dask cluster was starting")
 
     async def _create(self, policy: StartPolicy) -> None:
         manifest = self.manifest
@@ -228,7 +249,7 @@ class Startup:
         return next((pod for pod in pods if pod.get("status", {}).get("phase") == "Running"), None)
 
     async def _pods(self) -> list[dict[str, Any]]:
-        return await self._kube.list(kube.PODS, labels=f"dask.org/cluster-name={self.name}")
+        return await self._kube.list(kube.PODS, labels=kube.of_cluster(self.name))
 
     async def _connect(self, service: Mapping[str, Any]) -> tuple[Any, str]:
         """Return a connection to the scheduler, or None and why there is none yet."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from prefect.context import TaskRunContext
 from prefect.logging import get_run_logger
-from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State, TaskRun
@@ -23,19 +22,6 @@ _SHORT.maxlong = 40
 
 _SECRET: Final = re.compile(r"pass(word|wd|phrase)|secret|token|credential|api_?key|auth|private", re.IGNORECASE)
 """Names of arguments whose values no log may hold."""
-
-
-class InputLoggingTaskRunner(DaskTaskRunner):
-    """Prefect's task runner for Dask, whose failed tasks log their arguments."""
-
-    # Prefect's overloads tell tasks by what they return, which does not matter here.
-    def submit(  # type: ignore[override]
-        self, task: Task[..., Any], *args: Any, **kwargs: Any
-    ) -> PrefectDaskFuture[Any]:
-        if log_input not in task.on_failure_hooks:
-            task.on_failure_hooks.append(log_input)
-        future: PrefectDaskFuture[Any] = super().submit(task, *args, **kwargs)
-        return future
 
 
 def log_input(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> None:  # noqa: ARG001 - Prefect's signature

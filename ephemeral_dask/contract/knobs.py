@@ -193,6 +193,14 @@ REPORT: Final = Knob(
     help="html writes Dask's performance report into the result storage when the run ends, which takes two seconds.",
     choices=("none", "html"),
 )
+RESTARTS: Final = Knob(
+    argument="restarts",
+    kind="integer",
+    default=2,
+    title="Dask restarts",
+    help="How many times a run may start a new Dask cluster when it loses its own, before it ends Crashed.",
+    minimum=0,
+)
 
 SIZES: Final = (
     MINIMUM,
@@ -204,6 +212,7 @@ SIZES: Final = (
     START_TIMEOUT,
     SCALING,
     REPORT,
+    RESTARTS,
 )
 """The knobs that a profile may hold and that have a default of the stack."""
 

@@ -106,6 +106,7 @@ class DaskProfile(PodExtras):
     start_timeout: int | None = _optional(knobs.START_TIMEOUT)
     scaling: Scaling | None = _optional(knobs.SCALING)
     report: Report | None = _optional(knobs.REPORT)
+    restarts: int | None = _optional(knobs.RESTARTS)
     nanny: bool = True
     """Whether a second process in each worker pod restarts a failed worker without a new pod. It takes 85 MiB."""
     scheduler: Scheduler = Scheduler()
@@ -170,6 +171,7 @@ class Dask(Model):
     `make dashboard`."""
     scaling: Scaling = _stack_default(knobs.SCALING)
     report: Report = _stack_default(knobs.REPORT)
+    restarts: int = _stack_default(knobs.RESTARTS)
     scheduler: StackScheduler = StackScheduler()
     worker_pod: PodExtras = PodExtras()
     """Additions to the pods of workers. Large workers get only those of the profile."""

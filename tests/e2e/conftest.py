@@ -17,7 +17,7 @@ from tests.e2e.newcomer import newcomer as with_own_cluster
 CLUSTERS = (
     ("test_local_cluster",),
     ("test_network_policies",),
-    ("test_main_job", "test_entrypoints", "test_pods", "test_readme"),
+    ("test_main_job", "test_entrypoints", "test_pods", "test_lost_clusters", "test_readme"),
     ("test_prod_stack",),
 )
 """Modules that share a cluster, in the order in which clusters come and go."""
@@ -32,9 +32,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return numbers[0], "takes_down" in item.keywords
 
     folder = Path(__file__).parent
-    ours = [item for item in items if item.path.parent == folder]
+    ours = [item for item in items if folder in item.path.parents]
     ordered = iter(sorted(ours, key=place))
-    items[:] = [next(ordered) if item.path.parent == folder else item for item in items]
+    items[:] = [next(ordered) if folder in item.path.parents else item for item in items]
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -37,7 +38,7 @@ def prefect_server() -> Iterator[None]:
 def test_what_a_flow_gets_is_prefects_own_dask_task_runner_without_a_cluster_yet() -> None:
     made: Any = ephemeral_dask(maximum=2)
     assert isinstance(made, DaskTaskRunner)
-    assert made._cluster is None
+    assert made.recovery is None
     assert made.duplicate() == made
 
 
@@ -49,7 +50,7 @@ def test_the_size_is_read_when_the_cluster_opens_and_not_when_the_flow_is_decora
     made: Any = ephemeral_dask(maximum=2)
     for asked in ("3", "7"):
         monkeypatch.setenv(knobs.MAXIMUM.variable, asked)
-        made.cluster_class(**made.cluster_kwargs)
+        made.clusters.open(threading.Event())
     assert opened == [3, 7]
 
 
@@ -66,7 +67,7 @@ def test_in_kubernetes_the_cluster_is_that_of_the_run_with_the_place_from_the_en
     monkeypatch.setenv(env.NAMESPACE, "flows")
     monkeypatch.setenv(env.IMAGE, "i@sha256:1")
     made: Any = ephemeral_dask(worker_threads=2)
-    made.cluster_class(**made.cluster_kwargs)
+    made.clusters.open(threading.Event())
     assert isinstance(asked["context"], PodContext)
     assert (asked["context"].namespace, asked["settings"].worker_threads) == ("flows", 2)
     assert shown == ["http://127.0.0.1:8787/status", opened.dashboard_link]

@@ -1,0 +1,74 @@
+"""Runs of the stack's deployments, as Prefect and Kubernetes show them to a test that breaks something below them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+from tests.e2e.newcomer import Newcomer
+from tools.cluster.wait import until
+
+FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+
+
+def ask(newcomer: Newcomer, expression: str) -> Any:
+    """Evaluate an expression that uses Prefect's `client` and `filters`, and return what it gives as JSON."""
+    program = (
+        "import asyncio, json\n"
+        "from prefect.client.orchestration import get_client\n"
+        "from prefect.client.schemas import filters, sorting\n"
+        "async def main():\n"
+        "    async with get_client() as client:\n"
+        f"        print(json.dumps({expression}))\n"
+        "asyncio.run(main())\n"
+    )
+    done = newcomer.shell(f".venv/bin/python -c {shlex.quote(program)}")
+    assert done.status == 0, done.progress
+    return json.loads(done.output.splitlines()[-1])
+
+
+def state(newcomer: Newcomer, run: str) -> tuple[str, str]:
+    """Return the state of a run and its message."""
+    read = f"(await client.read_flow_run('{run}')).state"
+    kind, message = ask(newcomer, f"(lambda state: [state.type.value, state.message or ''])({read})")
+    return str(kind), str(message)
+
+
+def ended(newcomer: Newcomer, run: str, *, seconds: float) -> tuple[str, str]:
+    """Wait for a run's end and return its state and message."""
+    assert until(lambda: state(newcomer, run)[0] in FINAL, seconds=seconds, interval=2), f"run {run} does not end"
+    return state(newcomer, run)
+
+
+def task_states(newcomer: Newcomer, run: str) -> list[str]:
+    """Return the type of the state of each task run."""
+    only = f"flow_run_filter=filters.FlowRunFilter(id={{'any_': ['{run}']}})"
+    return [str(one) for one in ask(newcomer, f"[one.state_type.value for one in await client.read_task_runs({only})]")]
+
+
+def logged(newcomer: Newcomer, run: str) -> str:
+    """Return the log of a run."""
+    only = f"filters.LogFilter(flow_run_id={{'any_': ['{run}']}})"
+    lines = ask(newcomer, f"[one.message for one in await client.read_logs({only}, limit=200)]")
+    return "\n".join(lines)
+
+
+def summary(newcomer: Newcomer, run: str) -> str:
+    """Return the last summary of a run's Dask clusters."""
+    only = f"filters.ArtifactFilter(flow_run_id={{'any_': ['{run}']}}, key={{'any_': ['dask-summary']}})"
+    found = ask(newcomer, f"[one.data for one in await client.read_artifacts(artifact_filter={only})]")
+    return str(found[-1]) if found else ""
+
+
+def pods(newcomer: Newcomer, run: str, component: str) -> list[str]:
+    """Return the Dask pods of a run, by name: of its `scheduler` or its `worker`s."""
+    selector = f"ephemeral-dask/flow-run={run},dask.org/component={component}"
+    return newcomer.kubectl("get", "pods", "-l", selector, "-o", "jsonpath={.items[*].metadata.name}").split()
+
+
+def left(newcomer: Newcomer, run: str) -> str:
+    """Return what there is in Kubernetes of a run's Dask clusters."""
+    kinds = "daskclusters,daskworkergroups,services,deployments,pods"
+    selector = f"ephemeral-dask/flow-run={run},ephemeral-dask/component=dask"
+    return newcomer.kubectl("get", kinds, "-l", selector, "-o", "name")

@@ -1,0 +1,68 @@
+"""What happens to a run on the real cluster when its Dask scheduler or its workers are killed."""
+
+from __future__ import annotations
+
+from tests.e2e.faults.runs import ended, left, logged, pods, state, summary, task_states
+from tests.e2e.newcomer import Newcomer
+from tools.cluster.wait import until
+
+
+def with_tasks_under_way(newcomer: Newcomer, *options: str) -> tuple[str, str]:
+    """Start a run and return it with its scheduler's pod, once some tasks are done and others are not."""
+    run = newcomer.start("steps/default", *options)
+    assert until(lambda: "COMPLETED" in task_states(newcomer, run), seconds=180, interval=2), logged(newcomer, run)
+    assert state(newcomer, run)[0] == "RUNNING"
+    [scheduler] = pods(newcomer, run, "scheduler")
+    return run, scheduler
+
+
+def kill(newcomer: Newcomer, pod: str) -> None:
+    """Delete a pod as a lost node does, without a moment to say goodbye."""
+    newcomer.kubectl("delete", "pod", pod, "--force", "--grace-period=0", "--wait=true")
+    assert newcomer.try_kubectl("get", "pod", pod).status != 0, "the fault took no effect"
+
+
+def test_a_run_goes_on_in_a_new_cluster_when_its_scheduler_is_killed(newcomer: Newcomer) -> None:
+    run, scheduler = with_tasks_under_way(newcomer)
+    kill(newcomer, scheduler)
+    assert ended(newcomer, run, seconds=180)[0] == "COMPLETED", logged(newcomer, run)
+    log = logged(newcomer, run)
+    assert "Restart 1 of 2" in log
+    assert f"the object was deleted: pod {scheduler}" in log
+    assert "clusters lost | 1; " in summary(newcomer, run)
+    assert set(task_states(newcomer, run)) == {"COMPLETED"}
+    assert until(lambda: not left(newcomer, run), seconds=60, interval=1), left(newcomer, run)
+
+
+def test_a_run_goes_on_when_its_whole_dask_cluster_is_deleted(newcomer: Newcomer) -> None:
+    run, _ = with_tasks_under_way(newcomer)
+    newcomer.kubectl("delete", "daskclusters", "-l", f"ephemeral-dask/flow-run={run}", "--wait=true")
+    assert ended(newcomer, run, seconds=180)[0] == "COMPLETED", logged(newcomer, run)
+    assert "the object was deleted: the DaskCluster" in logged(newcomer, run)
+    assert until(lambda: not left(newcomer, run), seconds=60, interval=1), left(newcomer, run)
+
+
+def test_without_restarts_a_killed_scheduler_ends_the_run_crashed_with_the_cause(newcomer: Newcomer) -> None:
+    run, scheduler = with_tasks_under_way(newcomer, "--job-variable", "dask_restarts=0")
+    kill(newcomer, scheduler)
+    kind, message = ended(newcomer, run, seconds=60)
+    assert kind == "CRASHED"
+    assert f"the object was deleted: pod {scheduler}" in message
+    assert "Without a result: " in message
+    assert "add" in message
+    assert set(task_states(newcomer, run)) <= {"COMPLETED", "CRASHED"}
+    assert until(lambda: not left(newcomer, run), seconds=60, interval=1), left(newcomer, run)
+
+
+def test_a_task_that_needs_more_memory_than_its_worker_has_ends_the_run_with_the_numbers(newcomer: Newcomer) -> None:
+    run = newcomer.start("greedy/default")
+    kind, message = ended(newcomer, run, seconds=300)
+    assert kind == "CRASHED", message
+    assert "Task 'fill' was given up" in message
+    assert "memory" in message
+    assert "limit 416 MiB" in message
+    log = logged(newcomer, run)
+    assert "A Dask worker was lost while it ran 1 tasks" in log
+    assert "Its last log lines:" in log
+    assert task_states(newcomer, run) == ["CRASHED"]
+    assert until(lambda: not left(newcomer, run), seconds=60, interval=1), left(newcomer, run)
