@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import ssl
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -12,19 +13,54 @@ from typing import Any, Final
 
 import httpx
 
-from ephemeral_dask.contract import dask
+from ephemeral_dask.contract import dask, labels
 
 _ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _TIMEOUT: Final = 10.0
 _DASK: Final = f"/apis/{dask.API_VERSION}"
 
+PAGE: Final = 50
+"""Objects of one response. An object can have 256 KiB of annotations, and a page is in memory as a whole."""
 
-@dataclass(frozen=True, kw_only=True)
-class ObjectList:
-    """The objects of a list request, and the API server's time of the response: a node's clock may be minutes off."""
+_LOG_LINES: Final = 10
+_LOG_BYTES: Final = 1500
+_EVENTS: Final = 100
 
-    items: list[dict[str, Any]]
-    now: datetime
+FLOW_PODS: Final = f"{labels.COMPONENT}={labels.FLOW_RUN_POD}"
+SCHEDULERS: Final = f"{labels.COMPONENT}={labels.DASK_POD},dask.org/component=scheduler"
+
+
+class ChangedError(RuntimeError):
+    """A list took so long that its next page is no longer available."""
+
+
+@dataclass
+class Listing:
+    """The objects of a list request, read page by page, and the API server's time: a node's clock may be minutes off.
+
+    Attributes:
+        now: time of the first response; known when the first object is.
+
+    """
+
+    client: httpx.Client
+    path: str
+    selector: str
+    now: datetime = field(default=datetime.min.replace(tzinfo=UTC))
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Yield the objects. Only one page is in memory."""
+        token, first = "", True
+        while first or token:
+            params = {"labelSelector": self.selector, "limit": str(PAGE), **({"continue": token} if token else {})}
+            response = self.client.get(self.path, params=params)
+            if response.status_code == httpx.codes.GONE:
+                raise ChangedError(f"{self.path}: the list has expired")
+            body = response.raise_for_status().json()
+            if first:
+                self.now = parsedate_to_datetime(response.headers["date"]).astimezone(UTC)
+            first, token = False, body.get("metadata", {}).get("continue") or ""
+            yield from body["items"]
 
 
 class Kubernetes:
@@ -34,8 +70,10 @@ class Kubernetes:
     """
 
     def __init__(self, namespace: str, client: httpx.Client) -> None:
-        self._namespace = namespace
+        self.namespace = namespace
         self._client = client
+        self._core = f"/api/v1/namespaces/{namespace}"
+        self._jobs = f"/apis/batch/v1/namespaces/{namespace}/jobs"
 
     @classmethod
     def in_cluster(cls, namespace: str) -> Kubernetes:
@@ -54,28 +92,48 @@ class Kubernetes:
         )
         return cls(namespace, client)
 
-    def list_dask(self, plural: str, label_selector: str) -> ObjectList:
+    def list_dask(self, plural: str) -> Listing:
         """Return Dask objects of one kind."""
-        return self._list(self._dask(plural), label_selector)
+        return Listing(self._client, self._dask(plural), labels.COMPONENT)
 
-    def list_pods(self, label_selector: str) -> ObjectList:
-        """Return the pods with a label."""
-        return self._list(f"/api/v1/namespaces/{self._namespace}/pods", label_selector)
+    def list_pods(self, selector: str) -> Listing:
+        """Return the pods with these labels."""
+        return Listing(self._client, f"{self._core}/pods", selector)
+
+    def list_jobs(self) -> Listing:
+        """Return the Jobs of flow runs."""
+        return Listing(self._client, self._jobs, labels.PREFECT_FLOW_RUN)
 
     def job(self, name: str) -> dict[str, Any] | None:
         """Return a Job, or None if it does not exist."""
-        response = self._client.get(f"/apis/batch/v1/namespaces/{self._namespace}/jobs/{name}")
+        response = self._client.get(f"{self._jobs}/{name}")
         if response.status_code == httpx.codes.NOT_FOUND:
             return None
         job: dict[str, Any] = response.raise_for_status().json()
         return job
 
+    def warnings(self, uid: str) -> list[dict[str, Any]]:
+        """Return the warnings about an object."""
+        selector = f"involvedObject.uid={uid},type=Warning"
+        params = {"fieldSelector": selector, "limit": str(_EVENTS)}
+        events: list[dict[str, Any]] = (
+            self._client.get(f"{self._core}/events", params=params).raise_for_status().json()["items"]
+        )
+        return events
+
+    def last_log_lines(self, pod: str) -> str:
+        """Return the end of a pod's log, or an empty string where there is none any more."""
+        params = {"tailLines": str(_LOG_LINES), "limitBytes": str(16 * _LOG_BYTES)}
+        response = self._client.get(f"{self._core}/pods/{pod}/log", params=params)
+        return response.text.strip()[-_LOG_BYTES:] if response.is_success else ""
+
     def delete_cluster(self, name: str, uid: str) -> None:
         """Delete a DaskCluster; do nothing if it does not exist or another one has its name."""
-        options = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": uid}}
-        response = self._client.request("DELETE", f"{self._dask(dask.CLUSTERS)}/{name}", json=options)
-        if response.status_code not in (httpx.codes.NOT_FOUND, httpx.codes.CONFLICT):
-            response.raise_for_status()
+        self._delete(f"{self._dask(dask.CLUSTERS)}/{name}", uid)
+
+    def delete_job(self, name: str, uid: str) -> None:
+        """Delete a Job after its pods; do nothing if it does not exist or another one has its name."""
+        self._delete(f"{self._jobs}/{name}", uid, propagationPolicy="Foreground")
 
     def drop_finalizers(self, plural: str, name: str) -> None:
         """Remove the finalizers of a Dask object that was deleted."""
@@ -87,10 +145,16 @@ class Kubernetes:
         if response.status_code != httpx.codes.NOT_FOUND:
             response.raise_for_status()
 
-    def _dask(self, plural: str) -> str:
-        return f"{_DASK}/namespaces/{self._namespace}/{plural}"
+    def _delete(self, path: str, uid: str, **more: str) -> None:
+        options: Mapping[str, Any] = {
+            "kind": "DeleteOptions",
+            "apiVersion": "v1",
+            "preconditions": {"uid": uid},
+            **more,
+        }
+        response = self._client.request("DELETE", path, json=options)
+        if response.status_code not in (httpx.codes.NOT_FOUND, httpx.codes.CONFLICT):
+            response.raise_for_status()
 
-    def _list(self, path: str, label_selector: str) -> ObjectList:
-        response = self._client.get(path, params={"labelSelector": label_selector}).raise_for_status()
-        now = parsedate_to_datetime(response.headers["date"]).astimezone(UTC)
-        return ObjectList(items=response.json()["items"], now=now)
+    def _dask(self, plural: str) -> str:
+        return f"{_DASK}/namespaces/{self.namespace}/{plural}"

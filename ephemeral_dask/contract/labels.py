@@ -25,6 +25,9 @@ FLOW_RUN_POD: Final = "flow-run"
 DASK_POD: Final = "dask"
 """Two of its values: the pod with a flow's own code, and scheduler and workers."""
 
+PREFECT_FLOW_RUN: Final = "prefect.io/flow-run-id"
+"""Prefect's own label of a run's Job and its pod: the id of the flow run."""
+
 JOB_UID: Final = "batch.kubernetes.io/controller-uid"
 """Kubernetes' own label of a Job's pods."""
 
