@@ -106,7 +106,13 @@ def load_plan(
     warn = warnings.append if settings.strict else warn
     if problems := image_errors(settings.image, root, warn):
         raise SettingsError(invalid(stack, problems))
-    specs = load_deployments(root / "prefect.yaml", overrides=settings.deployments, environment=environment, warn=warn)
+    specs = load_deployments(
+        root / "prefect.yaml",
+        overrides=settings.deployments,
+        environment=environment,
+        variables={name: variable.value for name, variable in settings.variables.items()},
+        warn=warn,
+    )
     deployments, errors = _by_pool(specs, settings)
     for pool, members in deployments.items():
         schema = job_template.variables_schema(settings, pool)

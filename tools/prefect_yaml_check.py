@@ -54,7 +54,7 @@ def report(path: Path, *, strict: bool, environment: Mapping[str, str] = os.envi
     specs: Sequence[DeploymentSpec] = ()
     with _limited(path):
         try:
-            reading = read_deployments(path, environment=environment, warn=warnings.append)
+            reading = read_deployments(path, environment=environment, variables=None, warn=warnings.append)
             specs, errors = reading.deployments, list(reading.errors)
         except DeploymentError as error:
             errors = [str(error)]

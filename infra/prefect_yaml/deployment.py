@@ -37,13 +37,13 @@ class FileDefaults:
 
     Attributes:
         steps: the file's `build`, `push` and `pull` steps, for deployments without their own.
-        environment: for `{{ $NAME }}`.
+        sources: of the values of placeholders.
         descriptions: what the stack file says of flows: `<flow>/<deployment>` -> its schema and name.
 
     """
 
     steps: Mapping[str, Any]
-    environment: Mapping[str, str]
+    sources: templating.Sources
     descriptions: Mapping[str, Description]
 
 
@@ -66,7 +66,7 @@ def parse_deployment(document: Document, place: Place, raw: Any, defaults: FileD
         reader.warning((), "it has no name, so it is skipped; write one")
         return None
     _check_keys(reader)
-    rendering = templating.render(raw, defaults.environment)
+    rendering = templating.render(raw, defaults.sources)
     pull = _rendered_pull(raw, defaults)
     for each in (rendering, pull):
         for where, message in each.errors:
@@ -93,7 +93,7 @@ def _rendered_pull(raw: Mapping[str, Any], defaults: FileDefaults) -> templating
         for key in ("build", "push", "pull")
     }
     outputs = templating.step_ids(steps["build"]) | templating.step_ids(steps["push"])
-    return templating.render_pull(steps["pull"], defaults.environment, outputs)
+    return templating.render_pull(steps["pull"], defaults.sources.environment, outputs)
 
 
 def _check_keys(reader: Reader) -> None:

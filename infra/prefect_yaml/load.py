@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from infra.prefect_yaml import keys
@@ -14,6 +15,7 @@ from infra.prefect_yaml.deployment import FileDefaults, parse_deployment
 from infra.prefect_yaml.document import Document, Place, nearest
 from infra.prefect_yaml.flow import described_names, read_flow
 from infra.prefect_yaml.parameters import incomplete, parameter_errors
+from infra.prefect_yaml.templating import Sources
 from infra.prefect_yaml.values import dotted
 from infra.specs.deployment import DeploymentSpec, Schedule
 
@@ -72,6 +74,7 @@ def load_deployments(
     *,
     overrides: Mapping[str, Override] | None = None,
     environment: Mapping[str, str] | None = None,
+    variables: Mapping[str, Any] | None = MappingProxyType({}),
     warn: Callable[[str], None] = to_stderr,
 ) -> tuple[DeploymentSpec, ...]:
     """Load the deployments of a file that is valid as a whole.
@@ -80,13 +83,14 @@ def load_deployments(
         path: prefect.yaml; entrypoints are relative to its folder.
         overrides: `<flow>/<deployment>` -> what this stack overrides.
         environment: for `{{ $NAME }}`; this process's environment by default.
+        variables: Prefect variables that the stack declares; None if the stack is not known.
         warn: takes a message about something that is ignored.
 
     Raises:
         DeploymentError: one line per error with file, line, deployment and key, and the remedy.
 
     """
-    reading = read_deployments(path, overrides=overrides, environment=environment, warn=warn)
+    reading = read_deployments(path, overrides=overrides, environment=environment, variables=variables, warn=warn)
     if reading.errors:
         head = f"{path.name} is not valid, so nothing was changed:"
         raise DeploymentError("\n".join([head, *(f"  {error}" for error in reading.errors)]))
@@ -98,6 +102,7 @@ def read_deployments(
     *,
     overrides: Mapping[str, Override] | None = None,
     environment: Mapping[str, str] | None = None,
+    variables: Mapping[str, Any] | None = MappingProxyType({}),
     warn: Callable[[str], None] = to_stderr,
 ) -> Reading:
     """Read the deployments, and all errors beside them.
@@ -106,6 +111,7 @@ def read_deployments(
         path: prefect.yaml; entrypoints are relative to its folder.
         overrides: `<flow>/<deployment>` -> what this stack overrides.
         environment: for `{{ $NAME }}`; this process's environment by default.
+        variables: Prefect variables that the stack declares; None if the stack is not known.
         warn: takes a message about something that is ignored.
 
     Raises:
@@ -116,14 +122,13 @@ def read_deployments(
         document = Document(path, warn=warn)
     except ValueError as error:
         raise DeploymentError(str(error)) from None
-    declared = _declared(document, os.environ if environment is None else environment, overrides or {})
+    sources = Sources(environment=os.environ if environment is None else environment, variables=variables)
+    declared = _declared(document, sources, overrides or {})
     specs = _overridden(document, declared, overrides or {})
     return Reading(deployments=tuple(specs), errors=tuple(document.errors))
 
 
-def _declared(
-    document: Document, environment: Mapping[str, str], overrides: Mapping[str, Override]
-) -> dict[Place, DeploymentSpec]:
+def _declared(document: Document, sources: Sources, overrides: Mapping[str, Override]) -> dict[Place, DeploymentSpec]:
     values = document.values
     keys.check_top(document)
     for key in ("build", "push"):
@@ -133,7 +138,7 @@ def _declared(
     if not isinstance(items, list):
         document.error(("deployments",), "deployments must be a list; write `- name: ...` below it")
         items = []
-    defaults = FileDefaults(steps=values, environment=environment, descriptions=overrides)
+    defaults = FileDefaults(steps=values, sources=sources, descriptions=overrides)
     specs: dict[Place, DeploymentSpec] = {}
     for index, raw in enumerate(items):
         place = ("deployments", index)

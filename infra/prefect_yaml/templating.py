@@ -16,6 +16,8 @@ PLACEHOLDER: Final = re.compile(r"{{\s*([\w.\-\[\]$]+)\s*}}")
 _FOR_LATER: Final = ("prefect.blocks.", "prefect.variables.", "ctx.")
 """Prefixes that the worker replaces in job variables when a run starts."""
 
+_VARIABLES: Final = "prefect.variables."
+
 _UNTOUCHED: Final = ("build", "push", "pull", "flow_name")
 """Keys that are not rendered here: no image is built by steps, and `render_pull` does the pull steps."""
 
@@ -49,17 +51,33 @@ class Rendered:
     warnings: list[tuple[Place, str]] = field(default_factory=list)
 
 
-def render(deployment: Mapping[str, Any], environment: Mapping[str, str]) -> Rendered:
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """Where the values of placeholders come from.
+
+    Attributes:
+        environment: for `{{ $NAME }}`.
+        variables: Prefect variables that the stack declares, for `{{ prefect.variables.NAME }}` where no worker would
+            fill it in; None if the stack is not known.
+
+    """
+
+    environment: Mapping[str, str]
+    variables: Mapping[str, Any] | None = field(default_factory=dict)
+
+
+def render(deployment: Mapping[str, Any], sources: Sources) -> Rendered:
     """Replace the placeholders of one deployment.
 
     `{{ $NAME }}` becomes the environment variable's value, which is treated as a secret. References to blocks and
-    variables stay in job variables, where the worker resolves them. A job variable with the image of a build step is
-    removed: the stack's own image, the default of the work pool, takes its place.
+    variables stay in job variables, where the worker resolves them; elsewhere a variable's value is filled in. A job
+    variable with the image of a build step is removed: the stack's own image, the default of the work pool, takes its
+    place.
     """
     rendered = Rendered(values={})
     for key, value in deployment.items():
         read = key in DEPLOYMENT and key not in _UNTOUCHED
-        result = _walk(value, (key,), rendered, environment) if read else value
+        result = _walk(value, (key,), rendered, sources) if read else value
         if result is not _LEFT_OUT:
             rendered.values[key] = result
     return rendered
@@ -122,25 +140,35 @@ def step_ids(steps: Any) -> set[str]:
     return {str(each["id"]) for each in inputs if each.get("id")}
 
 
-def _walk(value: Any, place: Place, rendered: Rendered, environment: Mapping[str, str]) -> Any:
+def _walk(value: Any, place: Place, rendered: Rendered, sources: Sources) -> Any:
     if place[:1] == ("work_pool",) and len(place) > 1 and place[1] not in WORK_POOL:
         return value
     if isinstance(value, dict):
-        items = {key: _walk(item, (*place, key), rendered, environment) for key, item in value.items()}
+        items = {key: _walk(item, (*place, key), rendered, sources) for key, item in value.items()}
         return {key: item for key, item in items.items() if item is not _LEFT_OUT}
     if isinstance(value, list):
-        listed = [_walk(item, (*place, index), rendered, environment) for index, item in enumerate(value)]
+        listed = [_walk(item, (*place, index), rendered, sources) for index, item in enumerate(value)]
         return [item for item in listed if item is not _LEFT_OUT]
-    if not isinstance(value, str):
-        return value
+    return _text(value, place, rendered, sources) if isinstance(value, str) else value
+
+
+def _text(value: str, place: Place, rendered: Rendered, sources: Sources) -> Any:
     names = PLACEHOLDER.findall(value)
-    outputs = [name for name in names if name not in environment and not name.startswith(("$", *_FOR_LATER))]
+    outputs = [name for name in names if name not in sources.environment and not name.startswith(("$", *_FOR_LATER))]
     if outputs and _can_be_left_out(place):
         if place != ("work_pool", "job_variables", "image"):
             what = f"'{{{{ {outputs[0]} }}}}' is the output of a build or push step, and Pulumi builds the image"
             rendered.warnings.append((place, f"left out, because {what}; write the value, or remove it"))
         return _LEFT_OUT
-    return PLACEHOLDER.sub(_replacer(place, rendered, environment), value)
+    whole, variables = PLACEHOLDER.fullmatch(value), sources.variables or {}
+    if whole and not _is_job_variable(place) and _variable(whole[1]) in variables:
+        return variables[_variable(whole[1])]
+    return PLACEHOLDER.sub(_replacer(place, rendered, sources), value)
+
+
+def _variable(placeholder: str) -> str:
+    """Return the name of the Prefect variable that a placeholder refers to; empty for another placeholder."""
+    return placeholder.removeprefix(_VARIABLES) if placeholder.startswith(_VARIABLES) else ""
 
 
 def _can_be_left_out(place: Place) -> bool:
@@ -152,15 +180,23 @@ def _is_job_variable(place: Place) -> bool:
     return own or (place[0] == "triggers" and place[2:3] == ("job_variables",) and len(place) > 3)
 
 
-def _replacer(place: Place, rendered: Rendered, environment: Mapping[str, str]) -> Callable[[re.Match[str]], str]:
+def _replacer(place: Place, rendered: Rendered, sources: Sources) -> Callable[[re.Match[str]], str]:
     def replace(match: re.Match[str]) -> str:
         name = match[1]
+        variables = sources.variables or {}
+        if not _is_job_variable(place) and _variable(name) in variables:
+            return str(variables[_variable(name)])
         # Prefect looks up every name in the environment first, also one without a dollar sign.
-        if name.startswith("$") or name in environment:
-            return _from_environment(match, place, _secret_field(place), rendered, environment)
+        if name.startswith("$") or name in sources.environment:
+            return _from_environment(match, place, _secret_field(place), rendered, sources.environment)
         if _stays(place, name):
             return match[0]
-        if name.startswith("ctx.") and place[0] != "triggers":
+        if _variable(name) and sources.variables is None:
+            text = (
+                f"'{{{{ {name} }}}}' becomes the value that `variables` of the stack file has for '{_variable(name)}'"
+            )
+            rendered.warnings.append((place, f"{text}; declare it there"))
+        elif name.startswith("ctx.") and place[0] != "triggers":
             text = (
                 f"'{{{{ {name} }}}}' is registered as it is, because a run replaces it in job_variables only; move it"
             )
@@ -200,6 +236,9 @@ def _stays(place: Place, name: str) -> bool:
 def _error(name: str, place: Place) -> str:
     if place[0] == "triggers" and not name.startswith(_FOR_LATER):
         return f"'{{{{ {name} }}}}' is replaced in a trigger's parameters only; write the value"
+    if _variable(name):
+        text = f"'{{{{ {name} }}}}' is a variable that the stack file does not declare"
+        return f"{text}; add '{_variable(name)}' to its `variables`, or write the value"
     if name.startswith(_FOR_LATER):
         return f"'{{{{ {name} }}}}' is replaced in job_variables only; move it there or write the value"
     literal = ""

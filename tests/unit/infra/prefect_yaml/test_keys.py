@@ -55,7 +55,7 @@ def test_a_misspelled_section_that_holds_something_is_refused(line: str, project
         ("work_pool: {image: x}", "'image' has no effect below work_pool; move it below work_pool.job_variables"),
         ("work_pool: {cpu: 2}", "move it below job_variables if it is a variable of the pool's template"),
         ("concurrency_limit: {limit: 1, strategy: x}", "'strategy' has no effect below concurrency_limit"),
-        ("version_type: vcs:git", "version_type 'vcs:git' has no effect: every commit would be a version"),
+        ("version_type: vcs:git", "version_type 'vcs:git' has no effect, or every commit would delete"),
         ("flow_name: other", "flow_name 'other' has no effect, because the flow's own name is 'plain-one'"),
         ('schedules: [{cron: "0 6 * * *", anchor_date: 2026-01-01}]', "anchor_date has no effect, because it belongs"),
         ("schedules: [{interval: 60, day_or: true}]", "day_or has no effect, because it belongs to cron"),

@@ -263,7 +263,7 @@ def test_an_override_changes_single_values_and_keeps_the_others(project: Project
         ),
         (
             'triggers: [{name: "{{ prefect.variables.on }}"}]',
-            "'{{ prefect.variables.on }}' is replaced in job_variables only",
+            "'{{ prefect.variables.on }}' is a variable that the stack file does not declare; add 'on' to",
         ),
         (
             "schedules:\n  - interval: 5\n  - {interval: 6, parameters: {c: 1}}",
@@ -301,7 +301,8 @@ def test_an_override_changes_single_values_and_keeps_the_others(project: Project
         ("schedules: [{interval: 5, timezon: UTC}]", "a schedule has no key 'timezon'; did you mean 'timezone'?"),
         ("schedules: [{interval: 5, anchor_date: soon}]", "anchor_date 'soon' is not a date"),
         ("schedules: [{interval: 5, slug: a}, {interval: 6, slug: a}]", "two schedules have the slug 'a'; rename one"),
-        ('parameters: {b: "{{ prefect.variables.b }}"}', "is replaced in job_variables only"),
+        ('parameters: {b: "{{ prefect.variables.b }}"}', "add 'b' to its `variables`, or write the value"),
+        ('parameters: {b: "{{ prefect.blocks.secret.b }}"}', "is replaced in job_variables only"),
         ('parameters: {b: "{{ $MISSING }}"}', "parameters.b: the environment variable MISSING is not set"),
     ],
 )

@@ -97,3 +97,22 @@ def test_a_pull_step_with_a_name_that_nothing_gives_is_a_warning(project: Projec
 @pytest.mark.parametrize("text", ['triggers: ["{{ $X }}"]', 'triggers: "{{ $X }}"', 'schedules: "{{ $X }}"'])
 def test_a_placeholder_in_place_of_a_section_is_one_sentence(text: str, project: Project) -> None:
     assert "prefect.yaml:4: deployment 'one': " in project.refusal(deployment(text), environment={"X": "x"})
+
+
+def test_a_variable_that_the_stack_declares_is_filled_in_as_prefect_does(project: Project) -> None:
+    text = """
+        parameters:
+          a: "{{ prefect.variables.rows }}"
+          b: "at {{ prefect.variables.rows }} of {{ prefect.variables.x }}"
+        work_pool: {name: "{{ prefect.variables.x }}", job_variables: {cpu: "{{ prefect.variables.rows }}"}}
+        """
+    spec = project.one(text, variables={"rows": 5, "x": "lake"})
+    assert spec.parameters == {"a": 5, "b": "at 5 of lake"}
+    assert (spec.work_pool_name, spec.job_variables) == ("lake", {"cpu": "{{ prefect.variables.rows }}"})
+    assert spec.secret_fields == frozenset()
+
+
+def test_a_variable_is_a_warning_while_the_stack_is_not_known(project: Project) -> None:
+    text = 'parameters: {a: "{{ prefect.variables.rows }}"}'
+    project.one(text, variables=None)
+    assert "becomes the value that `variables` of the stack file has for 'rows'" in project.warnings[0]
