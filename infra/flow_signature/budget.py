@@ -10,6 +10,7 @@ import enum
 import pathlib
 import re
 import types
+from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
@@ -26,6 +27,7 @@ LARGEST: Final = 20_000
 LONGEST: Final = 200_000
 """Characters of a text."""
 _BITS: Final = 20_000
+_ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]{6,}")
 _WIDE: Final = re.compile(r"%[-+ #0]*\d*\.?(?:\d{4,}|\*)|[{:][^{}]*\d{4,}")
 """A width or precision of four digits in a `%` or `{}` format."""
 
@@ -78,11 +80,11 @@ def too_large() -> Undecidable:
     return Undecidable(Unknown.because("it is too large"))
 
 
-def size(value: Any, most: int = LARGEST) -> int:
-    """Return how large a value is with all that it contains, up to a limit.
+def every(value: Any, most: int = LARGEST) -> Iterator[Any]:
+    """Yield a value and all that it contains.
 
     Raises:
-        Undecidable: the value is larger.
+        Undecidable: the value is larger than the limit.
 
     """
     total, pending = 0, [value]
@@ -91,8 +93,18 @@ def size(value: Any, most: int = LARGEST) -> int:
         total += _weight(item)
         if total > most:
             raise too_large()
+        yield item
         pending.extend(members(item))
-    return total
+
+
+def size(value: Any, most: int = LARGEST) -> int:
+    """Return how many parts a value has, up to a limit.
+
+    Raises:
+        Undecidable: the value is larger.
+
+    """
+    return sum(1 for _ in every(value, most))
 
 
 def members(value: Any) -> list[Any]:
@@ -172,6 +184,31 @@ def check_format(text: str) -> None:
     """Refuse a format that pads to a width of more than three digits, or takes the width from its arguments."""
     if _WIDE.search(text):
         raise too_large()
+
+
+def check_text(text: str | bytes) -> None:
+    """Refuse a text that is too long, or that shows the address of an object.
+
+    Raises:
+        Undecidable: it does.
+
+    """
+    if len(text) > LONGEST:
+        raise too_large()
+    if isinstance(text, str) and _ADDRESS.search(text):
+        raise Undecidable(Unknown.because("it shows the address of an object"))
+
+
+def check_order(value: Any) -> None:
+    """Refuse a set whose order differs from process to process, where the order matters.
+
+    Raises:
+        Undecidable: it does.
+
+    """
+    if isinstance(value, set | frozenset) and len(value) > 1:
+        if not all(isinstance(item, int | float) for item in value):
+            raise Undecidable(Unknown.because("it is a set, whose order differs from time to time"))
 
 
 def _bits(value: Any) -> int:

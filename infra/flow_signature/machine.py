@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from infra.flow_signature.budget import Budget, members, too_large
+from infra.flow_signature.budget import Budget, check_order, members, too_large
 from infra.flow_signature.files import relative
 from infra.flow_signature.unknown import Cause, Undecidable, Unknown
 
@@ -265,6 +265,7 @@ class Machine(ABC):
             raise Undecidable(value)
         if isinstance(value, range) and not _short(value):
             raise too_large()
+        check_order(value)
         for item in value:
             self.budget.spend()
             yield self.known(item)

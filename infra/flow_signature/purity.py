@@ -86,7 +86,7 @@ _BUILTINS: Final = frozenset(
     " print property range repr reversed round set slice sorted staticmethod str sum super tuple type zip iter"
     " delattr setattr".split()
 )
-_MODULES: Final = ("typing", "typing_extensions", "pydantic", "pydantic_core", "annotated_types", "abc", "dataclasses")
+_MODULES: Final = ("typing", "typing_extensions", "pydantic", "pydantic_core", "annotated_types", "abc", "enum", "dataclasses")
 """Modules of which everything is pure, with their submodules."""
 
 _MATH: Final = frozenset("factorial comb perm prod".split())

@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from infra.flow_signature.budget import LARGEST, size
+from infra.flow_signature.budget import LARGEST, check_order, every
 from infra.flow_signature.files import SourceError
 from infra.flow_signature.machine import Frame
 from infra.flow_signature.reading import Reading
@@ -100,11 +100,7 @@ class _Builder:
     def _model(self, title: str, fields: dict[str, Any], *, first: bool) -> Json:
         if not first:
             return _model_schema(title, fields, self._reading)
-        schema = schema_v1(title, fields)
-        for each in schema["properties"].values():
-            if isinstance(each.get("default"), _LeftOut):
-                del each["default"]
-        return schema
+        return schema_v1(title, fields)
 
     def _field(self, parameter: inspect.Parameter, position: int) -> tuple[str, Any, Any]:
         # A field must not hide an attribute of pydantic's own models.
@@ -114,6 +110,8 @@ class _Builder:
         return f"{parameter.name}__" if taken else parameter.name, kind, field
 
     def _field_v1(self, parameter: inspect.Parameter, position: int) -> tuple[str, Any, Any]:
+        if isinstance(parameter.default, _LeftOut):
+            parameter = parameter.replace(default=None)
         return field_v1(parameter, position, self._descriptions.get(parameter.name))
 
     def _with_default(self, parameter: inspect.Parameter) -> tuple[inspect.Parameter, tuple[Cause, ...]]:
@@ -124,7 +122,8 @@ class _Builder:
         try:
             inner = default.default if isinstance(default, FieldInfo) else default
             causes = self._reading.causes(inner)
-            size(inner, LARGEST)
+            for item in every(inner, LARGEST):
+                check_order(item)
         except Undecidable as outcome:
             causes = outcome.unknown.causes
         if not causes:
