@@ -5,7 +5,7 @@ They count operations and not seconds, so that every machine registers the same.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import enum
 import pathlib
 import re
@@ -17,10 +17,12 @@ from typing import Any, Final
 
 from infra.flow_signature.unknown import Undecidable, Unknown
 
-_STATEMENT: Final = 20_000
-"""Steps of one statement; a loop over 1,000 items with a few operations is below."""
-_TOTAL: Final = 300_000
-"""Steps of a reading, about a third of a second."""
+_STATEMENT: Final = 10_000
+"""Steps of one statement; a loop over 500 items with a few operations is below."""
+_FREE: Final = 300
+"""Steps that each statement has in any case, so that those after many long ones are read, too."""
+_TOTAL: Final = 60_000
+"""Steps of all statements of a reading beyond the free ones, about a quarter of a second."""
 _DEEPEST: Final = 220
 LARGEST: Final = 20_000
 """Items of a collection, and characters of a text in tens."""
@@ -32,7 +34,7 @@ _WIDE: Final = re.compile(r"%[-+ #0]*\d*\.?(?:\d{4,}|\*)|[{:][^{}]*\d{4,}")
 """A width or precision of four digits in a `%` or `{}` format."""
 
 _ATOMS: Final = (type(None), bool, float, complex, type(Ellipsis), type(NotImplemented), range, type, enum.Enum)
-_LEAVES: Final = (types.FunctionType, types.ModuleType, pathlib.PurePath, datetime.date, datetime.timedelta)
+_LEAVES: Final = (types.FunctionType, types.ModuleType, pathlib.PurePath, dt.date, dt.timedelta)
 
 
 class Exhausted(Undecidable):
@@ -43,13 +45,14 @@ class Budget:
     """Counts the steps of a reading."""
 
     def __init__(self) -> None:
-        self._left = _STATEMENT
         self._total = _TOTAL
+        self._start = self._left = _STATEMENT
         self.depth = 0
 
     def renew(self) -> None:
         """Start a statement that has its own allowance."""
-        self._left = min(_STATEMENT, self._total)
+        self._total -= max(0, self._start - self._left - _FREE)
+        self._start = self._left = max(_FREE, min(_STATEMENT, self._total))
 
     def spend(self, steps: int = 1) -> None:
         """Count steps.
@@ -59,7 +62,6 @@ class Budget:
 
         """
         self._left -= steps
-        self._total -= steps
         if self._left < 0:
             raise Exhausted(Unknown.because("it takes too long to work out"))
 

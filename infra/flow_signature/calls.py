@@ -29,14 +29,15 @@ from infra.flow_signature.unknown import Undecidable, Unknown
 
 _NATIVE: Final = compile("function(*arguments, **keywords)", "<module>", "eval")
 """Classes take the name of their module from the code that makes them."""
-_ELEMENTS: Final = frozenset("append appendleft insert".split())
-_PADDED: Final = frozenset("ljust rjust center zfill expandtabs to_bytes".split())
+_ELEMENTS: Final = frozenset(["append", "appendleft", "insert"])
+_PADDED: Final = frozenset(["ljust", "rjust", "center", "zfill", "expandtabs", "to_bytes"])
+_CHEAP: Final = frozenset(["append", "appendleft", "add", "discard", "get", "pop", "popleft", "setdefault", "keys", "values", "items"])
+"""Methods whose effort does not depend on the size of their object."""
 _LAZY: Final = (range, len, isinstance, type)
 _OF_MODULE: Final = frozenset({globals, locals, vars, exec, eval})
 _ORDERLESS: Final = (len, sorted, set, frozenset, isinstance, min, max, sum, any, all, bool, type, callable, print)
 _OF_SETS: Final = frozenset(
-    "add discard remove update union intersection difference symmetric_difference issubset issuperset isdisjoint copy"
-    " intersection_update difference_update symmetric_difference_update clear append Field field partial".split()
+    ["add", "discard", "remove", "update", "union", "intersection", "difference", "symmetric_difference", "issubset", "issuperset", "isdisjoint", "copy", "intersection_update", "difference_update", "symmetric_difference_update", "clear", "append", "Field", "field", "partial"]
 )
 """Functions and methods whose result does not depend on the order of a set."""
 _HARMLESS: Final = frozenset({print})
@@ -243,9 +244,10 @@ class Calls(Expressions):
         if function in _LAZY:
             return
         name = getattr(function, "__name__", "")
+        if name in _CHEAP or isinstance(owner, range):
+            owner = None
         for value in [*values, owner]:
-            if value is not owner or not isinstance(value, range):
-                self.budget.spend(size(value) // 20)
+            self.budget.spend(size(value) // 4)
             if isinstance(value, functools.partial | types.ModuleType):
                 continue
             if type(value).__name__ == "callable_iterator":
@@ -287,7 +289,7 @@ class Calls(Expressions):
         except AttributeError:
             if function is hasattr:
                 return False
-            if len(arguments) > 2:  # noqa: PLR2004  the default of getattr
+            if len(arguments) > 2:
                 return arguments[2]
             raise
         return True if function is hasattr else value

@@ -56,7 +56,7 @@ _COMPARE: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "IsNot": operator.is_not,
 }
 _MACHINES: Final = frozenset({("os", "environ"), ("os", "environb"), ("time", "timezone"), ("time", "tzname")})
-_SYSTEM: Final = frozenset("argv path executable prefix base_prefix exec_prefix flags orig_argv".split())
+_SYSTEM: Final = frozenset(["argv", "path", "executable", "prefix", "base_prefix", "exec_prefix", "flags", "orig_argv"])
 _OPEN: Final = frozenset({"typing", "typing_extensions", "pydantic", "pydantic_core", "annotated_types", "__future__"})
 """Libraries of which any attribute is usable."""
 
@@ -294,9 +294,8 @@ class Expressions(Machine):
         if isinstance(owner, Unknown):
             return owner
         container = isinstance(owner, dict | list | tuple | str | bytes | range)
-        if container or owner is typing.Literal:
-            if causes := self.causes(index):
-                raise Undecidable(Unknown(*causes))
+        if (container or owner is typing.Literal) and (causes := self.causes(index)):
+            raise Undecidable(Unknown(*causes))
         return self.known(owner[index])
 
     def _slice(self, node: ast.Slice, frame: Frame) -> Any:

@@ -286,6 +286,6 @@ def _same(one: Any, other: Any) -> bool:
 
 def _short(value: range) -> bool:
     try:
-        return len(value) <= 1_000_000  # noqa: PLR2004  the budget is spent long before
+        return len(value) <= 1_000_000
     except OverflowError:
         return False

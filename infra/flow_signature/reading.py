@@ -22,7 +22,7 @@ from infra.flow_signature.unknown import Undecidable, Unknown
 
 _LIBRARIES: Final = frozenset({"pydantic", "pydantic_core", "typing_extensions", "annotated_types"})
 _SIDE_EFFECTS: Final = frozenset(
-    "antigravity this idlelib turtle turtledemo tkinter test lib2to3 ensurepip venv __main__ pip".split()
+    ["antigravity", "this", "idlelib", "turtle", "turtledemo", "tkinter", "test", "lib2to3", "ensurepip", "venv", "__main__", "pip"]
 )
 """Modules of the standard library that do something when they are imported, or that may be missing."""
 _FRAMES: Final = 6_000

@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from infra.flow_signature.budget import LARGEST, check_order, every
+from infra.flow_signature.budget import LARGEST, Budget, check_order, every
 from infra.flow_signature.files import SourceError
 from infra.flow_signature.machine import Frame
 from infra.flow_signature.reading import Reading
@@ -119,13 +119,8 @@ class _Builder:
         default = parameter.default
         if default is inspect.Parameter.empty:
             return parameter, ()
-        try:
-            inner = default.default if isinstance(default, FieldInfo) else default
-            causes = self._reading.causes(inner)
-            for item in every(inner, LARGEST):
-                check_order(item)
-        except Undecidable as outcome:
-            causes = outcome.unknown.causes
+        inner = default.default if isinstance(default, FieldInfo) else default
+        causes = _causes(inner, self._reading)
         if not causes:
             return parameter, ()
         if isinstance(default, FieldInfo) and not isinstance(self._reading.known(default), Unknown):
@@ -140,6 +135,17 @@ class _Builder:
         if what:
             because = explain([*unknown_type, *unknown_default])
             self._notes.append(f"parameter '{name}' is registered without its {' and '.join(what)}, because {because}")
+
+
+def _causes(default: Any, reading: Reading) -> tuple[Cause, ...]:
+    """Return why a default cannot be registered; nothing if it can."""
+    reading.budget = Budget()
+    try:
+        for item in every(default, LARGEST):
+            check_order(item)
+        return reading.causes(default)
+    except Undecidable as outcome:
+        return outcome.unknown.causes
 
 
 class _LeftOut:
@@ -212,11 +218,11 @@ def _generator(reading: Reading) -> type[GenerateJsonSchema]:
             return {}
 
         def encode_default(self, dft: Any) -> Any:
-            if causes := reading.causes(dft):
-                causes_of_schema.update(dict.fromkeys(causes))
-                raise pydantic_core.PydanticSerializationError("the default is unknown")
             if isinstance(dft, _LeftOut):
                 raise pydantic_core.PydanticSerializationError("the default is left out")
+            if causes := _causes(dft, reading):
+                causes_of_schema.update(dict.fromkeys(causes))
+                raise pydantic_core.PydanticSerializationError("the default is unknown")
             return super().encode_default(dft)
 
     return Generator

@@ -66,7 +66,7 @@ class Statements(Patterns, Classes):
                     raise
                 self.risks += 1
                 self.lose(node, frame, self.placed(outcome.unknown, frame, node))
-            except Exception as error:  # noqa: BLE001  the project's own source may raise anything
+            except Exception as error:
                 if self._guarded or self.uncertain or frame.kind == "class":
                     raise
                 self.lose(node, frame, self._failed(error, node, frame))
