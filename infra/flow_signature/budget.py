@@ -5,32 +5,36 @@ They count operations and not seconds, so that every machine registers the same.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import enum
 import pathlib
 import re
 import types
+from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final
 
 from infra.flow_signature.unknown import Undecidable, Unknown
 
-_STATEMENT: Final = 20_000
-"""Steps of one statement; a loop over 1,000 items with a few operations is below."""
-_TOTAL: Final = 300_000
-"""Steps of a reading, about a third of a second."""
+_STATEMENT: Final = 10_000
+"""Steps of one statement; a loop over 500 items with a few operations is below."""
+_FREE: Final = 300
+"""Steps that each statement has in any case, so that those after many long ones are read, too."""
+_TOTAL: Final = 60_000
+"""Steps of all statements of a reading beyond the free ones, about a quarter of a second."""
 _DEEPEST: Final = 220
 LARGEST: Final = 20_000
 """Items of a collection, and characters of a text in tens."""
 LONGEST: Final = 200_000
 """Characters of a text."""
 _BITS: Final = 20_000
+_ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]{6,}")
 _WIDE: Final = re.compile(r"%[-+ #0]*\d*\.?(?:\d{4,}|\*)|[{:][^{}]*\d{4,}")
 """A width or precision of four digits in a `%` or `{}` format."""
 
 _ATOMS: Final = (type(None), bool, float, complex, type(Ellipsis), type(NotImplemented), range, type, enum.Enum)
-_LEAVES: Final = (types.FunctionType, types.ModuleType, pathlib.PurePath, datetime.date, datetime.timedelta)
+_LEAVES: Final = (types.FunctionType, types.ModuleType, pathlib.PurePath, dt.date, dt.timedelta)
 
 
 class Exhausted(Undecidable):
@@ -41,13 +45,14 @@ class Budget:
     """Counts the steps of a reading."""
 
     def __init__(self) -> None:
-        self._left = _STATEMENT
         self._total = _TOTAL
+        self._start = self._left = _STATEMENT
         self.depth = 0
 
     def renew(self) -> None:
         """Start a statement that has its own allowance."""
-        self._left = min(_STATEMENT, self._total)
+        self._total -= max(0, self._start - self._left - _FREE)
+        self._start = self._left = max(_FREE, min(_STATEMENT, self._total))
 
     def spend(self, steps: int = 1) -> None:
         """Count steps.
@@ -57,7 +62,6 @@ class Budget:
 
         """
         self._left -= steps
-        self._total -= steps
         if self._left < 0:
             raise Exhausted(Unknown.because("it takes too long to work out"))
 
@@ -78,11 +82,11 @@ def too_large() -> Undecidable:
     return Undecidable(Unknown.because("it is too large"))
 
 
-def size(value: Any, most: int = LARGEST) -> int:
-    """Return how large a value is with all that it contains, up to a limit.
+def every(value: Any, most: int = LARGEST) -> Iterator[Any]:
+    """Yield a value and all that it contains.
 
     Raises:
-        Undecidable: the value is larger.
+        Undecidable: the value is larger than the limit.
 
     """
     total, pending = 0, [value]
@@ -91,8 +95,18 @@ def size(value: Any, most: int = LARGEST) -> int:
         total += _weight(item)
         if total > most:
             raise too_large()
+        yield item
         pending.extend(members(item))
-    return total
+
+
+def size(value: Any, most: int = LARGEST) -> int:
+    """Return how many parts a value has, up to a limit.
+
+    Raises:
+        Undecidable: the value is larger.
+
+    """
+    return sum(1 for _ in every(value, most))
 
 
 def members(value: Any) -> list[Any]:
@@ -172,6 +186,31 @@ def check_format(text: str) -> None:
     """Refuse a format that pads to a width of more than three digits, or takes the width from its arguments."""
     if _WIDE.search(text):
         raise too_large()
+
+
+def check_text(text: str | bytes) -> None:
+    """Refuse a text that is too long, or that shows the address of an object.
+
+    Raises:
+        Undecidable: it does.
+
+    """
+    if len(text) > LONGEST:
+        raise too_large()
+    if isinstance(text, str) and _ADDRESS.search(text):
+        raise Undecidable(Unknown.because("it shows the address of an object"))
+
+
+def check_order(value: Any) -> None:
+    """Refuse a set whose order differs from process to process, where the order matters.
+
+    Raises:
+        Undecidable: it does.
+
+    """
+    if isinstance(value, set | frozenset) and len(value) > 1:
+        if not all(isinstance(item, int | float) for item in value):
+            raise Undecidable(Unknown.because("it is a set, whose order differs from time to time"))
 
 
 def _bits(value: Any) -> int:

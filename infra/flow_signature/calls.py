@@ -11,7 +11,16 @@ from typing import Any, Final
 
 import pydantic
 
-from infra.flow_signature.budget import LARGEST, LONGEST, check_format, check_operation, size, too_large
+from infra.flow_signature.budget import (
+    LARGEST,
+    LONGEST,
+    check_format,
+    check_operation,
+    check_order,
+    check_text,
+    size,
+    too_large,
+)
 from infra.flow_signature.expressions import Expressions
 from infra.flow_signature.machine import Frame
 from infra.flow_signature.prefect_names import FLOW, OPTIONS, Flow, FlowDecorator
@@ -20,9 +29,17 @@ from infra.flow_signature.unknown import Undecidable, Unknown
 
 _NATIVE: Final = compile("function(*arguments, **keywords)", "<module>", "eval")
 """Classes take the name of their module from the code that makes them."""
-_ELEMENTS: Final = frozenset("append appendleft insert".split())
-_PADDED: Final = frozenset("ljust rjust center zfill expandtabs to_bytes".split())
+_ELEMENTS: Final = frozenset(["append", "appendleft", "insert"])
+_PADDED: Final = frozenset(["ljust", "rjust", "center", "zfill", "expandtabs", "to_bytes"])
+_CHEAP: Final = frozenset(["append", "appendleft", "add", "discard", "get", "pop", "popleft", "setdefault", "keys", "values", "items"])
+"""Methods whose effort does not depend on the size of their object."""
 _LAZY: Final = (range, len, isinstance, type)
+_OF_MODULE: Final = frozenset({globals, locals, vars, exec, eval})
+_ORDERLESS: Final = (len, sorted, set, frozenset, isinstance, min, max, sum, any, all, bool, type, callable, print)
+_OF_SETS: Final = frozenset(
+    ["add", "discard", "remove", "update", "union", "intersection", "difference", "symmetric_difference", "issubset", "issuperset", "isdisjoint", "copy", "intersection_update", "difference_update", "symmetric_difference_update", "clear", "append", "Field", "field", "partial"]
+)
+"""Functions and methods whose result does not depend on the order of a set."""
 _HARMLESS: Final = frozenset({print})
 _FIELDS: Final = (pydantic.Field, dataclasses.field)
 
@@ -34,6 +51,8 @@ class Calls(Expressions):
 
     def _call(self, node: ast.Call, frame: Frame) -> Any:
         function = self.evaluate(node.func, frame)
+        if any(function is each for each in _OF_MODULE):
+            return self._of_module(function, node, frame)
         if function is super and not node.args and not node.keywords:
             return self._super(frame)
         arguments: list[Any] = []
@@ -66,6 +85,48 @@ class Calls(Expressions):
             raise Undecidable(failure)
         return self.call(function, arguments, keywords, frame, node)
 
+    def _of_module(self, function: Any, node: ast.Call, frame: Frame) -> Any:
+        """Return what functions return that read or change the names of the module itself."""
+        arguments = [self.evaluate(argument, frame) for argument in node.args]
+        if function is globals:
+            return frame.module.object.__dict__
+        if function in (locals, vars) and not arguments and frame.kind == "module":
+            return frame.names
+        if function is vars and arguments and not isinstance(arguments[0], Unknown):
+            self.alter(arguments[0], self.unknown(frame, node, "may change it when the flow is loaded"))
+        if function in (exec, eval) and len(arguments) == 1 and isinstance(arguments[0], str) and not node.keywords:
+            self.budget.spend(len(arguments[0]))
+            if function is eval:
+                return self.evaluate(ast.parse(arguments[0].strip(), mode="eval").body, frame)
+            self.block(ast.parse(arguments[0]).body, frame)
+            return None
+        unknown = self.unknown(frame, node, "runs code that is not read")
+        if function is exec:
+            self._lose_names(frame, unknown)
+        return unknown
+
+    def _lose_names(self, frame: Frame, unknown: Unknown) -> None:
+        for name in [name for name in frame.module.object.__dict__ if not name.startswith("__")]:
+            self.write(frame.module.object.__dict__, name, unknown)
+
+    def _call_on_names(
+        self, function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any], frame: Frame, node: ast.AST
+    ) -> Any:
+        """Call a method of `globals()`."""
+        names = frame.module.object.__dict__
+        name = getattr(function, "__name__", "")
+        unknown = self.unknown(frame, node, "changes names in a way that is not read")
+        if any(isinstance(value, Unknown) for value in arguments):
+            name = "clear"
+        if name == "update":
+            for key, value in dict(*arguments, **keywords).items():
+                self.write(names, key, value)
+            return None
+        if name in MUTATORS or name.startswith("__"):
+            self._lose_names(frame, unknown)
+            return unknown
+        return self.known(function(*arguments, **keywords))
+
     def _super(self, frame: Frame) -> Any:
         while frame.title == "<comprehension>" and frame.outer is not None:
             frame = frame.outer
@@ -82,6 +143,8 @@ class Calls(Expressions):
         """
         values = [*arguments, *keywords.values()]
         function = self.known(function)
+        if getattr(function, "__self__", None) is frame.module.object.__dict__:
+            return self._call_on_names(function, arguments, keywords, frame, node)
         if not isinstance(function, Unknown) and self.purity.permits(function):
             owner = getattr(function, "__self__", None)
             if self.uncertain and getattr(function, "__name__", "") in MUTATORS:
@@ -119,6 +182,9 @@ class Calls(Expressions):
             if causes and not self._takes_unknown(function, arguments, keywords):
                 raise Undecidable(Unknown(*causes))
             self._check_size(function, arguments, keywords)
+            if not any(function is each for each in _ORDERLESS) and getattr(function, "__name__", "") not in _OF_SETS:
+                for value in [*values, getattr(function, "__self__", None)]:
+                    check_order(value)
             if self.purity.calls_back(function):
                 for value in values:
                     if callable(value) and not isinstance(value, Unknown) and not self.purity.passes(value):
@@ -134,8 +200,8 @@ class Calls(Expressions):
             "keywords": dict(keywords),
         }
         result = eval(_NATIVE, scope)  # noqa: S307  calls the function from a frame of its module
-        if not own and isinstance(result, str | bytes) and len(result) > LONGEST:
-            raise too_large()
+        if not own and isinstance(result, str | bytes):
+            check_text(result)
         if isinstance(result, type) and not own and result.__module__ == frame.module.name:
             self.purity.classes.add(result)
         return self.known(result)
@@ -178,9 +244,10 @@ class Calls(Expressions):
         if function in _LAZY:
             return
         name = getattr(function, "__name__", "")
+        if name in _CHEAP or isinstance(owner, range):
+            owner = None
         for value in [*values, owner]:
-            if value is not owner or not isinstance(value, range):
-                self.budget.spend(size(value) // 20)
+            self.budget.spend(size(value) // 4)
             if isinstance(value, functools.partial | types.ModuleType):
                 continue
             if type(value).__name__ == "callable_iterator":
@@ -222,7 +289,7 @@ class Calls(Expressions):
         except AttributeError:
             if function is hasattr:
                 return False
-            if len(arguments) > 2:  # noqa: PLR2004  the default of getattr
+            if len(arguments) > 2:
                 return arguments[2]
             raise
         return True if function is hasattr else value

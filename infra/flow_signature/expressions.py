@@ -10,10 +10,12 @@ import typing
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Final
 
-from infra.flow_signature.budget import LONGEST, check_format, check_operation, size, too_large
+from infra.flow_signature.budget import check_format, check_operation, check_order, check_text, size
 from infra.flow_signature.machine import Frame, Machine
 from infra.flow_signature.unknown import Undecidable, Unknown
 
+_LONG: Final = 100
+_LITERAL: Final = (ast.Constant, ast.List, ast.Tuple, ast.Dict, ast.Load)
 _BINARY: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "Add": operator.add,
     "Sub": operator.sub,
@@ -54,7 +56,7 @@ _COMPARE: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "IsNot": operator.is_not,
 }
 _MACHINES: Final = frozenset({("os", "environ"), ("os", "environb"), ("time", "timezone"), ("time", "tzname")})
-_SYSTEM: Final = frozenset("argv path executable prefix base_prefix exec_prefix flags modules orig_argv".split())
+_SYSTEM: Final = frozenset(["argv", "path", "executable", "prefix", "base_prefix", "exec_prefix", "flags", "orig_argv"])
 _OPEN: Final = frozenset({"typing", "typing_extensions", "pydantic", "pydantic_core", "annotated_types", "__future__"})
 """Libraries of which any attribute is usable."""
 
@@ -112,6 +114,8 @@ class Expressions(Machine):
         return value
 
     def _list(self, node: ast.List, frame: Frame) -> Any:
+        if self._is_literal(node):
+            return ast.literal_eval(node)
         return list(self._items(node.elts, frame))
 
     def _tuple(self, node: ast.Tuple, frame: Frame) -> Any:
@@ -127,7 +131,22 @@ class Expressions(Machine):
             else:
                 yield self.evaluate(node, frame)
 
+    def _is_literal(self, node: ast.expr) -> bool:
+        """Whether a long list or dictionary has constants only, which are read at once."""
+        parts = node.keys if isinstance(node, ast.Dict) else getattr(node, "elts", [])
+        if len(parts) < _LONG:
+            return False
+        count = 0
+        for part in ast.walk(node):
+            count += 1
+            if not isinstance(part, _LITERAL):
+                return False
+        self.budget.spend(count // 100)
+        return True
+
     def _dict(self, node: ast.Dict, frame: Frame) -> Any:
+        if self._is_literal(node):
+            return ast.literal_eval(node)
         result: dict[Any, Any] = {}
         for key, item in zip(node.keys, node.values, strict=True):
             value = self.evaluate(item, frame)
@@ -145,8 +164,7 @@ class Expressions(Machine):
         text = "".join(parts) if all(isinstance(part, str) for part in parts) else None
         if text is None:
             raise Undecidable(Unknown(*(cause for part in parts for cause in self.causes(part))))
-        if len(text) > LONGEST:
-            raise too_large()
+        check_text(text)
         return text
 
     def _formattedvalue(self, node: ast.FormattedValue, frame: Frame) -> Any:
@@ -156,6 +174,7 @@ class Expressions(Machine):
         check_format(f":{specification}")
         if node.conversion != -1:
             value = {"s": str, "r": repr, "a": ascii}[chr(node.conversion)](value)
+        check_order(value)
         return format(value, specification)
 
     def _decided(self, node: ast.expr, frame: Frame) -> Any:
@@ -187,7 +206,10 @@ class Expressions(Machine):
             raise Undecidable(Unknown(*self.causes(left), *self.causes(right)))
         if not _is_number(left) or not _is_number(right) or name in ("Mult", "Pow", "LShift"):
             check_operation(name, left, right)
-        return function(left, right)
+        result = function(left, right)
+        if name == "Mod" and isinstance(result, str):
+            check_text(result)
+        return result
 
     def _unaryop(self, node: ast.UnaryOp, frame: Frame) -> Any:
         value = self.evaluate(node.operand, frame)
@@ -249,6 +271,8 @@ class Expressions(Machine):
         """Return an attribute, which is unknown if it depends on the machine or the moment."""
         if isinstance(owner, types.ModuleType):
             top = owner.__name__.partition(".")[0]
+            if (top, name) == ("sys", "modules"):
+                return self.loaded_modules()
             if (top, name) in _MACHINES or (top == "sys" and name in _SYSTEM):
                 return self.unknown(frame, node, f"reads {top}.{name}, which another machine may have otherwise")
             value = getattr(owner, name)
@@ -256,6 +280,10 @@ class Expressions(Machine):
                 return self.unknown(frame, node, f"reads {top}.{name}, which only running it would show")
             return self.known(value)
         return self.known(getattr(owner, name))
+
+    def loaded_modules(self) -> Any:
+        """Return `sys.modules` as far as it holds modules that are read."""
+        raise NotImplementedError
 
     def is_read(self, module: types.ModuleType) -> bool:
         """Whether a module object stands for a file that is read, or for Prefect."""
@@ -266,9 +294,8 @@ class Expressions(Machine):
         if isinstance(owner, Unknown):
             return owner
         container = isinstance(owner, dict | list | tuple | str | bytes | range)
-        if container or owner is typing.Literal:
-            if causes := self.causes(index):
-                raise Undecidable(Unknown(*causes))
+        if (container or owner is typing.Literal) and (causes := self.causes(index)):
+            raise Undecidable(Unknown(*causes))
         return self.known(owner[index])
 
     def _slice(self, node: ast.Slice, frame: Frame) -> Any:

@@ -52,7 +52,7 @@ def _parsed(content: bytes) -> ast.Module:
         warnings.simplefilter("ignore")  # such as "invalid escape sequence"
         tree = ast.parse(content)
         # The compiler refuses more than the parser does, such as two parameters of one name.
-        compile(content, "<flow>", "exec", dont_inherit=True)
+        compile(tree, "<flow>", "exec", dont_inherit=True)
     return tree
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from infra.flow_signature.budget import Budget, members, too_large
+from infra.flow_signature.budget import Budget, check_order, members, too_large
 from infra.flow_signature.files import relative
 from infra.flow_signature.unknown import Cause, Undecidable, Unknown
 
@@ -265,6 +265,7 @@ class Machine(ABC):
             raise Undecidable(value)
         if isinstance(value, range) and not _short(value):
             raise too_large()
+        check_order(value)
         for item in value:
             self.budget.spend()
             yield self.known(item)
@@ -285,6 +286,6 @@ def _same(one: Any, other: Any) -> bool:
 
 def _short(value: range) -> bool:
     try:
-        return len(value) <= 1_000_000  # noqa: PLR2004  the budget is spent long before
+        return len(value) <= 1_000_000
     except OverflowError:
         return False

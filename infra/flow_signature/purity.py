@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
-import datetime
+import datetime as dt
 import decimal
 import enum
 import fractions
@@ -25,7 +25,6 @@ import zoneinfo
 from collections.abc import Callable
 from typing import Any, Final
 
-import pydantic
 import typing_extensions
 
 from infra.flow_signature.prefect_names import Flow, FlowDecorator
@@ -48,10 +47,10 @@ _VALUES: Final = (
     type({}.keys()),
     type({}.values()),
     type({}.items()),
-    datetime.date,
-    datetime.time,
-    datetime.timedelta,
-    datetime.tzinfo,
+    dt.date,
+    dt.time,
+    dt.timedelta,
+    dt.tzinfo,
     decimal.Decimal,
     fractions.Fraction,
     uuid.UUID,
@@ -75,21 +74,26 @@ _VALUES: Final = (
 """Types whose instances a reading makes, and whose methods it calls."""
 
 _IMPURE: Final = frozenset(
-    "now today utcnow fromtimestamp utcfromtimestamp astimezone timestamp cwd home parse_file model_rebuild"
-    " no_cache clear_cache match search fullmatch sub subn split_by finditer findall from_cache".split()
+    ["now", "today", "utcnow", "fromtimestamp", "utcfromtimestamp", "astimezone", "timestamp", "cwd", "home", "parse_file", "model_rebuild", "no_cache", "clear_cache", "match", "search", "fullmatch", "sub", "subn", "split_by", "finditer", "findall", "from_cache"]
 )
 """Methods of these types that read the clock, the time zone, the folder, or take unbounded time."""
 
 _BUILTINS: Final = frozenset(
-    "abs all any ascii bin bool bytearray bytes callable chr classmethod complex dict divmod enumerate filter float"
-    " format frozenset getattr hasattr hex int isinstance issubclass len list map max min next object oct ord pow"
-    " print property range repr reversed round set slice sorted staticmethod str sum super tuple type zip iter"
-    " delattr setattr".split()
+    ["abs", "all", "any", "ascii", "bin", "bool", "bytearray", "bytes", "callable", "chr", "classmethod", "complex", "dict", "divmod", "enumerate", "filter", "float", "format", "frozenset", "getattr", "hasattr", "hex", "int", "isinstance", "issubclass", "len", "list", "map", "max", "min", "next", "object", "oct", "ord", "pow", "print", "property", "range", "repr", "reversed", "round", "set", "slice", "sorted", "staticmethod", "str", "sum", "super", "tuple", "type", "zip", "iter", "delattr", "setattr"]
 )
-_MODULES: Final = ("typing", "typing_extensions", "pydantic", "pydantic_core", "annotated_types", "abc", "dataclasses")
+_MODULES: Final = (
+    "typing",
+    "typing_extensions",
+    "pydantic",
+    "pydantic_core",
+    "annotated_types",
+    "abc",
+    "enum",
+    "dataclasses",
+)
 """Modules of which everything is pure, with their submodules."""
 
-_MATH: Final = frozenset("factorial comb perm prod".split())
+_MATH: Final = frozenset(["factorial", "comb", "perm", "prod"])
 _FUNCTIONS: Final[tuple[Callable[..., Any], ...]] = (
     functools.wraps,
     functools.update_wrapper,
@@ -124,14 +128,12 @@ _CLASSES: Final = (
     Flow,
     FlowDecorator,
 )
-_PATHS: Final = frozenset("join basename dirname splitext split normpath".split())
-_CALLING: Final = frozenset("map filter sorted max min iter sort reduce defaultdict loads dumps".split())
+_PATHS: Final = frozenset(["join", "basename", "dirname", "splitext", "split", "normpath"])
+_CALLING: Final = frozenset(["map", "filter", "sorted", "max", "min", "iter", "sort", "reduce", "defaultdict", "loads", "dumps"])
 _PASSED: Final = frozenset({int, float, str, bool, len, abs, list, tuple, set, dict, frozenset, repr, min, max, sum})
-_PASSED_METHODS: Final = frozenset("lower upper strip title capitalize casefold keys values items copy get".split())
+_PASSED_METHODS: Final = frozenset(["lower", "upper", "strip", "title", "capitalize", "casefold", "keys", "values", "items", "copy", "get"])
 MUTATORS: Final = frozenset(
-    "append extend insert pop remove clear sort reverse update setdefault popitem add discard appendleft extendleft"
-    " popleft rotate difference_update intersection_update symmetric_difference_update subtract move_to_end"
-    " __setitem__ __delitem__".split()
+    ["append", "extend", "insert", "pop", "remove", "clear", "sort", "reverse", "update", "setdefault", "popitem", "add", "discard", "appendleft", "extendleft", "popleft", "rotate", "difference_update", "intersection_update", "symmetric_difference_update", "subtract", "move_to_end", "__setitem__", "__delitem__"]
 )
 """Methods that change the object that they belong to."""
 
@@ -215,7 +217,7 @@ class Purity:
                 fields += dataclasses.fields(cls)
             factories = [getattr(each, "default_factory", None) for each in fields]
             self._factories[cls] = all(
-                factory in (None, dataclasses.MISSING) or self.passes(factory) and self.permits(factory)
+                factory in (None, dataclasses.MISSING) or (self.passes(factory) and self.permits(factory))
                 for factory in factories
             )
         return self._factories[cls]

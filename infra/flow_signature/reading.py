@@ -22,7 +22,7 @@ from infra.flow_signature.unknown import Undecidable, Unknown
 
 _LIBRARIES: Final = frozenset({"pydantic", "pydantic_core", "typing_extensions", "annotated_types"})
 _SIDE_EFFECTS: Final = frozenset(
-    "antigravity this idlelib turtle turtledemo tkinter test lib2to3 ensurepip venv __main__ pip".split()
+    ["antigravity", "this", "idlelib", "turtle", "turtledemo", "tkinter", "test", "lib2to3", "ensurepip", "venv", "__main__", "pip"]
 )
 """Modules of the standard library that do something when they are imported, or that may be missing."""
 _FRAMES: Final = 6_000
@@ -44,6 +44,7 @@ class Reading(Statements):
     def __init__(self, path: Path, root: Path, *, name: str, script: bool) -> None:
         super().__init__(root)
         self.purity = Purity()
+        self._installed: dict[str, types.ModuleType | None] = {}
         self._path = path
         self.files: dict[Path, tuple[int, int]] = {}
         self.folders = files.search_path(path, root, script=script)
@@ -65,9 +66,9 @@ class Reading(Statements):
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:
         """Let Python find the modules by their names, as pydantic does, and nest as deeply as a reading may."""
-        limit, before = sys.getrecursionlimit(), {}
+        limit, outer = sys.getrecursionlimit(), self._installed
         sys.setrecursionlimit(max(limit, _FRAMES))
-        self._installed: dict[str, types.ModuleType | None] = before
+        self._installed = before = dict[str, types.ModuleType | None]()
         for name, module in self.modules.items():
             self._install(name, module.object)
         try:
@@ -80,6 +81,7 @@ class Reading(Statements):
                     sys.modules.pop(name, None)
                 else:
                     sys.modules[name] = module
+            self._installed = outer
             sys.setrecursionlimit(limit)
 
     def _install(self, name: str, module: types.ModuleType) -> None:
@@ -159,6 +161,10 @@ class Reading(Statements):
             if isinstance(module, Unknown):
                 return module
         return module
+
+    def loaded_modules(self) -> Any:
+        """Return `sys.modules` as far as it holds modules that are read."""
+        return _Modules({name: module.object for name, module in self.modules.items()})
 
     def _library(self, name: str) -> types.ModuleType | Unknown:
         top = name.partition(".")[0]
@@ -248,6 +254,13 @@ class Reading(Statements):
         for each in list(public if public is not None else vars(module)):
             if public is not None or not each.startswith("_"):
                 self.store(frame, each, self._member(module, each, frame, ast.Pass()))
+
+
+class _Modules(dict[str, Any]):
+    """`sys.modules`, in which every other module is unknown."""
+
+    def __missing__(self, name: str) -> Any:
+        return Unknown.library(name)
 
 
 def _is_postponed(tree: ast.Module) -> bool:

@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from infra.flow_signature.budget import LARGEST, size
+from infra.flow_signature.budget import LARGEST, Budget, check_order, every
 from infra.flow_signature.files import SourceError
 from infra.flow_signature.machine import Frame
 from infra.flow_signature.reading import Reading
@@ -100,11 +100,7 @@ class _Builder:
     def _model(self, title: str, fields: dict[str, Any], *, first: bool) -> Json:
         if not first:
             return _model_schema(title, fields, self._reading)
-        schema = schema_v1(title, fields)
-        for each in schema["properties"].values():
-            if isinstance(each.get("default"), _LeftOut):
-                del each["default"]
-        return schema
+        return schema_v1(title, fields)
 
     def _field(self, parameter: inspect.Parameter, position: int) -> tuple[str, Any, Any]:
         # A field must not hide an attribute of pydantic's own models.
@@ -114,6 +110,8 @@ class _Builder:
         return f"{parameter.name}__" if taken else parameter.name, kind, field
 
     def _field_v1(self, parameter: inspect.Parameter, position: int) -> tuple[str, Any, Any]:
+        if isinstance(parameter.default, _LeftOut):
+            parameter = parameter.replace(default=None)
         return field_v1(parameter, position, self._descriptions.get(parameter.name))
 
     def _with_default(self, parameter: inspect.Parameter) -> tuple[inspect.Parameter, tuple[Cause, ...]]:
@@ -121,12 +119,8 @@ class _Builder:
         default = parameter.default
         if default is inspect.Parameter.empty:
             return parameter, ()
-        try:
-            inner = default.default if isinstance(default, FieldInfo) else default
-            causes = self._reading.causes(inner)
-            size(inner, LARGEST)
-        except Undecidable as outcome:
-            causes = outcome.unknown.causes
+        inner = default.default if isinstance(default, FieldInfo) else default
+        causes = _causes(inner, self._reading)
         if not causes:
             return parameter, ()
         if isinstance(default, FieldInfo) and not isinstance(self._reading.known(default), Unknown):
@@ -141,6 +135,17 @@ class _Builder:
         if what:
             because = explain([*unknown_type, *unknown_default])
             self._notes.append(f"parameter '{name}' is registered without its {' and '.join(what)}, because {because}")
+
+
+def _causes(default: Any, reading: Reading) -> tuple[Cause, ...]:
+    """Return why a default cannot be registered; nothing if it can."""
+    reading.budget = Budget()
+    try:
+        for item in every(default, LARGEST):
+            check_order(item)
+        return reading.causes(default)
+    except Undecidable as outcome:
+        return outcome.unknown.causes
 
 
 class _LeftOut:
@@ -213,11 +218,11 @@ def _generator(reading: Reading) -> type[GenerateJsonSchema]:
             return {}
 
         def encode_default(self, dft: Any) -> Any:
-            if causes := reading.causes(dft):
-                causes_of_schema.update(dict.fromkeys(causes))
-                raise pydantic_core.PydanticSerializationError("the default is unknown")
             if isinstance(dft, _LeftOut):
                 raise pydantic_core.PydanticSerializationError("the default is left out")
+            if causes := _causes(dft, reading):
+                causes_of_schema.update(dict.fromkeys(causes))
+                raise pydantic_core.PydanticSerializationError("the default is unknown")
             return super().encode_default(dft)
 
     return Generator

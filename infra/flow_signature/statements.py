@@ -66,7 +66,7 @@ class Statements(Patterns, Classes):
                     raise
                 self.risks += 1
                 self.lose(node, frame, self.placed(outcome.unknown, frame, node))
-            except Exception as error:  # noqa: BLE001  the project's own source may raise anything
+            except Exception as error:
                 if self._guarded or self.uncertain or frame.kind == "class":
                     raise
                 self.lose(node, frame, self._failed(error, node, frame))
@@ -125,7 +125,11 @@ class Statements(Patterns, Classes):
         if self.uncertain or causes:
             clause = "may change it when the flow is loaded"
             self.alter(owner, Unknown(*causes) if causes else self.unknown(frame, target, clause))
-        if not causes:
+        if causes:
+            return
+        if isinstance(owner, dict) and owner is frame.module.object.__dict__:
+            self.write(owner, index, value)
+        else:
             owner[index] = value
 
     def _unpack(self, targets: list[ast.expr], value: Any, frame: Frame) -> None:
@@ -281,6 +285,9 @@ class Statements(Patterns, Classes):
         error = self.evaluate(node.exc, frame) if node.exc else RuntimeError("no active exception")
         if isinstance(error, Unknown):
             raise RuntimeError("an unknown exception")
+        kind = error if isinstance(error, type) else type(error)
+        if not issubclass(kind, Exception):
+            raise RuntimeError(kind.__name__)  # such as SystemExit, which must not end the reading
         raise error
 
     def _with(self, node: ast.With, frame: Frame) -> None:

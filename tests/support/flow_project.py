@@ -32,7 +32,7 @@ class Flow:
         notes: what the reading left out.
         error: why there is no flow.
         undecided: whether the error says that only running the module would show the flow.
-        seconds: how long it took.
+        seconds: processor time that it took.
 
     """
 
@@ -55,14 +55,14 @@ def write(folder: Path, files: Mapping[str, str | bytes]) -> None:
 
 def ours(folder: Path, entrypoint: str) -> Flow:
     """Return what the static reading says of a flow."""
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         source = find(entrypoint, folder)
         properties, notes = schema.build(source)
     except SourceError as error:
         undecided = isinstance(error, UndecidedError)
-        return Flow(schema={}, error=str(error), undecided=undecided, seconds=time.perf_counter() - start)
-    seconds = time.perf_counter() - start
+        return Flow(schema={}, error=str(error), undecided=undecided, seconds=time.process_time() - start)
+    seconds = time.process_time() - start
     json.dumps(properties, allow_nan=False)
     return Flow(
         name=source.name,
@@ -98,11 +98,9 @@ def _imports(folder: Path) -> Iterator[None]:
     finally:
         os.chdir(directory)
         sys.path[:] = path
-        for name, module in list(sys.modules.items()):
-            file = getattr(module, "__file__", None) or ""
-            spaces = [str(each) for each in getattr(module, "__path__", [])]
-            if any(each.startswith(str(folder)) for each in [file, *spaces]):
-                del sys.modules[name]
+        own = {path.stem for path in folder.rglob("*")}
+        for name in [name for name in sys.modules if name not in modules and name.partition(".")[0] in own]:
+            del sys.modules[name]
         sys.modules.update(modules)
 
 

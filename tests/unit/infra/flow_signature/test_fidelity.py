@@ -1,0 +1,411 @@
+"""Flow sources of many kinds: what is read is what Prefect's own deploy code says, or a note says what was left out.
+
+Prefect imports each module; the reading does not.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.support import flow_project
+
+Files = str | bytes | Mapping[str, str | bytes]
+
+MODELS = "from pydantic import BaseModel\nclass Size(BaseModel):\n    rows: int = 1\n"
+PLAIN = "from prefect import flow\n@flow\ndef f(n: int = 1): ...\n"
+
+EQUAL: dict[str, tuple[Files, str]] = {
+    # Values that a branch, a loop or a later line decides.
+    "if not": ("S = False\nif not S: R = 1000\nelse: R = 10\n@flow\ndef f(r: int = R): ...", "f.py:f"),
+    "try": ("try: R = 1000\nexcept ValueError: R = 10\n@flow\ndef f(r: int = R): ...", "f.py:f"),
+    "append": ("C = ['day']\nC.append('amount')\n@flow\ndef f(c: list[str] = C): ...", "f.py:f"),
+    "append after the flow": ("C = ['day']\n@flow\ndef f(c: list[str] = C): ...\nC.append('amount')", "f.py:f"),
+    "augmented": ("C = ['day']\nC += ['amount']\n@flow\ndef f(c: list[str] = C): ...", "f.py:f"),
+    "reassigned later": ("R = 5\n@flow\ndef f(r: int = R): ...\nR = 9", "f.py:f"),
+    "item": ("O = {'rows': 1}\nO['rows'] = 2\n@flow\ndef f(r: int = O['rows'], o: dict = O): ...", "f.py:f"),
+    "for": ("for R in (1, 2, 3): pass\n@flow\ndef f(r: int = R): ...", "f.py:f"),
+    "while": ("R = 1\nwhile R < 50: R *= 2\nelse: S = R\n@flow\ndef f(r: int = S): ...", "f.py:f"),
+    "with": ("import contextlib\nwith contextlib.nullcontext(4) as R: S = R\n@flow\ndef f(r: int = S): ...", "f.py:f"),
+    "match": ("match 3:\n  case 1 | 2: R = 1\n  case int(n) if n > 2: R = n\n@flow\ndef f(r: int = R): ...", "f.py:f"),
+    "walrus and unpacking": (
+        "if (R := 3): pass\nA, (B, *C) = 1, (2, 3, 4)\n@flow\ndef f(r=R, a=A, b=B, c=C): ...",
+        "f.py:f",
+    ),
+    "delete": ("O = {'a': 1, 'b': 2}\ndel O['a']\n@flow\ndef f(o: dict = O): ...", "f.py:f"),
+    "global": ("def setter():\n  global R\n  R = 7\nsetter()\n@flow\ndef f(r: int = R): ...", "f.py:f"),
+    "own function": ("def rows(n, *, k=2):\n  return [n * k]\n@flow\ndef f(r: list[int] = rows(3)): ...", "f.py:f"),
+    "name of the module": ("@flow\ndef f(m: str = __name__): ...", "f.py:f"),
+    "name of a submodule": ({"p/m.py": "from prefect import flow\n@flow\ndef f(m: str = __name__): ..."}, "p.m.f"),
+    "infinite": ("import math\n@flow\ndef f(a: float = math.inf, b: float = -math.inf): ...", "f.py:f"),
+    # Ways to `flow`.
+    "own module": (
+        {"compat.py": "from prefect import flow", "f.py": "from compat import flow\n@flow\ndef f(n: int = 1): ..."},
+        "f.py:f",
+    ),
+    "prefect.flows": ("import prefect.flows\n@prefect.flows.flow\ndef f(n: int = 1): ...", "f.py:f"),
+    "alias": ("import prefect\nflow = prefect.flow\n@flow\ndef f(n: int = 1): ...", "f.py:f"),
+    "partial": ("from functools import partial\nr = partial(flow, retries=2)\n@r\ndef f(n: int = 1): ...", "f.py:f"),
+    "partial, called": (
+        "from functools import partial\nr = partial(flow, name='x')\n@r()\ndef f(n: int = 1): ...",
+        "f.py:f",
+    ),
+    "own decorator": (
+        "import prefect\ndef d(g): return prefect.flow(g, retries=2)\n@d\ndef f(n: int = 1): ...",
+        "f.py:f",
+    ),
+    "own decorator of another module": (
+        {
+            "deco.py": "import prefect\ndef d(name):\n  return lambda g: prefect.flow(name=name)(g)",
+            "f.py": "import deco\n@deco.d('x')\ndef f(n: int = 1): ...",
+        },
+        "f.py:f",
+    ),
+    "within with": (
+        "import contextlib\nwith contextlib.nullcontext():\n  from prefect import flow\n  @flow\n  def f(n: int = 1): ...",
+        "f.py:f",
+    ),
+    "within match": ("match 1:\n  case _:\n    from prefect import flow\n@flow\ndef f(n: int = 1): ...", "f.py:f"),
+    "within try": (
+        "try:\n  from prefect import flow\nexcept ImportError:\n  flow = None\n@flow\ndef f(n: int = 1): ...",
+        "f.py:f",
+    ),
+    "with options": ("@flow\ndef g(n: int): 'Doc.'\nf = g.with_options(name='nightly', description='D.')", "f.py:f"),
+    "called": ("def g(n: int): 'Doc.'\nf = flow(g, name='nightly')", "f.py:f"),
+    "no functools.wraps": (
+        "def d(g):\n  def outer(label: str): ...\n  return outer\n@flow\n@d\ndef f(n: int): ...",
+        "f.py:f",
+    ),
+    "functools.wraps": (
+        "import functools\ndef d(g):\n  @functools.wraps(g)\n  def outer(*args): ...\n  return outer\n@flow\n@d\ndef f(n: int): 'D.'",
+        "f.py:f",
+    ),
+    "static method": ("class L:\n  @staticmethod\n  @flow\n  def run(n: int = 1): ...", "f.py:L.run"),
+    "method": ("class L:\n  class M:\n    @flow\n    def run(self, n: int = 1): ...", "f.py:L.M.run"),
+    "class method": ("class L:\n  @flow\n  @classmethod\n  def run(cls, n: int = 1): ...", "f.py:L.run"),
+    # Entrypoints and modules.
+    "module:function": ({"jobs/__init__.py": "", "jobs/load.py": PLAIN}, "jobs.load:f"),
+    "module:Class.function": (
+        {"load.py": "from prefect import flow\nclass L:\n  @staticmethod\n  @flow\n  def run(): ..."},
+        "load:L.run",
+    ),
+    "package:function": ({"pkg/__init__.py": PLAIN}, "pkg:f"),
+    "src layout": (
+        {
+            "src/pkg/__init__.py": "",
+            "src/pkg/f.py": "from prefect import flow\nfrom pkg.m import Size\n@flow\ndef f(s: Size): ...",
+            "src/pkg/m.py": MODELS,
+        },
+        "src/pkg/f.py:f",
+    ),
+    "beside the file": (
+        {"flows/f.py": "from models import Size\n@flow\ndef f(s: Size): ...", "flows/models.py": MODELS},
+        "flows/f.py:f",
+    ),
+    "flow beside the file": ({"flows/main.py": "from inner import f", "flows/inner.py": PLAIN}, "flows/main.py:f"),
+    "submodule": (
+        {"pkg/models.py": MODELS, "f.py": "from pkg import models\n@flow\ndef f(s: models.Size): ..."},
+        "f.py:f",
+    ),
+    "relative submodule": (
+        {
+            "pkg/__init__.py": "",
+            "pkg/models.py": MODELS,
+            "pkg/f.py": "from . import models\n@flow\ndef f(s: models.Size): ...",
+        },
+        "pkg.f.f",
+    ),
+    "import as": ({"pkg/models.py": MODELS, "f.py": "import pkg.models as m\n@flow\ndef f(s: m.Size): ..."}, "f.py:f"),
+    "import dotted": (
+        {"pkg/models.py": MODELS, "f.py": "import pkg.models\n@flow\ndef f(s: pkg.models.Size): ..."},
+        "f.py:f",
+    ),
+    "star": (
+        {
+            "c.py": "L = 7\n_P = 1",
+            "m.py": MODELS,
+            "f.py": "from c import *\nfrom m import *\n@flow\ndef f(s: Size, n: int = L): ...",
+        },
+        "f.py:f",
+    ),
+    "star of a flow": ({"inner.py": PLAIN, "main.py": "from inner import *"}, "main.py:f"),
+    "star with __all__": (
+        {
+            "c.py": "__all__ = ['_P']\nL = 7\n_P = 1",
+            "f.py": "L = 2\nfrom c import *\n@flow\ndef f(n: int = L, p: int = _P): ...",
+        },
+        "f.py:f",
+    ),
+    "re-export": ({"pkg/__init__.py": "from .a import f", "pkg/a.py": PLAIN}, "pkg.f"),
+    "cycle": (
+        {
+            "a.py": "import b\nL = 4\nfrom prefect import flow\n@flow\ndef f(n: int = L): ...",
+            "b.py": "import a\ndef g(): return a.L",
+        },
+        "a.f",
+    ),
+    "models of one name": (
+        {
+            "m.py": MODELS,
+            "f.py": "import m\nfrom pydantic import BaseModel\nclass Size(BaseModel):\n  columns: int = 2\n@flow\ndef f(a: Size, b: m.Size): ...",
+        },
+        "f.py:f",
+    ),
+    # Names and descriptions.
+    "constant name": ({"c.py": "NAME = 'nn'", "f.py": "from c import NAME\n@flow(name=NAME)\ndef f(): ..."}, "f.py:f"),
+    "f-string": ("T = 'x'\n@flow(name=f'{T}-load', description='What ' + 'people read.')\ndef f(): 'Doc.'", "f.py:f"),
+    "options": ("O = {'name': 'Nightly load', 'description': 'D.'}\n@flow(**O)\ndef f(): ...", "f.py:f"),
+    # Files.
+    "latin-1": (
+        "# -*- coding: latin-1 -*-\nfrom prefect import flow\n@flow\ndef f(n: str = 'Zürich'): ...".encode("latin-1"),
+        "f.py:f",
+    ),
+    "byte order mark": (b"\xef\xbb\xbf" + PLAIN.encode(), "f.py:f"),
+    # Types.
+    "validators": (
+        MODELS.replace("import BaseModel", "import *")
+        + "    @field_validator('rows')\n    @classmethod\n    def c(cls, v): return v\n    @model_validator(mode='after')\n    def d(self): return self\n"
+        "    @computed_field\n    @property\n    def e(self) -> int: return self.rows\n@flow\ndef f(s: Size, t: Size = Size(rows=3)): ...",
+        "f.py:f",
+    ),
+    "abstract": (
+        MODELS
+        + "    from abc import abstractmethod\n    @abstractmethod\n    def c(self): ...\n@flow\ndef f(s: Size): ...",
+        "f.py:f",
+    ),
+    "enum": (
+        "import enum\nclass C(str, enum.Enum):\n  A = enum.auto()\n  B = 'b'\n  def m(self): return unknown\n@flow\ndef f(c: C = C.A): ...",
+        "f.py:f",
+    ),
+    "enum within with": (
+        "import contextlib, enum\nwith contextlib.nullcontext():\n  class C(enum.Enum):\n    A = 'a'\n@flow\ndef f(c: C): ...",
+        "f.py:f",
+    ),
+    "pydantic.v1": (
+        "from pydantic.v1 import BaseModel\nclass S(BaseModel):\n  x: int = 1\n@flow\ndef f(a: S, b: int = 2, *, schema: str): ...",
+        "f.py:f",
+    ),
+    "postponed": (
+        "from __future__ import annotations\nfrom prefect import flow\nfrom pydantic import BaseModel\n@flow\ndef f(s: Size | None = None): ...\nclass Size(BaseModel):\n  rows: int = 1\n  next: Size | None = None",
+        "f.py:f",
+    ),
+    "undefined annotation": ("@flow\ndef f(a: 'Missing', b: 'int' = 1, c: str = 'x'): ...", "f.py:f"),
+    "evaluated json": ("import json\n@flow\ndef f(n: int = json.loads('{\"n\": 1}')['n']): ...", "f.py:f"),
+}
+
+LEFT_OUT: dict[str, tuple[str, str, str]] = {
+    "clock": ("from datetime import date", "day: date = date.today()", "line 4 of f.py calls date.today"),
+    "clock, later": ("import datetime as d", "at: d.datetime = d.datetime.now(d.timezone.utc)", "calls datetime.now"),
+    "random": ("from uuid import uuid4", "key: str = uuid4().hex", "calls uuid.uuid4"),
+    "random number": ("import random", "n: float = random.random()", "calls Random.random"),
+    "environment": ("import os", "bucket: str = os.environ.get('BUCKET', 'a')", "reads os.environ"),
+    "environment item": ("import os", "bucket: str = os.environ['BUCKET']", "reads os.environ"),
+    "getenv": ("import os", "bucket: str = os.getenv('BUCKET', 'a')", "calls os.getenv"),
+    "folder": ("from pathlib import Path", "p: str = Path(__file__).parent.name", "differs from machine to machine"),
+    "home": ("from pathlib import Path", "p: str = str(Path.home())", "calls pathlib.Path.home"),
+    "file": ("", "p: str = open(__file__).read()", "calls io.open"),
+    "branch": (
+        "import os\nif os.environ.get('S', 'p') == 'p': T = 'a'\nelse: T = 'b'",
+        "t: str = T",
+        "line 3 of f.py decides it",
+    ),
+    "branch of a list": (
+        "import os\nT = ['a']\nif os.environ.get('S'): T.append('b')",
+        "t: list[str] = T",
+        "may change it",
+    ),
+    "library": ("import geolib\nT = list(geolib.ZONES)", "t: list = T", "only an import of geolib would show it"),
+    "library in a condition": (
+        "import geolib\nT = 'km' if 'm' in geolib.UNITS else 'mi'",
+        "t: str = T",
+        "an import of geolib",
+    ),
+    "library that changes a list": ("import geolib\nT = ['a']\ngeolib.fill(T)", "t: list = T", "an import of geolib"),
+    "order of a set": ("T = list({'a', 'b'})", "t: list = T", "order differs"),
+    "address": ("", "t: str = str(object())", "address of an object"),
+}
+
+
+def _project(folder: Path, files: Files) -> None:
+    if isinstance(files, str) and "from prefect import flow" not in files:
+        files = f"from prefect import flow\n{files}"
+    if isinstance(files, Mapping):
+        files = {
+            name: f"from prefect import flow\n{text}"
+            if isinstance(text, str) and "@flow" in text and "import flow" not in text
+            else text
+            for name, text in files.items()
+        }
+    flow_project.write(folder, files if isinstance(files, Mapping) else {"f.py": files})
+
+
+@pytest.mark.parametrize("case", EQUAL)
+def test_a_flow_is_read_as_prefect_loads_it(case: str, tmp_path: Path) -> None:
+    files, entrypoint = EQUAL[case]
+    _project(tmp_path, files)
+    theirs, ours = flow_project.prefects(tmp_path, entrypoint), flow_project.ours(tmp_path, entrypoint)
+    assert theirs.error == ours.error == ""
+    assert flow_project.differences(ours, theirs) == []
+    assert ours.notes == ()
+    assert ours.seconds < 1
+
+
+@pytest.mark.parametrize("case", LEFT_OUT)
+def test_a_default_that_only_running_the_flow_would_show_is_left_out_with_a_note(case: str, tmp_path: Path) -> None:
+    before, parameter, reason = LEFT_OUT[case]
+    _project(tmp_path, f"from prefect import flow\n{before}\n@flow\ndef f({parameter}): ...")
+    ours = flow_project.ours(tmp_path, "f.py:f")
+    [note] = ours.notes
+    assert "is registered without its default, because" in note
+    assert reason in note
+    [schema] = ours.schema["properties"].values()
+    assert "default" not in schema
+    assert "required" not in ours.schema
+    assert ours == flow_project.ours(tmp_path, "f.py:f") or ours.schema == flow_project.ours(tmp_path, "f.py:f").schema
+
+
+def test_a_class_of_a_library_is_noted_for_each_parameter(tmp_path: Path) -> None:
+    source = "from prefect import flow\nimport geolib\nclass Spot(geolib.Point): ...\n@flow\ndef f(a: Spot, b: list[Spot]): ..."
+    _project(tmp_path, source)
+    notes = flow_project.ours(tmp_path, "f.py:f").notes
+    assert [note.partition(" is registered")[0] for note in notes] == ["parameter 'a'", "parameter 'b'"]
+    assert all("without its type, because only an import of geolib" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        (
+            "@flow(name='load/day')\ndef f(): ...",
+            "line 3 of f.py: the flow's name 'load/day' has /, which Prefect refuses",
+        ),
+        ("@flow(name=3)\ndef f(): ...", "the name in @flow must be text"),
+        (
+            "@flow\ndef f(_n: int = 1): ...",
+            "the parameters of 'f' are not valid: Fields must not use names with leading",
+        ),
+        ("@flow\ndef f(wait_for): ...", "'wait_for' is reserved by Prefect"),
+        ("def f(): ...", "'f' in f.py is not a flow; decorate it with @flow"),
+        ("from prefect import task\n@task\ndef f(): ...", "'f' in f.py is not a flow; decorate it with @flow"),
+        ("@flow\ndef f(a, a): ...", "f.py line 3 has a syntax error (duplicate argument 'a'"),
+        ("x = '" + "(" * 9 + "\n", "f.py line 2 has a syntax error"),
+        ("x = " + "(" * 300 + ")" * 300, "f.py line 2 has a syntax error (too many nested parentheses)"),
+        ("x = " + "-" * 20_000 + "1", "nested too deeply"),
+    ],
+)
+def test_what_prefect_refuses_is_refused_in_a_sentence(source: str, error: str, tmp_path: Path) -> None:
+    _project(tmp_path, f"from prefect import flow\n{source}")
+    ours, theirs = flow_project.ours(tmp_path, "f.py:f"), flow_project.prefects(tmp_path, "f.py:f")
+    assert error in ours.error
+    assert not ours.undecided
+    assert theirs.error
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import geolib\n@geolib.flow\ndef f(n: int): ...",
+        "import geolib\nf = geolib.FLOW",
+        "from geolib import *\nf = make()",
+        "import os\nfrom prefect import flow\nif os.environ.get('A'):\n  @flow(name='a')\n  def f(): ...\nelse:\n  @flow(name='b')\n  def f(): ...",
+    ],
+)
+def test_a_flow_that_only_running_the_module_would_show_is_undecided(source: str, tmp_path: Path) -> None:
+    _project(tmp_path, {"f.py": source})
+    ours = flow_project.ours(tmp_path, "f.py:f")
+    assert ours.undecided
+    assert "write schema and flowName for the deployment in the stack file" in ours.error
+
+
+ENDLESS = textwrap.dedent("""
+    from prefect import flow
+    import itertools, geolib
+    {statement}
+    @flow
+    def f(a=A, b: int = 1): ...
+""")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "A = 'a' * 10 ** 10",
+        "A = 10 ** 10 ** 10",
+        "A = 1 << 10 ** 10",
+        "A = list(range(10 ** 12))",
+        "A = sum(range(10 ** 12))",
+        "A = [n for n in range(10 ** 12)]",
+        "A = 5 in (n for n in range(10 ** 12))",
+        "A = sorted(range(10 ** 9), key=lambda n: -n)",
+        "A = list(iter(int, 1))",
+        "A = list(itertools.count())",
+        "A = 0\nwhile True: A += 1",
+        "A = 0\nfor n in range(10 ** 12): A += n",
+        "A = []\nfor n in A or [1]: A.append(A)",
+        "A = [1]\nfor n in A: A.append(n)",
+        "A = [[]]\nfor _ in range(60): A = [A, A]",
+        "A = 'x'\nfor _ in range(60): A = A + A",
+        "A = [0]\nfor _ in range(60): A += A",
+        "A = 3\nfor _ in range(60): A = A * A",
+        "def A(n): return A(n + 1)\nA = A(0)",
+        "def fib(n): return n if n < 2 else fib(n - 1) + fib(n - 2)\nA = fib(80)",
+        "class Loop:\n  def __iter__(self): return self\n  def __next__(self): return 1\nA = list(Loop())",
+        "class Equal:\n  def __eq__(self, other):\n    while True: pass\nA = Equal() == 1",
+        "class Size:\n  def __getattr__(self, name): return getattr(self, name + 'x')\nA = Size().x",
+        "A = '%1000000000d' % 1",
+        "A = f'{1:>1000000000}'",
+        "A = '{:1000000000}'.format(1)",
+        "A = 'a'.ljust(10 ** 10)",
+        "A = bytes(10 ** 10)",
+        "A = ('a' * 20000).replace('a', 'b' * 20000)",
+        "A = ','.join(['a' * 9000] * 9000)",
+        "import math\nA = math.factorial(10 ** 7)",
+        "from decimal import Decimal\nA = int(Decimal('1e1000000000'))",
+        "from fractions import Fraction\nA = Fraction(3, 7) ** 10 ** 9",
+        "import re\nA = re.match('(a+)+$', 'a' * 60 + 'b')",
+        "import time\ntime.sleep(100)\nA = 1",
+        "A = input()",
+        "A = list(geolib.ZONES)",
+        "A = [z for z in geolib.ZONES]",
+        "A = 'x' in geolib.ZONES",
+        "A, *B = geolib.PAIR",
+        "A = 1 " + "+ 1 " * 3000,
+        "A = " + "not " * 900 + "1",
+        "A = " + "(" * 90 + "1" + ",)" * 90,
+        "A = f" + ".g" * 900,
+        "A = " + "[" * 80 + "]" * 80,
+        "A = {" + ", ".join(f"'k{n}': [{n}, {n}]" for n in range(20_000)) + "}",
+    ],
+)
+def test_the_reading_is_bounded_whatever_the_source_says(statement: str, tmp_path: Path) -> None:
+    _project(tmp_path, {"f.py": ENDLESS.format(statement=statement)})
+    ours = flow_project.ours(tmp_path, "f.py:f")
+    assert ours.error == ""
+    assert ours.schema["properties"]["b"] == {"default": 1, "position": 1, "title": "b", "type": "integer"}
+    assert ours.seconds < 1
+
+
+def test_modules_that_import_each_other_are_read_once(tmp_path: Path) -> None:
+    for number in range(40):
+        text = "".join(f"import m{other}\n" for other in range(40)) + f"L = {number}\n"
+        (tmp_path / f"m{number}.py").write_text(text)
+    _project(tmp_path, {"f.py": "from prefect import flow\nimport m0\n@flow\ndef f(n: int = m0.m39.m5.L): ..."})
+    ours = flow_project.ours(tmp_path, "f.py:f")
+    assert ours.schema["properties"]["n"]["default"] == 5
+    assert ours.seconds < 1
+
+
+def test_nothing_of_the_project_is_imported_or_left_behind(tmp_path: Path) -> None:
+    import sys
+
+    before = set(sys.modules)
+    text = "from prefect import flow\nfrom pathlib import Path\nimport helper\nPath('ran').touch()\nopen('ran', 'w')\n@flow\ndef f(n: int = helper.L): ..."
+    _project(
+        tmp_path, {"f.py": text, "helper.py": "L = 1\nimport os\nos.mkdir('ran')\nprint('ran')\nraise SystemExit(3)"}
+    )
+    assert flow_project.ours(tmp_path, "f.py:f").schema["properties"]["n"]["default"] == 1
+    assert not (tmp_path / "ran").exists()
+    assert {name for name in set(sys.modules) - before if name in ("f", "helper")} == set()
