@@ -33,6 +33,12 @@ def templates(settings: Settings) -> dict[str, tuple[str, dict[str, Any]]]:
     """
     result = {}
     for pool in settings.work_pools:
+        shared = {"pods": settings.pods, f"workPools.{pool}.pods": settings.work_pools[pool].pods}
+        # First, so that a mistake is reported for the key that has it.
+        for key, additions in shared.items():
+            if _is_free(additions.extras()):
+                build = functools.partial(_dask_pod, "pod", additions.extras())
+                result[f"{key} of work pool {pool}"] = "pod", _checked(key, build)
         args = JobTemplateArgs.of(settings, pool, image=IMAGE, credential={})
         if _is_free(args.pods.flow):
             key = f"workPools.{pool}.flowRun.pod" if settings.work_pools[pool].flow_run else "flowRun.pod"
@@ -57,12 +63,11 @@ def errors(settings: Settings) -> list[str]:
         made = templates(settings)
     except ValueError as error:
         return [str(error)]
-    result = [
-        f"{key.partition(' ')[0]}: {error}"
-        for key, (_, template) in made.items()
-        for error in unknown_fields(template, "V1PodTemplateSpec")
-    ]
-    return list(dict.fromkeys(result))
+    result: dict[str, str] = {}
+    for key, (_, template) in made.items():
+        for error in unknown_fields(template, "V1PodTemplateSpec"):
+            result.setdefault(error, f"{key.partition(' ')[0]}: {error}")
+    return list(result.values())
 
 
 def unknown_fields(value: Any, kind: str, path: str = "") -> list[str]:

@@ -51,7 +51,7 @@ def try_out(manifests: Iterable[Mapping[str, Any]], namespace: str, context: str
 
 
 async def _try_out(api: Any, manifests: Iterable[Mapping[str, Any]], namespace: str) -> Lookup:
-    errors: list[str] = []
+    errors: dict[str, str] = {}
     for each in manifests:
         manifest = json.loads(each["manifest"])
         version, plural = _KINDS[manifest["kind"]]
@@ -61,9 +61,10 @@ async def _try_out(api: Any, manifests: Iterable[Mapping[str, Any]], namespace: 
         except kr8s.ServerError as error:
             status = 0 if error.response is None else error.response.status_code
             if status == httpx.codes.FORBIDDEN and "cannot create resource" in str(error):
-                return Lookup(errors=tuple(errors), warnings=(NOTE,))
+                return Lookup(errors=tuple(errors.values()), warnings=(NOTE,))
             if not 400 <= status < 500:
                 raise
             if not any(text in str(error) for text in _OF_THE_MOMENT):
-                errors.append(f"{each['key']}: Kubernetes would refuse the {manifest['kind']}: {error}")
-    return Lookup(errors=tuple(dict.fromkeys(errors)))
+                text = f"{each['key']}: Kubernetes would refuse the {manifest['kind']}: {error}"
+                errors.setdefault(str(error), text)
+    return Lookup(errors=tuple(errors.values()))

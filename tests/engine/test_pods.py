@@ -82,7 +82,8 @@ def tried(settings: Settings) -> tuple[str, ...]:
 
 def test_every_addition_is_taken_by_the_api_server_in_all_three_pods(kubernetes: Kubernetes) -> None:
     settings = stack(pods=EVERYTHING)
-    assert [each["key"] for each in manifests(settings, {})] == ["flowRun.pod", "dask.scheduler", "dask.workerPod"]
+    keys = [each["key"] for each in manifests(settings, {})]
+    assert keys == ["pods", "flowRun.pod", "dask.scheduler", "dask.workerPod"]
     assert tried(settings) == ()
 
     # The pods as a flow pod writes them.

@@ -67,8 +67,13 @@ def test_a_value_of_another_type_is_refused(spec: dict[str, Any], error: str) ->
 
 
 def test_an_affinity_is_checked_like_a_patch() -> None:
-    [error] = errors(parsed(pods={"affinity": {"nodeAfinity": {}}}, workPools={"a": {}, "b": {}}))[:1]
-    assert "spec.affinity.nodeAfinity is not a field" in error
+    affinity = {"affinity": {"nodeAfinity": {}}}
+    [error] = errors(parsed(pods=affinity, workPools={"a": {}, "b": {}}))
+    assert error.startswith("pods: spec.affinity.nodeAfinity is not a field")
+    [error] = errors(parsed(workPools={"a": {}, "b": {"pods": affinity}}))
+    assert error.startswith("workPools.b.pods: spec.affinity.nodeAfinity is not a field")
+    [error] = errors(parsed(pods={"patch": {"spec": {"hostPID": True}}}))
+    assert error.startswith("pods.patch: would break")
 
 
 def test_a_placeholder_stands_for_a_value_of_any_type_and_quantities_may_be_numbers() -> None:
