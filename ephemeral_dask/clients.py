@@ -1,7 +1,7 @@
 """Dask clients that notice the loss of their cluster at once, and never connect to another scheduler in its place.
 
 Dask's own client waits for the scheduler for half a minute. Where one comes back, it knows nothing of the tasks that
-were submitted before; where it said goodbye first, as a pod does that is deleted, their futures wait for ever.
+were submitted before; where it said goodbye first, as a pod does that is deleted, their futures never end.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class LosableClient(Client):
         self.close()  # type: ignore[no-untyped-call]  # as above
 
     async def _handle_report(self) -> None:
-        await super()._handle_report()  # type: ignore[no-untyped-call]  # as above
+        await super()._handle_report()
         if self.status not in ("closing", "closed"):
             await self._reconnect()
 
@@ -74,5 +74,5 @@ class _RememberingClient(Client):
         return future
 
 
-class RunClient(PrefectDaskClient, LosableClient, _RememberingClient):  # type: ignore[misc]  # it carries no types
+class RunClient(PrefectDaskClient, LosableClient, _RememberingClient):
     """The client of a run's task runner."""

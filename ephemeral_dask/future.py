@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from distributed.client import CancelledError
+from distributed import CancelledError
 from distributed.comm.core import CommClosedError
 from prefect.client.schemas.objects import State
 from prefect.states import Crashed

@@ -55,7 +55,7 @@ class Pod:
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """What a worker last told its scheduler, and the most that its container may take; 0 for what is not known."""
+    """What a worker last reported to its scheduler, and the most that its process may take; 0 for what is not known."""
 
     used: int = 0
     limit: int = 0

@@ -11,8 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import prefect_dask.utils
-from distributed import Client
-from distributed.client import CancelledError
+from distributed import CancelledError, Client
 from prefect.context import FlowRunContext
 
 from ephemeral_dask.clients import LosableClient
@@ -54,5 +53,6 @@ class RawClient(LosableClient):
 
 def install() -> None:
     """Let `get_dask_client` and `get_async_dask_client` make such clients from now on, in this process."""
-    if prefect_dask.utils.Client is Client:
-        prefect_dask.utils.Client = RawClient
+    names = vars(prefect_dask.utils)
+    if names["Client"] is Client:
+        names["Client"] = RawClient

@@ -74,7 +74,7 @@ class Recovery:
         self._flow_run_id: UUID | None = None
 
     @property
-    def lock(self) -> threading.RLock:  # type: ignore[valid-type]  # a function in typeshed
+    def lock(self) -> threading.RLock:
         """Held while a cluster is replaced, and while a task is submitted."""
         return self._lock
 

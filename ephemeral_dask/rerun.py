@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from prefect.client.schemas.objects import State, StateDetails
-from prefect.results import ResultRecordMetadata
+from prefect.results import ResultRecordMetadata  # type: ignore[attr-defined]  # where it used to be defined
 from prefect.states import Completed
 
 if TYPE_CHECKING:
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 def reachable(submissions: Iterable[Submission]) -> list[Submission]:
     """Return submissions and all that they need, in the order in which they were submitted."""
-    found: dict[UUID, Submission] = {}
+    members: dict[UUID, Submission] = {}
     waiting = list(submissions)
     while waiting:
         one = waiting.pop()
-        if one.task_run_id not in found:
-            found[one.task_run_id] = one
+        if one.task_run_id not in members:
+            members[one.task_run_id] = one
             waiting += [*one.inputs, *one.predecessors]
-    return sorted(found.values(), key=lambda one: one.number)
+    return sorted(members.values(), key=lambda one: one.number)
 
 
 def learn(submissions: Iterable[Submission], known: Mapping[UUID, State[Any]]) -> dict[UUID, State[Any]]:

@@ -154,7 +154,7 @@ class RunClusters:
         """End a cluster, lost or not."""
         if isinstance(cluster, LocalCluster):
             with suppress(Exception):
-                cluster.close()  # type: ignore[no-untyped-call]  # it carries no annotation
+                cluster.close()
         else:
             cluster.discard(losses, last=last)
 

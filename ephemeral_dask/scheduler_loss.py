@@ -11,14 +11,14 @@ from ephemeral_dask.diagnosis import Diagnosis
 from ephemeral_dask.kube import Kube, KubeError
 from ephemeral_dask.losses import Pod
 
-_PATIENCE: Final = 5.0
+_NAMED_WITHIN: Final = 5.0
 """Seconds that Kubernetes has to name a cause: the kubelet reports the end of a container after a second or two."""
 
 _POLL: Final = 0.5
 
 
 async def scheduler_pod(api: Kube, cluster: str) -> Pod | None:
-    """Return the scheduler's pod, to know later whether it is still the same; None where it cannot be told."""
+    """Return the scheduler's pod, to know later whether it is still the same; None where that is not known."""
     try:
         pods = [pod for pod in await api.list(kube.PODS, labels=kube.of_cluster(cluster)) if _is_scheduler(pod)]
     except KubeError:
@@ -35,7 +35,7 @@ async def why(api: Kube, cluster: str, pod: Pod | None) -> Diagnosis:
         pod: the scheduler's, as it was at the start.
 
     """
-    deadline = asyncio.get_running_loop().time() + _PATIENCE
+    deadline = asyncio.get_running_loop().time() + _NAMED_WITHIN
     while True:
         cause, guess = await _look(api, cluster, pod)
         if cause is not None:

@@ -62,7 +62,7 @@ class UsagePlugin(SchedulerPlugin):
             self._lost.discard(key)
 
     def _report_death(self, scheduler: Any, address: str, worker: Any) -> None:
-        # What the scheduler itself has just written about it; a plugin is not told whether it was expected.
+        # What the scheduler itself has just written about it; a plugin does not learn whether it was expected.
         events = [event for _, event in scheduler.get_events(address) if event.get("action") == "remove-worker"]
         if not events or events[-1].get("expected") or worker is None:
             return

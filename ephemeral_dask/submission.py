@@ -28,7 +28,7 @@ class Submission:
     """A task run of this flow run, as prefect-dask handed it to Dask.
 
     It holds its inputs as submissions, not as Dask futures, which would keep results in the memory of the cluster. It
-    is no dataclass, because Prefect looks for futures inside those.
+    is not a dataclass, because Prefect looks for futures inside those.
 
     Args:
         function: what Dask calls.

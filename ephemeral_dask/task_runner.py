@@ -102,7 +102,8 @@ class EphemeralDaskTaskRunner(DaskTaskRunner):
 
     def __enter__(self) -> Self:
         self._in_task = _on_worker()  # here, because a task may submit others from threads of its own
-        super().__enter__()
+        enter: Any = super().__enter__  # which carries no annotation
+        enter()
         return self
 
     def __exit__(self, *args: object) -> None:
@@ -140,7 +141,7 @@ def run_log() -> Log:
 
 def _on_worker() -> bool:
     try:
-        get_worker()  # type: ignore[no-untyped-call]  # it carries no annotation
+        get_worker()
     except ValueError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""What Prefect's server knows about the task runs of a flow run, and their end where nobody else reports it."""
+"""What Prefect's server knows about the task runs of a flow run, and their end where nothing else reports it."""
 
 from __future__ import annotations
 

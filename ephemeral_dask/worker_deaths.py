@@ -26,7 +26,7 @@ _LINES_OF_MESSAGE: Final = 5
 _LOGGED: Final = 20
 """Dead workers whose lines the run's log has; a run may lose hundreds."""
 
-_PATIENCE: Final = 8.0
+_NAMED_WITHIN: Final = 8.0
 """Seconds that Kubernetes has to say why a pod or container ended: the kubelet reports after a second or two."""
 
 _POLL: Final = 0.5
@@ -109,7 +109,7 @@ class WorkerDeaths:
             self._explanations[death.address] = asyncio.create_task(self._explain(death))
 
     async def _explain(self, death: Death) -> _Explanation:
-        deadline = asyncio.get_running_loop().time() + _PATIENCE
+        deadline = asyncio.get_running_loop().time() + _NAMED_WITHIN
         while True:
             pod, why, lines = await self._look(death)
             if why is not None or asyncio.get_running_loop().time() >= deadline:
@@ -145,7 +145,7 @@ class WorkerDeaths:
         return name, why or losses.why_process(name, lines, death.memory), lines
 
     async def _lines(self, pod: Mapping[str, Any]) -> str:
-        statuses = pod.get("status", {}).get("containerStatuses") or ({},)
+        statuses: Any = pod.get("status", {}).get("containerStatuses") or ({},)
         restarted = bool((statuses[0].get("lastState") or {}).get("terminated"))
         try:
             return await self._kube.log(pod["metadata"]["name"], "worker", lines=_LINES, previous=restarted)

@@ -29,6 +29,9 @@ from tools.cluster.wait import until
 pytestmark = pytest.mark.xdist_group("lost-clusters")
 """The tests share a server."""
 
+START = 240
+"""Seconds for the start of a cluster and of a task on it, on a busy machine."""
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -51,8 +54,8 @@ class Stage:
 
     def lose(self, *names: str) -> None:
         """Kill the scheduler once tasks of these names run, and let tasks end from then on."""
-        assert until(lambda: all(self.calls(name) for name in names), seconds=40), f"{names} did not start"
-        assert until(lambda: self.known() >= len(names), seconds=40), "Prefect does not know them"
+        assert until(lambda: all(self.calls(name) for name in names), seconds=START), f"{names} did not start"
+        assert until(lambda: self.known() >= len(names), seconds=START), "Prefect does not know them"
         self.clusters.current.kill_scheduler()
         self.release()
 
@@ -95,7 +98,7 @@ def call(folder: Path, name: str) -> None:
 def blocked(folder: Path, name: str) -> None:
     """Record a call and wait until tasks may end."""
     call(folder, name)
-    assert until((folder / "go").exists, seconds=60)
+    assert until((folder / "go").exists, seconds=START)
 
 
 @task
@@ -201,12 +204,12 @@ def test_a_stored_result_is_not_computed_again_and_a_lost_one_only_for_a_task_th
 
 def test_a_result_that_was_lost_is_computed_again_when_the_flow_asks_for_it_or_gives_it_to_a_task(stage: Stage) -> None:
     def body() -> list[int]:
-        asked, given, waited = (quick.submit(stage.folder, number) for number in (1, 2, 3))
-        blocking = one.submit(stage.folder, 4, wait_for=[asked, given, waited])
+        asked, argument, waited = (quick.submit(stage.folder, number) for number in (1, 2, 3))
+        blocking = one.submit(stage.folder, 4, wait_for=[asked, argument, waited])
         stage.lose("one-4")
         first = blocking.result()
         wait([waited])
-        return [first, total.submit(stage.folder, [given]).result(), asked.result()]
+        return [first, total.submit(stage.folder, [argument]).result(), asked.result()]
 
     assert run(stage, body) == [4, 2, 1]
     assert [stage.calls(f"quick-{number}") for number in (1, 2, 3)] == [2, 2, 1]
@@ -241,7 +244,7 @@ def test_a_task_that_submits_tasks_runs_again_and_leaves_no_child_unfinished(sta
 def test_a_scheduler_that_says_goodbye_is_replaced_like_one_that_does_not(stage: Stage) -> None:
     def body() -> int:
         future = one.submit(stage.folder, 1)
-        assert until(lambda: stage.calls("one-1"), seconds=40)
+        assert until(lambda: stage.calls("one-1"), seconds=START)
         stage.clusters.current.scheduler.terminate()
         stage.release()
         return int(future.result())
@@ -255,9 +258,9 @@ def test_a_run_whose_restarts_are_used_up_ends_crashed_with_the_cause_and_its_ta
 
     def body() -> int:
         future = one.submit(stage.folder, 1)
-        assert until(lambda: stage.known() == 1, seconds=40)
+        assert until(lambda: stage.known() == 1, seconds=START)
         stage.clusters.current.kill_scheduler()
-        assert until(lambda: stage.calls("one-1") == 2, seconds=60)
+        assert until(lambda: stage.calls("one-1") == 2, seconds=START)
         stage.clusters.current.kill_scheduler()
         return int(future.result())
 
@@ -310,7 +313,7 @@ def test_work_that_went_to_dask_past_prefect_ends_the_run_crashed_with_the_cause
     def body() -> Any:
         with get_dask_client() as client:
             future = client.submit(blocked, stage.folder, "raw")
-            assert until(lambda: stage.calls("raw"), seconds=40)
+            assert until(lambda: stage.calls("raw"), seconds=START)
             stage.clusters.current.kill_scheduler()
             return future.result()
 
@@ -331,7 +334,7 @@ def test_the_same_holds_for_an_async_flow(stage: Stage) -> None:
         result = future.result()
         async with get_async_dask_client() as client:
             raw = client.submit(blocked, stage.folder, "raw")
-            assert until(lambda: stage.calls("raw"), seconds=40)
+            assert until(lambda: stage.calls("raw"), seconds=START)
             stage.clusters.current.kill_scheduler()
             await raw
         return [result]

@@ -18,7 +18,7 @@ from tests.support.scratch_prefect import answers, free_port
 from tools.cluster.wait import until
 from tools.paths import ROOT
 
-START = 60.0
+START = 180.0
 """Seconds for the start of a scheduler on a busy machine."""
 
 

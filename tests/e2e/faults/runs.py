@@ -57,8 +57,8 @@ def logged(newcomer: Newcomer, run: str) -> str:
 def summary(newcomer: Newcomer, run: str) -> str:
     """Return the last summary of a run's Dask clusters."""
     only = f"filters.ArtifactFilter(flow_run_id={{'any_': ['{run}']}}, key={{'any_': ['dask-summary']}})"
-    found = ask(newcomer, f"[one.data for one in await client.read_artifacts(artifact_filter={only})]")
-    return str(found[-1]) if found else ""
+    summaries = ask(newcomer, f"[one.data for one in await client.read_artifacts(artifact_filter={only})]")
+    return str(summaries[-1]) if summaries else ""
 
 
 def pods(newcomer: Newcomer, run: str, component: str) -> list[str]:

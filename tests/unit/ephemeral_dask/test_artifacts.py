@@ -69,6 +69,13 @@ def test_the_summary_tells_what_the_cluster_cost(server: Server) -> None:
         assert row in made.data
 
 
+def test_the_summary_tells_which_clusters_were_lost_and_why(server: Server) -> None:
+    artifacts.summary(RUN, SETTINGS, 1.0, Usage(seconds=1), LOG, losses=["etl-1: the pod was evicted: a|b"])
+    assert "| clusters lost | 1; etl-1: the pod was evicted: a/b |" in server.created[0].data
+    artifacts.summary(RUN, SETTINGS, 1.0, Usage(seconds=1), LOG)
+    assert "clusters lost" not in server.created[1].data
+
+
 def test_a_performance_report_is_kept_in_the_result_storage_and_named_in_the_summary(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,11 +7,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from distributed import Client, Event, LocalCluster
+from distributed.scheduler import KilledWorker
 
 from ephemeral_dask import kube
 from ephemeral_dask.cluster import RunCluster
@@ -23,83 +25,13 @@ from ephemeral_dask.identity import RunIdentity
 from ephemeral_dask.kube import Kind, KubeError
 from ephemeral_dask.pod_context import Owner, PodContext
 from ephemeral_dask.settings import CodeSizes, DaskSettings
+from ephemeral_dask.startup import StartAbandonedError
+from tests.support.fake_kubernetes import FakeKubernetes, complete, half, nothing
 from tools.cluster.wait import until
 
 CONTEXT = PodContext(namespace="flows", image="i", owner=Owner(name="job", uid="u-1"), passed_on={})
 RUN = RunIdentity(flow="etl", flow_run_id="0198f0c4-1111")
 LOG = logging.getLogger("test.cluster")
-
-
-@dataclass
-class FakeKubernetes:
-    """Holds objects by kind and name. `operator` is asked what it makes of a new DaskCluster."""
-
-    operator: Callable[[str], dict[Kind, dict[str, Any]]]
-    refusals: list[KubeError] = field(default_factory=list)
-    stuck: bool = False
-    """A finalizer holds every deleted cluster back."""
-    objects: dict[tuple[Kind, str], dict[str, Any]] = field(default_factory=dict)
-    pods: list[dict[str, Any]] = field(default_factory=list)
-    events: list[dict[str, Any]] = field(default_factory=list)
-    created: list[str] = field(default_factory=list)
-    patched: list[tuple[Kind, str, dict[str, Any]]] = field(default_factory=list)
-    looked: threading.Event = field(default_factory=threading.Event)
-
-    def __call__(self, _namespace: str) -> FakeKubernetes:
-        return self
-
-    @property
-    def clusters(self) -> list[str]:
-        return [name for kind, name in self.objects if kind == kube.DASK_CLUSTERS]
-
-    async def create(self, kind: Kind, manifest: dict[str, Any]) -> dict[str, Any]:
-        name = manifest["metadata"]["name"]
-        if self.refusals:
-            raise self.refusals.pop(0)
-        if (kind, name) in self.objects:
-            raise KubeError(409, "already exists")
-        stored = manifest | {"metadata": manifest["metadata"] | {"uid": f"uid-{name}"}}
-        self.objects[kind, name] = stored
-        if kind == kube.DASK_CLUSTERS:
-            self.created.append(name)
-            for made, one in self.operator(name).items():
-                self.objects[made, one["metadata"]["name"]] = one
-        return stored
-
-    async def patch(self, kind: Kind, name: str, change: dict[str, Any]) -> None:
-        if self.refusals:
-            raise self.refusals.pop(0)
-        self.patched.append((kind, name, change))
-
-    async def get(self, kind: Kind, name: str) -> dict[str, Any] | None:
-        self.looked.set()
-        return self.objects.get((kind, name))
-
-    async def list(self, kind: Kind, **_: str) -> list[dict[str, Any]]:
-        return self.pods if kind == kube.PODS else self.events
-
-    async def remove(self, _kind: Kind, name: str, *, within: float) -> str:
-        if self.stuck:
-            await asyncio.sleep(within)
-            return "a finalizer holds it"
-        self.objects = {key: one for key, one in self.objects.items() if name not in key[1]}
-        return ""
-
-    async def log(self, pod: str, container: str, **_: Any) -> str:
-        return f"last words of {pod}/{container}"
-
-
-def complete(name: str) -> dict[Kind, dict[str, Any]]:
-    return half(name) | {kube.DASK_WORKER_GROUPS: {"metadata": {"name": f"{name}-default"}}}
-
-
-def half(name: str) -> dict[Kind, dict[str, Any]]:
-    service = {"metadata": {"name": f"{name}-scheduler"}, "spec": {"clusterIP": "127.0.0.1"}}
-    return {kube.SERVICES: service}
-
-
-def nothing(_name: str) -> dict[Kind, dict[str, Any]]:
-    return {}
 
 
 @pytest.fixture(scope="module")
@@ -417,3 +349,58 @@ def test_the_dashboard_is_linked_by_service_name_and_nothing_is_forwarded(monkey
     monkeypatch.setattr("dask_kubernetes.operator.networking.port_forward_service", None)
     with start(monkeypatch, FakeKubernetes(complete)) as cluster:
         assert cluster.dashboard_link == "http://127.0.0.1:8787/status"
+
+
+def test_a_cluster_whose_scheduler_is_gone_says_why_and_is_deleted_without_asking_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ephemeral_dask.scheduler_loss._NAMED_WITHIN", 0.0)
+    kubernetes = FakeKubernetes(complete)
+    labels = {"dask.org/component": "scheduler"}
+    kubernetes.pods = [{"metadata": {"name": "etl-scheduler", "uid": "u-1", "labels": labels}, "status": {}}]
+    cluster = start(monkeypatch, kubernetes)
+    kubernetes.pods = []
+    kubernetes.events = [{"reason": "Preempted", "message": "by pod ml/train", "involvedObject": {}}]
+    asked: list[str] = []
+    monkeypatch.setattr("ephemeral_dask.scheduler_plugin.call", lambda *_: asked.append("counters"))
+    summaries: list[Any] = []
+    monkeypatch.setattr("ephemeral_dask.artifacts.summary", lambda *_, losses: summaries.append(losses))
+    why = cluster.why_lost()
+    assert why == f"{cluster.name}: the pod was preempted by one of higher priority: pod etl-scheduler: by pod ml/train"
+    cluster.discard([why], last=False)
+    assert kubernetes.clusters == []
+    assert summaries == []
+
+
+def test_the_last_cluster_of_a_run_shows_the_summary_with_those_that_were_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    summaries: list[Any] = []
+    monkeypatch.setattr("ephemeral_dask.artifacts.summary", lambda *_, losses: summaries.append(losses))
+    start(monkeypatch, FakeKubernetes(complete)).discard(["evicted"], last=True)
+    assert summaries == [["evicted"]]
+
+
+def test_a_start_that_no_one_waits_for_any_more_ends_at_once_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kubernetes, abandoned = FakeKubernetes(half), threading.Event()
+    abandoned.set()
+    monkeypatch.setattr("ephemeral_dask.cluster.Kube", kubernetes)
+    settings = DaskSettings.from_env({}, CodeSizes())
+    with pytest.raises(StartAbandonedError):
+        RunCluster(run=RUN, context=CONTEXT, settings=settings, log=LOG, abandoned=abandoned)
+    assert kubernetes.clusters == []
+
+
+def test_workers_that_died_are_explained_to_the_task_that_was_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    kubernetes = FakeKubernetes(complete)
+    with start(monkeypatch, kubernetes) as cluster:
+        ended = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+        status = {"containerStatuses": [{"name": "worker", "lastState": ended}]}
+        kubernetes.pods = [{"metadata": {"name": "etl-worker-1-x"}, "status": status}]
+        worker = SimpleNamespace(
+            name="etl-worker-1", address="tcp://w:1", metrics={"memory": 500 * 2**20}, memory_limit=416 * 2**20
+        )
+        text = cluster.why_killed(KilledWorker("fill-1", worker, 3))  # type: ignore[arg-type]  # as far as it goes
+    assert "the container ran out of memory" in text
+    assert "500 MiB in its last report, limit 416 MiB" in text
+    assert "last words of etl-worker-1-x/worker" in text

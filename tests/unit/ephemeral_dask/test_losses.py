@@ -84,7 +84,7 @@ def test_a_nanny_that_restarted_its_worker_is_quoted_with_the_numbers() -> None:
     assert "497 MiB in its last report, limit 512 MiB" in why.detail
 
 
-def test_a_worker_that_was_killed_is_told_from_one_that_the_kernel_killed() -> None:
+def test_a_kill_by_the_kernel_is_distinguished_from_other_signals() -> None:
     killed = losses.why_process("w", "Worker process 21 was killed by signal 9", MEMORY)
     aborted = losses.why_process("w", "Worker process 21 was killed by signal 6", Memory())
     assert killed is not None

@@ -42,8 +42,9 @@ def test_the_public_names_and_signatures_are_pinned() -> None:
     assert ephemeral_dask.__all__ == ["ephemeral_dask", "large_workers"]
     assert str(inspect.signature(ephemeral_dask.ephemeral_dask)) == (
         "(*, minimum: 'int | None' = None, maximum: 'int | None' = None, worker_cpu: 'str | float | None' = None, "
-        "worker_memory: 'str | int | None' = None, worker_threads: 'int | None' = None, idle_timeout: 'int | None' = None, "
-        "start_timeout: 'int | None' = None, scaling: 'str | None' = None, report: 'str | None' = None, "
+        "worker_memory: 'str | int | None' = None, worker_threads: 'int | None' = None, "
+        "idle_timeout: 'int | None' = None, start_timeout: 'int | None' = None, "
+        "scaling: 'str | None' = None, report: 'str | None' = None, "
         "restarts: 'int | None' = None, profile: 'str | None' = None) -> 'TaskRunner[PrefectFuture[Any]]'"
     )
     assert str(inspect.signature(ephemeral_dask.large_workers)) == "() -> 'AbstractContextManager[None]'"

@@ -13,7 +13,7 @@ from distributed.core import rpc
 from ephemeral_dask import scheduler_plugin, worker_deaths
 from ephemeral_dask.losses import Memory
 from ephemeral_dask.worker_deaths import Death, WorkerDeaths
-from tests.unit.ephemeral_dask.test_cluster import FakeKubernetes, nothing
+from tests.support.fake_kubernetes import FakeKubernetes, nothing
 
 LOG = logging.getLogger("test.deaths")
 DEATH = Death(name="etl-1", address="tcp://10.0.0.7:8790", memory=Memory(used=2**29, limit=2**29), tasks=("fill-1",))
@@ -59,7 +59,7 @@ def test_a_worker_that_its_nanny_restarted_is_named_by_the_nannys_own_words(capl
 
 
 def test_a_pod_that_is_gone_without_a_trace_ends_the_search_after_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_deaths, "_PATIENCE", 0.0)
+    monkeypatch.setattr(worker_deaths, "_NAMED_WITHIN", 0.0)
     text = why(FakeKubernetes(nothing), DEATH)
     assert text == (
         "The last one: the object was deleted: worker etl-1 at tcp://10.0.0.7:8790 left the scheduler "
@@ -70,7 +70,7 @@ def test_a_pod_that_is_gone_without_a_trace_ends_the_search_after_a_moment(monke
 def test_a_run_that_loses_many_workers_logs_the_first_ones(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(worker_deaths, "_PATIENCE", 0.0)
+    monkeypatch.setattr(worker_deaths, "_NAMED_WITHIN", 0.0)
     monkeypatch.setattr(worker_deaths, "_LOGGED", 2)
     many = [Death(name="w", address=f"tcp://10.0.0.7:{number}", memory=Memory()) for number in range(5)]
     why(FakeKubernetes(nothing), *many, DEATH)
@@ -85,17 +85,17 @@ def test_the_scheduler_reports_a_lost_worker_with_its_tasks_and_no_retired_one()
         )
         async with local, Client(local, asynchronous=True) as client, rpc(local.scheduler_address) as comm:
             await scheduler_plugin.install(comm)
-            told = asyncio.Event()
+            reported = asyncio.Event()
 
             def note(event: Any) -> None:
                 deaths.append(Death.of(event[1]))
-                told.set()
+                reported.set()
 
             client.subscribe_topic(scheduler_plugin.DEATHS, note)
             await client.retire_workers([local.workers[0].address])
             lost = local.workers[1]
             await lost.close()
-            await asyncio.wait_for(told.wait(), 10)
+            await asyncio.wait_for(reported.wait(), 10)
             assert deaths[0].address == lost.address
         return deaths
 
