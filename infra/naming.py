@@ -68,8 +68,3 @@ def selector(component: str, instance: str | None = None) -> Mapping[str, str]:
     """Return the labels that never change: a Deployment's selector cannot be edited."""
     own = {} if instance is None else {"app.kubernetes.io/instance": instance}
     return {"app.kubernetes.io/name": component, "app.kubernetes.io/part-of": PROJECT, **own}
-
-
-def crash_detection(pool: str) -> str:
-    """Return the name of the automation that marks silent runs of a work pool as Crashed."""
-    return f"Crash silent runs of work pool {pool}"

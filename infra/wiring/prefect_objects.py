@@ -8,14 +8,12 @@ from typing import Any
 
 from pulumi import Input, Resource, ResourceOptions
 
-from infra import naming
 from infra.prefect_yaml.automation import NAME_KEYS
 from infra.registration.automation import Automation, AutomationArgs
 from infra.registration.concurrency_limit import GlobalConcurrencyLimit, GlobalConcurrencyLimitArgs
 from infra.registration.variable import Variable, VariableArgs
 from infra.specs.automation import AutomationSpec
 from infra.validation import Plan
-from infra.wiring import crash_detection
 from infra.wiring.prefect import PrefectAccess
 from infra.wiring.work_pools import WorkPools
 
@@ -33,7 +31,7 @@ class PrefectObjects:
 
 
 def prefect_objects(plan: Plan, prefect: PrefectAccess, pools: WorkPools) -> PrefectObjects:
-    """Register variables, limits and automations of the settings, the deployments' triggers, and crash detection."""
+    """Register variables, limits and automations of the settings, and the deployments' triggers."""
     # After the pools, so that an error of the API itself is reported once, by them.
     after = ResourceOptions(depends_on=[*pools.pools.values()])
     resources = [
@@ -41,7 +39,6 @@ def prefect_objects(plan: Plan, prefect: PrefectAccess, pools: WorkPools) -> Pre
         *_limits(plan, prefect, after),
         *_automations(plan, prefect, pools, after),
         *_triggers(plan, prefect, pools),
-        *_crash_detection(plan, prefect, pools),
     ]
     return PrefectObjects(resources=tuple(resources))
 
@@ -75,26 +72,6 @@ def _triggers(plan: Plan, prefect: PrefectAccess, pools: WorkPools) -> Iterator[
             for trigger in spec.triggers:
                 name = f"{spec.key.replace('/', '-')}-{trigger.name}"
                 yield _automation(name, trigger, prefect, pools, owner=spec.key)
-
-
-def _crash_detection(plan: Plan, prefect: PrefectAccess, pools: WorkPools) -> Iterator[Resource]:
-    """Register for each pool with deployments the automation that marks its silent runs as Crashed."""
-    settings = plan.settings
-    for pool, specs in plan.deployments.items():
-        seconds = (settings.work_pools[pool].flow_run or settings.flow_run).crashed_after
-        if seconds is None or not specs:
-            continue
-        deployment_ids = [pools.deployments[spec.key].deployment_id for spec in specs]
-        yield Automation(
-            f"crash-detection-{pool}",
-            AutomationArgs(
-                endpoint=prefect.endpoint,
-                name=naming.crash_detection(pool),
-                description=crash_detection.DESCRIPTION,
-                trigger=crash_detection.trigger(deployment_ids, seconds),
-                actions=[crash_detection.action(seconds)],
-            ),
-        )
 
 
 def _automation(
