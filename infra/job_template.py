@@ -113,7 +113,7 @@ def _environment(args: JobTemplateArgs) -> dict[str, str]:
         env.PROFILES: profiles.encode({name: profile.contract() for name, profile in dask.profiles.items()}),
         knobs.PROFILE.variable: f"{{{{ {knobs.PROFILE.name} }}}}",
         env.ENV: "{{ env }}",
-        # The heartbeats that wiring/crash_detection.py waits for.
+        # A run without a Job, such as one on a laptop, is judged by its heartbeats; one with a Job sends them too.
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(args.flow_run.heartbeat_seconds),
         # Dask reads the user's name for a cluster's name, and the image's UID has no passwd entry.
         "USER": "flow",

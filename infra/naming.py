@@ -72,11 +72,6 @@ def selector(component: str, instance: str | None = None) -> Mapping[str, str]:
     return {"app.kubernetes.io/name": component, "app.kubernetes.io/part-of": PROJECT, **own}
 
 
-def crash_detection(pool: str) -> str:
-    """Return the name of the automation that marks silent runs of a work pool as Crashed."""
-    return f"Crash silent runs of work pool {pool}"
-
-
 def distinct(names: Mapping[str, str]) -> dict[str, str]:
     """Return a resource name for each key: its joined name, with a suffix where another key has the same.
 

@@ -32,8 +32,8 @@ def deploy() -> None:
     """
     plan, secrets = _read()
     base = foundation(plan, secrets)
-    dask = dask_platform(plan.settings, base)
     prefect = prefect_access(plan.settings, secrets, base)
+    dask = dask_platform(plan.settings, base, prefect)
     platform = [*base.resources, *dask.resources, *prefect.resources]
     access = exact_access(plan.settings, base, after=platform)
     pools = work_pools(plan, base, prefect, access)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ephemeral_dask.contract import knobs, profiles, quantities, reserved
-from infra import capacity, job_template, naming, pod_patches
+from infra import capacity, job_template, pod_patches
 from infra.flow_signature.validate import schema_error
 from infra.image_files import image_errors
 from infra.prefect_yaml import templating
@@ -247,14 +247,11 @@ def automation_errors(settings: Settings, deployments: Deployments) -> list[str]
         ],
     }
     triggers = {trigger.name: spec.key for spec in specs for trigger in spec.triggers}
-    own = [naming.crash_detection(pool) for pool in deployments]
     errors = []
     for name, automation in settings.automations.items():
         key = f"automations.{name}"
         if name in triggers:
             errors.append(f"{key}: deployment '{triggers[name]}' has a trigger of that name; rename one")
-        if name in own:
-            errors.append(f"{key}: is the name of the stack's own automation; rename it")
         for place, action in _actions(automation.spec(name)):
             for kind, names in known.items():
                 target = action.get(kind)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
-_REMEMBERED: Final = 1000
+_KEPT_LINES: Final = 1000
 """Lines about objects that cannot be handled, so that each is logged once and not at every check."""
 
 _LONGEST: Final = 600
@@ -38,7 +38,7 @@ def report(kind: str, name: str, error: Exception) -> None:
     """Log once that an object cannot be handled; the others are."""
     line = f"{kind} {name} is skipped: {error!r:.200}"
     if line not in _reported:
-        if len(_reported) >= _REMEMBERED:
+        if len(_reported) >= _KEPT_LINES:
             _reported.clear()
         _reported.add(line)
         _log.warning(line)

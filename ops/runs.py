@@ -80,7 +80,7 @@ class Runs:
             self.forget()
             return False
         if not self._answers:
-            _log.warning("The Prefect API answers again: runs are compared anew")
+            _log.warning("The Prefect API answers again: runs are compared again")
         self._answers = True
         for run in live.values():
             self._one(run.id, partial(self._compare, run, world))

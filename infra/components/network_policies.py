@@ -112,7 +112,7 @@ def specs(args: NetworkPoliciesArgs) -> dict[str, Any]:
                 *data,
             ],
         ),
-        "dask-reaper": _policy(REAPER, egress=api_server),
+        "dask-reaper": _policy(REAPER, egress=[*prefect, *api_server]),
     }
     if args.operator_namespace is None:
         result["dask-operator"] = _policy(
@@ -121,7 +121,7 @@ def specs(args: NetworkPoliciesArgs) -> dict[str, Any]:
             egress=[*api_server, _to(SCHEDULER, ports.SCHEDULER_HTTP)],
         )
     if args.embedded:
-        clients = [_peer(each) for each in (WORKER, FLOW_RUN, DASK)]
+        clients = [_peer(each) for each in (WORKER, REAPER, FLOW_RUN, DASK)]
         outside = [_from_namespace(each) for each in network.prefect_clients]
         result["prefect-server"] = _policy(
             SERVER,

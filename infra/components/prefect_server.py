@@ -19,12 +19,20 @@ from infra.settings import EmbeddedPrefect, Ingress, Postgresql, Sqlite
 
 DATA: Final = "/data"
 _HEALTH: Final = {"path": "/api/health", "port": naming.SERVER_PORT}
+_READY: Final = {"path": "/api/ready", "port": naming.SERVER_PORT}
+"""Asks the database, which the health check does not. Not for the liveness probe: a restart repairs no database."""
+
+_LEASES: Final = "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"
+_LEASES_ON_VOLUME: Final = "prefect.server.concurrency.lease_storage.filesystem"
+_LEASES_IN_DATABASE: Final = "ops.database_leases"
+"""Where leases of concurrency limits are kept. By default in the server's memory: a restart loses them, and every run
+that holds one is ended when it renews its lease."""
 
 THROUGH_REDIS: Final = {
     "PREFECT_SERVER_EVENTS_MESSAGING_BROKER": "prefect_redis.messaging",
     "PREFECT_SERVER_EVENTS_MESSAGING_CACHE": "prefect_redis.messaging",
     "PREFECT_SERVER_EVENTS_CAUSAL_ORDERING": "prefect_redis.ordering",
-    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect_redis.lease_storage",
+    _LEASES: "prefect_redis.lease_storage",
     "PREFECT_SERVER_WORKER_CHANNEL_CLEANUP_QUEUE_STORAGE": "prefect_redis.cleanup_queue",
 }
 """Settings that let several server processes share state; the values are modules of prefect-redis 0.3.0."""
@@ -112,7 +120,7 @@ class PrefectServer(ComponentResource):
         if settings.ingress is not None:
             self._ingress(settings.ingress, service.metadata.name.apply(str))
         self.service = pods.known_after(service.metadata.name, deployment.id)
-        self.api_url = Output.format("http://{0}.{1}.svc:{2}/api", self.service, args.namespace, naming.SERVER_PORT)
+        self.api_url = api_url(self.service, args.namespace)
         self.register_outputs({"service": self.service, "api_url": self.api_url})
 
     def _volume(self, database: Sqlite) -> Output[str]:
@@ -179,6 +187,11 @@ class PrefectServer(ComponentResource):
         )
 
 
+def api_url(service: Input[str], namespace: Input[str]) -> Output[str]:
+    """Return the API of a server as a pod reaches it."""
+    return Output.format("http://{0}.{1}.svc:{2}/api", service, namespace, naming.SERVER_PORT)
+
+
 def _pod(
     args: PrefectServerArgs, account: Input[str], volume: Input[str] | None, container: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -222,9 +235,22 @@ def _server(args: PrefectServerArgs, *, services: bool) -> dict[str, Any]:
         **_container(args, "server", command, "server"),
         "ports": [{"name": "http", "containerPort": naming.SERVER_PORT}],
         "startupProbe": {"httpGet": _HEALTH, "periodSeconds": 1, "failureThreshold": 120},
-        "readinessProbe": {"httpGet": _HEALTH, "periodSeconds": 5},
+        "readinessProbe": _readiness(args),
         "livenessProbe": {"httpGet": _HEALTH, "periodSeconds": 10, "failureThreshold": 6},
     }
+
+
+def _readiness(args: PrefectServerArgs) -> dict[str, Any]:
+    """Return the readiness probe: the database answers, and SQLite's volume can be written to.
+
+    Prefect's own check reads only, so it sees neither a full volume nor one that has become read-only.
+    """
+    if isinstance(args.settings.database, Postgresql):
+        return {"httpGet": _READY, "periodSeconds": 5, "timeoutSeconds": 5}
+    url = f"http://127.0.0.1:{naming.SERVER_PORT}{_READY['path']}"
+    # -S: without site-packages it starts in 30 ms.
+    command = ["python", "-S", "-m", "ops.server_probe", url, DATA]
+    return {"exec": {"command": command}, "periodSeconds": 10, "timeoutSeconds": 10}
 
 
 def _services(args: PrefectServerArgs) -> dict[str, Any]:
@@ -258,9 +284,11 @@ def _environment(args: PrefectServerArgs) -> dict[str, Any]:
         values["PREFECT_HOME"] = f"{pods.WRITABLE}/prefect"
         values["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = args.database
         values["PREFECT_SERVER_DATABASE_MIGRATE_ON_START"] = "false"
+        values[_LEASES] = _LEASES_IN_DATABASE
     else:
         values["PREFECT_HOME"] = DATA
         values["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = f"sqlite+aiosqlite:///{DATA}/prefect.db"
+        values[_LEASES] = _LEASES_ON_VOLUME
     if args.auth is not None:
         values["PREFECT_SERVER_API_AUTH_STRING"] = args.auth
     if args.settings.redis is not None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pulumi_kubernetes as k8s
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
-from ephemeral_dask.contract import security
+from ephemeral_dask.contract import labels, security
 from ephemeral_dask.contract.pods import PodExtras
 from ephemeral_dask.contract.secrets import SecretRef
 from infra import naming
@@ -117,8 +117,13 @@ def _environment(args: PrefectWorkerArgs) -> dict[str, Any]:
         "PREFECT_WORKER_ENABLE_CANCELLATION": "true",
         "PREFECT_WORKER_WEBSERVER_HOST": "0.0.0.0",  # noqa: S104  the kubelet probes from outside the pod
         "PREFECT_WORKER_WEBSERVER_PORT": str(HEALTH_PORT),
-        # Without it, the observer watches the whole cluster, which RBAC refuses, and crashes go unnoticed.
+        # Without it, the observer watches the whole cluster, which RBAC refuses.
         "PREFECT_INTEGRATIONS_KUBERNETES_OBSERVER_NAMESPACES": args.namespace,
+        # Pods of runs have this label and their Jobs do not: the observer reports pods, and the reaper alone judges
+        # runs. The observer would call a run Crashed without a cause, and while the run is being rescheduled.
+        "PREFECT_INTEGRATIONS_KUBERNETES_OBSERVER_ADDITIONAL_LABEL_FILTERS": (
+            f"{labels.COMPONENT}={labels.FLOW_RUN_POD}"
+        ),
     }
     for variable, reference in args.credential.items():
         setting = f"PREFECT_INTEGRATIONS_KUBERNETES_WORKER_{variable.removeprefix('PREFECT_')}_SECRET"

@@ -20,10 +20,13 @@ class FlowRun(Model):
     """Seconds between SIGTERM and SIGKILL. Prefect needs up to 30 of them to report the end of a run."""
     active_deadline: int | None = Field(default=None, ge=60)
     """Seconds after which Kubernetes stops a run; no limit when unset."""
+    pending_timeout: int = Field(default=600, ge=60)
+    """Seconds that a run may be Pending: then it is Crashed with the cause, and its Job is deleted."""
     heartbeat_seconds: int = Field(default=60, ge=30)
     """Seconds between two heartbeats of a run."""
     crashed_after: int | None = Field(default=300, ge=90)
-    """Seconds without a heartbeat after which Prefect marks a run as Crashed; with null it stays Running."""
+    """Seconds without a heartbeat after which a run without a Job is marked as Crashed; with null it stays Running.
+    Whether a run with a Job is alive is decided by its pod."""
     pod: PodExtras = PodExtras()
     """Additions to flow pods."""
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pulumi import Resource
 
 from infra.components.dask_operator import DaskOperator, DaskOperatorArgs
-from infra.components.dask_reaper import DaskReaper, DaskReaperArgs
+from infra.components.dask_reaper import DaskReaper, DaskReaperArgs, RunBounds
 from infra.components.result_volume import ResultVolume, ResultVolumeArgs
 from infra.components.scheduler_budget import SchedulerBudget
-from infra.settings import InstallOperator, Settings, VolumeResults
+from infra.settings import FlowRun, InstallOperator, Settings, VolumeResults, layers
 from infra.wiring.foundation import Foundation
+from infra.wiring.prefect import PrefectAccess
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,7 @@ class DaskPlatform:
     resources: tuple[Resource, ...]
 
 
-def dask_platform(settings: Settings, base: Foundation) -> DaskPlatform:
+def dask_platform(settings: Settings, base: Foundation, prefect: PrefectAccess) -> DaskPlatform:
     """Register the operator and the result volume, where the stack has its own, and the reaper."""
     resources: list[Resource] = []
     operator = settings.dask.operator
@@ -48,8 +49,17 @@ def dask_platform(settings: Settings, base: Foundation) -> DaskPlatform:
         namespace=base.namespace,
         image=base.image.platform,
         maximum_lifetime=settings.dask.maximum_lifetime,
+        api_url=prefect.early_api_url,
+        credential=prefect.created_credential,
+        versions=prefect.versions,
+        ca=layers.ca_extras(settings.ca_bundle),
+        pools={name: _bounds(layers.flow_run(settings, name)) for name in settings.work_pools},
         annotations=settings.identities.reaper.annotations,
         pull_secrets=settings.image.pull_secrets,
     )
     resources.append(DaskReaper("dask-reaper", reaper))
     return DaskPlatform(resources=tuple(resources))
+
+
+def _bounds(flow_run: FlowRun) -> RunBounds:
+    return RunBounds(pending_timeout=flow_run.pending_timeout, crashed_after=flow_run.crashed_after)

@@ -9,6 +9,7 @@ from pulumi import Input, Output, Resource
 
 from ephemeral_dask.contract.secrets import SecretRef
 from infra import naming
+from infra.components import prefect_server
 from infra.components.prefect_server import PrefectServer, PrefectServerArgs
 from infra.components.stack_secret import StackSecret, StackSecretArgs
 from infra.config import Secrets
@@ -25,6 +26,7 @@ class PrefectAccess:
     Attributes:
         endpoint: the API as the machine that runs Pulumi reaches it.
         api_url: the API as a pod reaches it.
+        early_api_url: the same, known before the server is ready.
         credential: environment variable -> reference of the credential, known before the Secret exists; empty where
             the API requires none.
         created_credential: the same, known once the Secret exists.
@@ -35,6 +37,7 @@ class PrefectAccess:
 
     endpoint: ApiEndpoint
     api_url: Input[str]
+    early_api_url: Input[str]
     credential: Mapping[str, SecretRef]
     created_credential: Mapping[str, SecretRef]
     versions: Mapping[str, Input[str]]
@@ -59,18 +62,21 @@ def prefect_access(settings: Settings, secrets: Secrets, base: Foundation) -> Pr
     resources: list[Resource] = [credential]
     endpoint: ApiEndpoint
     api_url: Input[str]
+    early_api_url: Input[str]
     if isinstance(prefect, EmbeddedPrefect):
         server = _server(settings, prefect, secrets, base, credential)
         resources.append(server)
         endpoint = PortForward(namespace=base.namespace, service=server.service, port=naming.SERVER_PORT, auth=auth)
         api_url = server.api_url
+        early_api_url = prefect_server.api_url(naming.SERVER, base.namespace)
     else:
         endpoint = Url(url=prefect.api_url, auth=auth)
-        api_url = prefect.pod_url
+        api_url = early_api_url = prefect.pod_url
     variable = CREDENTIALS[kind].variable
     return PrefectAccess(
         endpoint=endpoint,
         api_url=api_url,
+        early_api_url=early_api_url,
         credential={variable: credential.ref} if credential.ref else {},
         created_credential={variable: credential.created_ref} if credential.created_ref else {},
         versions=credential.version,

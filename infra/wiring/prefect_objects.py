@@ -15,7 +15,6 @@ from infra.registration.concurrency_limit import GlobalConcurrencyLimit, GlobalC
 from infra.registration.variable import Variable, VariableArgs
 from infra.specs.automation import AutomationSpec
 from infra.validation import Plan
-from infra.wiring import crash_detection
 from infra.wiring.prefect import PrefectAccess
 from infra.wiring.work_pools import WorkPools
 
@@ -33,7 +32,7 @@ class PrefectObjects:
 
 
 def prefect_objects(plan: Plan, prefect: PrefectAccess, pools: WorkPools) -> PrefectObjects:
-    """Register variables, limits and automations of the settings, the deployments' triggers, and crash detection."""
+    """Register variables, limits and automations of the settings, and the deployments' triggers."""
     # After the pools, so that an error of the API itself is reported once, by them.
     after = ResourceOptions(depends_on=[*pools.pools.values()])
     resources = [
@@ -41,7 +40,6 @@ def prefect_objects(plan: Plan, prefect: PrefectAccess, pools: WorkPools) -> Pre
         *_limits(plan, prefect, after),
         *_automations(plan, prefect, pools, after),
         *_triggers(plan, prefect, pools),
-        *_crash_detection(plan, prefect, pools),
     ]
     return PrefectObjects(resources=tuple(resources))
 
@@ -82,35 +80,14 @@ def _triggers(plan: Plan, prefect: PrefectAccess, pools: WorkPools) -> Iterator[
 def _automation_names(plan: Plan) -> dict[str, str]:
     """Return the resource names of all automations.
 
-    The keys are `stack <name>`, `trigger <flow>/<deployment>/<name>` and `pool <name>`.
+    The keys are `stack <name>` and `trigger <flow>/<deployment>/<name>`.
     """
     names = {f"stack {name}": f"automation-{name}" for name in plan.settings.automations}
     for spec in (spec for specs in plan.deployments.values() for spec in specs):
         names |= {
             f"trigger {spec.key}/{each.name}": f"{spec.key.replace('/', '-')}-{each.name}" for each in spec.triggers
         }
-    names |= {f"pool {pool}": f"crash-detection-{pool}" for pool in plan.deployments}
     return naming.distinct(names)
-
-
-def _crash_detection(plan: Plan, prefect: PrefectAccess, pools: WorkPools) -> Iterator[Resource]:
-    """Register for each pool with deployments the automation that marks its silent runs as Crashed."""
-    settings, names = plan.settings, _automation_names(plan)
-    for pool, specs in plan.deployments.items():
-        seconds = (settings.work_pools[pool].flow_run or settings.flow_run).crashed_after
-        if seconds is None or not specs:
-            continue
-        deployment_ids = [pools.deployments[spec.key].deployment_id for spec in specs]
-        yield Automation(
-            names[f"pool {pool}"],
-            AutomationArgs(
-                endpoint=prefect.endpoint,
-                name=naming.crash_detection(pool),
-                description=crash_detection.DESCRIPTION,
-                trigger=crash_detection.trigger(deployment_ids, seconds),
-                actions=[crash_detection.action(seconds)],
-            ),
-        )
 
 
 def _automation(

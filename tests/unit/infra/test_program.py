@@ -274,14 +274,18 @@ def test_pods_that_read_a_secret_of_the_stack_are_replaced_with_it_and_no_others
     recorder = render(program.deploy, {**CONFIG, "prefect": POSTGRESQL, **SECRETS})
     auth = {"ephemeral-dask/prefect-api": "prefect-credential-secret-uid"}
     address = {"ephemeral-dask/prefect-database": "prefect-database-secret-uid"}
-    assert annotated(recorder) == {"prefect-server": {**auth, **address}, "prefect-worker-dask": auth}
+    assert annotated(recorder) == {
+        "dask-reaper": auth,
+        "prefect-server": {**auth, **address},
+        "prefect-worker-dask": auth,
+    }
 
 
 @pytest.mark.usefixtures("exported")
 def test_a_preview_of_a_new_secret_shows_the_pods_that_read_it_as_changed(render: Render) -> None:
     recorder = render(program.deploy, {**CONFIG, "prefect": POSTGRESQL, **SECRETS}, preview=True)
     shown = {name: set(map(str, result.values())) for name, result in annotated(recorder).items()}
-    assert set(shown) == {"prefect-server", "prefect-worker-dask"}
+    assert set(shown) == {"dask-reaper", "prefect-server", "prefect-worker-dask"}
     assert not any("uid" in value for values in shown.values() for value in values)
 
 

@@ -179,10 +179,10 @@ class FakePrefect:
                 if run["id"] in query["id"]["any_"]:
                     yield run
                 continue
-            wanted = query["state"]
+            expected = query["state"]
             if run["work_pool_name"] not in body["work_pools"]["name"]["any_"]:
                 continue
-            if state["type"] in wanted["type"]["any_"] and state["name"] in wanted.get("name", {}).get(
+            if state["type"] in expected["type"]["any_"] and state["name"] in expected.get("name", {}).get(
                 "any_", [state["name"]]
             ):
                 yield run

@@ -146,7 +146,7 @@ def test_one_comparison_judges_nothing(platform: Platform) -> None:
     assert platform.prefect.proposals == []
 
 
-def test_a_run_that_changes_its_state_between_two_comparisons_is_compared_anew(platform: Platform) -> None:
+def test_a_run_that_changes_its_state_between_two_comparisons_is_compared_again(platform: Platform) -> None:
     platform.objects(jobs=())
     platform.prefect.add("RUNNING")
     platform.check()

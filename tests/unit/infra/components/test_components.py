@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,10 +12,10 @@ import pytest
 from ephemeral_dask.contract import security
 from ephemeral_dask.contract.pods import PodExtras
 from ephemeral_dask.contract.secrets import SecretRef
-from infra import naming
+from infra import job_template, naming
 from infra.components import pods, prefect_server
 from infra.components.dask_operator import DaskOperator, DaskOperatorArgs, custom_resource_definitions
-from infra.components.dask_reaper import DaskReaper, DaskReaperArgs
+from infra.components.dask_reaper import DaskReaper, DaskReaperArgs, RunBounds
 from infra.components.flow_image import FlowImage, FlowImageArgs
 from infra.components.identity import Identity, IdentityArgs
 from infra.components.namespace import FlowNamespace, FlowNamespaceArgs
@@ -24,12 +25,15 @@ from infra.components.prefect_worker import PrefectWorker, PrefectWorkerArgs
 from infra.components.result_volume import ResultVolume, ResultVolumeArgs
 from infra.components.scheduler_budget import SchedulerBudget
 from infra.components.stack_secret import StackSecret, StackSecretArgs
+from infra.job_template import JobTemplateArgs
 from infra.settings import (
     CaBundle,
+    Dask,
     Docker,
     DockerBuild,
     EmbeddedPrefect,
     FlowBuild,
+    FlowRun,
     Ingress,
     Pod,
     Postgresql,
@@ -86,7 +90,18 @@ def operator() -> None:
 
 
 def reaper() -> None:
-    DaskReaper("reaper", DaskReaperArgs(namespace="flows", image=PLATFORM, maximum_lifetime=3600))
+    DaskReaper(
+        "reaper",
+        DaskReaperArgs(
+            namespace="flows",
+            image=PLATFORM,
+            maximum_lifetime=3600,
+            api_url="http://prefect-server.flows.svc:4200/api",
+            credential={"PREFECT_API_AUTH_STRING": SecretRef(name="prefect-api", key="value")},
+            versions={"ephemeral-dask/credential": "1"},
+            pools={"dask": RunBounds(pending_timeout=600, crashed_after=None)},
+        ),
+    )
 
 
 def container(recorder: Recorder) -> Mapping[str, Any]:
@@ -312,16 +327,60 @@ def test_the_operator_acts_in_one_namespace(render: Render) -> None:
     assert "--namespace=flows" in container(render(operator))["command"]
 
 
-def test_the_reaper_may_delete_only_dask_clusters(render: Render) -> None:
+def test_the_reaper_may_delete_only_dask_clusters_and_jobs(render: Render) -> None:
     [role] = render(reaper).of("/v1:Role")
     deletable = {resource for rule in role["rules"] if "delete" in rule["verbs"] for resource in rule["resources"]}
     writable = {resource for rule in role["rules"] if "patch" in rule["verbs"] for resource in rule["resources"]}
-    assert deletable == {"daskclusters"}
+    assert deletable == {"daskclusters", "jobs"}
     assert writable == {"daskclusters", "daskautoscalers", "daskworkergroups"}
 
 
-def test_the_reaper_knows_its_namespace_and_the_maximum_lifetime(render: Render) -> None:
-    assert container(render(reaper))["command"][-2:] == ["--namespace=flows", "--maximum-lifetime=3600"]
+def test_the_reaper_knows_its_namespace_the_maximum_lifetime_and_the_bounds_of_each_work_pool(render: Render) -> None:
+    namespace_option, lifetime, pools = container(render(reaper))["command"][-3:]
+    assert (namespace_option, lifetime) == ("--namespace=flows", "--maximum-lifetime=3600")
+    assert json.loads(pools.removeprefix("--pools=")) == {"dask": {"pendingTimeout": 600, "crashedAfter": None}}
+
+
+def test_the_reaper_has_the_prefect_credential_by_reference_and_is_replaced_with_it(render: Render) -> None:
+    recorder = render(reaper)
+    reference = {"secretKeyRef": {"name": "prefect-api", "key": "value"}}
+    assert environment(recorder)["PREFECT_API_AUTH_STRING"] == reference
+    assert environment(recorder)["PREFECT_API_URL"] == "http://prefect-server.flows.svc:4200/api"
+    [deployment] = recorder.of("apps/v1:Deployment")
+    assert deployment["spec"]["template"]["metadata"]["annotations"] == {"ephemeral-dask/credential": "1"}
+
+
+def test_the_workers_observer_watches_no_jobs_so_that_only_the_reaper_judges_runs(render: Render) -> None:
+    """Pods of runs have the label of the filter, Jobs have none of this project."""
+    variable = "PREFECT_INTEGRATIONS_KUBERNETES_OBSERVER_ADDITIONAL_LABEL_FILTERS"
+    key, value = environment(render(worker))[variable].split("=")
+    args = JobTemplateArgs(namespace="flows", image="image", flow_run=FlowRun(), dask=Dask(), credential={})
+    template = job_template.build(args)["job_configuration"]["job_manifest"]
+    assert template["spec"]["template"]["metadata"]["labels"][key] == value
+    assert template["metadata"]["labels"] == "{{ labels }}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "leases"),
+    [
+        ({}, "prefect.server.concurrency.lease_storage.filesystem"),
+        ({"database": {"kind": "postgresql"}}, "ops.database_leases"),
+        ({"database": {"kind": "postgresql"}, "redis": {}}, "prefect_redis.lease_storage"),
+    ],
+)
+def test_leases_of_concurrency_limits_outlive_the_server(settings: Any, leases: str, render: Render) -> None:
+    environment_of_server = environment(render(lambda: server(**settings)))
+    assert environment_of_server["PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"] == leases
+    assert environment_of_server["PREFECT_HOME"] == ("/data" if "filesystem" in leases else "/tmp/prefect")
+
+
+def test_readiness_asks_the_database_and_sqlites_volume_and_liveness_does_not(render: Render) -> None:
+    sqlite = container(render(server))
+    assert sqlite["readinessProbe"]["exec"]["command"][-2:] == ["http://127.0.0.1:4200/api/ready", "/data"]
+    postgresql = container(render(lambda: server(database={"kind": "postgresql"})))
+    assert postgresql["readinessProbe"]["httpGet"]["path"] == "/api/ready"
+    for each in (sqlite, postgresql):
+        assert each["livenessProbe"]["httpGet"]["path"] == "/api/health"
 
 
 CONTEXTS = {"flow": ".build/dev/flow", "platform": ".build/dev/platform"}

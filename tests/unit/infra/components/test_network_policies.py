@@ -57,6 +57,7 @@ def sides(policies_by_name: Mapping[str, Any], source: str, target: str, port: i
 
 ALLOWED = {
     ("worker", "server", naming.SERVER_PORT),
+    ("reaper", "server", naming.SERVER_PORT),
     ("flow", "server", naming.SERVER_PORT),
     ("scheduler", "server", naming.SERVER_PORT),
     ("dask-worker", "server", naming.SERVER_PORT),
@@ -134,9 +135,9 @@ def test_without_a_setting_flows_reach_nothing_outside_but_the_api_server() -> N
 def test_an_external_prefect_is_reached_by_address_and_no_server_policy_is_left() -> None:
     policies_by_name = specs(args(embedded=False, prefect=(Peer(cidr="192.0.2.7/32", ports=(443,)),)))
     assert "prefect-server" not in policies_by_name
-    for pod in ("worker", "flow", "scheduler", "dask-worker"):
+    for pod in ("worker", "reaper", "flow", "scheduler", "dask-worker"):
         assert ("192.0.2.7/32", 443) in outside(policies_by_name, pod)
-    for other in ("operator", "reaper", "stranger"):
+    for other in ("operator", "stranger"):
         assert ("192.0.2.7/32", 443) not in outside(policies_by_name, other)
 
 

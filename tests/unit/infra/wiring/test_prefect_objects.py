@@ -8,12 +8,10 @@ from typing import Any
 import pulumi
 import pytest
 import yaml
-from prefect.events.schemas.automations import EventTrigger
 
 from infra import program, validation
 from infra.specs.automation import AutomationSpec
 from infra.specs.deployment import DeploymentSpec
-from infra.wiring import crash_detection
 from tests.mocks import Recorder, Render
 from tools.paths import ROOT
 
@@ -71,33 +69,13 @@ def test_a_queue_that_a_deployment_names_is_created_before_it(render: Render, mo
     assert names.index("queue-dask-slow") < names.index("flow-one")
 
 
-def test_runs_of_the_stacks_deployments_and_no_others_are_watched(render: Render) -> None:
+def test_no_automation_judges_runs(render: Render) -> None:
+    """One that waits for heartbeats calls every live run Crashed when the server is back after an outage."""
     recorder = render(program.deploy, {**CONFIG, "flowRun": {"heartbeatSeconds": 30, "crashedAfter": 90}})
-    [watch] = _of(recorder, "Automation").values()
-    trigger = watch["trigger"]
-    assert EventTrigger.model_validate(trigger).posture.value == "Proactive"
-    assert trigger["within"] == 90
-    assert trigger["match_related"]["prefect.resource.role"] == "deployment"
-    assert len(trigger["match_related"]["prefect.resource.id"]) == len(recorder.of("prefect:Deployment"))
-    assert watch["actions"][0]["state"] == "CRASHED"
+    assert _of(recorder, "Automation") == {}
     [pool] = recorder.of("prefect:WorkPool")
     environment = pool["base_job_template"]["job_configuration"]["env"]
     assert environment["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == "30"
-
-
-@pytest.mark.parametrize("crashed_after", [None, 300])
-def test_crash_detection_can_be_switched_off_and_needs_deployments(
-    crashed_after: int | None, render: Render, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if crashed_after:
-        _declare(monkeypatch)
-    recorder = render(program.deploy, {**CONFIG, "flowRun": {"crashedAfter": crashed_after}})
-    assert _of(recorder, "Automation") == {}
-
-
-def test_a_waiting_run_is_not_expected_to_send_heartbeats() -> None:
-    expected = crash_detection.trigger([], 300)["expect"]
-    assert {"prefect.flow-run.Suspended", "prefect.flow-run.AwaitingRetry", crash_detection.HEARTBEAT} <= set(expected)
 
 
 def test_a_trigger_of_a_deployment_belongs_to_it(render: Render, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,10 +120,6 @@ def test_an_action_may_name_what_it_acts_on(render: Render) -> None:
                 }
             },
             "work_queue 'dask/fast' is not declared",
-        ),
-        (
-            {"automations": {"Crash silent runs of work pool dask": AUTOMATION}},
-            "is the name of the stack's own automation; rename it",
         ),
     ],
 )
