@@ -55,7 +55,7 @@ ARG APT_PACKAGES=
 USER root
 RUN if [ -n "${APT_PACKAGES}" ]; then \
         apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends ${APT_PACKAGES} \
-        && rm -rf /var/lib/apt/lists/*; \
+        && rm -rf /var/lib/apt/lists/* /var/cache/apt/*; \
     fi
 USER 10001:10001
 COPY --from=flow-packages /opt/venv /opt/venv

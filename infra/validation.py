@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ephemeral_dask.contract import knobs, profiles, quantities, reserved
-from infra import capacity, job_template, naming, pod_patches
+from infra import capacity, job_template, naming, pod_patches, pull_steps
 from infra.flow_signature.validate import schema_error
 from infra.image_files import image_errors
 from infra.prefect_yaml import templating
@@ -51,6 +51,11 @@ class Plan:
 
     settings: Settings
     deployments: Deployments
+
+    @property
+    def images_with_git(self) -> frozenset[str | None]:
+        """The names of the flow images whose runs clone a repository; None is the image without a name."""
+        return pull_steps.images_with_git(self.settings, self.deployments)
 
     def queues(self, pool: str) -> dict[str, WorkQueue]:
         """Return a pool's queues by name: those of the settings, and those that only a deployment names.
@@ -117,6 +122,8 @@ def load_plan(
     if errors:
         head = "prefect.yaml is not valid for this stack, so nothing was changed:"
         raise DeploymentError("\n".join([head, *(f"  {error}" for error in errors)]))
+    for warning in pull_steps.network_warnings(settings, deployments):
+        warn(f"{warning}.")
     if problems := automation_errors(settings, deployments):
         raise SettingsError(invalid(stack, problems))
     return Plan(settings=settings, deployments=deployments)

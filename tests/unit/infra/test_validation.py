@@ -171,6 +171,19 @@ def test_a_requirements_file_that_does_not_exist_is_refused_with_the_stacks_file
     assert validation.load_plan(project, settings(image=image), stack="dev")
 
 
+def test_the_images_of_runs_that_clone_a_repository_are_known(project: Path) -> None:
+    def images(pull: str) -> frozenset[str | None]:
+        (project / "prefect.yaml").write_text(f"{PREFECT_YAML}    work_pool: {{name: b}}\n    pull: {pull}\n")
+        image = {**STACK["image"], "flows": {"gpu": {}}}
+        pools = {"a": {}, "b": {"image": "gpu"}}
+        return validation.load_plan(project, settings(image=image, workPools=pools), stack="dev").images_with_git
+
+    assert images("[]") == frozenset()
+    assert images("[{prefect.deployments.steps.set_working_directory: {directory: /opt}}]") == frozenset()
+    for name in ("prefect.deployments.steps.git_clone", "prefect.deployments.steps.pull.agit_clone"):
+        assert images(f"[{{{name}: {{repository: 'https://example.com/flows.git'}}}}]") == {"gpu"}
+
+
 def test_an_automation_that_names_an_undeclared_object_is_refused(project: Path) -> None:
     action = {"type": "run-deployment", "deployment": "etl/nightli"}
     automations = {"mine": {"trigger": {"expect": ["a"]}, "actions": [action]}}

@@ -372,6 +372,21 @@ def test_the_docker_builder_is_used_by_digest_too(render: Render) -> None:
     assert all(each["dockerfile"] == f"{each['context']}/Dockerfile" for each in builds)
 
 
+def test_only_an_image_whose_runs_clone_a_repository_gets_git(render: Render) -> None:
+    builder = DockerBuild(registry="r", flows={"a": FlowBuild(apt_packages=("git", "jq")), "b": FlowBuild()})
+
+    def build() -> None:
+        FlowImage("image", FlowImageArgs(builder=builder, root=ROOT, tag="dev", git={None, "a"}))
+
+    images = {each["tags"][0]: each["buildArgs"].get("APT_PACKAGES") for each in render(build).of("index:Image")}
+    assert images == {
+        "r/ephemeral-dask-platform:dev": None,
+        "r/ephemeral-dask-flow:dev": "git",
+        "r/ephemeral-dask-flow-a:dev": "git jq",
+        "r/ephemeral-dask-flow-b:dev": "",
+    }
+
+
 @pytest.mark.parametrize(
     ("own", "nodes", "platforms"),
     [
