@@ -13,7 +13,7 @@ from typing import Any, Final
 from ephemeral_dask.contract import knobs, profiles, quantities, reserved
 from infra import capacity, job_template, naming, pod_patches, pull_steps
 from infra.flow_signature.validate import schema_error
-from infra.image_files import image_errors
+from infra.image_files import image_errors, syntax_note
 from infra.prefect_yaml import templating
 from infra.prefect_yaml.contents import check_contents
 from infra.prefect_yaml.document import nearest
@@ -111,19 +111,24 @@ def load_plan(
     warn = warnings.append if settings.strict else warn
     if problems := image_errors(settings.image, root, warn):
         raise SettingsError(invalid(stack, problems))
-    specs = load_deployments(root / "prefect.yaml", overrides=settings.deployments, environment=environment, warn=warn)
+    try:
+        specs = load_deployments(
+            root / "prefect.yaml", overrides=settings.deployments, environment=environment, warn=warn
+        )
+    except DeploymentError as error:
+        raise DeploymentError(f"{error}{syntax_note(settings.image, str(error))}") from None
     deployments, errors = _by_pool(specs, settings)
     for pool, members in deployments.items():
         schema = job_template.variables_schema(settings, pool)
         for spec in members:
             errors += job_variable_errors(spec, schema, settings)
     errors += import_errors(settings, deployments, root, warn)
+    for warning in pull_steps.network_warnings(settings, deployments):
+        warn(f"{warning}.")
     errors += [f"{warning.rstrip('.')} (an error, because the stack sets `strict`)" for warning in warnings]
     if errors:
         head = "prefect.yaml is not valid for this stack, so nothing was changed:"
         raise DeploymentError("\n".join([head, *(f"  {error}" for error in errors)]))
-    for warning in pull_steps.network_warnings(settings, deployments):
-        warn(f"{warning}.")
     if problems := automation_errors(settings, deployments):
         raise SettingsError(invalid(stack, problems))
     return Plan(settings=settings, deployments=deployments)

@@ -78,8 +78,9 @@ class FlowImage(ComponentResource):
         return build.model_copy(update={"apt_packages": (*build.apt_packages, "git")})
 
     def _image(self, builder: DockerBuild | Docker, target: str, suffix: str, build: FlowBuild) -> Output[str]:
-        arguments = {"BASE": build.base or builder.base}
+        arguments = {"BASE": builder.base}
         if target == "flow":
+            arguments |= {"BASE": builder.base_of(build), "PYTHON": build.python}
             arguments["APT_PACKAGES"] = " ".join(build.apt_packages)
         image = _Image(
             target=target,

@@ -358,6 +358,7 @@ def test_a_named_flow_image_is_built_from_its_own_packages(render: Render) -> No
     assert made["buildArgs"] == {
         "BASE": "cuda:12",
         "APT_PACKAGES": "libgomp1 git",
+        "PYTHON": "3.11",
     }
     assert (ROOT / made["context"]["location"] / "requirements" / "flows.txt").read_text() == (
         (ROOT / "requirements" / "platform.txt").read_text()
