@@ -1,6 +1,6 @@
 # The flow image: flow pod, Dask scheduler and Dask workers, with the code as its last and smallest layers. Server, worker
 # and operator have a file of their own, Dockerfile.platform, so that a change of a flow leaves them alone. Needs BuildKit,
-# and a base image with Python 3.11 as `python3` and its venv module. There is no `syntax` line: it would fetch a frontend
+# and a base image that has the version PYTHON as `python3`, with its venv module. There is no `syntax` line: it would fetch a frontend
 # from a registry. Nothing here needs a newer BuildKit than that of Docker 20.10, as Debian 12 has it: no COPY --link.
 #
 # The build context is not the repository: every preview and update assembles it in .build/<stack>/<image> from what the
@@ -18,6 +18,7 @@ RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=ca,target=/run
 
 FROM uv AS flow-packages
 ARG EXTRA_INDEX=
+ARG PYTHON=3.11
 COPY requirements/flows.txt /build/
 # Secret `netrc`: logins of package indexes, by host. Any other of the stack's `image.buildSecrets` is mounted like it.
 RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=ca,target=/run/ca.crt,required=false \
@@ -25,6 +26,9 @@ RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=ca,target=/run
     if [ -s /run/ca.crt ]; then export SSL_CERT_FILE=/run/ca.crt; fi; \
     if [ -s /run/netrc ]; then export NETRC=/run/netrc; fi; \
     if [ -n "${EXTRA_INDEX}" ]; then export UV_EXTRA_INDEX_URL="${EXTRA_INDEX}"; fi; \
+    python3 -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '${PYTHON}')" || { \
+        echo "The base image has another Python than ${PYTHON}: set image.flow.python or image.flow.base" >&2; exit 1; \
+    }; \
     python3 -m venv --without-pip /opt/venv && /build/uv/bin/uv pip install --quiet --python /opt/venv/bin/python \
         --require-hashes --compile-bytecode --link-mode copy --requirement /build/flows.txt
 
@@ -55,7 +59,7 @@ ARG APT_PACKAGES=
 USER root
 RUN if [ -n "${APT_PACKAGES}" ]; then \
         apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends ${APT_PACKAGES} \
-        && rm -rf /var/lib/apt/lists/*; \
+        && rm -rf /var/lib/apt/lists/* /var/cache/apt/*; \
     fi
 USER 10001:10001
 COPY --from=flow-packages /opt/venv /opt/venv

@@ -13,7 +13,7 @@ from dask_kubernetes.operator.kubecluster.kubecluster import CreateMode
 from distributed.core import Status
 from distributed.utils import format_dashboard_link
 
-from ephemeral_dask import artifacts, groups, kube, scheduler_loss, upstream
+from ephemeral_dask import artifacts, groups, kube, pulled_code, scheduler_loss, upstream
 from ephemeral_dask.autoscaler import Autoscaler, Group
 from ephemeral_dask.contract import ports
 from ephemeral_dask.keepalive import KeepAlive, Usage
@@ -75,6 +75,7 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
         self._context = context
         self._settings = settings
         self._run_log = log
+        self._pulled_code = pulled_code.current()
         self._kube = Kube(context.namespace)
         self._startup = Startup(
             self._kube,
@@ -176,6 +177,7 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
             # Skips KubeCluster's own start, which relies on the operator's unreliable status, and calls the one that
             # it extends.
             await super(KubeCluster, self)._start()
+            await pulled_code.share(self.scheduler_comm, self._pulled_code)
             await self._startup.create_large_workers()
             self.started = self._startup.elapsed
             self._keepalive = KeepAlive(

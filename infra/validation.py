@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from ephemeral_dask.contract import knobs, profiles, quantities, reserved
-from infra import capacity, job_template, pod_patches
+from infra import capacity, job_template, pod_patches, pull_steps
 from infra.flow_signature.validate import schema_error
-from infra.image_files import image_errors
+from infra.image_files import image_errors, syntax_note
 from infra.prefect_yaml import templating
 from infra.prefect_yaml.contents import check_contents
 from infra.prefect_yaml.document import nearest
@@ -51,6 +51,11 @@ class Plan:
 
     settings: Settings
     deployments: Deployments
+
+    @property
+    def images_with_git(self) -> frozenset[str | None]:
+        """The names of the flow images whose runs clone a repository; None is the image without a name."""
+        return pull_steps.images_with_git(self.settings, self.deployments)
 
     def queues(self, pool: str) -> dict[str, WorkQueue]:
         """Return a pool's queues by name: those of the settings, and those that only a deployment names.
@@ -106,19 +111,24 @@ def load_plan(
     warn = warnings.append if settings.strict else warn
     if problems := image_errors(settings.image, root, warn):
         raise SettingsError(invalid(stack, problems))
-    specs = load_deployments(
-        root / "prefect.yaml",
-        overrides=settings.deployments,
-        environment=environment,
-        variables={name: variable.value for name, variable in settings.variables.items()},
-        warn=warn,
-    )
+    try:
+        specs = load_deployments(
+            root / "prefect.yaml",
+            overrides=settings.deployments,
+            environment=environment,
+            variables={name: variable.value for name, variable in settings.variables.items()},
+            warn=warn,
+        )
+    except DeploymentError as error:
+        raise DeploymentError(f"{error}{syntax_note(settings.image, str(error))}") from None
     deployments, errors = _by_pool(specs, settings)
     for pool, members in deployments.items():
         schema = job_template.variables_schema(settings, pool)
         for spec in members:
             errors += job_variable_errors(spec, schema, settings)
     errors += import_errors(settings, deployments, root, warn)
+    for warning in pull_steps.network_warnings(settings, deployments):
+        warn(f"{warning}.")
     errors += [f"{warning.rstrip('.')} (an error, because the stack sets `strict`)" for warning in warnings]
     if errors:
         head = "prefect.yaml is not valid for this stack, so nothing was changed:"

@@ -18,6 +18,9 @@ GROUPS: Final = ("dev", "flows", "platform")
 PYTHON: Final = "3.11"
 """The version of Debian 12, so that the base image needs no other interpreter."""
 
+FLOW_PYTHONS: Final = ("3.12", "3.13")
+"""Further versions for flow images, `image.flow.python`. Each has a lock of the group `flows` of its own."""
+
 _STYLE: Final = ("--generate-hashes", "--no-emit-index-url", "--no-annotate", "--no-header", "--quiet")
 
 
@@ -33,20 +36,24 @@ def resolve() -> None:
         with step(f"requirements/{group}.txt"):
             constraints = [] if group == "dev" else ["--constraint", str(folder / "dev.txt")]
             _compile(["--group", f"pyproject.toml:{group}", *constraints], folder / f"{group}.txt")
+    for version in FLOW_PYTHONS:
+        with step(f"requirements/flows-{version}.txt"):
+            arguments = ["--group", "pyproject.toml:flows", "--constraint", str(folder / "dev.txt")]
+            _compile(arguments, folder / f"flows-{version}.txt", python=version)
     # These have environments of their own: the installer, and a scanner with a hundred pinned dependencies.
     for name in ("uv", "scan"):
         with step(f"requirements/{name}.txt"):
             _compile([str(folder / f"{name}.in")], folder / f"{name}.txt")
 
 
-def _compile(arguments: list[str], output: Path) -> None:
+def _compile(arguments: list[str], output: Path, *, python: str = PYTHON) -> None:
     uv = shutil.which("uv") or str(ROOT / ".venv" / "uv" / "bin" / "uv")
     command = [
         uv,
         "pip",
         "compile",
         "--python-version",
-        PYTHON,
+        python,
         *_STYLE,
         *arguments,
         "--output-file",

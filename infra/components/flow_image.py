@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +31,8 @@ class FlowImageArgs:
     """Tag beside the digest, for people who look into the registry, and folder of the build contexts."""
     node_platforms: Input[list[str] | None] = None
     """Platforms of the cluster's nodes, for which the images are built unless the settings say otherwise."""
+    git: Collection[str | None] = ()
+    """Names of the flow images that get Git, for pull steps; None is the image without a name."""
     secrets: Mapping[str, Input[str]] = field(default_factory=dict)
     """Id -> value of what a flow image's build may mount. Never a build argument: those stay in the image."""
 
@@ -59,9 +61,10 @@ class FlowImage(ComponentResource):
             self.flows = {each: Output.from_input(image) for each, image in builder.flows.items()}
         else:
             self.platform = self._image(builder, "platform", "platform", FlowBuild())
-            self.flow = self._image(builder, "flow", "flow", builder.flow)
+            self.flow = self._image(builder, "flow", "flow", self._with_git(None, builder.flow))
             self.flows = {
-                each: self._image(builder, "flow", f"flow-{each}", build) for each, build in builder.flows.items()
+                each: self._image(builder, "flow", f"flow-{each}", self._with_git(each, build))
+                for each, build in builder.flows.items()
             }
         self.register_outputs({"flow": self.flow, "platform": self.platform})
 
@@ -69,9 +72,15 @@ class FlowImage(ComponentResource):
         """Return the flow image of that name, or the one without."""
         return self.flow if name is None else self.flows[name]
 
+    def _with_git(self, name: str | None, build: FlowBuild) -> FlowBuild:
+        if name not in self._args.git or "git" in build.apt_packages:
+            return build
+        return build.model_copy(update={"apt_packages": (*build.apt_packages, "git")})
+
     def _image(self, builder: DockerBuild | Docker, target: str, suffix: str, build: FlowBuild) -> Output[str]:
-        arguments = {"BASE": build.base or builder.base}
+        arguments = {"BASE": builder.base}
         if target == "flow":
+            arguments |= {"BASE": builder.base_of(build), "PYTHON": build.python}
             arguments["APT_PACKAGES"] = " ".join(build.apt_packages)
         image = _Image(
             target=target,

@@ -91,7 +91,8 @@ class Lock:
     @property
     def group(self) -> str:
         """The dependency group in pyproject.toml that `make lock` turns into this file."""
-        return Path(self.file).stem
+        # The lock of a further Python version has that in its name.
+        return re.sub(r"-3\.\d+$", "", Path(self.file).stem)
 
     def find(self, name: str) -> tuple[Answer, str]:
         """Return whether the lock provides an import, and the distribution that would.

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from infra.settings.types import DnsLabel, ImageReference, Model
 
-BASE = "python:3.11-slim-bookworm"
+PYTHON: Final = "3.11"
+"""The version of the platform image, and that of flow images unless they have another."""
+
+BASE: Final = "python:3.11-slim-bookworm"
 
 _SECRET = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 
@@ -42,16 +45,23 @@ BuildSecret = Annotated[str, AfterValidator(_build_secret)]
 """Id of a BuildKit secret, and key of the stack's secret that holds its value."""
 
 
+def _lock(python: str) -> str:
+    return "requirements/flows.txt" if python == PYTHON else f"requirements/flows-{python}.txt"
+
+
 class FlowBuild(Model):
     """The contents of one flow image."""
 
     packages: tuple[ProjectPath, ...] = Field(default=("flows",), strict=False, min_length=1)
     """Folders and files of the project with the code of the flows, such as `[flows, src/acme]`. Modules are imported
     from the project's folder and from its folder `src`."""
-    requirements: ProjectPath = "requirements/flows.txt"
-    """File of the project with the locked packages and their hashes."""
+    python: Literal["3.11", "3.12", "3.13"] = PYTHON
+    """Version of Python in the image. The platform image does not depend on it."""
+    requirements: ProjectPath = Field(default_factory=lambda values: _lock(values.get("python", PYTHON)))
+    """File of the project with the locked packages and their hashes; with another Python such as 3.13 by default
+    `requirements/flows-3.13.txt`."""
     base: ImageReference | None = None
-    """Base image, if it differs from the stack's, such as one with CUDA."""
+    """Base image, if it differs from the stack's, such as one with CUDA. It has the image's version of Python."""
     apt_packages: tuple[str, ...] = Field(default=(), strict=False)
     """Debian packages to install."""
     provides: tuple[str, ...] = Field(default=(), strict=False)
@@ -72,6 +82,21 @@ class _Build(Model):
     """The flow image of work pools without an `image` of their own."""
     flows: Mapping[DnsLabel, FlowBuild] = Field(default_factory=dict)
     """Additional flow images by name, which work pools select with `image`."""
+
+    @model_validator(mode="after")
+    def _bases_have_the_pythons(self) -> Self:
+        for key, build in {"flow": self.flow, **{f"flows.{name}": each for name, each in self.flows.items()}}.items():
+            if build.python != PYTHON and build.base is None and self.base != BASE:
+                message = (
+                    f"image.{key}.python is {build.python}, and image.base, {self.base}, has Python {PYTHON}: name an"
+                    f" image with Python {build.python} in image.{key}.base"
+                )
+                raise ValueError(message)
+        return self
+
+    def base_of(self, build: FlowBuild) -> str:
+        """Return the base image of a flow image."""
+        return build.base or (self.base if build.python == PYTHON else BASE.replace(PYTHON, build.python))
 
 
 class DockerBuild(_Build):

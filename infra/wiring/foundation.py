@@ -90,6 +90,7 @@ def foundation(plan: Plan, secrets: Secrets) -> Foundation:
             root=Path(),
             tag=pulumi.get_stack(),
             node_platforms=preflight.node_platforms,
+            git=plan.images_with_git,
             secrets=secrets.build,
         ),
         checked,

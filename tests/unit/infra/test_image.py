@@ -13,6 +13,7 @@ from uvicorn import Config
 
 from infra.components.build_context import flow, platform
 from infra.settings import DockerBuild, FlowBuild
+from tools.locks import FLOW_PYTHONS
 from tools.paths import ROOT
 
 DOCKERFILES = ("Dockerfile", "Dockerfile.platform")
@@ -76,6 +77,39 @@ def test_a_path_outside_the_project_is_refused(key: str, name: str) -> None:
     value = [name] if key == "packages" else name
     with pytest.raises(ValueError, match="is not below the project's folder"):
         DockerBuild.model_validate({"registry": "r", "flow": {key: value}}, by_alias=True)
+
+
+@pytest.mark.parametrize("python", ["3.12", "3.13"])
+def test_a_version_of_python_selects_base_image_and_lock(python: str) -> None:
+    image = DockerBuild.model_validate(
+        {"registry": "r", "flow": {"python": python}, "flows": {"old": {}, "own": {"python": python, "base": "b:1"}}},
+        by_alias=True,
+    )
+    assert flow(image.flow)["requirements/flows.txt"] == f"requirements/flows-{python}.txt"
+    assert image.base_of(image.flow) == f"python:{python}-slim-bookworm"
+    assert flow(image.flows["old"])["requirements/flows.txt"] == "requirements/flows.txt"
+    assert (image.base_of(image.flows["old"]), image.base_of(image.flows["own"])) == (image.base, "b:1")
+
+
+def test_a_base_image_of_ones_own_is_not_taken_for_another_python() -> None:
+    values: dict[str, object] = {"registry": "r", "base": "own:1", "flows": {"gpu": {"python": "3.13"}}}
+    with pytest.raises(
+        ValueError, match=r"image.flows.gpu.python is 3.13, and image.base, own:1, .* image.flows.gpu.base"
+    ):
+        DockerBuild.model_validate(values, by_alias=True)
+
+
+def test_the_locks_of_all_versions_of_python_have_the_same_versions_of_what_is_compared_in_a_run() -> None:
+    def versions(name: str) -> dict[str, str]:
+        return dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "requirements" / name).read_text(), re.MULTILINE))
+
+    own = versions("flows.txt")
+    for python in FLOW_PYTHONS:
+        other = versions(f"flows-{python}.txt")
+        assert {name: (own[name], other[name]) for name in own.keys() & other.keys() if own[name] != other[name]} == {}
+        text = (ROOT / "requirements" / f"flows-{python}.txt").read_text()
+        assert "--index-url" not in text
+        assert "://" not in text
 
 
 def test_both_images_run_on_the_same_system() -> None:

@@ -417,6 +417,7 @@ def test_a_named_flow_image_is_built_from_its_own_packages(render: Render) -> No
     assert made["buildArgs"] == {
         "BASE": "cuda:12",
         "APT_PACKAGES": "libgomp1 git",
+        "PYTHON": "3.11",
     }
     assert (ROOT / made["context"]["location"] / "requirements" / "flows.txt").read_text() == (
         (ROOT / "requirements" / "platform.txt").read_text()
@@ -429,6 +430,21 @@ def test_the_docker_builder_is_used_by_digest_too(render: Render) -> None:
     builds = [each["build"] for each in recorder.of("image:Image")]
     assert {each["target"]: each["context"] for each in builds} == CONTEXTS
     assert all(each["dockerfile"] == f"{each['context']}/Dockerfile" for each in builds)
+
+
+def test_only_an_image_whose_runs_clone_a_repository_gets_git(render: Render) -> None:
+    builder = DockerBuild(registry="r", flows={"a": FlowBuild(apt_packages=("git", "jq")), "b": FlowBuild()})
+
+    def build() -> None:
+        FlowImage("image", FlowImageArgs(builder=builder, root=ROOT, tag="dev", git={None, "a"}))
+
+    images = {each["tags"][0]: each["buildArgs"].get("APT_PACKAGES") for each in render(build).of("index:Image")}
+    assert images == {
+        "r/ephemeral-dask-platform:dev": None,
+        "r/ephemeral-dask-flow:dev": "git",
+        "r/ephemeral-dask-flow-a:dev": "git jq",
+        "r/ephemeral-dask-flow-b:dev": "",
+    }
 
 
 @pytest.mark.parametrize(
