@@ -107,7 +107,7 @@ _contexts: Final[OrderedDict[str, tuple[bytes, KnownContext]]] = OrderedDict()
 
 
 def _known(digest: str) -> KnownContext:
-    """Return a shared context, read anew if it is new or its settings would be other ones by now."""
+    """Return a shared context, read again if its settings would be other ones by now."""
     with _lock:
         content, known = _contexts.get(digest, (None, None))
         if known is None or known.sources != sources(known.settings.profiles_path):

@@ -10,6 +10,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from distributed.client import ClosedClientError
+from distributed.comm.core import CommClosedError
 from prefect import context, flow, tags
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
@@ -39,7 +41,7 @@ class Scheduler:
         self.metadata[tuple(key)] = value
 
 
-@flow(task_runner=DaskTaskRunner(address="tcp://nowhere"))
+@flow(task_runner=DaskTaskRunner(address="tcp://127.0.0.1:1"))
 def example(numbers: list[int]) -> None: ...
 
 
@@ -123,6 +125,18 @@ def test_another_cluster_gets_the_context_of_a_task_that_is_submitted_again(sche
         assert published(other, submitted) is submitted
     assert other.metadata == scheduler.metadata
     assert published(other, {"settings_context": {}}) == {"settings_context": {}}
+
+
+@pytest.mark.usefixtures("run")
+def test_a_scheduler_that_is_gone_is_reported_as_dask_does_for_a_task() -> None:
+    class Lost(Scheduler):
+        def set_metadata(self, key: list[str], value: bytes) -> None:  # noqa: ARG002 - that of a client
+            raise CommClosedError("gone")
+
+    lost: Any = Lost()
+    for _ in range(2):
+        with pytest.raises(ClosedClientError):
+            task_context(lost, {})
 
 
 def test_other_settings_tags_and_parameters_are_other_contexts(scheduler: Any, run: FlowRunContext) -> None:
