@@ -28,7 +28,7 @@ SELECT := --stack $(STACK) --cluster $(CLUSTER)
 
 .DEFAULT_GOAL := help
 .PHONY: help up down preview run logs cancel demo stack ui dashboard unit engine e2e test lint format lock doctor unlock env cluster-up cluster-down venv
-.PHONY: check summary e2e-full crash-sweep bench-registration bench-scaling bench-churn crd-remove settings-reference image-size
+.PHONY: check summary e2e-full crash-sweep bench-registration bench-tasks bench-scaling bench-churn crd-remove settings-reference image-size
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -120,6 +120,9 @@ bench-churn: venv ## Start Dask clusters one after another and in pairs, on a st
 
 bench-registration: venv ## Measure the registration of 50 deployments beside `prefect deploy --all`
 	@.venv/bin/python -m benchmarks.registration
+
+bench-tasks: venv ## Measure what a tiny Prefect task costs on Dask beside prefect-dask's own task runner
+	@.venv/bin/python -m benchmarks.tasks
 
 lint: venv ## Lint, format check, types, import boundaries
 	@$(TOOLS) test lint

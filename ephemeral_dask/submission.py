@@ -10,6 +10,8 @@ from dask.base import annotate, get_annotations
 from distributed import Client, Future
 from prefect.utilities.collections import visit_collection
 
+from ephemeral_dask.lean.shared_context import published
+
 if TYPE_CHECKING:
     from uuid import UUID
 
@@ -20,6 +22,7 @@ NO_RERUN: Final = "no-rerun"
 
 _PARAMETERS: Final = "parameters"
 _WAIT_FOR: Final = "wait_for"
+_CONTEXT: Final = "context"
 
 _numbers: Final = itertools.count()
 
@@ -73,6 +76,9 @@ class Submission:
             client: of that cluster.
             value: returns what stands for an input there, given the input and whether its result is used.
 
+        Raises:
+            ClosedClientError: that cluster is lost as well.
+
         """
 
         def resolved(argument: str) -> Any:
@@ -82,6 +88,7 @@ class Submission:
             return visit_collection(self._arguments[argument], visit_fn=visit, return_data=True)
 
         arguments = {**self._arguments, _PARAMETERS: resolved(_PARAMETERS), _WAIT_FOR: resolved(_WAIT_FOR)}
+        published(client, self._arguments.get(_CONTEXT))
         # Dask's own method: that of prefect-dask begins another task run.
         submit: Callable[..., Any] = Client.submit
         with annotate(**self._annotations):

@@ -10,11 +10,12 @@ from distributed.client import ClosedClientError
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_logger, get_run_logger
 from prefect.utilities.collections import visit_collection
-from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
+from prefect_dask.task_runners import PrefectDaskFuture
 
 from ephemeral_dask import raw_client
 from ephemeral_dask.clusters import Clusters
 from ephemeral_dask.future import ChildFuture, RecoverableFuture
+from ephemeral_dask.lean.task_runner import LeanDaskTaskRunner
 from ephemeral_dask.recovery import Recovery
 from ephemeral_dask.task_input import log_input
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 Log = logging.Logger | logging.LoggerAdapter[Any]
 
 
-class EphemeralDaskTaskRunner(DaskTaskRunner):
+class EphemeralDaskTaskRunner(LeanDaskTaskRunner):
     """Runs tasks on Dask clusters that belong to the run, one after the other; failed tasks log their arguments.
 
     In a task that submits tasks itself, it uses the cluster of that task, and leaves its loss to the flow pod.
@@ -95,7 +96,7 @@ class EphemeralDaskTaskRunner(DaskTaskRunner):
                 try:
                     future = super().submit(task, *args, **kwargs)
                 except ClosedClientError:
-                    if not client.lost.is_set():
+                    if not client.is_lost():
                         raise
                     continue
                 return recovery.track(RecoverableFuture(future.wrapped_future, recovery))
