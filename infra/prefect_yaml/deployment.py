@@ -127,7 +127,7 @@ def _spec(
         lambda values: parameter_errors(values, flow, enforce=enforce),
     )
     _check_version_type(reader)
-    pool = reader.mapping("work_pool", known=keys.WORK_POOL)
+    reader.mapping("work_pool", known=keys.WORK_POOL)
     limit = parse_concurrency_limit(reader)
     pull_steps = _pull_steps(reader)
     return DeploymentSpec(
@@ -146,8 +146,8 @@ def _spec(
         collision_strategy=limit.collision_strategy,
         grace_period_seconds=limit.grace_period_seconds,
         paused=reader.boolean("paused"),
-        work_pool_name=pool.get("name"),
-        work_queue_name=pool.get("work_queue_name") or "default",
+        work_pool_name=reader.text("name", within="work_pool") or None,
+        work_queue_name=reader.text("work_queue_name", within="work_pool") or "default",
         job_variables=reader.mapping("job_variables", within="work_pool"),
         pull_steps=pull_steps,
         triggers=triggers,

@@ -46,11 +46,18 @@ class Reader:
         """Warn about something at a place within the deployment."""
         self._document.warning((*self._place, *place), f"{self._title}: {message}")
 
-    def text(self, key: str) -> str | None:
-        """Return a value as text; numbers and dates count as text."""
-        value = self.values.get(key)
+    def text(self, key: str, *, within: str = "") -> str | None:
+        """Return a value as text; numbers and dates count as text.
+
+        Args:
+            key: of the value.
+            within: key of the mapping that has it, where it is not the deployment itself.
+
+        """
+        holder = self.values.get(within) if within else self.values
+        value = holder.get(key) if isinstance(holder, Mapping) else None
         if isinstance(value, dict | list):
-            self.error((key,), f"{key} must be text")
+            self.error((within, key) if within else (key,), f"{key} must be text; write a word")
             return None
         return None if value is None else str(value)
 

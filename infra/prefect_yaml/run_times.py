@@ -96,15 +96,15 @@ def _of_cron(cron: str, zone: zoneinfo.ZoneInfo, now: dt.datetime, *, day_or: bo
 def _of_interval(
     anchor: dt.datetime, seconds: float, zone: zoneinfo.ZoneInfo, now: dt.datetime
 ) -> Iterator[dt.datetime]:
-    passed = int((now - anchor).total_seconds() / seconds)
-    date = (anchor + dt.timedelta(seconds=seconds) * passed).astimezone(zone)
+    interval = dt.timedelta(seconds=seconds)
+    date = (anchor + interval * int((now - anchor) / interval)).astimezone(zone)
+    whole_days = dt.timedelta(days=interval.days)
     while True:
         if date >= now:
             yield date
-        days, rest = divmod(seconds, 86400)
         # A whole day keeps the hour when the clocks change.
-        local = _in(zone, date.replace(tzinfo=None) + dt.timedelta(days=days))
-        date = (local.astimezone(dt.UTC) + dt.timedelta(seconds=rest)).astimezone(zone)
+        local = _in(zone, date.replace(tzinfo=None) + whole_days)
+        date = (local.astimezone(dt.UTC) + (interval - whole_days)).astimezone(zone)
 
 
 def _of_rule(text: str, zone: zoneinfo.ZoneInfo, now: dt.datetime) -> list[dt.datetime] | None:

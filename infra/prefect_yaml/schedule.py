@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import importlib
 import json
+import re
 import zoneinfo
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
@@ -18,6 +19,8 @@ _KINDS: Final = ("cron", "interval", "rrule")
 
 _LONGEST_RULE: Final = 6500
 """Characters, `MAX_RRULE_LENGTH` in prefect/client/schemas/schedules.py."""
+
+_NO_INTERVAL: Final = re.compile(r"\bINTERVAL=\s*(-\d|0+\s*(;|$))", re.IGNORECASE | re.MULTILINE)
 
 T = TypeVar("T")
 
@@ -69,7 +72,7 @@ def parse_schedule(
         if raw.get(key) not in (None, "") and kind != owner:
             warn(key, f"{key} has no effect, because it belongs to {owner} and this is {kind}; remove it")
     schedule = Schedule(
-        slug=str(raw.get("slug") or f"schedule-{number}"),
+        slug=_text(raw, "slug") or f"schedule-{number}",
         cron=_cron(raw["cron"]) if kind == "cron" else None,
         interval=_seconds(raw["interval"]) if kind == "interval" else None,
         rrule=rule,
@@ -78,7 +81,7 @@ def parse_schedule(
         day_or=_checked(values.boolean, raw, "day_or") is not False,
         active=_checked(values.boolean, raw, "active"),
         parameters=_checked(values.mapping, raw, "parameters"),
-        replaces=str(raw["replaces"]) if raw.get("replaces") else None,
+        replaces=_text(raw, "replaces"),
     )
     moment = now or dt.datetime.now(dt.UTC)
     if schedule_meaning.never_comes(schedule, moment):
@@ -114,7 +117,7 @@ def _cron(value: Any) -> str:
 
 def _seconds(value: Any) -> float:
     seconds = duration.seconds(value)
-    if seconds is None or seconds <= 0:
+    if seconds is None or dt.timedelta(seconds=seconds) <= dt.timedelta(0):
         text = f"interval '{value}' must be a positive duration; write seconds, PT1H or 01:00:00"
         raise ScheduleError("interval", text)
     return seconds
@@ -136,6 +139,9 @@ def _rrule(value: Any, timezone: str | None) -> tuple[str, str | None]:
     except (ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
         text = f"rrule '{rule[:80]}' is not valid ({error}); write one such as FREQ=DAILY;BYHOUR=6"
         raise ScheduleError("rrule", text) from None
+    if _NO_INTERVAL.search(rule):
+        text = "INTERVAL must be at least 1: Prefect's server would search for a date without end; write 1 or more"
+        raise ScheduleError("rrule", text)
     if run_times.until_fails(rule):
         text = "UNTIL ends with Z and there is no DTSTART, on which Prefect's server fails; write UNTIL without Z"
         raise ScheduleError("rrule", text)
@@ -163,12 +169,18 @@ def _anchor(value: Any, kind: str) -> str | None:
         return None
     try:
         moment = dates.moment(str(value))
-    except ValueError:
+        # Prefect takes an anchor without an offset as UTC, whatever the schedule's timezone is.
+        moment = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment
+        return moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+    except (ValueError, OverflowError):
         text = f"anchor_date '{value}' is not a date; write one such as 2026-01-01T06:00:00+01:00"
         raise ScheduleError("anchor_date", text) from None
-    # Prefect takes an anchor without an offset as UTC, whatever the schedule's timezone is.
-    moment = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment
-    return moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
+
+
+def _text(raw: Mapping[str, Any], key: str) -> str | None:
+    if isinstance(raw.get(key), dict | list):
+        raise ScheduleError(key, f"{key} must be text; write a word")
+    return str(raw[key]) if raw.get(key) else None
 
 
 def _checked(check: Callable[[str, Any], T], raw: Mapping[str, Any], key: str) -> T:

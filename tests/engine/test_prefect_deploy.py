@@ -316,6 +316,69 @@ def test_the_same_file_registers_the_same_deployments(project: Path, prefect_ser
     assert ours == theirs
 
 
+ODD = """
+version: 2
+names: [a]
+x-loop: &loop {again: *loop}
+definitions:
+  tags: &tags {tags: [one]}
+  text: &text {description: two}
+pull: []
+deployments:
+  - &base
+    name: two-merge-keys
+    version: "1"
+    entrypoint: jobs/flows.py:report
+    work_pool: {name: sample}
+    <<: *tags
+    <<: *text
+  - <<: *base
+    name: spellings
+    enforce_parameter_schema: "no"
+    paused: "off"
+    concurrency_limit: "3"
+    unknown: 1
+    job_variables: {lost: 1}
+    flow_name: other
+    schedules:
+      - {slug: yes-in-words, cron: "0 6 * * *", active: "yes", timezone: Europe/Berlin}
+      - {slug: zero, interval: 60, active: 0, anchor_date: 2024/01/01, timezone: UTC}
+      - {slug: month, interval: 3600, anchor_date: "2024-01", timezone: UTC}
+      - {slug: no-offset, interval: 86400, anchor_date: "2026-01-05T09:00:00", timezone: America/New_York}
+      - {slug: six, cron: "0 0 6 * * *", timezone: UTC}
+      - {slug: anchored-cron, cron: "0 7 * * *", anchor_date: soon, day_or: "off", timezone: UTC}
+      - {slug: zoned, rrule: "DTSTART;TZID=America/New_York:20260105T090000\\nRRULE:FREQ=WEEKLY;BYDAY=MO"}
+      - {slug: in-utc, rrule: "DTSTART:20260105T140000Z\\nRRULE:FREQ=DAILY", timezone: America/New_York}
+    triggers: [{name: zero, expect: [a], threshold: 0}]
+  - <<: *base
+    name: placeholders
+    description: "{{ REGION }}"
+    tags: ["{{ $REGION }}"]
+    pull:
+      - prefect.deployments.steps.git_clone: {id: c, repository: "https://example.com/{{ $REGION }}"}
+      - prefect.deployments.steps.set_working_directory: {directory: "{{ c.directory }}"}
+  - <<: *base
+    name: stem.py
+  - <<: *base
+    name: Zürich 日本 🙂
+  - {entrypoint: missing.py:x}
+"""
+
+
+def test_odd_spellings_register_the_same(project: Path, prefect_server: str, prefect: Any) -> None:
+    (project / "prefect.yaml").write_text(ODD)
+    _prefect_deploy(project, prefect_server)
+    theirs = _registered(prefect)
+    _ours(project, prefect_server)
+    ours = _registered(prefect)
+    assert set(ours) == {"two-merge-keys", "spellings", "placeholders", "stem", "Zürich 日本 🙂"}
+    # By design: without pull steps a file is registered as its module, which Dask workers can import.
+    for fields in theirs.values():
+        if not fields["pull_steps"]:
+            fields["entrypoint"] = "jobs.flows.report"
+    assert ours == theirs
+
+
 OWN_POOL = {
     "name": "dask",
     "type": "kubernetes",

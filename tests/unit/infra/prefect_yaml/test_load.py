@@ -280,6 +280,8 @@ def test_an_override_changes_single_values_and_keeps_the_others(project: Project
         ("parameters: {c: 1}", "parameters: the flow has no parameter 'c'; known here: a, b"),
         ("parameters: {a: x}", "parameters: 'a' must be an integer; correct it"),
         ("work_pool: lake", "work_pool must be a mapping"),
+        ("work_pool: {name: [a]}", "prefect.yaml:4: deployment 'one': name must be text"),
+        ("work_pool: {work_queue_name: {a: b}}", "work_queue_name must be text"),
         ("concurrency_limit: 0", "concurrency_limit is '0'; write an integer of at least 1"),
         ("concurrency_limit: {limit: 1, collision_strategy: DROP}", "collision_strategy is 'DROP'; write ENQUEUE or"),
         ("concurrency_limit: {limit: 1, grace_period_seconds: 5}", "grace_period_seconds is '5'; write 60 to 86400"),

@@ -92,6 +92,13 @@ def test_a_rule_is_followed_for_a_second_at_most(rule: str) -> None:
     assert time.process_time() - start < 1
 
 
+@pytest.mark.parametrize("seconds", [1.4e-6, 0.3, 1e9])
+def test_an_interval_of_any_length_is_followed_at_once(seconds: float) -> None:
+    runs = next_runs(Schedule(slug="a", interval=seconds, anchor_date="1990-01-01T00:00:00Z"), NOW)
+    assert runs is not None
+    assert runs[0] - NOW <= dt.timedelta(seconds=seconds)
+
+
 def test_an_interval_without_an_anchor_is_not_known() -> None:
     assert next_runs(Schedule(slug="a", interval=60), NOW) is None
 

@@ -149,7 +149,7 @@ def test_an_end_in_utc_without_a_start_is_refused_because_the_server_fails_on_it
         _parsed(rrule="FREQ=DAILY;UNTIL=20300105T140000Z")
 
 
-@pytest.mark.parametrize("value", [1e15, "P999999999999D", float("inf"), 0, "-PT1H"])
+@pytest.mark.parametrize("value", [1e15, 1e-7, "P999999999999D", float("inf"), 0, "-PT1H"])
 def test_an_interval_that_is_not_a_duration_is_refused(value: object) -> None:
     with pytest.raises(ScheduleError, match="must be a positive duration"):
         _parsed(interval=value)
@@ -181,3 +181,17 @@ def test_a_start_that_is_off_may_lack_a_parameter(project: Project) -> None:
 def test_a_deployment_without_schedule_may_lack_a_parameter(project: Project) -> None:
     assert project.load(deployment("").replace("plain_one", "named"))
     assert project.warnings == []
+
+
+@pytest.mark.parametrize(
+    "rule", ["FREQ=DAILY;INTERVAL=0", "FREQ=DAILY;INTERVAL=-1", "RRULE:FREQ=DAILY;INTERVAL=00;BYHOUR=6"]
+)
+def test_a_rule_without_an_interval_is_refused(rule: str) -> None:
+    with pytest.raises(ScheduleError, match="INTERVAL must be at least 1"):
+        _parsed(rrule=rule)
+
+
+@pytest.mark.parametrize("key", ["slug", "replaces"])
+def test_a_slug_that_is_a_list_is_refused(key: str) -> None:
+    with pytest.raises(ScheduleError, match=f"{key} must be text"):
+        _parsed(interval=60, **{key: ["a"]})
