@@ -81,7 +81,7 @@ def first_loop(node: yaml.Node) -> int | None:
             path.discard(id(each))
             done.add(id(each))
         elif id(each) in path:
-            return each.start_mark.line + 1  # type: ignore[no-any-return]  yaml has no types
+            return int(each.start_mark.line) + 1
         elif id(each) not in done:
             path.add(id(each))
             waiting.append((each, True))
@@ -105,8 +105,8 @@ def invalid_scalar(node: yaml.Node, loader: Any) -> int:
             try:
                 loader.construct_object(each)
             except (ValueError, TypeError, AttributeError, OverflowError):
-                return each.start_mark.line + 1  # type: ignore[no-any-return]  yaml has no types
-    return node.start_mark.line + 1  # type: ignore[no-any-return]  yaml has no types
+                return int(each.start_mark.line) + 1
+    return int(node.start_mark.line) + 1
 
 
 def is_unicode(text: str) -> bool:

@@ -117,6 +117,7 @@ deployments:
     entrypoint: jobs/flows.py:load_data
     enforce_parameter_schema: false
     concurrency_limit: 3
+    parameters: {source: {path: /b}}
     schedule: {interval: 600, anchor_date: "2026-01-01T00:00:00+00:00"}
     work_pool: {name: sample, job_variables: {size: 3, env: {A: "1"}}}
 

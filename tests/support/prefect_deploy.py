@@ -59,7 +59,7 @@ def by_prefect(path: Path, environment: Mapping[str, str]) -> dict[str, Json]:
         console = Console(file=io.StringIO())
         try:
             configs, actions = _config._load_deploy_configs_and_actions(path, console=console)
-            text = console.file.getvalue()  # type: ignore[attr-defined]  the StringIO above
+            text = console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO above
             _refuse_skipped(text)
             named = [config for config in configs if config.get("name") is not None]
             asyncio.run(
@@ -100,7 +100,7 @@ def by_us(path: Path, environment: Mapping[str, str], warnings: list[str] | None
     for spec in specs:
         fields = {name: value for name, value in declared(spec).items() if value is not None}
         fields |= {"work_pool_name": spec.work_pool_name or "pool", "owner": "project/stack/name"}
-        DeploymentProvider()._post(_Api(sent, spec.flow_name), fields, {})  # type: ignore[arg-type]  what is used of it
+        DeploymentProvider()._post(_Api(sent, spec.flow_name), fields, {})  # type: ignore[arg-type]  # what is used of it
         for trigger in spec.triggers:
             body = {
                 "name": trigger.name,

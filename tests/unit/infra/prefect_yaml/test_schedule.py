@@ -195,3 +195,9 @@ def test_a_rule_without_an_interval_is_refused(rule: str) -> None:
 def test_a_slug_that_is_a_list_is_refused(key: str) -> None:
     with pytest.raises(ScheduleError, match=f"{key} must be text"):
         _parsed(interval=60, **{key: ["a"]})
+
+
+@pytest.mark.parametrize("anchor", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:00:00-05:00", "09:00", "soon"])
+def test_an_anchor_that_is_not_a_date_is_refused(anchor: str) -> None:
+    with pytest.raises(ScheduleError, match="is not a date"):
+        _parsed(interval=3600, anchor_date=anchor)
