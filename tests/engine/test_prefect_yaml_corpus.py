@@ -22,7 +22,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_LEVEL, temporary_s
 from tests.engine.prefect_yaml_files import FLOW, files
 from tests.support.prefect_deploy import Refused, by_prefect, by_us
 
-CASES: Final = int(os.environ.get("CORPUS_CASES", "250"))
+CASES: Final = int(os.environ.get("CORPUS_CASES", "150"))
 """Generated files per run; thousands take minutes, because Prefect's code needs a tenth of a second for one."""
 
 KEPT: Final = Path(__file__).parent / "prefect_yaml_corpus.json"
