@@ -101,20 +101,26 @@ def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+class _TooLongError(BaseException):
+    """The time is up. Not an `Exception`: the reader of flows takes every one of these for a mistake in the flow."""
+
+
 @contextmanager
 def _limited(path: Path) -> Iterator[None]:
     """Raise a problem in the block when it takes too long."""
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        raise Problem(
-            f"Reading {path} and its flows takes more than {LONGEST} s",
-            remedy="Report it with the file; `deployments.<flow>/<name>.schema` of a stack file replaces the reading",
-        )
+        raise _TooLongError
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, LONGEST)
     try:
         yield
+    except _TooLongError:
+        raise Problem(
+            f"Reading {path} and its flows takes more than {LONGEST} s",
+            remedy="Report it with the file; `deployments.<flow>/<name>.schema` of a stack file replaces the reading",
+        ) from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
