@@ -14,6 +14,9 @@ from tools import paths
 PROJECT: Final = Path(__file__).parents[1] / "project"
 """Flows of the tests and their prefect.yaml, so that the sample flows may change or go."""
 
+PENDING_TIMEOUT: Final = 120
+"""Seconds that a run of the tests' own stacks may be Pending: a test waits for it."""
+
 
 def clone(folder: Path, source: Path = paths.ROOT) -> Path:
     """Copy every file that belongs to the project into a repository of its own, and return its folder.
@@ -40,8 +43,9 @@ def with_own_flows(folder: Path) -> Path:
     for file in folder.glob("Pulumi.*.yaml"):
         content = yaml.safe_load(file.read_text())
         # Settings of single deployments, which are the sample flows'.
-        if content["config"].pop("ephemeral-dask:deployments", None):
-            file.write_text(yaml.safe_dump(content, sort_keys=False))
+        content["config"].pop("ephemeral-dask:deployments", None)
+        content["config"].setdefault("ephemeral-dask:flowRun", {})["pendingTimeout"] = PENDING_TIMEOUT
+        file.write_text(yaml.safe_dump(content, sort_keys=False))
     _commit(folder)
     return folder
 

@@ -1,0 +1,12 @@
+"""A flow that lives for as long as a test needs it, without a Dask cluster."""
+
+import time
+
+from prefect import flow
+
+
+@flow
+def patient(seconds: int = 60) -> int:
+    """Live for some seconds, in one step, so that nothing but Prefect's own threads uses the API meanwhile."""
+    time.sleep(seconds)
+    return seconds
