@@ -7,6 +7,6 @@ from prefect import flow
 
 @flow
 def patient(seconds: int = 60) -> int:
-    """Live for some seconds, in one step, so that nothing but Prefect's own threads uses the API meanwhile."""
+    """Live for some seconds, in one step: only Prefect's own threads use the API meanwhile."""
     time.sleep(seconds)
     return seconds
