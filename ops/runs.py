@@ -73,7 +73,12 @@ class Runs:
         try:
             live = {run.id: run for run in self._prefect.live_runs(self._judge.bounds)}
             finals = self._final_runs(world, live)
+            for run in live.values():
+                self._one(run.id, partial(self._compare, run, world))
+            for run in finals:
+                self._one(run.id, partial(self._end, run, world))
         except (httpx.HTTPError, *MALFORMED) as error:
+            # At the first request without an answer: each further one would take its whole timeout.
             if self._answers:
                 _log.warning("The Prefect API does not answer, so no run is judged: %r", error)
             self._answers = False
@@ -82,11 +87,7 @@ class Runs:
         if not self._answers:
             _log.warning("The Prefect API answers again: runs are compared again")
         self._answers = True
-        for run in live.values():
-            self._one(run.id, partial(self._compare, run, world))
         self._verdicts = {run: verdict for run, verdict in self._verdicts.items() if run in live}
-        for run in finals:
-            self._one(run.id, partial(self._end, run, world))
         for id_ in [id_ for id_, final in self._finals.items() if self._clock() - final.last > FORGOTTEN_AFTER]:
             del self._finals[id_]
         return True
@@ -94,7 +95,7 @@ class Runs:
     def _one(self, run: str, action: Callable[[], None]) -> None:
         try:
             action()
-        except httpx.HTTPError as error:
+        except httpx.HTTPStatusError as error:
             _log.warning("Flow run %s: %r", run, error)
         except MALFORMED as error:
             report("Flow run", run, error)

@@ -141,12 +141,18 @@ class FakePrefect:
     proposals: list[tuple[str, str, str, bool]] = field(default_factory=list)
     """Id of the run, type of the state, message, and whether it was forced."""
     is_up: bool = True
+    goes_away_at: str = ""
+    """Part of the address of a request that gets no answer."""
+    unanswered: int = 0
     token: str = "token"
     now: datetime = NOW
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if not self.is_up:
             raise httpx.ConnectError("refused", request=request)
+        if self.goes_away_at and self.goes_away_at in request.url.path:
+            self.unanswered += 1
+            raise httpx.ReadTimeout("no answer", request=request)
         dated = {"date": format_datetime(self.now, usegmt=True)}
         path = request.url.path.removeprefix("/api")
         if path == "/csrf-token":

@@ -391,6 +391,20 @@ def test_more_runs_than_fit_into_one_response_are_judged(platform: Platform) -> 
     assert len(platform.prefect.proposals) == 450
 
 
+def test_a_server_that_goes_away_between_two_requests_is_not_asked_once_for_every_run(platform: Platform) -> None:
+    """Each request without an answer takes its timeout, and the liveness probe allows a minute for all."""
+    platform.objects(jobs=())
+    for number in range(50):
+        platform.prefect.add("RUNNING", id=f"00000000-0000-4000-8000-{number:012}")
+    platform.check()
+    platform.prefect.goes_away_at = "set_state"
+    platform.check()
+    assert platform.prefect.unanswered == 1
+    platform.prefect.goes_away_at = ""
+    platform.check(2)
+    assert len(platform.prefect.proposals) == 50
+
+
 def test_an_outage_is_logged_once(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
     platform.prefect.is_up = False
     platform.check(5)
