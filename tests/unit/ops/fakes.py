@@ -144,6 +144,8 @@ class FakePrefect:
     goes_away_at: str = ""
     """Part of the address of a request that gets no answer."""
     unanswered: int = 0
+    changes_when_read_again: str = ""
+    """State that a run has when it is read by its id."""
     token: str = "token"
     now: datetime = NOW
 
@@ -182,6 +184,8 @@ class FakePrefect:
         for run in self.runs.values():
             state = run["state"]
             if "id" in query:
+                if self.changes_when_read_again:
+                    self.state(run["id"], type=self.changes_when_read_again)
                 if run["id"] in query["id"]["any_"]:
                     yield run
                 continue

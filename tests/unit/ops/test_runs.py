@@ -157,6 +157,15 @@ def test_a_run_that_changes_its_state_between_two_comparisons_is_compared_again(
     assert len(platform.prefect.proposals) == 1
 
 
+def test_a_run_that_changes_its_state_after_the_comparison_is_left_alone(platform: Platform) -> None:
+    platform.objects(flow_pod("Pending"), jobs=(job(age=PENDING + 1),))
+    platform.prefect.add("PENDING")
+    platform.prefect.changes_when_read_again = "RUNNING"
+    platform.check(2)
+    assert platform.prefect.proposals == []
+    assert platform.kubernetes.deleted() == []
+
+
 @pytest.mark.parametrize("side", ["prefect", "kubernetes"])
 def test_after_an_outage_of_either_side_nothing_is_judged_by_what_was_seen_before(
     platform: Platform, side: str
