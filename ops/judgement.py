@@ -158,7 +158,7 @@ def _pending(run: FlowRun, world: World, prefect_now: datetime, timeout: float) 
     if jobs:
         age = (world.now - jobs[-1].created).total_seconds()
         reason = f"Its pod did not start within {timeout:.0f} s"
-        unstarted = (*pods, jobs[-1])
+        unstarted: tuple[Job | FlowPod, ...] = (*pods, jobs[-1])
         return Verdict(run=run, reason=reason, jobs=tuple(jobs), unstarted=unstarted) if age > timeout else None
     if ended := world.pods.get(run.id, ()):
         return Verdict(
