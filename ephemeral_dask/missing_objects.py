@@ -54,7 +54,8 @@ def in_flow_pod(extras: PodExtras, environ: Mapping[str, str], namespace: str) -
     for variable, reference in extras.secret_env.items():
         if variable not in environ:
             name, key = reference["name"], reference["key"]
-            yield f"{missing.key('Secret', name, key, namespace)} (variable {variable} of the flow pod)"
+            sentence = missing.object_or_key("Secret", name, key, namespace)
+            yield f"{sentence} (variable {variable} of the flow pod)"
     for volume in extras.volumes.values():
         path = volume["mount"]["mountPath"]
         for field, kind, name in (("secret", "Secret", "secretName"), ("configMap", "ConfigMap", "name")):

@@ -65,8 +65,8 @@ def errors(settings: Settings) -> list[str]:
         return [str(error)]
     result: dict[str, str] = {}
     for key, (_, template) in made.items():
-        for error in unknown_fields(template, "V1PodTemplateSpec"):
-            result.setdefault(error, f"{key.partition(' ')[0]}: {error}")
+        for clause in unknown_fields(template, "V1PodTemplateSpec"):
+            result.setdefault(clause, f"{key.partition(' ')[0]}: {clause}")
     return list(result.values())
 
 

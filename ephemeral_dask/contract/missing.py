@@ -24,6 +24,14 @@ def key(kind: str, name: str, missing: str, namespace: str) -> str:
     )
 
 
+def object_or_key(kind: str, name: str, missing: str, namespace: str) -> str:
+    """Return the sentence of a pod that sees no value and cannot tell whether the object or its key is missing."""
+    return (
+        f"{kind} '{name}' with key '{missing}' does not exist in namespace '{namespace}': create it, or correct name or"
+        " key in Pulumi.<stack>.yaml"
+    )
+
+
 def resource(name: str) -> str:
     """Return the sentence for an extended resource that no node has."""
     return (

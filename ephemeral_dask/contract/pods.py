@@ -134,8 +134,10 @@ def decode(text: str) -> RunPods:
 
     """
     try:
-        parts: dict[str, Any] = json.loads(text)
-        return RunPods(**{name: part if isinstance(part, str) else from_json(part) for name, part in parts.items()})
+        parts: dict[str, Any] = {
+            name: part if isinstance(part, str) else from_json(part) for name, part in json.loads(text).items()
+        }
+        return RunPods(**parts)
     except (AttributeError, TypeError) as error:
         raise ValueError(f"it must be a mapping of pods ({error})") from None
 

@@ -48,7 +48,7 @@ def test_another_message_is_about_no_object() -> None:
 
 def test_a_flow_pod_without_the_variable_of_a_secret_names_secret_and_key() -> None:
     [sentence] = missing_objects.in_flow_pod(EXTRAS, {}, "flows")
-    assert missing.key("Secret", "warehouse", "password", "flows") in sentence
+    assert missing.object_or_key("Secret", "warehouse", "password", "flows") in sentence
     assert "PGPASSWORD" in sentence
     assert list(missing_objects.in_flow_pod(EXTRAS, {"PGPASSWORD": ""}, "flows")) == []
 
