@@ -55,11 +55,11 @@ class Preflight(Resource, module="kubernetes", name="Preflight"):
     """Fails a preview or update if the cluster holds something that conflicts with the stack.
 
     Attributes:
-        node_platforms: those of the cluster's nodes, or None as long as they are not known.
+        node_platforms: those of the cluster's nodes; empty as long as they are not known.
 
     """
 
-    node_platforms: pulumi.Output[list[str] | None]
+    node_platforms: pulumi.Output[list[str]]
 
     def __init__(self, name: str, args: PreflightArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         props = {key: value for key, value in vars(args).items() if value not in (None, ())}
@@ -87,13 +87,13 @@ class PreflightProvider(StatelessProvider):
             platforms=tuple(news.get("platforms") or ()),
             **{name: news[name] for name in _REQUIRED},
         )
-        known = {key: value for key, value in news.items() if key != "node_platforms"}
-        before = {"node_platforms": olds["node_platforms"]} if olds.get("node_platforms") else {}
+        # Always a list, though an empty one: what a resource lacks is unknown to a preview, and so to the images.
+        news = {**news, "node_platforms": olds.get("node_platforms") or []}
         try:
             cluster = cluster_state(args.namespace, args.context)
         except UnreachableError as error:
             log("warning", f"The preflight could not read the cluster, so conflicts in it are not reported. {error}")
-            return CheckResult({**known, **before}, [])
+            return CheckResult(news, [])
         exists = cluster.namespace is not None
         lookup = look_up(news.get("references") or (), args.namespace, args.context, exists=exists)
         trial = try_out(news.get("manifests") or (), args.namespace, args.context, exists=exists)
@@ -103,7 +103,8 @@ class PreflightProvider(StatelessProvider):
             warnings.append(f"image.platforms leaves out {platforms}, which some of the nodes are: {_MIXED}.")
         for text in warnings:
             log("warning", text)
-        news = {**known, **({"node_platforms": list(cluster.platforms)} if cluster.platforms else before)}
+        if cluster.platforms:
+            news["node_platforms"] = list(cluster.platforms)
         texts = (*errors(args, cluster), *lookup.errors, *trial.errors)
         return CheckResult(news, [CheckFailure("", text) for text in texts])
 

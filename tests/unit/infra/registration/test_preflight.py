@@ -160,6 +160,7 @@ def test_platforms_of_nodes_are_kept_when_they_cannot_be_read(monkeypatch: pytes
         monkeypatch.setattr(kubernetes, "cluster_state", lambda _namespace, _context: cluster)
         return PreflightProvider().check(olds, {**props(), "node_platforms": None}).inputs.get("node_platforms")
 
-    assert check(ClusterState(), {}) is None
+    # Not None: a preview would take that for unknown, and announce new images.
+    assert check(ClusterState(), {}) == []
     assert check(ClusterState(platforms=("linux/arm64",)), {"node_platforms": ["linux/amd64"]}) == ["linux/arm64"]
     assert check(ClusterState(), {"node_platforms": ["linux/amd64"]}) == ["linux/amd64"]
