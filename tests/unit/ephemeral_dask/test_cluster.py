@@ -358,11 +358,13 @@ def test_a_cluster_whose_scheduler_is_gone_says_why_and_is_deleted_without_askin
     kubernetes = FakeKubernetes(complete)
     labels = {"dask.org/component": "scheduler"}
     kubernetes.pods = [{"metadata": {"name": "etl-scheduler", "uid": "u-1", "labels": labels}, "status": {}}]
-    cluster = start(monkeypatch, kubernetes)
-    kubernetes.pods = []
-    kubernetes.events = [{"reason": "Preempted", "message": "by pod ml/train", "involvedObject": {}}]
     asked: list[str] = []
     monkeypatch.setattr("ephemeral_dask.scheduler_plugin.call", lambda *_: asked.append("counters"))
+    cluster = start(monkeypatch, kubernetes)
+    assert until(lambda: bool(asked), seconds=10)  # the first heartbeat; the next one is a minute away
+    asked.clear()
+    kubernetes.pods = []
+    kubernetes.events = [{"reason": "Preempted", "message": "by pod ml/train", "involvedObject": {}}]
     summaries: list[Any] = []
     monkeypatch.setattr("ephemeral_dask.artifacts.summary", lambda *_, losses: summaries.append(losses))
     why = cluster.why_lost()
@@ -370,6 +372,7 @@ def test_a_cluster_whose_scheduler_is_gone_says_why_and_is_deleted_without_askin
     cluster.discard([why], last=False)
     assert kubernetes.clusters == []
     assert summaries == []
+    assert asked == []
 
 
 def test_the_last_cluster_of_a_run_shows_the_summary_with_those_that_were_lost(monkeypatch: pytest.MonkeyPatch) -> None:

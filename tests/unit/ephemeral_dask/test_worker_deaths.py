@@ -92,11 +92,12 @@ def test_the_scheduler_reports_a_lost_worker_with_its_tasks_and_no_retired_one()
                 reported.set()
 
             client.subscribe_topic(scheduler_plugin.DEATHS, note)
-            await client.retire_workers([local.workers[0].address])
+            await client.retire_workers([local.workers[0].address], close_workers=True, remove=True)
             lost = local.workers[1]
             await lost.close()
             await asyncio.wait_for(reported.wait(), 10)
-            assert deaths[0].address == lost.address
+            events = await client.get_events(scheduler_plugin.DEATHS)
+            assert [event["address"] for _, event in events] == [lost.address]
         return deaths
 
     [death] = asyncio.run(live())
