@@ -82,7 +82,7 @@ def _table(model: type[pydantic.BaseModel]) -> str:
     notes = _notes(model)
     inherited = set(PodExtras.model_fields) if issubclass(model, PodExtras) and model is not PodExtras else set()
     rows = [
-        f"| `{to_camel(name)}` | {_type(field.annotation)} | {_default(field)} | {_note(field, notes.get(name))} |"
+        f"| `{field.alias}` | {_type(field.annotation)} | {_default(field)} | {_note(field, notes.get(name))} |"
         for name, field in model.model_fields.items()
         if name not in inherited
     ]

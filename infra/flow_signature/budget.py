@@ -123,7 +123,7 @@ def members(value: Any) -> list[Any]:
     return list(contents.values()) if isinstance(contents, dict) else []
 
 
-def _weight(value: Any) -> int:
+def _weight(value: Any) -> int:  # noqa: PLR0911  one answer per kind
     if isinstance(value, str | bytes | bytearray):
         return 1 + len(value) // 10
     if isinstance(value, bool):
@@ -208,9 +208,9 @@ def check_order(value: Any) -> None:
         Undecidable: it does.
 
     """
-    if isinstance(value, set | frozenset) and len(value) > 1:
-        if not all(isinstance(item, int | float) for item in value):
-            raise Undecidable(Unknown.because("it is a set, whose order differs from time to time"))
+    several = isinstance(value, set | frozenset) and len(value) > 1
+    if several and not all(isinstance(item, int | float) for item in value):
+        raise Undecidable(Unknown.because("it is a set, whose order differs from time to time"))
 
 
 def _bits(value: Any) -> int:

@@ -11,45 +11,28 @@ from typing import Any, Final
 
 import pydantic
 
-from infra.flow_signature.budget import (
-    LARGEST,
-    LONGEST,
-    check_format,
-    check_operation,
-    check_order,
-    check_text,
-    size,
-    too_large,
-)
-from infra.flow_signature.expressions import Expressions
+from infra.flow_signature.budget import check_operation, check_text
+from infra.flow_signature.comprehensions import Comprehensions
+from infra.flow_signature.limits import check_call, check_orders
 from infra.flow_signature.machine import Frame
 from infra.flow_signature.prefect_names import FLOW, OPTIONS, Flow, FlowDecorator
-from infra.flow_signature.purity import MUTATORS, Purity
+from infra.flow_signature.pure_functions import MUTATORS
+from infra.flow_signature.purity import Purity
 from infra.flow_signature.unknown import Undecidable, Unknown
 
 _NATIVE: Final = compile("function(*arguments, **keywords)", "<module>", "eval")
 """Classes take the name of their module from the code that makes them."""
 _ELEMENTS: Final = frozenset(["append", "appendleft", "insert"])
-_PADDED: Final = frozenset(["ljust", "rjust", "center", "zfill", "expandtabs", "to_bytes"])
-_CHEAP: Final = frozenset(["append", "appendleft", "add", "discard", "get", "pop", "popleft", "setdefault", "keys", "values", "items"])
-"""Methods whose effort does not depend on the size of their object."""
-_LAZY: Final = (range, len, isinstance, type)
 _OF_MODULE: Final = frozenset({globals, locals, vars, exec, eval})
-_ORDERLESS: Final = (len, sorted, set, frozenset, isinstance, min, max, sum, any, all, bool, type, callable, print)
-_OF_SETS: Final = frozenset(
-    ["add", "discard", "remove", "update", "union", "intersection", "difference", "symmetric_difference", "issubset", "issuperset", "isdisjoint", "copy", "intersection_update", "difference_update", "symmetric_difference_update", "clear", "append", "Field", "field", "partial"]
-)
-"""Functions and methods whose result does not depend on the order of a set."""
-_HARMLESS: Final = frozenset({print})
 _FIELDS: Final = (pydantic.Field, dataclasses.field)
 
 
-class Calls(Expressions):
+class Calls(Comprehensions):
     """Evaluates calls."""
 
     purity: Purity
 
-    def _call(self, node: ast.Call, frame: Frame) -> Any:
+    def _call(self, node: ast.Call, frame: Frame) -> Any:  # noqa: PLR0912  one answer per kind
         function = self.evaluate(node.func, frame)
         if any(function is each for each in _OF_MODULE):
             return self._of_module(function, node, frame)
@@ -153,16 +136,15 @@ class Calls(Expressions):
                 return self._permitted(function, arguments, keywords, frame)
             except Undecidable as outcome:
                 unknown = self.placed(outcome.unknown, frame, node)
-                if getattr(function, "__name__", "") in MUTATORS:
-                    self.alter(owner, unknown)
-                if id(getattr(function, "__func__", function)) in self.purity.functions:
-                    for value in [*values, owner]:
-                        self.alter(value, unknown)
+                own = id(getattr(function, "__func__", function)) in self.purity.functions
+                changed = [*values, owner] if own else [owner] if getattr(function, "__name__", "") in MUTATORS else []
+                for value in changed:
+                    self.alter(value, unknown)
                 if self.is_exhausted(outcome):
                     raise
                 self.risks += 1
                 return unknown
-        if any(function is harmless for harmless in _HARMLESS):
+        if function is print:
             return None
         self.risks += 1
         if isinstance(function, Unknown):
@@ -181,10 +163,8 @@ class Calls(Expressions):
             causes = [cause for value in values for cause in self.causes(value)]
             if causes and not self._takes_unknown(function, arguments, keywords):
                 raise Undecidable(Unknown(*causes))
-            self._check_size(function, arguments, keywords)
-            if not any(function is each for each in _ORDERLESS) and getattr(function, "__name__", "") not in _OF_SETS:
-                for value in [*values, getattr(function, "__self__", None)]:
-                    check_order(value)
+            check_call(self.budget, function, arguments, keywords)
+            check_orders(function, values)
             if self.purity.calls_back(function):
                 for value in values:
                     if callable(value) and not isinstance(value, Unknown) and not self.purity.passes(value):
@@ -206,7 +186,7 @@ class Calls(Expressions):
             self.purity.classes.add(result)
         return self.known(result)
 
-    def _is_own(self, function: Any) -> bool:
+    def _is_own(self, function: Any) -> bool:  # noqa: PLR0911  one answer per kind
         """Whether a call leads to code that is read, which handles what is unknown."""
         if isinstance(function, functools.partial):
             return self._is_own(function.func)
@@ -237,42 +217,6 @@ class Calls(Expressions):
             return True
         module = str(getattr(function, "__module__", ""))
         return module.startswith("pydantic.functional_") or (module == "typing" and not isinstance(function, type))
-
-    def _check_size(self, function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any]) -> None:
-        values = [*arguments, *keywords.values()]
-        owner = getattr(function, "__self__", None)
-        if function in _LAZY:
-            return
-        name = getattr(function, "__name__", "")
-        if name in _CHEAP or isinstance(owner, range):
-            owner = None
-        for value in [*values, owner]:
-            self.budget.spend(size(value) // 4)
-            if isinstance(value, functools.partial | types.ModuleType):
-                continue
-            if type(value).__name__ == "callable_iterator":
-                raise too_large()
-        if function is iter and len(arguments) > 1:
-            raise too_large()
-        if function in (bytes, bytearray) or name in _PADDED:
-            if any(isinstance(value, int) and value > LARGEST for value in values):
-                raise too_large()
-        if isinstance(owner, str | bytes):
-            self._check_text(owner, name, values)
-        if function is format:
-            check_format(f":{arguments[1] if len(arguments) > 1 else ''}")
-
-    def _check_text(self, owner: str | bytes, name: str, values: list[Any]) -> None:
-        if name == "replace" and len(values) > 1 and isinstance(values[1], str | bytes):
-            if (len(owner) + 1) * max(1, len(values[1])) > LONGEST:
-                raise too_large()
-        elif name in ("format", "format_map") and isinstance(owner, str):
-            check_format(owner)
-            if "{" in owner and any(not isinstance(value, str | int | float | dict) for value in values):
-                self.budget.spend(10)
-        elif name in ("join", "translate") and values and isinstance(values[0], list | tuple | dict | str):
-            if len(owner) * max(1, len(values[0])) > LONGEST:
-                raise too_large()
 
     def _reflect(self, function: Callable[..., Any], arguments: list[Any], frame: Frame) -> Any:
         """Return what `getattr` and its like do, within the same limits as the syntax for it."""

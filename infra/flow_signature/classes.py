@@ -12,7 +12,7 @@ from typing import Any, Final
 import pydantic
 import pydantic.v1
 
-from infra.flow_signature.functions import Functions, _text
+from infra.flow_signature.functions import Functions, source_text
 from infra.flow_signature.machine import Frame
 from infra.flow_signature.unknown import Cause, Decorated, Undecidable, Unknown
 
@@ -126,7 +126,7 @@ class Classes(Functions):
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return Unknown(*self.unknown(frame, node, "has an annotation that is not Python").causes)
         if all(isinstance(part, _PLAIN_PARTS) for part in ast.walk(tree)):
-            return text if text is not None and not frame.module.postponed else _text(node)
+            return text if text is not None and not frame.module.postponed else source_text(node)
         try:
             return self.evaluate(tree, frame)
         except NameError:

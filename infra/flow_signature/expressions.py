@@ -3,65 +3,21 @@
 from __future__ import annotations
 
 import ast
-import enum
-import operator
-import types
 import typing
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Final
 
-from infra.flow_signature.budget import check_format, check_operation, check_order, check_text, size
-from infra.flow_signature.machine import Frame, Machine
+from infra.flow_signature.attributes import Attributes
+from infra.flow_signature.budget import check_format, check_order, check_text, size
+from infra.flow_signature.machine import Frame
+from infra.flow_signature.operations import COMPARE, UNARY, operate
 from infra.flow_signature.unknown import Undecidable, Unknown
 
 _LONG: Final = 100
 _LITERAL: Final = (ast.Constant, ast.List, ast.Tuple, ast.Dict, ast.Load)
-_BINARY: Final[dict[str, Callable[[Any, Any], Any]]] = {
-    "Add": operator.add,
-    "Sub": operator.sub,
-    "Mult": operator.mul,
-    "Div": operator.truediv,
-    "FloorDiv": operator.floordiv,
-    "Mod": operator.mod,
-    "Pow": operator.pow,
-    "LShift": operator.lshift,
-    "RShift": operator.rshift,
-    "BitOr": operator.or_,
-    "BitXor": operator.xor,
-    "BitAnd": operator.and_,
-    "MatMult": operator.matmul,
-}
-_IN_PLACE: Final[dict[str, Callable[[Any, Any], Any]]] = {
-    "Add": operator.iadd,
-    "BitOr": operator.ior,
-    "BitAnd": operator.iand,
-    "BitXor": operator.ixor,
-    "Sub": operator.isub,
-    "Mult": operator.imul,
-}
-_UNARY: Final[dict[str, Callable[[Any], Any]]] = {
-    "UAdd": operator.pos,
-    "USub": operator.neg,
-    "Not": operator.not_,
-    "Invert": operator.invert,
-}
-_COMPARE: Final[dict[str, Callable[[Any, Any], Any]]] = {
-    "Eq": operator.eq,
-    "NotEq": operator.ne,
-    "Lt": operator.lt,
-    "LtE": operator.le,
-    "Gt": operator.gt,
-    "GtE": operator.ge,
-    "Is": operator.is_,
-    "IsNot": operator.is_not,
-}
-_MACHINES: Final = frozenset({("os", "environ"), ("os", "environb"), ("time", "timezone"), ("time", "tzname")})
-_SYSTEM: Final = frozenset(["argv", "path", "executable", "prefix", "base_prefix", "exec_prefix", "flags", "orig_argv"])
-_OPEN: Final = frozenset({"typing", "typing_extensions", "pydantic", "pydantic_core", "annotated_types", "__future__"})
-"""Libraries of which any attribute is usable."""
 
 
-class Expressions(Machine):
+class Expressions(Attributes):
     """Evaluates expressions."""
 
     _methods: ClassVar[dict[type, Callable[..., Any]]] = {}
@@ -192,30 +148,14 @@ class Expressions(Machine):
         value = self.evaluate(chain[-1].left, frame)
         for part in reversed(chain):
             self.budget.spend()
-            value = self.operate(type(part.op).__name__, value, self.evaluate(part.right, frame), _BINARY)
+            value = operate(type(part.op).__name__, value, self.evaluate(part.right, frame))
         return value
-
-    def operate(
-        self, name: str, left: Any, right: Any, table: dict[str, Callable[[Any, Any], Any]] | None = None
-    ) -> Any:
-        """Return the result of an operator, in place by default."""
-        function = (table or _IN_PLACE).get(name) or _BINARY[name]
-        if isinstance(left, Unknown) or isinstance(right, Unknown):
-            if name == "BitOr" and _is_type(left) and _is_type(right):
-                return function(left, right)
-            raise Undecidable(Unknown(*self.causes(left), *self.causes(right)))
-        if not _is_number(left) or not _is_number(right) or name in ("Mult", "Pow", "LShift"):
-            check_operation(name, left, right)
-        result = function(left, right)
-        if name == "Mod" and isinstance(result, str):
-            check_text(result)
-        return result
 
     def _unaryop(self, node: ast.UnaryOp, frame: Frame) -> Any:
         value = self.evaluate(node.operand, frame)
         if isinstance(value, Unknown):
             raise Undecidable(value)
-        return _UNARY[type(node.op).__name__](value)
+        return UNARY[type(node.op).__name__](value)
 
     def _boolop(self, node: ast.BoolOp, frame: Frame) -> Any:
         stop = isinstance(node.op, ast.Or)
@@ -262,32 +202,10 @@ class Expressions(Machine):
             if not isinstance(right, str | bytes | dict | set | frozenset | list | tuple | range | type):
                 right = list(self.iterate(right))
             return (left in right) is (name == "In")
-        return _COMPARE[name](left, right)
+        return COMPARE[name](left, right)
 
     def _attribute(self, node: ast.Attribute, frame: Frame) -> Any:
         return self.attribute(self.evaluate(node.value, frame), node.attr, frame, node)
-
-    def attribute(self, owner: Any, name: str, frame: Frame, node: ast.AST) -> Any:
-        """Return an attribute, which is unknown if it depends on the machine or the moment."""
-        if isinstance(owner, types.ModuleType):
-            top = owner.__name__.partition(".")[0]
-            if (top, name) == ("sys", "modules"):
-                return self.loaded_modules()
-            if (top, name) in _MACHINES or (top == "sys" and name in _SYSTEM):
-                return self.unknown(frame, node, f"reads {top}.{name}, which another machine may have otherwise")
-            value = getattr(owner, name)
-            if not self.is_read(owner) and top not in _OPEN and not _is_stable(value):
-                return self.unknown(frame, node, f"reads {top}.{name}, which only running it would show")
-            return self.known(value)
-        return self.known(getattr(owner, name))
-
-    def loaded_modules(self) -> Any:
-        """Return `sys.modules` as far as it holds modules that are read."""
-        raise NotImplementedError
-
-    def is_read(self, module: types.ModuleType) -> bool:
-        """Whether a module object stands for a file that is read, or for Prefect."""
-        return getattr(module, "__spec__", None) is None
 
     def _subscript(self, node: ast.Subscript, frame: Frame) -> Any:
         owner, index = self.evaluate(node.value, frame), self.evaluate(node.slice, frame)
@@ -301,77 +219,7 @@ class Expressions(Machine):
     def _slice(self, node: ast.Slice, frame: Frame) -> Any:
         return slice(*(self._decided(part, frame) if part else None for part in (node.lower, node.upper, node.step)))
 
-    def _listcomp(self, node: ast.ListComp, frame: Frame) -> Any:
-        result: list[Any] = []
-        self._comprehend(node, frame, lambda inner: result.append(self.evaluate(node.elt, inner)))
-        return result
-
-    def _setcomp(self, node: ast.SetComp, frame: Frame) -> Any:
-        result: set[Any] = set()
-        self._comprehend(node, frame, lambda inner: result.add(self.evaluate(node.elt, inner)))
-        return result
-
-    def _generatorexp(self, node: ast.GeneratorExp, frame: Frame) -> Any:
-        result: list[Any] = []
-        self._comprehend(node, frame, lambda inner: result.append(self.evaluate(node.elt, inner)))
-        return iter(result)
-
-    def _dictcomp(self, node: ast.DictComp, frame: Frame) -> Any:
-        result: dict[Any, Any] = {}
-
-        def add(inner: Frame) -> None:
-            key = self.evaluate(node.key, inner)
-            result[key] = self.evaluate(node.value, inner)
-
-        self._comprehend(node, frame, add)
-        return result
-
-    def _comprehend(
-        self,
-        node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp,
-        frame: Frame,
-        add: Callable[[Frame], None],
-    ) -> None:
-        outer = frame.outer if frame.kind == "class" else frame if frame.kind == "function" else None
-        inner = Frame("function", {}, frame.module, outer, title="<comprehension>")
-
-        def loop(level: int) -> None:
-            if level == len(node.generators):
-                add(inner)
-                return
-            generator = node.generators[level]
-            items = self.evaluate(generator.iter, inner if level else frame)
-            for item in self.iterate(items):
-                self.assign(generator.target, item, inner)
-                if all(self.truth(self.evaluate(test, inner)) for test in generator.ifs):
-                    loop(level + 1)
-
-        self.loops += 1
-        try:
-            loop(0)
-        finally:
-            self.loops -= 1
-
-    def assign(self, target: ast.expr, value: Any, frame: Frame) -> None:
-        """Bind a target to a value."""
-        raise NotImplementedError
-
     def _await(self, node: ast.Await, frame: Frame) -> Any:
         return self.unknown(frame, node, "waits for something, which only running it would show")
 
     _yield = _yieldfrom = _await
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float, bool)
-
-
-def _is_type(value: Any) -> bool:
-    return value is None or isinstance(value, type | Unknown | str) or type(value).__module__ in ("typing", "types")
-
-
-def _is_stable(value: Any) -> bool:
-    """Whether an attribute of a module of the standard library is the same whenever and wherever it is read."""
-    if value is None or callable(value) or isinstance(value, types.ModuleType | enum.Enum):
-        return True
-    return isinstance(value, bool | int | float | complex | str | bytes | tuple | frozenset)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from infra.flow_signature.calls import Calls
 from infra.flow_signature.machine import Frame, Signal
-from infra.flow_signature.unknown import Cause, Decorated, Undecidable, Unknown
+from infra.flow_signature.unknown import Decorated, Undecidable, Unknown
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef
 _DEEPEST_CALLS: Final = 25
@@ -69,7 +69,7 @@ class Functions(Calls):
         function.__module__ = frame.module.name
         prefix = frame.names.get("__qualname__") if frame.kind == "class" else None
         if frame.kind == "function":
-            prefix = f"{frame.first}.<locals>" if False else "<locals>"
+            prefix = "<locals>"
         function.__qualname__ = f"{prefix}.{name}" if prefix else name
         function.__defaults__ = tuple(defaults) or None
         function.__kwdefaults__ = keyword_defaults or None
@@ -88,7 +88,7 @@ class Functions(Calls):
 
     def annotation(self, node: ast.expr, frame: Frame) -> Any:
         """Return an annotation: its value, or its text if it is postponed."""
-        return _text(node) if frame.module.postponed else self._attempted(node, frame)
+        return source_text(node) if frame.module.postponed else self._attempted(node, frame)
 
     def _attempted(self, node: ast.expr, frame: Frame) -> Any:
         """Return the value of an expression, which is unknown if it raises."""
@@ -190,10 +190,7 @@ def _signature(
     return compile(text, "<reading>", "exec", dont_inherit=True)
 
 
-def _text(node: ast.expr) -> str:
+def source_text(node: ast.expr) -> str:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return repr(node.value)
     return ast.unparse(node)
-
-
-__all__ = ["Cause", "Functions", "Return"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from infra.flow_signature.machine import Frame, Machine
@@ -25,7 +25,7 @@ class Patterns(Machine):
                     self.store(frame, part.name, outcome.unknown)
             return outcome.unknown
 
-    def _matches(self, pattern: ast.pattern, subject: Any, frame: Frame) -> bool:
+    def _matches(self, pattern: ast.pattern, subject: Any, frame: Frame) -> bool:  # noqa: PLR0911  one answer per kind
         match pattern:
             case ast.MatchAs():
                 if pattern.pattern is not None and not self._matches(pattern.pattern, subject, frame):
@@ -51,7 +51,7 @@ class Patterns(Machine):
                 return self._mapping(pattern, subject, frame)
             case ast.MatchClass():
                 return self._class(pattern, subject, frame)
-        raise Undecidable(self_unknown())
+        raise Undecidable(Unknown.because("it is a pattern that is not read"))
 
     def _sequence(self, patterns: Sequence[ast.pattern], subject: Any, frame: Frame) -> bool:
         if not isinstance(subject, Sequence) or isinstance(subject, str | bytes | bytearray):
@@ -96,11 +96,3 @@ class Patterns(Machine):
             hasattr(subject, name) and self._matches(part, self.known(getattr(subject, name)), frame)
             for name, part in zip(names, parts, strict=True)
         )
-
-
-def self_unknown() -> Unknown:
-    """Return what a pattern of a later Python is."""
-    return Unknown.because("it is a pattern that is not read")
-
-
-__all__ = ["Callable", "Patterns"]

@@ -22,7 +22,20 @@ from infra.flow_signature.unknown import Undecidable, Unknown
 
 _LIBRARIES: Final = frozenset({"pydantic", "pydantic_core", "typing_extensions", "annotated_types"})
 _SIDE_EFFECTS: Final = frozenset(
-    ["antigravity", "this", "idlelib", "turtle", "turtledemo", "tkinter", "test", "lib2to3", "ensurepip", "venv", "__main__", "pip"]
+    [
+        "antigravity",
+        "this",
+        "idlelib",
+        "turtle",
+        "turtledemo",
+        "tkinter",
+        "test",
+        "lib2to3",
+        "ensurepip",
+        "venv",
+        "__main__",
+        "pip",
+    ]
 )
 """Modules of the standard library that do something when they are imported, or that may be missing."""
 _FRAMES: Final = 6_000
@@ -117,16 +130,16 @@ class Reading(Statements):
         names["__doc__"] = ast.get_docstring(tree, clean=False)
         names["__package__"] = name if location.folders and name != self._script else name.rpartition(".")[0]
         names["__file__"] = Unknown.because("the folder of the project differs from machine to machine")
-        loops, guarded, self.loops, self._guarded = self.loops, self._guarded, 0, 0
+        loops, guarded, self.loops, self.guarded = self.loops, self.guarded, 0, 0
         journals, self._journals = self._journals, []
         try:
             self.block(tree.body, Frame("module", names, module))
         finally:
-            self.loops, self._guarded, self._journals = loops, guarded, journals
+            self.loops, self.guarded, self._journals = loops, guarded, journals
             self.budget.renew()
         return made
 
-    def _module(self, name: str) -> types.ModuleType | Unknown:
+    def _module(self, name: str) -> types.ModuleType | Unknown:  # noqa: PLR0911  one answer per kind
         """Return a module by its dotted name.
 
         Raises:

@@ -76,8 +76,8 @@ class _Builder:
         parameters = _evaluated(self._source)
         first = uses_v1(parameters)
         fields: dict[str, Any] = {}
-        for position, parameter in enumerate(parameters):
-            parameter, unknown_default = self._with_default(parameter)
+        for position, declared in enumerate(parameters):
+            parameter, unknown_default = self._with_default(declared)
             make = self._field_v1 if first else self._field
             name, kind, field = make(parameter, position)
             if name in ("self", "cls"):

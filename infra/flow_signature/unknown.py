@@ -42,7 +42,7 @@ class Unknown:
     """A value, class, function or module that is unknown.
 
     Python's own operations on it raise Undecidable, so that no list, comparison or text hides it. As an annotation it
-    accepts anything and reports its causes to whoever generates the schema (`causes_of_schema`).
+    accepts anything and reports its causes to the schema that is generated (`causes_of_schema`).
     """
 
     def __init__(self, *causes: Cause) -> None:

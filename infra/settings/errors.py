@@ -84,7 +84,7 @@ def _without_arms(path: list[str], values: Any) -> list[str]:
 
 
 def _known_here(model: type[pydantic.BaseModel], path: list[str]) -> str:
-    known = [to_camel(name) for name in _sections(model, path[:-1])[0].model_fields]
+    known = [field.alias or name for name, field in _sections(model, path[:-1])[0].model_fields.items()]
     near = difflib.get_close_matches(path[-1], known, n=1)
     return f"; did you mean '{near[0]}'?" if near else f"; known here: {', '.join(known)}"
 
@@ -111,7 +111,7 @@ def _sections(model: type[pydantic.BaseModel], path: list[str]) -> list[type[pyd
     """Return the models of the section at a path: several where it is a union."""
     here = [model]
     for part in path:
-        fields = [field for each in here for name, field in each.model_fields.items() if to_camel(name) == part]
+        fields = [field for each in here for field in each.model_fields.values() if field.alias == part]
         arms = [each for each in here if any(part in typing.get_args(f.annotation) for f in each.model_fields.values())]
         # Otherwise the part is a key of a mapping or an index of a list: `_models` has skipped that level already.
         here = [inner for field in fields for inner in _models(field.annotation)] or arms or here

@@ -1,5 +1,6 @@
 """A grammar of flow sources: constructs that a flow's module may be made of, put together at random."""
 
+# ruff: noqa: E501  a source is easier to read in one line
 from __future__ import annotations
 
 import textwrap

@@ -110,31 +110,30 @@ def differences(ours: Flow, theirs: Flow) -> list[str]:
         return []
     if ours.error:
         return [] if ours.undecided else [f"refused: {ours.error}"]
-    found = []
+    lines = []
     if ours.name not in (theirs.name, None):
-        found.append(f"name {ours.name!r}, Prefect: {theirs.name!r}")
+        lines.append(f"name {ours.name!r}, Prefect: {theirs.name!r}")
     if ours.description != theirs.description and not _noted(ours, "the description is left out"):
-        found.append(f"description {ours.description!r}, Prefect: {theirs.description!r}")
+        lines.append(f"description {ours.description!r}, Prefect: {theirs.description!r}")
     if _noted(ours, "the parameters are registered as the function has them"):
-        return found
-    types = [name for name in theirs.schema["properties"] if _noted(ours, f"parameter '{name}'", "type")]
-    for key in sorted({*ours.schema, *theirs.schema} - {"properties"}):
-        if key == "definitions" and any(_noted(ours, f"parameter '{name}'") for name in theirs.schema["properties"]):
-            continue
-        if ours.schema.get(key) != theirs.schema.get(key):
-            found.append(f"{key} {ours.schema.get(key)}, Prefect: {theirs.schema.get(key)}")
+        return lines
     if list(ours.schema["properties"]) != list(theirs.schema["properties"]):
-        return [*found, f"parameters {list(ours.schema['properties'])}, Prefect: {list(theirs.schema['properties'])}"]
-    for name, expected in theirs.schema["properties"].items():
-        actual = dict(ours.schema["properties"][name])
-        expected = dict(expected)
-        if _noted(ours, f"parameter '{name}'", "default") and "default" not in actual:
-            expected.pop("default", None)
-        if name in types:
-            continue
-        if actual != expected:
-            found.append(f"parameter {name}: {actual}, Prefect: {expected}")
-    return found
+        return [*lines, f"parameters {list(ours.schema['properties'])}, Prefect: {list(theirs.schema['properties'])}"]
+    names = list(theirs.schema["properties"])
+    for key in sorted({*ours.schema, *theirs.schema} - {"properties"}):
+        noted = key == "definitions" and any(_noted(ours, f"parameter '{name}'") for name in names)
+        if not noted and ours.schema.get(key) != theirs.schema.get(key):
+            lines.append(f"{key} {ours.schema.get(key)}, Prefect: {theirs.schema.get(key)}")
+    return lines + [line for name in names for line in _difference(name, ours, theirs)]
+
+
+def _difference(name: str, ours: Flow, theirs: Flow) -> list[str]:
+    actual, expected = dict(ours.schema["properties"][name]), dict(theirs.schema["properties"][name])
+    if _noted(ours, f"parameter '{name}'", "type"):
+        return []
+    if _noted(ours, f"parameter '{name}'", "default") and "default" not in actual:
+        expected.pop("default", None)
+    return [] if actual == expected else [f"parameter {name}: {actual}, Prefect: {expected}"]
 
 
 def _noted(flow: Flow, start: str, word: str = "") -> bool:

@@ -458,3 +458,54 @@ def test_a_name_that_ends_with_py_is_registered_as_prefect_does_with_a_warning(p
     [spec] = project.load("deployments: [{name: load.py, entrypoint: flows.jobs.named}]")
     assert spec.name == "load"
     assert "name 'load.py' is registered as 'load'" in project.warnings[0]
+
+
+SCHEMA = {"properties": {"rows": {"type": "integer"}}}
+
+
+@pytest.mark.parametrize("key", ["measured/one", "Measured flow/one"])
+def test_a_flow_that_cannot_be_read_is_described_by_the_stack_file(key: str, project: Project) -> None:
+    override = Override(parameter_schema=SCHEMA, flow_name="Measured flow", parameters={"rows": 3}, paused=True)
+    text = "deployments: [{name: one, entrypoint: flows.jobs.measured, parameters: {rows: 2}}]"
+    [spec] = project.load(text, overrides={key: override})
+    assert (spec.key, spec.entrypoint, spec.paused) == ("Measured flow/one", "flows.jobs.measured", True)
+    assert spec.parameter_schema == {"title": "Parameters", "type": "object", **SCHEMA}
+    assert spec.parameters == {"rows": 3}
+    assert project.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "override", "error"),
+    [
+        (
+            "measured",
+            Override(parameter_schema=SCHEMA),
+            "write schema and flowName for the deployment in the stack file",
+        ),
+        ("measured", Override(flow_name="x"), "write schema and flowName for the deployment in the stack file"),
+        ("computed", Override(parameter_schema=SCHEMA), 'write it as deployments."computed/one".flowName'),
+        ("named", Override(flow_name="x"), "flowName in the stack file is 'x', but the flow's name is 'Named'"),
+    ],
+)
+def test_a_description_in_the_stack_file_that_is_incomplete_or_wrong_is_refused(
+    entrypoint: str, override: Override, error: str, project: Project
+) -> None:
+    key = "Named/one" if entrypoint == "named" else f"{entrypoint}/one"
+    text = f"deployments: [{{name: one, entrypoint: flows.jobs.{entrypoint}}}]"
+    assert error in project.refusal(text, overrides={key: override})
+
+
+def test_a_name_in_the_stack_file_is_that_of_a_flow_whose_own_is_unknown(project: Project) -> None:
+    text = "deployments: [{name: one, entrypoint: flows.jobs.computed}]"
+    [spec] = project.load(text, overrides={"computed/one": Override(flow_name="Nightly")})
+    assert spec.key == "Nightly/one"
+    assert spec.parameter_schema["properties"] == {}
+
+
+def test_a_schema_in_the_stack_file_replaces_the_one_of_the_source(project: Project) -> None:
+    text = "deployments: [{name: one, entrypoint: flows.jobs.plain_one}]"
+    [spec] = project.load(text, overrides={"plain-one/one": Override(parameter_schema=SCHEMA)})
+    assert list(spec.parameter_schema["properties"]) == ["rows"]
+    assert spec.description == "What it does.\n\nMore of it."
+    wrong = Override(parameter_schema=SCHEMA, parameters={"a": 1})
+    assert "the flow has no parameter 'a'" in project.refusal(text, overrides={"plain-one/one": wrong})
