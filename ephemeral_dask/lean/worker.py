@@ -121,7 +121,7 @@ def _known(digest: str) -> KnownContext:
 
 
 def _fetched(digest: str) -> bytes:
-    worker = get_worker()  # type: ignore[no-untyped-call]  # it carries no annotation
+    worker = get_worker()
     content: bytes | None = sync(worker.loop, worker.scheduler.get_metadata, keys=[METADATA, digest], default=None)
     if content is None:
         raise LookupError("The Dask scheduler does not have the context of this flow run, which was not sent to it")
