@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -83,7 +84,7 @@ def running(workers: int, environment: Mapping[str, str]) -> Iterator[DaskProces
 
 
 def _pid() -> int:
-    return psutil.Process().pid
+    return os.getpid()
 
 
 def main(workers: int) -> None:

@@ -14,13 +14,13 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_LEVEL, temporary_settings
-from prefect_dask import DaskTaskRunner
+from prefect_dask.task_runners import DaskTaskRunner
 
 from benchmarks import dask_processes
 from benchmarks.dask_processes import DaskProcesses
@@ -128,8 +128,9 @@ def _recorded(server: Server) -> int:
         return count
 
 
-def _median(measures: Sequence[Measure], value: Callable[[Measure], float]) -> float:
-    return statistics.median(value(each) for each in measures)
+def _median(measures: Sequence[Measure], name: str) -> float:
+    median: float = statistics.median(getattr(each, name) for each in measures)
+    return median
 
 
 def _table(measures: dict[str, list[Measure]]) -> str:
@@ -156,14 +157,9 @@ def _table(measures: dict[str, list[Measure]]) -> str:
 
 
 def _misses(measures: dict[str, list[Measure]]) -> list[str]:
-    stock, ours = (
-        {
-            field.name: _median(measures[side], lambda each, name=field.name: getattr(each, name))
-            for field in fields(Measure)
-        }
-        for side in (_STOCK, _OURS)
-    )
-    limit = _median(measures[_OURS], lambda each: each.limit)
+    names = [each.name for each in fields(Measure)]
+    stock, ours = ({name: _median(measures[side], name) for name in names} for side in (_STOCK, _OURS))
+    limit = _median(measures[_OURS], "limit")
     misses = [
         f"{ours[name]:.1f} ms per task in {title}, and the target is {target:.0f} ms"
         for name, title, target in (("worker", "a worker", WORKER_TARGET), ("flow", "the flow", FLOW_TARGET))

@@ -10,7 +10,7 @@ from dask.base import annotate, get_annotations
 from distributed import Client, Future
 from prefect.utilities.collections import visit_collection
 
-from ephemeral_dask.lean.shared_context import published
+from ephemeral_dask.lean.shared_context import publish
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -88,7 +88,7 @@ class Submission:
             return visit_collection(self._arguments[argument], visit_fn=visit, return_data=True)
 
         arguments = {**self._arguments, _PARAMETERS: resolved(_PARAMETERS), _WAIT_FOR: resolved(_WAIT_FOR)}
-        published(client, self._arguments.get(_CONTEXT))
+        publish(client, self._arguments.get(_CONTEXT))
         # Dask's own method: that of prefect-dask begins another task run.
         submit: Callable[..., Any] = Client.submit
         with annotate(**self._annotations):

@@ -46,7 +46,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class SharedContext:
-    """What all tasks of a run share, written out. It travels as a reference: see `published`.
+    """What all tasks of a run share, written out. It travels as a reference: see `publish`.
 
     Attributes:
         reference: its name.
@@ -114,18 +114,20 @@ def task_context(client: Client, asset_context: dict[str, Any]) -> TaskContext:
         "tags_context": context.TagsContext.get().serialize(),
         "asset_context": asset_context,
     }
-    return published(client, TaskContext(shared=_shared(), own=own))
+    task_context = TaskContext(shared=_shared(), own=own)
+    publish(client, task_context)
+    return task_context
 
 
-def published(client: Client, task_context: Any) -> Any:
-    """Return a task's context after its shared part was sent to the client's scheduler, if that has not got it yet.
+def publish(client: Client | None, task_context: Any) -> None:
+    """Send the shared part of a task's context to the client's scheduler, if that has not got it yet.
 
     Raises:
         ClosedClientError: the scheduler is gone.
 
     """
     shared = getattr(task_context, "shared", None)
-    if isinstance(shared, SharedContext):
+    if client is not None and isinstance(shared, SharedContext):
         with _lock:
             sent = _sent.setdefault(client, set())
         if shared.reference.digest not in sent:
@@ -135,7 +137,6 @@ def published(client: Client, task_context: Any) -> Any:
                 # What Dask raises for a task whose cluster is gone.
                 raise ClosedClientError("The scheduler cannot be given the context of this flow run") from error
             sent.add(shared.reference.digest)
-    return task_context
 
 
 def parts() -> list[Any]:
@@ -156,6 +157,7 @@ def _shared() -> SharedContext | Reference:
         return entered.reference
     with _lock:
         recent = list(_recent)
+    shared: SharedContext
     for known, shared in reversed(recent):
         if _same(known, current):
             return shared

@@ -15,6 +15,7 @@ from prefect_dask.client import PrefectDaskClient
 from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
 
 from ephemeral_dask.lean import releases
+from ephemeral_dask.lean.packed_task import PackedTask
 from ephemeral_dask.lean.shared_context import UnknownContextError, task_context
 from ephemeral_dask.lean.worker import TaskCall
 
@@ -86,7 +87,7 @@ def submitted(
     submit: Callable[..., Any] = super(PrefectDaskClient, client).submit
     future = submit(
         TaskCall(task),
-        task=task,
+        task=PackedTask(task),
         task_run_id=task_run_id,
         parameters=parameters,
         wait_for=wait_for,

@@ -14,6 +14,7 @@ import cloudpickle
 from dask.utils import funcname
 from distributed import get_worker
 from distributed.utils import sync
+from prefect.client.orchestration import SyncPrefectClient
 from prefect.context import FlowRunContext, SettingsContext, get_settings_context, hydrated_context
 from prefect.task_engine import run_task_async, run_task_sync
 from pydantic import BaseModel
@@ -38,7 +39,6 @@ class TaskCall:
 
     def __call__(self, *, task: Task[..., Any], context: TaskContext, **arguments: Any) -> Any:
         """Run the task in its context and return what Prefect's engine returns."""
-        # In the flow's own process, Dask may hand the context over without writing it out.
         shared = context.shared
         known = _known(shared.digest if isinstance(shared, Reference) else shared.reference.digest)
         with known.entered():
@@ -121,7 +121,7 @@ def _known(digest: str) -> KnownContext:
 
 
 def _fetched(digest: str) -> bytes:
-    worker = get_worker()  # type: ignore[no-untyped-call]  # it carries no annotation
+    worker = get_worker()
     content: bytes | None = sync(worker.loop, worker.scheduler.get_metadata, keys=[METADATA, digest], default=None)
     if content is None:
         raise LookupError("The Dask scheduler does not have the context of this flow run, which was not sent to it")
@@ -130,7 +130,9 @@ def _fetched(digest: str) -> bytes:
 
 def _read(digest: str, content: bytes) -> KnownContext:
     written = cloudpickle.loads(content)
-    with hydrated_context(written):
+    # A client that no one uses: without one, Prefect makes it and reads the CA bundle.
+    unused = SyncPrefectClient("http://unused.invalid/api", httpx_settings={"verify": tls.shared_context()})
+    with hydrated_context(written, client=unused):
         context, flow_run = get_settings_context(), FlowRunContext.get()
     return KnownContext(
         reference=Reference(digest),

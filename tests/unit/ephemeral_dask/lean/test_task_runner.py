@@ -87,7 +87,7 @@ def test_a_class_between_prefect_dask_and_dask_sees_all_that_prefect_dask_would_
     client = Derived.__new__(Derived)
     future = submitted(client, example, {"number": 1}, None, {})
     assert isinstance(arguments_of_dask["func"], TaskCall)
-    assert arguments_of_dask["task"] is example
+    assert (arguments_of_dask["task"].name, arguments_of_dask["task"].tags) == ("example", set())
     assert arguments_of_dask["task_run_id"] == future.task_run_id == future.wrapped_future.task_run_id
     assert arguments_of_dask["parameters"] == {"number": 1}
     assert (arguments_of_dask["wait_for"], arguments_of_dask["return_type"]) == (None, "state")
