@@ -14,9 +14,10 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from prefect.server.concurrency import lease_storage
-from prefect.server.concurrency.lease_storage import ConcurrencyLeaseHolder, ConcurrencyLimitLeaseMetadata
+from prefect.server.concurrency.lease_storage import ConcurrencyLimitLeaseMetadata
 from prefect.server.database import PrefectDBInterface, provide_database_interface
 from prefect.server.utilities.leasing import ResourceLease
+from prefect.types._concurrency import ConcurrencyLeaseHolder
 
 Lease = ResourceLease[ConcurrencyLimitLeaseMetadata]
 

@@ -58,7 +58,7 @@ class Classes(Functions):
         outer = frame.outer if frame.kind == "class" else frame if frame.kind == "function" else None
         inner = Frame("class", namespace, frame.module, outer, owner=owner, title=node.name)
         self.block(node.body, inner)
-        if resolved is not bases and tuple(resolved) != tuple(bases):
+        if tuple(resolved) != tuple(bases):
             namespace["__orig_bases__"] = tuple(bases)
         causes = self._unknown_members(namespace, metaclass, resolved)
         if causes:

@@ -47,7 +47,7 @@ class Expressions(Attributes):
 
     def placed(self, unknown: Unknown, frame: Frame, node: ast.AST) -> Unknown:
         """Return an unknown value whose causes that say `it` name file and line instead."""
-        causes = []
+        causes: list[Any] = []
         for cause in unknown.causes:
             if not cause.library and cause.text.startswith("it "):
                 causes += self.unknown(frame, node, f"makes a value that cannot be read ({cause.text[3:]})").causes
@@ -129,7 +129,8 @@ class Expressions(Attributes):
         specification = self._decided(node.format_spec, frame) if node.format_spec else ""
         check_format(f":{specification}")
         if node.conversion != -1:
-            value = {"s": str, "r": repr, "a": ascii}[chr(node.conversion)](value)
+            conversions: dict[str, Callable[[Any], str]] = {"s": str, "r": repr, "a": ascii}
+            value = conversions[chr(node.conversion)](value)
         check_order(value)
         return format(value, specification)
 

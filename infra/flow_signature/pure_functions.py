@@ -27,7 +27,7 @@ import typing_extensions
 
 from infra.flow_signature.prefect_names import Flow, FlowDecorator
 
-VALUES: Final = (
+VALUES: Final[tuple[Any, ...]] = (
     str,
     bytes,
     bytearray,

@@ -89,11 +89,11 @@ class Reading(Statements):
                 warnings.simplefilter("ignore")
                 yield
         finally:
-            for name, module in before.items():
-                if module is None:
+            for name, earlier in before.items():
+                if earlier is None:
                     sys.modules.pop(name, None)
                 else:
-                    sys.modules[name] = module
+                    sys.modules[name] = earlier
             self._installed = outer
             sys.setrecursionlimit(limit)
 
