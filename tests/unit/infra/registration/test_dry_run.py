@@ -37,7 +37,7 @@ def test_what_the_server_refuses_is_an_error_with_the_key_and_its_words(monkeypa
     )
 
 
-def test_pod_security_refuses_with_the_status_of_a_missing_right_and_is_told_from_it(
+def test_a_refusal_by_pod_security_is_distinguished_from_a_missing_right(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     violation = (403, 'pods "a" is forbidden: violates PodSecurity "restricted:latest"')
