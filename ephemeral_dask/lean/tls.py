@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 from typing import Any, Final
 
-import certifi
+import httpx
 from prefect.client.orchestration import get_client
 from prefect.context import AsyncClientContext, ContextModel, SyncClientContext
 from prefect.settings import get_current_settings
@@ -28,11 +28,11 @@ _contexts: Final[dict[tuple[Any, ...], ssl.SSLContext]] = {}
 def shared_context() -> ssl.SSLContext:
     """Return a TLS context as Prefect's clients make it from the current settings, the same one for equal settings."""
     settings = get_current_settings().api
-    path = None if settings.tls_insecure_skip_verify else settings.ssl_cert_file or certifi.where()
+    insecure, path = settings.tls_insecure_skip_verify, settings.ssl_cert_file
     # Each connection writes its protocols into the TLS context, so HTTP/2 has another one.
-    key = (path, file_version(path), settings.enable_http2)
+    key = (insecure, path, file_version(path), settings.enable_http2)
     with _lock:
-        context = _contexts.pop(key, None) or _made(path)
+        context = _contexts.pop(key, None) or _made(path, insecure=insecure)
         _contexts[key] = context  # the last one is the one used last
         while len(_contexts) > _KEPT:
             del _contexts[next(iter(_contexts))]
@@ -50,9 +50,10 @@ def file_version(path: str | os.PathLike[str] | None) -> tuple[int, ...] | None:
     return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-def _made(path: str | os.PathLike[str] | None) -> ssl.SSLContext:
-    if path is not None:
-        return ssl.create_default_context(cafile=os.fspath(path))
+def _made(path: str | None, *, insecure: bool) -> ssl.SSLContext:
+    if not insecure:
+        # Without a file both take the bundle of certifi.
+        return ssl.create_default_context(cafile=path) if path else httpx.create_ssl_context(trust_env=False)
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

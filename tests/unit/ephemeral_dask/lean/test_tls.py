@@ -14,6 +14,7 @@ from prefect.settings import (
     PREFECT_API_TLS_INSECURE_SKIP_VERIFY,
     PREFECT_API_URL,
     PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED,
+    get_current_settings,
     temporary_settings,
 )
 
@@ -80,6 +81,17 @@ def test_clients_that_verify_nothing_have_a_context_of_their_own(bundle: Path) -
             assert tls.shared_context() is trusting
         assert tls.shared_context() is verifying
     assert (trusting.verify_mode, trusting.check_hostname) == (ssl.CERT_NONE, False)
+
+
+def test_without_a_file_the_bundle_is_the_one_that_prefect_takes() -> None:
+    with temporary_settings({**ELSEWHERE, PREFECT_API_SSL_CERT_FILE: None}):
+        assert get_current_settings().api.ssl_cert_file is None
+        context = tls.shared_context()
+    assert context.verify_mode == ssl.CERT_REQUIRED
+    bundles = [
+        each.get_ca_certs(binary_form=True) for each in (context, ssl.create_default_context(cafile=certifi.where()))
+    ]
+    assert set(bundles[0]) == set(bundles[1])
 
 
 def test_only_some_tls_contexts_are_kept(tmp_path: Path) -> None:
