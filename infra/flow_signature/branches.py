@@ -69,11 +69,26 @@ class Branches(Assignments):
         if items[0].optional_vars is not None:
             self.assign(items[0].optional_vars, entered, frame)
         if known and not isinstance(manager, contextlib.suppress):
-            self._enter(items[1:], node, frame)
-            self.call(manager.__exit__, [None, None, None], {}, frame, node)
+            self._leave(manager, lambda: self._enter(items[1:], node, frame), frame, node)
             return
         kinds = manager._exceptions if known else ()  # noqa: SLF001  contextlib has no other way to ask
         self.attempt(lambda: self._enter(items[1:], node, frame), [(kinds, None, [])] if known else [], frame, node)
+
+    def _leave(self, manager: Any, body: Callable[[], None], frame: Frame, node: ast.With) -> None:
+        """Execute the body of a context manager, which may suppress an exception if the project defines it."""
+        own = type(manager) in self.purity.classes
+        self.guarded += own
+        try:
+            body()
+        except Exception as error:
+            if not own or isinstance(error, Undecidable):
+                raise
+            if not self.truth(self.call(manager.__exit__, [type(error), error, None], {}, frame, node)):
+                raise
+            return
+        finally:
+            self.guarded -= own
+        self.call(manager.__exit__, [None, None, None], {}, frame, node)
 
     def attempt(
         self,

@@ -45,7 +45,7 @@ class Comprehensions(Expressions):
         add: Callable[[Frame], None],
     ) -> None:
         outer = frame.outer if frame.kind == "class" else frame if frame.kind == "function" else None
-        inner = Frame("function", {}, frame.module, outer, title="<comprehension>")
+        inner = Frame("function", {}, frame.module, outer, title="<comprehension>", home=frame)
 
         def loop(level: int) -> None:
             if level == len(node.generators):

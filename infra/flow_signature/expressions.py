@@ -64,9 +64,9 @@ class Expressions(Attributes):
     def _namedexpr(self, node: ast.NamedExpr, frame: Frame) -> Any:
         value = self.evaluate(node.value, frame)
         target = frame
-        while target.kind == "function" and target.title == "<comprehension>" and target.outer is not None:
-            target = target.outer
-        self.store(target if target.title != "<comprehension>" else frame, node.target.id, value)
+        while target.home is not None:
+            target = target.home
+        self.store(target, node.target.id, value)
         return value
 
     def _list(self, node: ast.List, frame: Frame) -> Any:

@@ -58,6 +58,7 @@ class Frame:
         owner: the class of a method, as a list that is filled once the class exists.
         title: of the class, whose private names Python changes.
         first: the first argument of a function, for `super()`.
+        home: the block that a comprehension is in.
 
     """
 
@@ -69,6 +70,7 @@ class Frame:
     owner: list[type] = field(default_factory=list)
     title: str = ""
     first: Any = None
+    home: Frame | None = None
 
 
 class Signal(BaseException):

@@ -39,6 +39,15 @@ EQUAL: dict[str, tuple[Files, str]] = {
     "delete": ("O = {'a': 1, 'b': 2}\ndel O['a']\n@flow\ndef f(o: dict = O): ...", "f.py:f"),
     "global": ("def setter():\n  global R\n  R = 7\nsetter()\n@flow\ndef f(r: int = R): ...", "f.py:f"),
     "own function": ("def rows(n, *, k=2):\n  return [n * k]\n@flow\ndef f(r: list[int] = rows(3)): ...", "f.py:f"),
+    "walrus in a comprehension": ("Z = [w for v in range(3) if (w := v * 2)]\n@flow\ndef f(z=Z, w=w): ...", "f.py:f"),
+    "own context manager": (
+        "class C:\n  def __enter__(s): return 5\n  def __exit__(s, *a): return True\nM = 1\nwith C() as N:\n  M = 2\n  raise ValueError\n  M = 3\n@flow\ndef f(m=M, n=N): ...",
+        "f.py:f",
+    ),
+    "own context manager that suppresses nothing": (
+        "class C:\n  def __enter__(s): return s\n  def __exit__(s, *a): X.append(a[0] is None)\nX = []\nwith C():\n  M = 2\ntry:\n  with C(): M = int('x')\nexcept ValueError: M = 3\n@flow\ndef f(m=M, x=X): ...",
+        "f.py:f",
+    ),
     "name of the module": ("@flow\ndef f(m: str = __name__): ...", "f.py:f"),
     "name of a submodule": ({"p/m.py": "from prefect import flow\n@flow\ndef f(m: str = __name__): ..."}, "p.m.f"),
     "infinite": ("import math\n@flow\ndef f(a: float = math.inf, b: float = -math.inf): ...", "f.py:f"),
