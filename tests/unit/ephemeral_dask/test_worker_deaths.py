@@ -85,18 +85,23 @@ def test_the_scheduler_reports_a_lost_worker_with_its_tasks_and_no_retired_one()
         )
         async with local, Client(local, asynchronous=True) as client, rpc(local.scheduler_address) as comm:
             await scheduler_plugin.install(comm)
-            reported = asyncio.Event()
+            subscribed, reported = asyncio.Event(), asyncio.Event()
 
             def note(event: Any) -> None:
-                deaths.append(Death.of(event[1]))
-                reported.set()
+                if event[1] == "subscribed":
+                    subscribed.set()
+                else:
+                    deaths.append(Death.of(event[1]))
+                    reported.set()
 
             client.subscribe_topic(scheduler_plugin.DEATHS, note)
+            client.log_event(scheduler_plugin.DEATHS, "subscribed")
+            await asyncio.wait_for(subscribed.wait(), 60)
             await client.retire_workers([local.workers[0].address], close_workers=True, remove=True)
             lost = local.workers[1]
             await lost.close()
-            await asyncio.wait_for(reported.wait(), 10)
-            events = await client.get_events(scheduler_plugin.DEATHS)
+            await asyncio.wait_for(reported.wait(), 60)
+            _, *events = await client.get_events(scheduler_plugin.DEATHS)
             assert [event["address"] for _, event in events] == [lost.address]
         return deaths
 

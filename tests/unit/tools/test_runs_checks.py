@@ -40,7 +40,11 @@ def test_parameters_that_fit_are_handed_on() -> None:
 
 def test_a_bare_number_is_text_where_a_string_is_asked_for() -> None:
     assert parameters('day=2026 report={"least":1}')["day"] == "2026"
-    assert variables("dask_worker_cpu=2 dask_maximum=2") == {"dask_worker_cpu": "2", "dask_maximum": 2}
+    assert variables("name=2 dask_maximum=2") == {"name": "2", "dask_maximum": 2}
+
+
+def test_a_bare_number_is_a_quantity() -> None:
+    assert variables("dask_worker_cpu=2") == {"dask_worker_cpu": 2}
 
 
 def test_a_parameter_that_the_deployment_has_is_not_required() -> None:

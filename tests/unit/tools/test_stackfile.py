@@ -140,6 +140,9 @@ def test_a_name_that_no_namespace_could_have_is_refused(name: str) -> None:
 
 
 def test_a_mistake_in_prefect_yaml_is_reported_before_pulumi_starts(clone: Path) -> None:
+    (clone / "flows").mkdir()
+    (clone / "requirements").mkdir()
+    (clone / "requirements" / "flows.txt").write_text("")
     (clone / "prefect.yaml").write_text("deployments:\n  - name: a\n    entrypoint: flows.missing.flow\n")
     checked = stackfile.check("dev", TRACKED, LOCAL)
     with pytest.raises(Problem, match=r"prefect\.yaml") as caught:
