@@ -21,7 +21,7 @@ def add(numbers: list[int]) -> int:
 
 
 @flow(task_runner=ephemeral_dask(minimum=2, maximum=2, worker_cpu="100m", worker_memory="512Mi"))
-def steps(count: int = 20, seconds: float = 2) -> int:
+def steps(count: int = 45, seconds: float = 2) -> int:
     """Return the sum of the numbers below `count`, each of which takes some seconds."""
     return add.submit(step.map(range(count), seconds=seconds)).result()
 

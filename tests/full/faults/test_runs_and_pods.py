@@ -7,8 +7,8 @@ import time
 from ephemeral_dask.contract import labels
 from ephemeral_dask.contract.causes import Cause
 from tests.e2e.clones import PENDING_TIMEOUT
-from tests.e2e.faults.runs import ended, state
 from tests.e2e.newcomer import Newcomer
+from tests.full.faults.runs import ended, state
 from tools.cluster.wait import until
 
 OUTAGE = 120

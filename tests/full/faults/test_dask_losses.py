@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.e2e.faults.runs import ended, left, logged, pods, state, summary, task_states
 from tests.e2e.newcomer import Newcomer
+from tests.full.faults.runs import ended, left, logged, pods, state, summary, task_states
 from tools.cluster.wait import until
 
 
