@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -37,7 +38,13 @@ class ProcessCluster:
         self.scheduler.wait(10)
 
     def end(self) -> None:
-        """End all processes."""
+        """End all processes; workers with a living scheduler as a pod ends, so that they send what they know."""
+        if self.scheduler.poll() is None:
+            for worker in self.workers:
+                worker.terminate()
+            for worker in self.workers:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    worker.wait(30)
         for process in (*self.workers, self.scheduler):
             process.kill()
             process.wait(10)
