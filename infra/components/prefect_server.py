@@ -23,10 +23,7 @@ _READY: Final = {"path": "/api/ready", "port": naming.SERVER_PORT}
 """Asks the database, which the health check does not. Not for the liveness probe: a restart repairs no database."""
 
 _LEASES: Final = "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE"
-_LEASES_ON_VOLUME: Final = "prefect.server.concurrency.lease_storage.filesystem"
-_LEASES_IN_DATABASE: Final = "ops.database_leases"
-"""Where leases of concurrency limits are kept. By default in the server's memory: a restart loses them, and every run
-that holds one is ended when it renews its lease."""
+"""Module that keeps leases of concurrency limits: in memory, by default, where a restart ends runs that hold one."""
 
 THROUGH_REDIS: Final = {
     "PREFECT_SERVER_EVENTS_MESSAGING_BROKER": "prefect_redis.messaging",
@@ -284,11 +281,11 @@ def _environment(args: PrefectServerArgs) -> dict[str, Any]:
         values["PREFECT_HOME"] = f"{pods.WRITABLE}/prefect"
         values["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = args.database
         values["PREFECT_SERVER_DATABASE_MIGRATE_ON_START"] = "false"
-        values[_LEASES] = _LEASES_IN_DATABASE
+        values[_LEASES] = "ops.database_leases"
     else:
         values["PREFECT_HOME"] = DATA
         values["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = f"sqlite+aiosqlite:///{DATA}/prefect.db"
-        values[_LEASES] = _LEASES_ON_VOLUME
+        values[_LEASES] = "prefect.server.concurrency.lease_storage.filesystem"
     if args.auth is not None:
         values["PREFECT_SERVER_API_AUTH_STRING"] = args.auth
     if args.settings.redis is not None:
