@@ -367,8 +367,9 @@ def test_a_changed_secret_replaces_the_pods_that_read_it_and_the_preview_says_so
     )
     assert shown.status == 0, shown.progress
     changed = {step["urn"].rpartition("::")[2] for step in json.loads(shown.output)["steps"] if step["op"] != "same"}
-    assert {"prefect-credential-secret", "prefect-server-deployment", "prefect-worker-dask-deployment"} <= changed
-    assert not any(name.startswith("dask-") for name in changed), changed
+    readers = {"prefect-server-deployment", "prefect-worker-dask-deployment", "dask-reaper-deployment"}
+    assert {"prefect-credential-secret", *readers} <= changed
+    assert not any(name.startswith("dask-operator") for name in changed), changed
     # With a refresh, which asks the server before it knows the new value.
     done = newcomer.shell(f"{UP} --refresh", stack="prod")
     assert done.status == 0, done.output + done.progress
