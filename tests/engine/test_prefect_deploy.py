@@ -22,6 +22,7 @@ from infra.registration.endpoint import Url
 from infra.registration.ownership import split_owner_line
 from infra.specs.automation import AutomationSpec
 from infra.specs.deployment import DeploymentSpec
+from tests.support.prefect_deploy import without_ids
 from tools.paths import ROOT
 
 FLOWS = '''
@@ -238,22 +239,12 @@ def _automations(prefect: Any, deployment: Any) -> dict[str, Any]:
     for item in prefect.call("GET", f"/automations/related-to/prefect.deployment.{deployment['id']}"):
         fields = {name: value for name, value in item.items() if name not in _BY_DESIGN}
         fields["description"] = split_owner_line(fields["description"])[0]
-        fields["trigger"] = _without_ids(fields["trigger"])
+        fields["trigger"] = without_ids(fields["trigger"])
         [action] = fields["actions"]
         assert action.pop("deployment_id") == deployment["id"]
         fields_of[item["name"]] = fields
         prefect.call("DELETE", f"/automations/{item['id']}")
     return fields_of
-
-
-def _without_ids(trigger: dict[str, Any]) -> dict[str, Any]:
-    fields = {name: value for name, value in trigger.items() if name != "id"}
-    for name in ("after", "expect", "for_each"):
-        if name in fields:
-            fields[name] = sorted(fields[name])
-    if "triggers" in fields:
-        fields["triggers"] = [_without_ids(child) for child in fields["triggers"]]
-    return fields
 
 
 def _prefect_deploy(project: Path, address: str) -> None:

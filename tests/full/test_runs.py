@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,26 +13,12 @@ import pytest
 
 from benchmarks import flow_pod
 from tests.e2e.newcomer import Newcomer
+from tests.full.faults.runs import ask
 from tools.cluster.wait import until
 
 
-def api(newcomer: Newcomer, script: str) -> Any:
-    """Ask Prefect with its own client: `client` in the script, which prints JSON."""
-    program = (
-        "import asyncio, json\n"
-        "from prefect.client.orchestration import get_client\n"
-        "async def main():\n"
-        "    async with get_client() as client:\n"
-        f"        print(json.dumps({script}))\n"
-        "asyncio.run(main())\n"
-    )
-    done = newcomer.shell(f".venv/bin/python -c {shlex.quote(program)}")
-    assert done.status == 0, done.progress
-    return json.loads(done.output.splitlines()[-1])
-
-
 def state(newcomer: Newcomer, run: str) -> str:
-    return str(api(newcomer, f"(await client.read_flow_run('{run}')).state.type.value"))
+    return str(ask(newcomer, f"(await client.read_flow_run('{run}')).state.type.value"))
 
 
 def ended(newcomer: Newcomer, run: str, *, seconds: float = 420) -> str:
@@ -44,7 +29,7 @@ def ended(newcomer: Newcomer, run: str, *, seconds: float = 420) -> str:
 
 
 def logged(newcomer: Newcomer, run: str) -> str:
-    lines = api(
+    lines = ask(
         newcomer,
         "[one.message for one in await client.read_logs(__import__('prefect.client.schemas.filters', fromlist=['*'])"
         f".LogFilter(flow_run_id={{'any_': ['{run}']}}))]",
@@ -71,7 +56,7 @@ def test_more_workers_than_the_stacks_ceiling_are_refused_before_a_run_is_made(n
 @contextlib.contextmanager
 def flow_pods_run_as(newcomer: Newcomer, user: int) -> Iterator[None]:
     """Let the flow pods run under a UID that no file of the image knows, as some clusters do with all pods."""
-    template = api(newcomer, "(await client.read_work_pool('dask')).base_job_template")
+    template = ask(newcomer, "(await client.read_work_pool('dask')).base_job_template")
     changed = copy.deepcopy(template)
     pod = changed["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
     pod["securityContext"]["runAsUser"] = user
@@ -79,7 +64,7 @@ def flow_pods_run_as(newcomer: Newcomer, user: int) -> Iterator[None]:
     def write(content: dict[str, Any]) -> None:
         update = f"WorkPoolUpdate.model_validate_json({json.dumps(json.dumps({'base_job_template': content}))})"
         actions = "__import__('prefect.client.schemas.actions', fromlist=['*'])"
-        api(newcomer, f"await client.update_work_pool('dask', {actions}.{update})")
+        ask(newcomer, f"await client.update_work_pool('dask', {actions}.{update})")
 
     write(changed)
     try:
@@ -149,7 +134,7 @@ def task_states(newcomer: Newcomer, run: str) -> list[str]:
         "__import__('prefect.client.schemas.filters', fromlist=['*']).FlowRunFilter(id={'any_': ['" + run + "']})"
     )
     asked = f"await client.read_task_runs(flow_run_filter={of_the_run}, limit=200)"
-    return [str(name) for name in api(newcomer, f"[one.state_name for one in {asked}]")]
+    return [str(name) for name in ask(newcomer, f"[one.state_name for one in {asked}]")]
 
 
 def finished_tasks(newcomer: Newcomer, run: str) -> int:
@@ -157,4 +142,4 @@ def finished_tasks(newcomer: Newcomer, run: str) -> int:
 
 
 def attempts(newcomer: Newcomer, run: str) -> int:
-    return int(api(newcomer, f"(await client.read_flow_run('{run}')).run_count"))
+    return int(ask(newcomer, f"(await client.read_flow_run('{run}')).run_count"))

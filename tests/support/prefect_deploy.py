@@ -177,17 +177,18 @@ def _automation(body: Json) -> Json:
     except Exception as error:  # noqa: BLE001  a model's validator may raise anything
         raise Refused(f"{type(error).__name__}: {error}") from None
     fields = model.model_dump(mode="json")
-    fields["trigger"] = _without_ids(fields["trigger"])
+    fields["trigger"] = without_ids(fields["trigger"])
     return {name: fields[name] for name in ("name", "description", "enabled", "trigger", "actions")}
 
 
-def _without_ids(trigger: Json) -> Json:
+def without_ids(trigger: Json) -> Json:
+    """Return a trigger without its ids, and with its sets in order."""
     fields = {name: value for name, value in trigger.items() if name != "id"}
     for name in ("after", "expect", "for_each"):
         if name in fields:
             fields[name] = sorted(fields[name])
     if "triggers" in fields:
-        fields["triggers"] = [_without_ids(child) for child in fields["triggers"]]
+        fields["triggers"] = [without_ids(child) for child in fields["triggers"]]
     return fields
 
 
