@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -23,28 +22,11 @@ def image_errors(image: Image, root: Path, warn: Callable[[str], None]) -> list[
         warn: takes a sentence about a file that pip's hash mode would refuse to install.
 
     """
-    return [error for key, build in _builds(image).items() for error in _build_errors(key, build, root, warn)]
+    return [error for key, build in flow_builds(image).items() for error in _build_errors(key, build, root, warn)]
 
 
-def syntax_note(image: Image, text: str) -> str:
-    """Return what to add to an error about syntax when a flow image has a newer Python than this process.
-
-    Args:
-        image: of the stack's settings.
-        text: the error.
-
-    """
-    here = sys.version_info[:2]
-    newer = {build.python for build in _builds(image).values() if tuple(map(int, build.python.split("."))) > here}
-    if "syntax error" not in text or not newer:
-        return ""
-    return (
-        f"\n  A preview reads flows with Python {here[0]}.{here[1]}, and the flow image has Python {max(newer)}: syntax"
-        " that is newer than the former must be written as both versions know it"
-    )
-
-
-def _builds(image: Image) -> dict[str, FlowBuild]:
+def flow_builds(image: Image) -> dict[str, FlowBuild]:
+    """Return key in the stack file -> flow image; nothing for images of another pipeline."""
     if isinstance(image, Prebuilt):
         return {}
     return {"image.flow": image.flow, **{f"image.flows.{name}": build for name, build in image.flows.items()}}

@@ -55,3 +55,6 @@ none."""
 ENV: Final = f"{PREFIX}ENV"
 """The job variable `env` of the deployment or the run, which Dask pods get as well: a mapping as Python writes it,
 because that is how Prefect's worker turns it into a string."""
+
+PLUGIN: Final = "ephemeral-dask"
+"""Name of the package's plugin for Prefect, as in its entry points: a flow pod enables this one."""

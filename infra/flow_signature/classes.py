@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import enum
 import types
-import typing
 from collections.abc import MutableMapping
 from typing import Any, Final
 
@@ -131,11 +130,3 @@ class Classes(Functions):
             return self.evaluate(tree, frame)
         except NameError:
             return self.unknown(frame, node, "names something that is defined later")
-
-    def _typealias(self, node: Any, frame: Frame) -> None:
-        """Evaluate `type X = ...` of Python 3.12."""
-        if node.type_params:
-            raise Undecidable(self.unknown(frame, node, "defines a generic type alias, which is not read"))
-        alias: Any = getattr(typing, "TypeAliasType", None)
-        value = self.evaluate(node.value, frame)
-        self.store(frame, node.name.id, alias(node.name.id, value) if alias else value)
