@@ -11,6 +11,7 @@ import httpx
 from infra import naming
 from infra.settings import EmbeddedPrefect, Settings
 from infra.validation import Plan
+from tools import server_volume
 from tools.errors import Problem
 from tools.forward import prefect_api
 from tools.kubernetes import Kubernetes, Object
@@ -37,6 +38,7 @@ def checks(
     listed: Sequence[tuple[str, Callable[[], Sequence[Problem]]]] = (
         (f"pods of stack '{name}'", lambda: pods(Kubernetes(environment), settings, name)),
         ("Prefect API and workers", lambda: _prefect(stack, settings)),
+        ("volume of the Prefect server", lambda: server_volume.problems(settings, environment)),
         (f"deployments of stack '{name}' as in prefect.yaml", lambda: list(deployments(plan, outputs, name))),
     )
     return list(listed)

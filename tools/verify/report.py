@@ -19,10 +19,11 @@ class Verdict(StrEnum):
 
     OK = "ok"
     FAILED = "failed"
+    WARNING = "warning"
     UNKNOWN = "unknown"
 
 
-_STYLES = {Verdict.OK: "green", Verdict.FAILED: "red", Verdict.UNKNOWN: "yellow"}
+_STYLES = {Verdict.OK: "green", Verdict.FAILED: "red", Verdict.WARNING: "yellow", Verdict.UNKNOWN: "yellow"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,11 @@ def ok(check: str, detail: str = "") -> Row:
 def failed(check: str, detail: str, remedy: str) -> Row:
     """Return the row of a check that did not pass."""
     return Row(check=check, verdict=Verdict.FAILED, detail=detail, remedy=remedy)
+
+
+def warning(check: str, detail: str, remedy: str) -> Row:
+    """Return the row of a check that passed, and will not for long."""
+    return Row(check=check, verdict=Verdict.WARNING, detail=detail, remedy=remedy)
 
 
 def unknown(check: str, detail: str, remedy: str = "") -> Row:

@@ -20,7 +20,7 @@ from tools.progress import say, status
 from tools.runs import artifacts
 from tools.runs.session import Session, connect
 from tools.verbs.common import Selection, select
-from tools.verify import access, images, prefect, registered
+from tools.verify import access, images, prefect, registered, volume
 from tools.verify.flow_run import Verification
 from tools.verify.objects import RunObjects
 from tools.verify.report import Row, Verdict, failed, of_problems, passed, show, unknown
@@ -54,6 +54,7 @@ def _platform(selection: Selection) -> Iterator[Row]:
     title = "pods of server, worker, operator, reaper"
     try:
         yield from of_problems(title, pods(cluster, settings, name), "all are ready")
+        yield from volume.rows(settings, selection.environment)
         yield from access.rows(cluster, access.grants(selection.stack.state()), stack=name)
     except Problem as problem:
         yield failed(title, str(problem.what), problem.remedy)
