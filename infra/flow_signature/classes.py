@@ -11,7 +11,7 @@ from typing import Any, Final
 import pydantic
 import pydantic.v1
 
-from infra.flow_signature.functions import Functions, source_text
+from infra.flow_signature.functions import Functions, qualified, source_text
 from infra.flow_signature.machine import Frame
 from infra.flow_signature.unknown import Cause, Decorated, Undecidable, Unknown
 
@@ -47,9 +47,8 @@ class Classes(Functions):
         metaclass, namespace, options = types.prepare_class(node.name, resolved, dict(keywords))
         if not self._is_library_metaclass(metaclass):
             raise Undecidable(self.unknown(frame, node, "has a metaclass that is not read"))
-        prefix = frame.names.get("__qualname__", "") if frame.kind == "class" else ""
         namespace["__module__"] = frame.module.name
-        namespace["__qualname__"] = f"{prefix}.{node.name}" if prefix else node.name
+        namespace["__qualname__"] = qualified(node.name, frame)
         docstring = ast.get_docstring(node, clean=False)
         if docstring is not None:
             namespace["__doc__"] = docstring
@@ -73,6 +72,8 @@ class Classes(Functions):
                 "keywords": options,
             },
         )
+        if isinstance(made, enum.EnumMeta) and any(isinstance(each, Unknown) for each in made.__members__.values()):
+            return self.unknown(frame, node, "makes the members of an enumeration in a way that is not read")
         if isinstance(made, type):
             owner.append(made)
             self.purity.classes.add(made)
