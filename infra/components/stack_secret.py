@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import pulumi_kubernetes as k8s
-from pulumi import ComponentResource, Input, Output, ResourceOptions
+from pulumi import ComponentResource, Input, Output, Resource, ResourceOptions
 
 from ephemeral_dask.contract.secrets import SecretRef
 from infra import naming
@@ -15,7 +15,8 @@ from infra.components import pods
 from infra.naming import PROJECT
 from infra.settings import SecretKey
 
-_KEY: Final = "value"
+KEY: Final = "value"
+"""Key of the Secrets that are created."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class StackSecretArgs:
         secret: name of the Secret that is created.
         existing: a key of a Secret that exists; no Secret is created then.
         value: from the stack's configuration.
+        after: what must be done before the Secret changes.
 
     """
 
@@ -34,6 +36,7 @@ class StackSecretArgs:
     secret: str
     existing: SecretKey | None
     value: Output[str] | None
+    after: Sequence[Resource] = ()
 
 
 class StackSecret(ComponentResource):
@@ -55,11 +58,11 @@ class StackSecret(ComponentResource):
             secret = k8s.core.v1.Secret(
                 f"{name}-secret",
                 metadata=naming.metadata(args.secret, args.namespace),
-                string_data={_KEY: args.value},
-                opts=ResourceOptions(parent=self),
+                string_data={KEY: args.value},
+                opts=ResourceOptions(parent=self, depends_on=[*args.after]),
             )
-            self.ref = SecretRef(name=args.secret, key=_KEY)
-            self.created_ref = SecretRef(name=secret.metadata.name.apply(str), key=_KEY)
+            self.ref = SecretRef(name=args.secret, key=KEY)
+            self.created_ref = SecretRef(name=secret.metadata.name.apply(str), key=KEY)
             # The provider replaces a Secret whose data change, so the uid changes with the data and with nothing else:
             # not with labels, and unlike a checksum it reveals nothing about a value that can be guessed.
             # The id of a new Secret is unknown in a preview, which would otherwise show the uid of the old one.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import pulumi
 from pulumi import Input
-from pulumi.dynamic import CheckResult, ConfigureRequest, CreateResult, DiffResult, Resource
+from pulumi.dynamic import CheckResult, CreateResult, DiffResult, Resource
 
 from infra.registration import backlog, session
 from infra.registration.api import READ_DEADLINE, PrefectApi, path
@@ -80,9 +80,6 @@ class Drain(Resource, module="prefect", name="Drain"):
 
 class DrainProvider(StatelessProvider):
     """Does nothing before its deletion."""
-
-    def configure(self, req: ConfigureRequest) -> None:
-        session.configure(req)
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Warn about runs of deployments that were declared and are not any longer: the update deletes these."""

@@ -13,6 +13,7 @@ import kr8s
 import kr8s.asyncio
 
 from ephemeral_dask.contract import dask
+from infra.registration import cluster_access
 from infra.registration.cluster_state import DASK_CRDS, OPERATOR_IMAGE, ClusterState, Operator, node_platforms
 from infra.registration.errors import RegistrationError, UnreachableError, log
 
@@ -174,6 +175,25 @@ def _access(name: str) -> tuple[str, str, str]:
     return version, f"{plural}/{object_name}", field
 
 
+def read_secret(namespace: str, name: str, context: str | None) -> Mapping[str, Any] | None:
+    """Return a Secret, or None if it does not exist.
+
+    Raises:
+        UnreachableError: Kubernetes does not answer.
+        RegistrationError: it refuses.
+
+    """
+
+    async def work(api: Any) -> Mapping[str, Any] | None:
+        secret: Mapping[str, Any] | None = await call(
+            api, "GET", version="v1", namespace=namespace, url=f"secrets/{name}"
+        )
+        return secret
+
+    secret: Mapping[str, Any] | None = run(f"Could not read Secret '{name}' of namespace '{namespace}'", context, work)
+    return secret
+
+
 def cluster_state(namespace: str, context: str | None) -> ClusterState:
     """Return what the preflight compares.
 
@@ -248,12 +268,13 @@ def run(what: str, context: str | None, work: Callable[[Any], Awaitable[Any]]) -
         raise UnreachableError(
             what,
             why=f"the Kubernetes API did not answer ({error or type(error).__name__})",
-            remedy="check that the cluster runs and that KUBECONFIG names it",
+            remedy="check that the cluster runs, and that KUBECONFIG and the stack's kubernetes:context name it",
         ) from None
 
 
 async def _with_api(context: str | None, work: Callable[[Any], Awaitable[Any]]) -> Any:
-    return await work(await kr8s.asyncio.api(context=context))
+    api = await kr8s.asyncio.api(context=cluster_access.context(context), kubeconfig=cluster_access.kubeconfig())
+    return await work(api)
 
 
 async def call(api: Any, method: str, **options: Any) -> Any:

@@ -18,6 +18,7 @@ import httpx_ws
 import kr8s
 import kr8s.asyncio
 
+from infra.registration import cluster_access
 from infra.registration.endpoint import PortForward
 from infra.registration.errors import GoneError, RegistrationError, UnreachableError
 
@@ -73,7 +74,10 @@ class Tunnel:
             ) from None
 
     async def _start(self) -> int:
-        self._api = await kr8s.asyncio.api(context=self._endpoint.context, kubeconfig=self._kubeconfig)
+        self._api = await kr8s.asyncio.api(
+            context=cluster_access.context(self._endpoint.context),
+            kubeconfig=cluster_access.kubeconfig(self._kubeconfig),
+        )
         await self._pod()
         server = await asyncio.start_server(self._serve, "127.0.0.1", self._local_port)
         port: int = server.sockets[0].getsockname()[1]

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from infra.registration import cluster_access
 from infra.registration.api import PrefectApi
 from infra.registration.endpoint import ApiEndpoint, PortForward, Url, from_props, key
 from infra.registration.errors import RegistrationError, install_error_formatter
@@ -36,10 +37,16 @@ _absent: dict[str, float] = {}
 def configure(request: ConfigureRequest) -> None:
     """Store the credentials of the stack's configuration. Pulumi calls this before a provider's first request."""
     install_error_formatter()
+    cluster_access.configure(request)
     for _, setting in CREDENTIALS.values():
         value = request.config.get(setting)
         if value is not None:
             _configuration[setting] = str(value)
+
+
+def configured(setting: str) -> str | None:
+    """Return a credential of the stack's configuration, without regard to the environment."""
+    return _configuration.get(setting)
 
 
 def api(props: Mapping[str, Any]) -> PrefectApi:

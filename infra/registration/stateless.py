@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pulumi.dynamic import CreateResult, DiffResult, ResourceProvider, UpdateResult
+from pulumi.dynamic import ConfigureRequest, CreateResult, DiffResult, ResourceProvider, UpdateResult
 
+from infra.registration import session
 from infra.registration.encoding import known
 
 
@@ -14,6 +15,9 @@ class StatelessProvider(ResourceProvider):
 
     # The provider is pickled by reference and holds no secret, as in `PrefectProvider`.
     serialize_as_secret_always = False
+
+    def configure(self, req: ConfigureRequest) -> None:
+        session.configure(req)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Store the inputs."""

@@ -9,10 +9,11 @@ from pulumi import Input, Output, Resource
 
 from ephemeral_dask.contract.secrets import SecretRef
 from infra import naming
-from infra.components import prefect_server
+from infra.components import prefect_server, stack_secret
 from infra.components.prefect_server import PrefectServer, PrefectServerArgs
 from infra.components.stack_secret import StackSecret, StackSecretArgs
 from infra.config import Secrets
+from infra.registration.credential_gate import CredentialGate, CredentialGateArgs
 from infra.registration.endpoint import ApiEndpoint, PortForward, Url
 from infra.settings import CloudPrefect, EmbeddedPrefect, Postgresql, SecretKey, Settings
 from infra.specs.credential import CREDENTIALS, Auth
@@ -55,6 +56,7 @@ def prefect_access(settings: Settings, secrets: Secrets, base: Foundation) -> Pr
             secret=naming.API_CREDENTIAL,
             existing=prefect.key_secret if isinstance(prefect, CloudPrefect) else prefect.auth_secret,
             value=secrets.api_key if isinstance(prefect, CloudPrefect) else secrets.auth_string,
+            after=_gate(settings, secrets, base),
         ),
     )
     # Prefect Cloud always requires a key, from the environment if it is not configured; a server may require nothing.
@@ -82,6 +84,20 @@ def prefect_access(settings: Settings, secrets: Secrets, base: Foundation) -> Pr
         versions=credential.version,
         resources=tuple(resources),
     )
+
+
+def _gate(settings: Settings, secrets: Secrets, base: Foundation) -> tuple[Resource, ...]:
+    """Register what waits for live runs before the password of the stack's own server changes."""
+    prefect = settings.prefect
+    if not isinstance(prefect, EmbeddedPrefect) or prefect.auth_secret is not None or secrets.auth_string is None:
+        return ()
+    gate = CredentialGateArgs(
+        namespace=settings.namespace,
+        secret=naming.API_CREDENTIAL,
+        secret_key=stack_secret.KEY,
+        deadline=settings.drain.deadline,
+    )
+    return (CredentialGate("prefect-credential-gate", gate, base.checked),)
 
 
 def _server(

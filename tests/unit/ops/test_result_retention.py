@@ -73,7 +73,9 @@ def test_what_cannot_be_deleted_is_counted_and_the_rest_is_deleted(
     assert len(capsys.readouterr().err.splitlines()) == 20, "a line for each file would fill the log"
 
 
-def test_a_file_that_a_run_deletes_meanwhile_does_not_count_as_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_a_run_deletes_meanwhile_does_not_count_as_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def gone(path: Path) -> None:
         raise FileNotFoundError(2, "No such file", str(path))
 

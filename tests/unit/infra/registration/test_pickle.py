@@ -17,6 +17,7 @@ import infra.registration
 from infra.registration import session
 from infra.registration.automation import AutomationProvider
 from infra.registration.concurrency_limit import GlobalConcurrencyLimitProvider
+from infra.registration.credential_gate import CredentialGateProvider
 from infra.registration.deployment import DeploymentProvider
 from infra.registration.drain import DrainProvider
 from infra.registration.exact_access import ExactAccessProvider
@@ -38,6 +39,7 @@ PROVIDERS: list[type[ResourceProvider]] = [
     DrainProvider,
     PreflightProvider,
     ExactAccessProvider,
+    CredentialGateProvider,
 ]
 
 
@@ -63,6 +65,7 @@ def test_the_dotted_paths_in_every_stacks_state_stay_the_same() -> None:
         "infra.registration.concurrency_limit.GlobalConcurrencyLimitProvider",
         "infra.registration.automation.AutomationProvider",
         "infra.registration.drain.DrainProvider",
+        "infra.registration.credential_gate.CredentialGateProvider",
         "infra.registration.preflight.PreflightProvider",
         "infra.registration.exact_access.ExactAccessProvider",
     }
