@@ -146,7 +146,10 @@ def test_nothing_is_created_deleted_or_replaced_but_the_automation_that_judged_r
 ) -> None:
     preview = previews[name]
     assert preview.code == 0, preview.messages()
-    assert {resource: operation for resource, operation in preview.steps().items() if operation != "update"} == GONE
+    before = {each["urn"].rpartition("::")[2] for each in earlier_state.read(STATES[name])[1:]}
+    gate = {"prefect-credential-gate": "create"} if "prefect-credential-secret" in before else {}
+    steps = {resource: operation for resource, operation in preview.steps().items() if operation != "update"}
+    assert steps == {**GONE, **gate}
 
 
 @every_stack

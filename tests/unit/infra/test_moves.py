@@ -17,7 +17,7 @@ from tools.paths import ROOT
 
 LIST: Final = ROOT / "tests" / "unit" / "infra" / "resources.txt"
 
-SMALL = {"image": {"builder": "docker", "registry": "localhost:5001"}, "results": {"store": "volume"}}
+SMALL = {"image": {"builder": "docker", "registry": "localhost:5001"}, "results": {"store": "volume", "keepDays": 30}}
 LARGE = {
     "image": {"builder": "docker-build", "registry": "registry.example.com", "flows": {"gpu": {}}},
     "prefect": {

@@ -130,7 +130,7 @@ def test_an_update_and_the_first_creation_on_an_existing_stack_wait(
     assert waits == [300, 300]
     provider.update("id", changed, {**changed, "deadline": 60})
     provider.create({**changed, "change": ""})
-    assert waits == [300, 300], "nothing but the deadline has changed"
+    assert waits == [300, 300], "only the deadline has changed"
     assert cluster.ends == {}
 
 
