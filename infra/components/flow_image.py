@@ -113,7 +113,8 @@ class FlowImage(ComponentResource):
             cache_to=[{"registry": {"ref": cache, "mode": docker_build.CacheMode.MAX}}] if cache else None,
             build_on_preview=builder.build_on_preview,
             push=True,
-            opts=ResourceOptions(parent=self),
+            # A deletion would remove the digest from the registry, where a stack built from the same code uses it too.
+            opts=ResourceOptions(parent=self, retain_on_delete=True),
         )
         return built.digest.apply(lambda digest: f"{image.repository}@{digest}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -151,6 +151,10 @@ class ExistingOperator(Model):
     """Namespace of the operator: the NetworkPolicies allow it to reach the schedulers."""
 
 
+LARGEST_VARIABLE: Final = 120 * 1024
+"""Bytes of an environment variable. Linux allows 128 KiB for its name and its value (MAX_ARG_STRLEN)."""
+
+
 class Dask(Model):
     """Defaults and bounds of each run's Dask cluster."""
 
@@ -177,6 +181,17 @@ class Dask(Model):
     """Additions to the pods of workers. Large workers get only those of the profile."""
     profiles: dict[DnsLabel, DaskProfile] = Field(default_factory=dict)
     """Named sizes, selected with `dask_profile` by a run, a deployment or the flow's code."""
+
+    @model_validator(mode="after")
+    def _profiles_fit_into_a_variable(self) -> Dask:
+        size = len(profiles.encode({name: each.contract() for name, each in self.profiles.items()}).encode())
+        if size > LARGEST_VARIABLE:
+            message = (
+                f"profiles take {size // 1024} KiB in an environment variable of flow pods, and Linux starts no process"
+                f" with one above {LARGEST_VARIABLE // 1024} KiB: remove profiles, or shorten their env and patches"
+            )
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Dask:

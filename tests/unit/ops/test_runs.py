@@ -71,7 +71,7 @@ def platform() -> Platform:
         ),
     ],
 )
-def test_a_running_run_whose_pod_has_ended_is_crashed_with_its_how_it_ended(
+def test_a_running_run_whose_pod_has_ended_is_crashed_with_how_it_ended_and_its_last_lines(
     platform: Platform, status: Any, words: str
 ) -> None:
     platform.objects(flow_pod("Failed", status=status), jobs=(job("Failed"),))
