@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 
 from infra.settings import Prebuilt, Settings
-from tools import checkup, registry, stackfile, target, toolchain
+from tools import checkup, kubeconfig, registry, stackfile, target, toolchain
 from tools.cluster import LocalCluster
 from tools.errors import Problem
 from tools.progress import say
@@ -39,8 +39,9 @@ def report(stack: str, *, cluster: str) -> int:
     if not _print_all(checks):
         return 1
     try:
-        place = target.local(start=False) if local else target.existing()
-        settings = stackfile.check(stack, stackfile.read(stack), place.overrides)
+        content = stackfile.read(stack)
+        place = target.local(start=False) if local else target.existing(kubeconfig.choice(stack, content))
+        settings = stackfile.check(stack, content, place.overrides)
         return int(not _report_stack(Stack(stack, place), settings))
     except Problem as problem:
         print(f"  no  stack '{stack}'\n      {problem}")
@@ -83,7 +84,7 @@ def preconditions(stack: str, *, local: bool) -> list[tuple[str, Check]]:
         checks.append(("Pulumi and Kubernetes, built or buildable", lambda: toolchain.preflight(_groups())))
     else:
         checks.append(("Pulumi, installed or buildable", lambda: toolchain.preflight(toolchain.PULUMI)))
-        checks.append(("cluster of the current context", _existing_cluster))
+        checks.append(("cluster of the stack", lambda: _existing_cluster(stack)))
         checks.append(("registry that images are pushed to", lambda: _registry(stack)))
     return checks
 
@@ -111,9 +112,10 @@ def _registry(stack: str) -> list[Problem]:
     return [] if isinstance(image, Prebuilt) else registry.problems(image.registry)
 
 
-def _existing_cluster() -> list[Problem]:
+def _existing_cluster(stack: str) -> list[Problem]:
     try:
-        target.check_answers(dict(os.environ))
+        choice = kubeconfig.choice(stack, stackfile.read(stack))
+        target.check_answers({**os.environ, **kubeconfig.variables(choice, os.environ)})
     except Problem as problem:
         return [problem]
     return []

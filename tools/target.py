@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tools import paths, toolchain
+from tools import kubeconfig, paths, toolchain
 from tools.cluster import Access, LocalCluster
 from tools.cluster.layout import API_PORT, NODE_IP
 from tools.errors import Problem
+from tools.kubeconfig import CURRENT, Choice
 from tools.toolchain.pulumi import ensure_pulumi
 
 LOCAL: Final = "local"
@@ -100,14 +101,18 @@ def local(*, start: bool) -> Target:
     return Target(local=True, environment=environment, overrides={"image": image, "network": network})
 
 
-def existing() -> Target:
-    """Return the cluster of the current kubeconfig context as a target, with the person's own Pulumi backend.
+def existing(choice: Choice = CURRENT) -> Target:
+    """Return a cluster of the kubeconfig as a target, with the person's own Pulumi backend.
+
+    Args:
+        choice: which one, as the stack's file has it; by default the one of the current context.
 
     Raises:
-        Problem: the cluster does not answer.
+        Problem: the cluster does not answer, or the kubeconfig does not have the context.
 
     """
     environment = _command_lines()
+    environment |= kubeconfig.variables(choice, {**os.environ, **environment})
     check_answers({**os.environ, **environment})
     return Target(local=False, environment=environment, overrides={})
 

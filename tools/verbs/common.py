@@ -9,7 +9,7 @@ from typing import Final
 
 from infra import naming
 from infra.settings import EmbeddedPrefect, Settings
-from tools import stackfile, target
+from tools import kubeconfig, stackfile, target
 from tools.cluster.wait import until
 from tools.errors import Problem
 from tools.kubernetes import Kubernetes, Object, is_ready
@@ -74,7 +74,9 @@ def connect(arguments: argparse.Namespace, *, start: bool = False) -> Target:
         Problem: it does not answer.
 
     """
-    return target.local(start=start) if arguments.cluster == LOCAL else target.existing()
+    if arguments.cluster == LOCAL:
+        return target.local(start=start)
+    return target.existing(kubeconfig.choice(arguments.stack, stackfile.read(arguments.stack)))
 
 
 def require_up(selection: Selection) -> None:

@@ -11,7 +11,7 @@ from ephemeral_dask.contract.volumes import Usage
 
 def warning(folder: Path, share: float, monkeypatch: pytest.MonkeyPatch) -> str:
     usage = Usage(total=1000 << 20, free=int((1 - share) * 1000) << 20)
-    monkeypatch.setattr(result_space.Usage, "of", classmethod(lambda _cls, _folder: usage))
+    monkeypatch.setattr(Usage, "of", classmethod(lambda _cls, _folder: usage))
     return result_space.warning({env.RESULTS_PATH: str(folder)})
 
 

@@ -65,7 +65,7 @@ def test_a_volume_that_cannot_be_written_to_is_a_problem(
         raise error
 
     monkeypatch.setattr("ops.server_probe.os.fsync", refuse)
-    assert error.strerror in server_probe.problem(url(server), tmp_path)
+    assert str(error.strerror) in server_probe.problem(url(server), tmp_path)
     assert list(tmp_path.iterdir()) == [], "the probe's own file would fill the volume"
 
 
@@ -81,7 +81,7 @@ def usage(share: float) -> volumes.Usage:
 
 
 def warnings(folder: Path, share: float, monkeypatch: pytest.MonkeyPatch, *, times: tuple[float, ...]) -> list[str]:
-    monkeypatch.setattr(server_probe.Usage, "of", classmethod(lambda _cls, _folder: usage(share)))
+    monkeypatch.setattr(volumes.Usage, "of", classmethod(lambda _cls, _folder: usage(share)))
     log = folder / "log"
     log.touch()
     for now in times:
@@ -106,7 +106,7 @@ def test_a_volume_with_room_causes_no_warning(tmp_path: Path, monkeypatch: pytes
 def test_a_warning_that_cannot_be_written_does_not_fail_the_probe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server_probe.Usage, "of", classmethod(lambda _cls, _folder: usage(0.9)))
+    monkeypatch.setattr(volumes.Usage, "of", classmethod(lambda _cls, _folder: usage(0.9)))
     server_probe.warn(tmp_path, log=tmp_path / "missing" / "log", mark=tmp_path / "mark")
 
 

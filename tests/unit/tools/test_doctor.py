@@ -35,7 +35,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let everything before the stack be in order."""
     place = Target(local=False, environment={}, overrides={})
     monkeypatch.setattr(doctor, "preconditions", lambda *_, **__: [("this machine", list)])
-    monkeypatch.setattr("tools.target.existing", lambda: place)
+    monkeypatch.setattr("tools.target.existing", lambda _: place)
     monkeypatch.setattr("tools.stackfile.read", lambda _: {})
     monkeypatch.setattr("tools.stackfile.check", lambda *_: SETTINGS)
     monkeypatch.setattr("tools.stackfile.load_plan", lambda *_: Plan(settings=SETTINGS, deployments={}))

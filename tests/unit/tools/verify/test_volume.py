@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from ephemeral_dask.contract.volumes import Usage
 from infra import settings
 from tools import server_volume
 from tools.verify import volume
@@ -64,7 +65,7 @@ def test_a_server_with_postgresql_has_no_volume(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_doctor_reports_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = server_volume.Usage(total=GIBIBYTE, free=0)
+    usage = Usage(total=GIBIBYTE, free=0)
     full = server_volume.Volume(usage=usage, problem="")
     monkeypatch.setattr(server_volume, "read", lambda *_: full)
     [problem] = server_volume.problems(settings.parse({"image": IMAGE}, stack="dev"), {})
