@@ -21,6 +21,42 @@ def f(n: int = 1, name: str = "", limit: float | None = None, items: list[int] =
 def needs(day: str, n: int = 1): ...
 '''
 
+FLOWS: Final = '''
+import datetime
+import enum
+from typing import Annotated, Literal
+
+from prefect import flow
+from pydantic import BaseModel, Field
+
+
+class Level(enum.Enum):
+    LOW = "low"
+    HIGH = "high"
+
+
+class Source(BaseModel):
+    """Where data comes from."""
+
+    path: str
+    depth: int = Field(default=1, ge=0)
+
+
+@flow
+def load_data(source: Source, since: datetime.date | None = None, level: Level = Level.LOW):
+    """Load data.
+
+    Args:
+        source: Where from.
+        since: The first day; all of them by default.
+
+    """
+
+
+@flow(name="Nightly report", description="What the night brought.")
+def report(top: Annotated[int, Field(ge=1)] = 10, style: Literal["short", "long"] = "short"): ...
+'''
+
 _words = st.sampled_from(["a", "b-c", "x y", "ä", "data 日本", "🙂", "1", "true", "null", "load.py", "a.b", "a:b"])
 _texts = st.one_of(_words, st.text(alphabet="abc xyz-_.:äß{}$#'\"\n", max_size=12))
 _booleans = st.sampled_from([True, False, None, "yes", "no", "on", "OFF", "1", 1, 0, 1.0, "t", "maybe", 2, "", []])

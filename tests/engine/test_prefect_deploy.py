@@ -2,64 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
 import shutil
-import subprocess
-import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.prefect_yaml.load import load_deployments
-from infra.registration import automation
-from infra.registration.automation import AutomationArgs, AutomationProvider
-from infra.registration.deployment import DeploymentArgs, DeploymentProvider, inputs
-from infra.registration.endpoint import Url
-from infra.registration.ownership import split_owner_line
-from infra.specs.automation import AutomationSpec
-from infra.specs.deployment import DeploymentSpec
-from tests.support.prefect_deploy import without_ids
+from tests.engine.deployed import deploy, prefect_deploy, registered
+from tests.engine.prefect_yaml_files import FLOWS
 from tools.paths import ROOT
-
-FLOWS = '''
-import datetime
-import enum
-from typing import Annotated, Literal
-
-from prefect import flow
-from pydantic import BaseModel, Field
-
-
-class Level(enum.Enum):
-    LOW = "low"
-    HIGH = "high"
-
-
-class Source(BaseModel):
-    """Where data comes from."""
-
-    path: str
-    depth: int = Field(default=1, ge=0)
-
-
-@flow
-def load_data(source: Source, since: datetime.date | None = None, level: Level = Level.LOW):
-    """Load data.
-
-    Args:
-        source: Where from.
-        since: The first day; all of them by default.
-
-    """
-
-
-@flow(name="Nightly report", description="What the night brought.")
-def report(top: Annotated[int, Field(ge=1)] = 10, style: Literal["short", "long"] = "short"): ...
-'''
 
 FILE = """
 prefect-version: 3.8.8
@@ -191,9 +144,6 @@ deployments:
 
 ENVIRONMENT = {"REGION": "eu"}
 
-_BY_DESIGN = {"id", "created", "updated", "created_by", "updated_by", "labels", "last_polled", "status"}
-"""What differs between any two registrations; labels have our owner."""
-
 POOL = {
     "name": "sample",
     "type": "kubernetes",
@@ -216,90 +166,14 @@ def project(tmp_path: Path, prefect: Any) -> Iterator[Path]:
     prefect.call("DELETE", "/work_pools/sample")
 
 
-def _registered(prefect: Any, *, key: Callable[[Any], str] = lambda item: str(item["name"])) -> dict[str, Any]:
-    """Return the server's deployments by `key`, and delete them."""
-    fields_of = {}
-    for item in prefect.call("POST", "/deployments/filter", {}):
-        fields = {name: value for name, value in item.items() if name not in _BY_DESIGN}
-        limit = fields["global_concurrency_limit"]
-        fields["global_concurrency_limit"] = limit and limit["limit"]
-        kept = ("schedule", "active", "parameters", "max_scheduled_runs")
-        fields["schedules"] = {
-            schedule["slug"]: {name: schedule[name] for name in kept} for schedule in fields["schedules"]
-        }
-        fields["automations"] = _automations(prefect, item)
-        fields_of[key(item)] = fields
-        prefect.call("DELETE", f"/deployments/{item['id']}")
-    return fields_of
-
-
-def _automations(prefect: Any, deployment: Any) -> dict[str, Any]:
-    """Return the deployment's automations by name, ids left out and sets in order; delete them."""
-    fields_of = {}
-    for item in prefect.call("GET", f"/automations/related-to/prefect.deployment.{deployment['id']}"):
-        fields = {name: value for name, value in item.items() if name not in _BY_DESIGN}
-        fields["description"] = split_owner_line(fields["description"])[0]
-        fields["trigger"] = without_ids(fields["trigger"])
-        [action] = fields["actions"]
-        assert action.pop("deployment_id") == deployment["id"]
-        fields_of[item["name"]] = fields
-        prefect.call("DELETE", f"/automations/{item['id']}")
-    return fields_of
-
-
-def _prefect_deploy(project: Path, address: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
-        cwd=project,
-        env={
-            **os.environ,
-            **ENVIRONMENT,
-            "PREFECT_API_URL": address,
-            "PREFECT_HOME": str(project / "home"),
-            "PREFECT_LOGGING_LEVEL": "ERROR",
-        },
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
-    if done.returncode != 0:
-        pytest.fail(f"prefect deploy: {done.stdout[-2000:]}{done.stderr[-2000:]}", pytrace=False)
-
-
-def _ours(project: Path, address: str) -> None:
-    for spec in load_deployments(project / "prefect.yaml", environment=ENVIRONMENT):
-        plain = dataclasses.replace(spec, secret_fields=frozenset())
-        args = DeploymentArgs(endpoint=Url(url=address), spec=plain, work_pool_name="sample")
-        props = {**inputs(args, "project/stack/resource"), "work_pool_name": spec.work_pool_name}
-        made = (DeploymentProvider().create(props).outs or {})["deployment_id"]
-        for trigger in spec.triggers:
-            AutomationProvider().create(_automation(spec, trigger, made, address))
-
-
-def _automation(spec: DeploymentSpec, trigger: AutomationSpec, deployment_id: str, address: str) -> dict[str, Any]:
-    args = AutomationArgs(
-        endpoint=Url(url=address),
-        name=trigger.name,
-        description=trigger.description,
-        enabled=trigger.enabled,
-        trigger=trigger.trigger,
-        actions=[{**action, "deployment_id": deployment_id} for action in trigger.actions],
-        deployment=spec.key,
-        deployment_id=deployment_id,
-    )
-    return automation.inputs(args, "project/stack/resource")
-
-
 def test_the_same_file_registers_the_same_deployments(project: Path, prefect_server: str, prefect: Any) -> None:
-    _prefect_deploy(project, prefect_server)
-    theirs = _registered(prefect)
-    _ours(project, prefect_server)
-    ours = _registered(prefect)
+    prefect_deploy(project, prefect_server, ENVIRONMENT)
+    theirs = registered(prefect)
+    deploy(project, prefect_server, ENVIRONMENT)
+    ours = registered(prefect)
     assert set(ours) == set(theirs) == {"everything", "second-of-one-flow", "by-module", "on-events", "waiting"}
     assert len(ours["on-events"]["automations"]) == 8
-    # By design: a schedule without a slug gets one, and a cron expression's timezone is written out.
-    theirs["second-of-one-flow"]["schedules"]["schedule-1"] = theirs["second-of-one-flow"]["schedules"].pop(None)
+    # By design: a cron expression's timezone is written out.
     theirs["everything"]["schedules"]["second-friday"]["schedule"]["timezone"] = "UTC"
     # By design: without pull steps a file is registered as its module, which Dask workers can import.
     for name in ("second-of-one-flow", "on-events"):
@@ -359,10 +233,10 @@ deployments:
 
 def test_odd_spellings_register_the_same(project: Path, prefect_server: str, prefect: Any) -> None:
     (project / "prefect.yaml").write_text(ODD)
-    _prefect_deploy(project, prefect_server)
-    theirs = _registered(prefect)
-    _ours(project, prefect_server)
-    ours = _registered(prefect)
+    prefect_deploy(project, prefect_server, ENVIRONMENT)
+    theirs = registered(prefect)
+    deploy(project, prefect_server, ENVIRONMENT)
+    ours = registered(prefect)
     assert set(ours) == {"two-merge-keys", "spellings", "placeholders", "stem", "Zürich 日本 🙂"}
     # By design: without pull steps a file is registered as its module, which Dask workers can import.
     for fields in theirs.values():
@@ -399,10 +273,10 @@ def _flow_and_name(item: Any) -> str:
 def test_prefects_own_deploy_registers_this_projects_file_as_the_stack_does(
     own_project: Path, prefect_server: str, prefect: Any
 ) -> None:
-    _prefect_deploy(own_project, prefect_server)
-    theirs = _registered(prefect, key=_flow_and_name)
-    _ours(own_project, prefect_server)
-    ours = _registered(prefect, key=_flow_and_name)
+    prefect_deploy(own_project, prefect_server, ENVIRONMENT)
+    theirs = registered(prefect, key=_flow_and_name)
+    deploy(own_project, prefect_server, ENVIRONMENT)
+    ours = registered(prefect, key=_flow_and_name)
     assert theirs
     for fields in [*theirs.values(), *ours.values()]:
         assert not fields["pull_steps"]

@@ -75,7 +75,7 @@ def ours(folder: Path, entrypoint: str) -> Flow:
 
 def prefects(folder: Path, entrypoint: str) -> Flow:
     """Return what Prefect's deploy code says of a flow, which it imports."""
-    with _imports(folder), warnings.catch_warnings():
+    with imports(folder), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             flow = load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
@@ -86,7 +86,7 @@ def prefects(folder: Path, entrypoint: str) -> Flow:
 
 
 @contextlib.contextmanager
-def _imports(folder: Path) -> Iterator[None]:
+def imports(folder: Path) -> Iterator[None]:
     """Import from a folder, and forget what was imported."""
     directory, modules, path = Path.cwd(), dict(sys.modules), list(sys.path)
     os.chdir(folder)

@@ -52,12 +52,10 @@ class Refused(Exception):  # noqa: N818  an outcome, not an error
 def by_prefect(
     path: Path, environment: Mapping[str, str], *, only: int | None = None, schemas: bool = False
 ) -> dict[str, Json]:
-    """Return what Prefect's deploy code sends, by flow and deployment, with the values that its server's models keep.
+    """Return what `deploy` sends, by flow and deployment, with the values that the server's models keep.
 
     Args:
-        path: prefect.yaml.
-        environment: what is added to this process's variables.
-        only: index of the one deployment to register.
+        path: as for `deploy`, like `environment` and `only`.
         schemas: whether the schemas of parameters are part of the answer.
 
     Raises:
@@ -65,7 +63,24 @@ def by_prefect(
 
     """
     sent: list[tuple[str, str, Json]] = []
-    with _no_server(sent), _inside(path.parent, environment), contextlib.redirect_stdout(io.StringIO()):
+    with _no_server(sent):
+        deploy(path, environment, only=only)
+    return _registered(sent, schemas=schemas)
+
+
+def deploy(path: Path, environment: Mapping[str, str], *, only: int | None = None) -> None:
+    """Run Prefect's deploy code, without build and push steps, against the server of Prefect's settings.
+
+    Args:
+        path: prefect.yaml.
+        environment: what is added to this process's variables.
+        only: index of the one deployment to register.
+
+    Raises:
+        Refused: the deploy code or the server refuses it.
+
+    """
+    with _inside(path.parent, environment), contextlib.redirect_stdout(io.StringIO()):
         console = Console(file=io.StringIO())
         try:
             configs, actions = _config._load_deploy_configs_and_actions(path, console=console)
@@ -87,7 +102,6 @@ def by_prefect(
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001  Prefect's code and the flow's file may raise anything
             raise Refused(f"{type(error).__name__}: {error}") from None
-    return _registered(sent, schemas=schemas)
 
 
 def _refuse_skipped(text: str) -> None:
@@ -264,7 +278,7 @@ def _no_server(sent: list[tuple[str, str, Json]]) -> Iterator[None]:
     async def requested(_self: Any, method: str, path: str, *_args: Any, **options: Any) -> httpx.Response:
         return prepared(method, path, options)
 
-    def requested_now(_self: Any, method: str, path: str, *_args: Any, **options: Any) -> httpx.Response:
+    def requested_now(_self: Any, method: str, path: str, *_: Any, **options: Any) -> httpx.Response:
         return prepared(method, path, options)
 
     async def entered(self: Any) -> Any:
