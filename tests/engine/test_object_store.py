@@ -22,11 +22,10 @@ from infra.registration.deployment import DeploymentArgs, DeploymentProvider, in
 from infra.registration.endpoint import Url
 from tests.engine.conftest import Prefect
 from tests.support import locked_environment, s3_server
-from tests.support.s3_server import S3
+from tests.support.s3_server import BUCKET, S3
 from tools.paths import ROOT
 
 PAGE: Final = (ROOT / "docs" / "data.md").read_text().partition("\n## An S3 bucket\n")[2].partition("\n## ")[0]
-BUCKET: Final = "company-flows"
 FLOW: Final = '''
     """A flow whose first attempt fails after its tasks."""
     import os

@@ -15,6 +15,9 @@ from tests.support import locked_environment
 from tests.support.scratch_prefect import answers, free_port
 from tools.cluster.wait import until
 
+BUCKET: Final = "company-flows"
+"""The bucket that the documentation names."""
+
 START: Final = 120.0
 """Seconds for the start of the server on a busy machine."""
 
