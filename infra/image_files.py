@@ -91,8 +91,16 @@ def _build_errors(key: str, build: FlowBuild, root: Path, warn: Callable[[str], 
             yield f"{key}.packages: '{package}' does not exist: correct it, or remove it from the list"
     path = root / build.requirements
     if path.is_file():
-        if problem := _problem(path):
-            warn(f"{key}.requirements: {build.requirements} {problem}.")
+        try:
+            problem = _problem(path)
+        except UnicodeDecodeError:
+            # PowerShell writes what it redirects as UTF-16.
+            yield f"{key}.requirements: {build.requirements} is not text in UTF-8, as pip reads it: {_REMEDY}"
+        else:
+            if problem:
+                warn(f"{key}.requirements: {build.requirements} {problem}.")
+    elif path.exists():
+        yield f"{key}.requirements: {build.requirements} is a folder: name the file in it"
     else:
         yield f"{key}.requirements: {build.requirements} does not exist: correct the path, or {_REMEDY}"
 

@@ -151,8 +151,8 @@ def pods_of_a_run(settings: Settings) -> dict[str, dict[str, Any]]:
     properties = template["variables"]["properties"]
     values = {name: each["default"] for name, each in properties.items() if "default" in each}
     profile = next(iter(settings.dask.profiles), "")
-    given = {"name": "etl", "labels": {}, "annotations": {}, "command": ["true"], "dask_profile": profile}
-    configuration = rendered(template["job_configuration"], {**values, **given})
+    fixed = {"name": "etl", "labels": {}, "annotations": {}, "command": ["true"], "dask_profile": profile}
+    configuration = rendered(template["job_configuration"], {**values, **fixed})
     environment = {name: str(value) for name, value in configuration["env"].items()}
     context = PodContext.from_env(environment)
     assert context is not None

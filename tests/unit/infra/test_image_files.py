@@ -66,6 +66,14 @@ def test_images_of_another_pipeline_are_not_checked(tmp_path: Path) -> None:
     assert image_errors(image, tmp_path, pytest.fail) == []
 
 
+def test_a_requirements_file_that_pip_cannot_read_is_refused_with_its_key(root: Path) -> None:
+    (root / "requirements" / "gpu.txt").write_text(HASHED, encoding="utf-16")
+    [error], _ = check(root, requirements="requirements/gpu.txt")
+    assert error.startswith("image.flows.gpu.requirements: requirements/gpu.txt is not text in UTF-8")
+    [error], _ = check(root, requirements="requirements")
+    assert error == "image.flows.gpu.requirements: requirements is a folder: name the file in it"
+
+
 def stack(**values: Any) -> Settings:
     results = {"store": "block", "block": "s3-bucket/results"}
     return parse({"image": {"registry": "r", "builder": "docker-build"}, "results": results, **values}, stack="dev")
