@@ -27,10 +27,16 @@ def child(numbers: list[int]) -> int:
     return sum(shaky.map(numbers).result())
 
 
+@task
+def add(first: int, second: int) -> int:
+    """Return the sum."""
+    return first + second
+
+
 @flow(retries=1, task_runner=runner)
 def retried() -> int:
     """Return the sum of two subflows, which have Dask clusters of their own, at the second attempt."""
-    total = child([1, 2]) + child([3, 4])
+    total = add.submit(child([1, 2]), child([3, 4])).result()
     if flow_run.run_count == 1:
         raise ConnectionError("the first attempt fails after its subflows")
     return total
