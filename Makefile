@@ -27,7 +27,7 @@ unexport FLOW PARAMS VARS TAGS NAME RUN FILE
 SELECT := --stack $(STACK) --cluster $(CLUSTER)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down preview run logs cancel demo stack ui dashboard unit engine e2e test lint format lock doctor unlock env cluster-up cluster-down venv
+.PHONY: help up down preview run logs cancel demo stack ui dashboard unit engine e2e test lint format lock doctor verify unlock env cluster-up cluster-down venv
 .PHONY: check summary e2e-full crash-sweep bench-registration bench-tasks bench-scaling bench-churn crd-remove settings-reference image-size
 
 help: ## List the verbs
@@ -81,6 +81,9 @@ stack: venv ## Create the file of a new stack from that of STACK, with its own n
 
 doctor: venv ## Check the machine, the files and the stack; name every problem and its remedy
 	@$(TOOLS) doctor $(SELECT)
+
+verify: venv ## Check a deployed stack with a flow run of its own: a table, and the exit status for a pipeline
+	@$(TOOLS) verify $(SELECT)
 
 unlock: venv ## Clear a backend lock whose process is gone
 	@$(TOOLS) unlock $(SELECT)

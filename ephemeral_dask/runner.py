@@ -15,7 +15,7 @@ from prefect.context import FlowRunContext, SettingsContext
 from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner
 
-from ephemeral_dask import missing_objects
+from ephemeral_dask import missing_objects, result_space
 from ephemeral_dask.flow_result import show_result
 from ephemeral_dask.groups import LARGE
 from ephemeral_dask.identity import current_run
@@ -124,6 +124,8 @@ class RunClusters:
             return _local_cluster(settings, log)
         if missing := list(missing_objects.in_flow_pod(context.pods.flow, os.environ, context.namespace)):
             raise SettingsError(f"{'. '.join(missing)}.")
+        if full := result_space.warning(os.environ):
+            log.warning(full)
         # 1.5 s of imports that are needed in Kubernetes only.
         from ephemeral_dask import artifacts  # noqa: PLC0415
         from ephemeral_dask.cluster import RunCluster  # noqa: PLC0415

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -31,7 +30,7 @@ def image_errors(image: Image, root: Path, warn: Callable[[str], None]) -> list[
         warn: takes a sentence about a file that pip's hash mode would refuse to install.
 
     """
-    return [error for key, build in _builds(image).items() for error in _build_errors(key, build, root, warn)]
+    return [error for key, build in flow_builds(image).items() for error in _build_errors(key, build, root, warn)]
 
 
 def library_errors(settings: Settings, root: Path) -> list[str]:
@@ -46,7 +45,7 @@ def library_errors(settings: Settings, root: Path) -> list[str]:
     library = _LIBRARIES.get(results.block.partition("/")[0]) if isinstance(results, BlockResults) else None
     if library is None:
         return []
-    builds, names = _builds(settings.image), {pool.image for pool in settings.work_pools.values()}
+    builds, names = flow_builds(settings.image), {pool.image for pool in settings.work_pools.values()}
     keys = {key for key in builds if (key.removeprefix("image.flows.") if key != "image.flow" else None) in names}
     errors = []
     for key, build in builds.items():
@@ -61,25 +60,8 @@ def library_errors(settings: Settings, root: Path) -> list[str]:
     return errors
 
 
-def syntax_note(image: Image, text: str) -> str:
-    """Return what to add to an error about syntax when a flow image has a newer Python than this process.
-
-    Args:
-        image: of the stack's settings.
-        text: the error.
-
-    """
-    here = sys.version_info[:2]
-    newer = {build.python for build in _builds(image).values() if tuple(map(int, build.python.split("."))) > here}
-    if "syntax error" not in text or not newer:
-        return ""
-    return (
-        f"\n  A preview reads flows with Python {here[0]}.{here[1]}, and the flow image has Python {max(newer)}: syntax"
-        " that is newer than the former must be written as both versions know it"
-    )
-
-
-def _builds(image: Image) -> dict[str, FlowBuild]:
+def flow_builds(image: Image) -> dict[str, FlowBuild]:
+    """Return key in the stack file -> flow image; nothing for images of another pipeline."""
     if isinstance(image, Prebuilt):
         return {}
     return {"image.flow": image.flow, **{f"image.flows.{name}": build for name, build in image.flows.items()}}

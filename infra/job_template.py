@@ -132,6 +132,9 @@ def _environment(args: JobTemplateArgs) -> dict[str, Any]:
         env.ENV: "{{ env }}",
         # A run without a Job, such as one on a laptop, is judged by its heartbeats; one with a Job sends them too.
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(args.flow_run.heartbeat_seconds),
+        # A failed pull step is reported to Prefect by a plugin.
+        "PREFECT_PLUGINS_ENABLED": "true",
+        "PREFECT_PLUGINS_ALLOW": env.PLUGIN,
         # Dask reads the user's name for a cluster's name, and the image's UID has no passwd entry.
         "USER": "flow",
         "HOME": "/tmp",  # noqa: S108  the pod's own emptyDir, the only writable folder

@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from ephemeral_dask.contract import knobs, profiles, quantities, reserved
 from infra import capacity, job_template, pod_patches, pull_steps
+from infra.flow_signature.newer_python import accepted
 from infra.flow_signature.validate import schema_error
-from infra.image_files import image_errors, library_errors, syntax_note
-from infra.prefect_yaml import templating
+from infra.image_files import flow_builds, image_errors, library_errors
+from infra.prefect_yaml import python_version, templating
 from infra.prefect_yaml.contents import check_contents
 from infra.prefect_yaml.document import nearest
 from infra.prefect_yaml.imports import check_imports
@@ -111,22 +112,24 @@ def load_plan(
     warn = warnings.append if settings.strict else warn
     if problems := image_errors(settings.image, root, warn) or library_errors(settings, root):
         raise SettingsError(invalid(stack, problems))
-    try:
-        specs = load_deployments(
-            root / "prefect.yaml",
-            overrides=settings.deployments,
-            environment=environment,
-            variables={name: variable.value for name, variable in settings.variables.items()},
-            warn=warn,
-        )
-    except DeploymentError as error:
-        raise DeploymentError(f"{error}{syntax_note(settings.image, str(error))}") from None
-    deployments, errors = _by_pool(specs, settings)
+    versions = [build.python for build in flow_builds(settings.image).values()]
+    with accepted(*python_version.newer(versions)):
+        try:
+            specs = load_deployments(
+                root / "prefect.yaml",
+                overrides=settings.deployments,
+                environment=environment,
+                variables={name: variable.value for name, variable in settings.variables.items()},
+                warn=warn,
+            )
+        except DeploymentError as error:
+            raise DeploymentError(f"{error}{python_version.note(str(error), versions)}") from None
+        deployments, errors = _by_pool(specs, settings)
+        errors += import_errors(settings, deployments, root, warn)
     for pool, members in deployments.items():
         schema = job_template.variables_schema(settings, pool)
         for spec in members:
             errors += job_variable_errors(spec, schema, settings)
-    errors += import_errors(settings, deployments, root, warn)
     for warning in pull_steps.network_warnings(settings, deployments):
         warn(f"{warning}.")
     errors += [f"{warning.rstrip('.')} (an error, because the stack sets `strict`)" for warning in warnings]
@@ -156,6 +159,7 @@ def import_errors(settings: Settings, deployments: Deployments, root: Path, warn
         name = settings.work_pools[pool].image
         build = image.flow if name is None else image.flows[name]
         key = "image.flow" if name is None else f"image.flows.{name}"
+        errors += python_version.check_syntax(specs, root, build.python, key=key)
         errors += check_contents(specs, root, build.packages, key=key, lock=build.requirements)
         errors += check_imports(specs, root, build.requirements, warn=warn, provided=build.provides)
     return list(dict.fromkeys(errors))

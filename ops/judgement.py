@@ -163,7 +163,7 @@ def _pending(run: FlowRun, world: World, prefect_now: datetime, timeout: float) 
     if ended := world.pods.get(run.id, ()):
         return Verdict(
             run=run,
-            reason=f"Its pod ended before the run started: {ended[-1].last_words}",
+            reason=f"Its pod ended before the run started: {ended[-1].how_it_ended}",
             wait=REPLACED_AFTER,
             pod=ended[-1],
         )
@@ -179,7 +179,7 @@ def _lost(run: FlowRun, world: World, bounds: Bounds) -> Verdict | None:
     during = " during a retry delay" if run.type == "SCHEDULED" else ""
     if pods:
         pod = pods[-1]
-        return Verdict(run=run, reason=f"Its pod ended{during}: {_last_words(pod, jobs)}", pod=pod)
+        return Verdict(run=run, reason=f"Its pod ended{during}: {_how_it_ended(pod, jobs)}", pod=pod)
     if jobs:
         failure = f": {jobs[-1].failure}" if jobs[-1].failure else ""
         return Verdict(run=run, reason=f"Its Job ended{during}{failure}.")
@@ -191,7 +191,7 @@ def _lost(run: FlowRun, world: World, bounds: Bounds) -> Verdict | None:
     return None
 
 
-def _last_words(pod: FlowPod, jobs: Sequence[Job]) -> str:
+def _how_it_ended(pod: FlowPod, jobs: Sequence[Job]) -> str:
     failure = next((job.failure for job in jobs if job.uid == pod.job), "")
-    words = pod.last_words
+    words = pod.how_it_ended
     return f"{words}; {failure}" if failure.startswith("DeadlineExceeded") else words

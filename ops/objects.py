@@ -50,7 +50,7 @@ class FlowPod:
         return self.deleted is None or (now - self.deleted).total_seconds() < LOST_AFTER
 
     @property
-    def last_words(self) -> str:
+    def how_it_ended(self) -> str:
         """How it ended, if it is no longer alive."""
         return self.ended or "its node does not answer"
 

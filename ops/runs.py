@@ -29,7 +29,7 @@ ENDS_WITHIN: Final = 60.0
 """Seconds that a pod may live on after its run has a final state: it closes its Dask cluster and stores results."""
 
 FORGOTTEN_AFTER: Final = 900.0
-"""Seconds after which a final state whose Job is gone is no longer defended against the pod's own rescheduling."""
+"""Seconds for which a final state is restored if the pod reschedules the run, counted from when its Job was last there."""
 
 _HEARTBEATS_SINCE: Final = timedelta(days=1)
 

@@ -51,6 +51,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "image-size": Verb("tools.verbs.stack:sizes"),
     "env": Verb("tools.verbs.shell:env"),
     "doctor": Verb("tools.verbs.machine:examine"),
+    "verify": Verb("tools.verify.verbs:verify"),
     "unlock": Verb("tools.verbs.stack:unlock"),
     "stack": Verb("tools.verbs.stack:create"),
     "cluster-up": Verb("tools.verbs.machine:cluster_up", on_stack=False, resumes=True),

@@ -11,6 +11,7 @@ import httpx
 from infra import naming
 from infra.settings import EmbeddedPrefect, Settings
 from infra.validation import Plan
+from tools import server_volume
 from tools.errors import Problem
 from tools.forward import prefect_api
 from tools.kubernetes import Kubernetes, Object
@@ -35,14 +36,26 @@ def checks(
     environment = stack.environment
     name = stack.name
     listed: Sequence[tuple[str, Callable[[], Sequence[Problem]]]] = (
-        (f"pods of stack '{name}'", lambda: _pods(Kubernetes(environment), settings, name)),
+        (f"pods of stack '{name}'", lambda: pods(Kubernetes(environment), settings, name)),
         ("Prefect API and workers", lambda: _prefect(stack, settings)),
+        ("volume of the Prefect server", lambda: server_volume.problems(settings, environment)),
         (f"deployments of stack '{name}' as in prefect.yaml", lambda: list(deployments(plan, outputs, name))),
     )
     return list(listed)
 
 
-def _pods(cluster: Kubernetes, settings: Settings, stack: str) -> list[Problem]:
+def pods(cluster: Kubernetes, settings: Settings, stack: str) -> list[Problem]:
+    """Return a problem for each Kubernetes Deployment of a stack that is missing or has too few pods.
+
+    Args:
+        cluster: the stack's.
+        settings: of the stack.
+        stack: its name.
+
+    Raises:
+        Problem: Kubernetes does not answer or refuses.
+
+    """
     workloads = cluster.list(
         "deployments",
         version="apps/v1",

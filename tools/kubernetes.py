@@ -60,6 +60,10 @@ class Kubernetes:
         answer = self._call("GET", plural, version=version, namespace=namespace, params=params)
         return [] if answer is None else list(answer["items"])
 
+    def create(self, plural: str, item: Object, *, version: str = "v1", namespace: str | None = None) -> Object:
+        """Create an object and return what Kubernetes answers; an empty object when the kind does not exist."""
+        return self._call("POST", plural, version=version, namespace=namespace, json=item) or {}
+
     def delete(self, url: str, *, version: str = "v1", namespace: str | None = None) -> None:
         """Delete one object; one that does not exist is left at that."""
         self._call("DELETE", url, version=version, namespace=namespace)

@@ -9,10 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import Final, get_args
 
-from infra.prefect_yaml import run_times
+from infra.flow_signature import newer_python
+from infra.prefect_yaml import python_version, run_times
 from infra.prefect_yaml.load import DeploymentError, read_deployments
+from infra.settings.image import FlowPython
 from infra.specs.deployment import DeploymentSpec
 from tools.errors import Problem
 
@@ -54,7 +56,8 @@ def report(path: Path, *, strict: bool, environment: Mapping[str, str] = os.envi
     specs: Sequence[DeploymentSpec] = ()
     with _limited(path):
         try:
-            reading = read_deployments(path, environment=environment, variables=None, warn=warnings.append)
+            with newer_python.accepted(*python_version.newer(get_args(FlowPython))):
+                reading = read_deployments(path, environment=environment, variables=None, warn=warnings.append)
             specs, errors = reading.deployments, list(reading.errors)
         except DeploymentError as error:
             errors = [str(error)]

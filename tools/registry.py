@@ -114,6 +114,38 @@ def read(repository: str, kind: str, key: str) -> Mapping[str, Any]:
         ) from None
 
 
+def has_manifest(reference: str) -> bool:
+    """Return whether the registry has an image.
+
+    Args:
+        reference: `<repository>@<digest>`.
+
+    Raises:
+        Problem: the registry does not answer, or requires a login.
+
+    """
+    repository, _, digest = reference.partition("@")
+    host, _, path = repository.partition("/")
+    if not _names_host(host):
+        raise Problem(
+            f"The image {repository} does not name a registry, so its manifest cannot be requested",
+            remedy=f"Inspect it with the builder: `docker buildx imagetools inspect {reference}`",
+        )
+    try:
+        with _client(host) as client:
+            status = client.head(f"{path}/manifests/{digest}", headers={"Accept": _MANIFESTS}).status_code
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+        raise Problem(
+            f"The registry {host} does not answer ({error})", remedy="Connect to the registry's network"
+        ) from None
+    if status in (httpx.codes.OK, httpx.codes.NOT_FOUND):
+        return bool(status == httpx.codes.OK)
+    raise Problem(
+        f"The registry {host} answers HTTP {status} for {path}",
+        remedy=f"Log in and inspect it with the builder: `docker buildx imagetools inspect {reference}`",
+    )
+
+
 def push(
     host: str, name: str, *, manifest: bytes, media_type: str, digest: str, blobs: Iterable[tuple[str, Path]]
 ) -> None:

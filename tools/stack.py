@@ -58,6 +58,7 @@ class Stack:
     def __init__(self, name: str, target: Target) -> None:
         self.name = name
         self._target = target
+        self._is_known = False
 
     @property
     def config_file(self) -> Path:
@@ -86,7 +87,7 @@ class Stack:
         """Create the stack in its backend if it does not exist, and the local cluster's copy of its configuration.
 
         Raises:
-            Problem: the backend cannot be reached, or the passphrase is not the one of this stack.
+            Problem: the backend cannot be reached.
 
         """
         content = stackfile.read(self.name)
@@ -94,10 +95,11 @@ class Stack:
         salt = None if self.exists() else self._init()
         if self._target.local:
             stackfile.write_copy(self.name, content, self._target.overrides, salt)
-        self._check_passphrase()
 
     def exists(self) -> bool:
         """Whether the backend knows the stack."""
+        if self._is_known:
+            return True
         try:
             stacks = self._workspace.list_stacks()
         except CommandError as error:
@@ -120,6 +122,12 @@ class Stack:
             raise _failed(f"create stack '{self.name}'", error) from None
 
     def _check_passphrase(self) -> None:
+        """Name a wrong passphrase as the cause of a command that failed.
+
+        Raises:
+            Problem: the passphrase is not the one of this stack.
+
+        """
         if "encryptionsalt" not in self.config_file.read_text():
             return  # another provider of secrets; Pulumi itself reports what is wrong with it
         with tempfile.TemporaryDirectory() as folder:
@@ -163,6 +171,7 @@ class Stack:
         try:
             finish(lambda: self._stack.preview(refresh=True, on_event=events.append))
         except CommandError as error:
+            self._check_passphrase()
             return Preview(events=tuple(events), error=output(error))
         return Preview(events=tuple(events))
 
@@ -183,6 +192,7 @@ class Stack:
                 )
             )
         except CommandError:
+            self._check_passphrase()
             raise Problem(
                 f"The preview of stack '{self.name}' failed", remedy="Correct what Pulumi says above"
             ) from None
@@ -202,6 +212,7 @@ class Stack:
             raise self._stopped("destroy", events, error) from None
 
     def _stopped(self, operation: str, events: list[EngineEvent], error: CommandError) -> Problem:
+        self._check_passphrase()
         failures = diagnostics.failures(events)
         return Problem(
             f"The {operation} of stack '{self.name}' failed",
@@ -261,11 +272,18 @@ class Stack:
         finds the object under its name and adopts it, and a change or a deletion is compared with the world by the
         refresh and done again.
 
+        Returns:
+            The state; without resources for a stack that the backend does not know.
+
         Raises:
             Problem: the backend cannot be reached.
 
         """
-        exported = self._export()
+        try:
+            exported = self._export()
+        except StackNotFoundError:
+            return State(resources=())
+        self._is_known = True
         state = parse_state(exported)
         if state.pending:
             with tempfile.TemporaryDirectory() as folder:
@@ -284,6 +302,8 @@ class Stack:
             done = self._workspace.pulumi_command.run(
                 [*arguments, "--stack", self.name], str(self._workspace.work_dir), self._environment
             )
+        except StackNotFoundError:
+            raise
         except CommandError as error:
             raise _failed(f"run `pulumi {' '.join(arguments[:2])}`", error) from None
         return str(done.stdout)

@@ -256,10 +256,7 @@ def _services(args: PrefectServerArgs) -> dict[str, Any]:
 
 
 def _migration(args: PrefectServerArgs) -> dict[str, Any]:
-    """Return the init container that migrates the database before the server starts.
-
-    Separate from the server, whose startup probe would otherwise have to allow for a long migration.
-    """
+    """Return the init container that migrates the database: the server's startup probe need not allow for that."""
     return _container(args, "migrate", ["prefect", "server", "database", "upgrade", "--yes"], "server")
 
 
@@ -272,8 +269,9 @@ def _environment(args: PrefectServerArgs) -> dict[str, Any]:
         "PREFECT_UI_API_URL": f"{args.settings.browser_url}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
-        # Only its own page: no other site may call the API with a browser's credentials.
+        # No other site may call the API with a browser's credentials.
         "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": _origins(args.settings.browser_url),
+        **args.settings.retention.environment(),
     }
     if isinstance(args.settings.database, Postgresql):
         if args.database is None:
@@ -296,5 +294,5 @@ def _environment(args: PrefectServerArgs) -> dict[str, Any]:
 
 
 def _origins(browser_url: str) -> str:
-    """Return the origins of the server's own page, localhost as well as 127.0.0.1."""
+    """Return the origins of the server's own page."""
     return ",".join(dict.fromkeys([browser_url, browser_url.replace("//127.0.0.1", "//localhost")]))

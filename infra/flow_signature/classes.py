@@ -5,14 +5,13 @@ from __future__ import annotations
 import ast
 import enum
 import types
-import typing
 from collections.abc import MutableMapping
 from typing import Any, Final
 
 import pydantic
 import pydantic.v1
 
-from infra.flow_signature.functions import Functions, source_text
+from infra.flow_signature.functions import Functions, qualified, source_text
 from infra.flow_signature.machine import Frame
 from infra.flow_signature.unknown import Cause, Decorated, Undecidable, Unknown
 
@@ -48,9 +47,8 @@ class Classes(Functions):
         metaclass, namespace, options = types.prepare_class(node.name, resolved, dict(keywords))
         if not self._is_library_metaclass(metaclass):
             raise Undecidable(self.unknown(frame, node, "has a metaclass that is not read"))
-        prefix = frame.names.get("__qualname__", "") if frame.kind == "class" else ""
         namespace["__module__"] = frame.module.name
-        namespace["__qualname__"] = f"{prefix}.{node.name}" if prefix else node.name
+        namespace["__qualname__"] = qualified(node.name, frame)
         docstring = ast.get_docstring(node, clean=False)
         if docstring is not None:
             namespace["__doc__"] = docstring
@@ -74,6 +72,8 @@ class Classes(Functions):
                 "keywords": options,
             },
         )
+        if isinstance(made, enum.EnumMeta) and any(isinstance(each, Unknown) for each in made.__members__.values()):
+            return self.unknown(frame, node, "makes the members of an enumeration in a way that is not read")
         if isinstance(made, type):
             owner.append(made)
             self.purity.classes.add(made)
@@ -131,11 +131,3 @@ class Classes(Functions):
             return self.evaluate(tree, frame)
         except NameError:
             return self.unknown(frame, node, "names something that is defined later")
-
-    def _typealias(self, node: Any, frame: Frame) -> None:
-        """Evaluate `type X = ...` of Python 3.12."""
-        if node.type_params:
-            raise Undecidable(self.unknown(frame, node, "defines a generic type alias, which is not read"))
-        alias: Any = getattr(typing, "TypeAliasType", None)
-        value = self.evaluate(node.value, frame)
-        self.store(frame, node.name.id, alias(node.name.id, value) if alias else value)

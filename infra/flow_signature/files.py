@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from infra.flow_signature import newer_python
+from infra.flow_signature.type_parameters import rewritten
+
 _LARGEST_FILE = 2_000_000
 """Bytes of a source file."""
 
@@ -25,7 +28,7 @@ def parse(path: Path) -> ast.Module:
     """Parse a file in the encoding that it declares; the same content is parsed once.
 
     Raises:
-        SourceError: Python would not compile the file.
+        SourceError: neither this Python nor one that `newer_python` accepts would compile the file.
 
     """
     try:
@@ -35,7 +38,10 @@ def parse(path: Path) -> ast.Module:
     if len(content) > _LARGEST_FILE:
         raise SourceError(f"{path.name} has more than {_LARGEST_FILE} bytes; move the flow to a smaller file")
     try:
-        return _parsed(content)
+        try:
+            return _parsed(content)
+        except SyntaxError as error:
+            return _parsed_by_target(content, error)
     except SyntaxError as error:
         line = f" line {error.lineno}" if error.lineno else ""
         message = f"{path.name}{line} has a syntax error ({error.msg}); correct it"
@@ -53,7 +59,14 @@ def _parsed(content: bytes) -> ast.Module:
         tree = ast.parse(content)
         # The compiler refuses more than the parser does, such as two parameters of one name.
         compile(tree, "<flow>", "exec", dont_inherit=True)
-    return tree
+    return rewritten(tree) if sys.version_info >= (3, 12) else tree
+
+
+def _parsed_by_target(content: bytes, error: SyntaxError) -> ast.Module:
+    tree = newer_python.parse_newer(content)
+    if tree is None:
+        raise error
+    return rewritten(tree)
 
 
 def import_roots(root: Path) -> tuple[Path, ...]:

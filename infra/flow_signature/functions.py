@@ -67,10 +67,7 @@ class Functions(Calls):
         body = Body(self, node, frame, owner)
         function = _stub(args, name, body, frame.module.object.__dict__)
         function.__module__ = frame.module.name
-        prefix = frame.names.get("__qualname__") if frame.kind == "class" else None
-        if frame.kind == "function":
-            prefix = "<locals>"
-        function.__qualname__ = f"{prefix}.{name}" if prefix else name
+        function.__qualname__ = body.title = qualified(name, frame)
         function.__defaults__ = tuple(defaults) or None
         function.__kwdefaults__ = keyword_defaults or None
         if not isinstance(node, ast.Lambda):
@@ -112,6 +109,7 @@ class Functions(Calls):
             outer if outer is not None and outer.kind == "function" else None,
             body.elsewhere,
             body.owner,
+            title=body.title,
             first=next(iter(names.values()), None),
         )
         if self._calls >= _DEEPEST_CALLS:
@@ -136,6 +134,7 @@ class Body:
         self.node = node
         self.frame = frame
         self.owner = owner
+        self.title = ""
         self.elsewhere: dict[str, str] = {}
         self.is_suspended = isinstance(node, ast.AsyncFunctionDef)
         for part in _own_nodes(node):
@@ -188,6 +187,14 @@ def _signature(
     # Defaults are set afterwards, so the parameters have none here.
     text = f"def make(__body__):\n def function({', '.join(parts)}):\n  return __body__({{{values}}})\n return function"
     return compile(text, "<reading>", "exec", dont_inherit=True)
+
+
+def qualified(name: str, frame: Frame) -> str:
+    """Return the qualified name of a function or class that a block defines, as Python makes it."""
+    if frame.kind == "module":
+        return name
+    prefix = f"{frame.title}.<locals>" if frame.kind == "function" else frame.names.get("__qualname__", frame.title)
+    return f"{prefix}.{name}"
 
 
 def source_text(node: ast.expr) -> str:

@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 
 from infra.flow_signature.budget import Budget, check_order, members, too_large
 from infra.flow_signature.files import relative
+from infra.flow_signature.prefect_names import only_flow
 from infra.flow_signature.unknown import Cause, Undecidable, Unknown
 
 _MISSING: Final = object()
@@ -56,7 +57,7 @@ class Frame:
         outer: the function around it, if any.
         elsewhere: name -> `global` or `nonlocal`, where the block declares it.
         owner: the class of a method, as a list that is filled once the class exists.
-        title: of the class, whose private names Python changes.
+        title: of the class, whose private names Python changes; the qualified name of a function.
         first: the first argument of a function, for `super()`.
         home: the block that a comprehension is in.
 
@@ -208,7 +209,8 @@ class Machine(ABC):
         """Execute branches of which one runs when the module is loaded, and merge what they bind.
 
         A branch that raises would stop the module from loading, so it is not the one. What only one branch binds is
-        what it binds there, because the module needs it.
+        what it binds there, because the module needs it; what only one of them makes a flow is that flow, because
+        Prefect refuses a deployment of anything else.
 
         Args:
             branches: each executes its statements.
@@ -248,6 +250,8 @@ class Machine(ABC):
                 values = [value for value in values if value is not _MISSING] or [_MISSING]
             if all(_same(value, values[0]) for value in values):
                 merged = values[0]
+            elif (flow := only_flow(values)) is not None:
+                merged = flow
             else:
                 causes = [cause for value in values if isinstance(value, Unknown) for cause in value.causes]
                 merged = Unknown(*unknown.causes, *causes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from infra.flow_signature.unknown import Cause, Decorated, Undecidable, Unknown
@@ -14,6 +14,10 @@ FORBIDDEN: Final = frozenset("/%&<>")
 """Characters that Prefect does not allow in a name, because names are parts of URLs."""
 
 _RESERVED: Final = ("return_state", "wait_for")
+_MODEL: Final = frozenset(
+    ["model_config", "model_dump", "model_dump_json", "model_validate", "model_validate_json", "model_validate_strings"]
+)
+"""Names that a model of pydantic cannot have as fields; Prefect makes one of the parameters."""
 OPTIONS: Final = "options that are unknown"
 """Keyword under which `flow(**options)` passes on options that are unknown."""
 
@@ -42,6 +46,7 @@ class Flow:
 
         """
         self.causes: tuple[Cause, ...] = ()
+        self._validated = options.get("validate_parameters") is not False
         if isinstance(fn, Decorated):
             self.causes, fn = fn.causes, fn.inner
         if isinstance(fn, Unknown):
@@ -56,6 +61,7 @@ class Flow:
             raise FlowError("@flow decorates something that is not a function; decorate a function")
         if not isinstance(name, str | Unknown | None):
             raise FlowError("the name in @flow must be text; write a string")
+        name, description = _text(name), _text(description)
         default = fn.__name__.replace("_", "-").replace("<lambda>", "unknown-lambda")
         self.name: Any = name if isinstance(name, Unknown) else name or default
         if isinstance(self.name, str) and (characters := FORBIDDEN & set(self.name)):
@@ -67,13 +73,17 @@ class Flow:
         for name in inspect.signature(fn).parameters:
             if name in _RESERVED:
                 raise FlowError(f"'{name}' is reserved by Prefect and cannot be a parameter; rename it")
+            if name in _MODEL and self._validated:
+                text = f"a parameter '{name}' cannot be validated, because pydantic has that name; rename it"
+                raise FlowError(f"{text}, or write @flow(validate_parameters=False)")
 
-    def with_options(self, *, name: Any = None, description: Any = None, **_: Any) -> Flow:
+    def with_options(self, *, name: Any = None, description: Any = None, **options: Any) -> Flow:
         """Return a copy with other options."""
         copy = Flow(
             self.fn,
             self.name if name is None or name == "" else name,
             description=self.description if description is None or description == "" else description,
+            validate_parameters=self._validated and options.get("validate_parameters") is not False,
         )
         copy.causes = self.causes
         return copy
@@ -91,6 +101,11 @@ class Flow:
     def __get__(self, _: object, __: object = None) -> Flow:
         """Return itself as a method: `self` and `cls` do not count as parameters."""
         return self
+
+
+def _text(value: Any) -> Any:
+    """Return the text of a member of an enumeration that is text, and anything else as it is."""
+    return str.__str__(value) if isinstance(value, str) else value
 
 
 class FlowDecorator:
@@ -112,6 +127,15 @@ class FlowDecorator:
 FLOW: Final = FlowDecorator()
 PUBLIC: Final = {"flow": FLOW, "Flow": Flow}
 """What `prefect` and `prefect.flows` have that is known."""
+
+
+def only_flow(values: Iterable[Any]) -> Any:
+    """Return the one of several values that is a flow or Prefect's `flow`; None if it is none, several or unknown."""
+    values = list(values)
+    flows = {id(value): value for value in values if isinstance(value, Flow | FlowDecorator)}
+    if len(flows) != 1 or any(isinstance(value, Unknown) for value in values):
+        return None
+    return next(iter(flows.values()))
 
 
 def prefect_module(name: str) -> types.ModuleType:

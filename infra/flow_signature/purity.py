@@ -119,6 +119,8 @@ class Purity:
             if module in ("math", "cmath"):
                 return function.__name__ not in MATH
             return function in FUNCTIONS or _in_modules(str(module or ""))
+        if owner is object:
+            return bool(function.__name__ == "__new__")
         if isinstance(owner, type):
             return (issubclass(owner, VALUES) or owner in self.classes) and function.__name__ not in IMPURE
         return self._has_pure_methods(owner) and function.__name__ not in IMPURE

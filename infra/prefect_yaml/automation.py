@@ -6,7 +6,7 @@ Two files have the same schema: prefect.yaml below a deployment's `triggers`, an
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, NoReturn
 
 from infra.prefect_yaml import duration, values
@@ -50,19 +50,24 @@ class AutomationError(Exception):
         self.place = place
 
 
-def parse_deployment_trigger(raw: Any, number: int, deployment: str) -> AutomationSpec:
+def parse_deployment_trigger(
+    raw: Any, number: int, deployment: str, *, warn: Callable[[Place, str], None]
+) -> AutomationSpec:
     """Read one of a deployment's triggers.
 
     Args:
         raw: the trigger as prefect.yaml has it.
         number: its position in the list from 1, for the name of a trigger without one, as in Prefect.
         deployment: name of the deployment. The action that runs it gets the deployment's id at registration.
+        warn: takes place and sentence about what Prefect ignores.
 
     Raises:
         AutomationError: the first error.
 
     """
-    trigger = parse_trigger(raw, (), DEPLOYMENT_TRIGGER_KEYS)
+    trigger = parse_trigger(_without_ignored(raw, (), DEPLOYMENT_TRIGGER_KEYS, warn), (), DEPLOYMENT_TRIGGER_KEYS)
+    if "name" in raw and not raw["name"]:
+        warn(("name",), f"the name is empty, so it is registered as '{deployment}__automation_{number}'; write one")
     action: dict[str, Any] = {"type": "run-deployment"}
     for key in ("parameters", "job_variables"):
         if raw.get(key) is not None:
@@ -76,6 +81,23 @@ def parse_deployment_trigger(raw: Any, number: int, deployment: str) -> Automati
         trigger=trigger,
         actions=(action,),
     )
+
+
+def _without_ignored(raw: Any, place: Place, others: Collection[str], warn: Callable[[Place, str], None]) -> Any:
+    """Return a trigger without the keys that Prefect ignores silently, and warn about each of them."""
+    if not isinstance(raw, dict) or kind_of_trigger(raw) not in TRIGGERS:
+        return raw
+    kind = kind_of_trigger(raw)
+    known = [*TRIGGERS[kind], *others, "type"]
+    kept = {key: value for key, value in raw.items() if key in known}
+    for key in [key for key in raw if key not in known]:
+        hint = nearest(str(key), known)
+        text = f"'{key}' has no effect below a trigger of type {kind}"
+        warn((*place, key), f"{text}; {hint if hint.startswith('did') else 'remove it'}")
+    if isinstance(kept.get("triggers"), list):
+        children = enumerate(kept["triggers"])
+        kept["triggers"] = [_without_ignored(each, (*place, "triggers", index), (), warn) for index, each in children]
+    return kept
 
 
 def parse_trigger(raw: Any, place: Place = (), others: Collection[str] = ()) -> dict[str, Any]:
@@ -151,7 +173,7 @@ def _event(fields: dict[str, Any], place: Place) -> dict[str, Any]:
             _refuse((*place, key), f"{key} must be a list of events; write `- prefect.flow-run.Completed` below it")
     posture = _one_of(fields.get("posture", "Reactive"), ("Reactive", "Proactive"), (*place, "posture"))
     if "threshold" in fields:
-        fields["threshold"] = _integer(fields["threshold"], 0, (*place, "threshold"))
+        fields["threshold"] = _integer(fields["threshold"], None, (*place, "threshold"))
     if "within" in fields:
         fields["within"] = _seconds(fields["within"], (*place, "within"))
     if posture == "Proactive" and 0 < fields.get("within", 0) < SHORTEST_SILENCE:
@@ -257,9 +279,8 @@ def _seconds(value: Any, place: Place) -> float:
     return seconds
 
 
-def _integer(value: Any, least: int, place: Place, allowed: str = "") -> int:
-    allowed = allowed or f"an integer of at least {least}"
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+def _integer(value: Any, least: int | None, place: Place, allowed: str = "an integer") -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or (least is not None and value < least):
         _refuse(place, f"{place[-1]} is '{value}'; write {allowed}")
     return value
 

@@ -78,7 +78,7 @@ def parse_deployment(document: Document, place: Place, raw: Any, defaults: FileD
     for key, value in (("name", name), ("entrypoint", entrypoint)):
         if not value:
             reader.error((), f"{key} is missing; write one")
-    if name and _FORBIDDEN & set(name):
+    if name and _FORBIDDEN & set(_stem(name)):
         reader.error(("name",), f"name '{name}' has one of {' '.join(sorted(_FORBIDDEN))}; write it without")
     flow = _flow(reader, document, entrypoint, name or "", defaults.descriptions) if entrypoint else None
     if not name or not entrypoint or flow is None:
@@ -137,7 +137,7 @@ def _spec(
         entrypoint=entrypoint if pull_steps else module_form(entrypoint, flow.root),
         description=reader.text("description") or flow.description,
         version=reader.text("version"),
-        tags=tuple(str(tag) for tag in reader.sequence("tags", "a-tag") if tag not in ("", None)),
+        tags=_tags(reader),
         parameters=parameters,
         parameter_schema=flow.schema,
         enforce_parameter_schema=enforce,
@@ -167,11 +167,28 @@ def _flow(
 
 
 def _registered_name(reader: Reader, name: str) -> str:
-    if not name.endswith(".py"):
+    stem = _stem(name)
+    if stem == name:
         return name
-    stem = PurePath(name).stem
     reader.warning(("name",), f"name '{name}' is registered as '{stem}', as Prefect does; write it so")
     return stem
+
+
+def _stem(name: str) -> str:
+    return PurePath(name).stem if name.endswith(".py") else name
+
+
+def _tags(reader: Reader) -> tuple[str, ...]:
+    """Return the tags as Prefect reads them: it takes a text for the list of its characters, and null for a text."""
+    text = reader.values.get("tags")
+    if isinstance(text, str) and text.strip():
+        example = f"write `- {text}` below it"
+        reader.warning(("tags",), f"tags is text, and Prefect registers each character of it as a tag; {example}")
+    tags = list(text) if isinstance(text, str) else reader.sequence("tags", "a-tag")
+    for index, tag in enumerate(tags):
+        if tag is None:
+            reader.warning(("tags", index), "a tag is empty, and Prefect registers it as 'None'; remove it")
+    return tuple(str(tag) for tag in tags if str(tag).strip())
 
 
 def _flow_name(reader: Reader, flow: Flow) -> str:
@@ -212,11 +229,15 @@ def _schedule_warning(reader: Reader, place: Place) -> Callable[[str, str], None
     return lambda key, message: reader.warning((*place, key), f"{dotted(place)}: {message}")
 
 
+def _trigger_warning(reader: Reader, index: int) -> Callable[[Place, str], None]:
+    return lambda place, message: reader.warning(("triggers", index, *place), f"triggers.{index}: {message}")
+
+
 def _triggers(reader: Reader, deployment: str, secret_fields: frozenset[str]) -> tuple[AutomationSpec, ...]:
     triggers: list[AutomationSpec] = []
     for index, item in enumerate(reader.sequence("triggers", "expect: [...]")):
         try:
-            trigger = parse_deployment_trigger(item, index + 1, deployment)
+            trigger = parse_deployment_trigger(item, index + 1, deployment, warn=_trigger_warning(reader, index))
         except AutomationError as error:
             place: Place = ("triggers", index, *error.place)
             reader.error(place, f"{dotted(place)}: {error}")

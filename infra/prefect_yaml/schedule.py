@@ -116,7 +116,8 @@ def _cron(value: Any) -> str:
 
 
 def _seconds(value: Any) -> float:
-    seconds = duration.seconds(value)
+    # Prefect takes true for one second.
+    seconds = duration.seconds(int(value) if isinstance(value, bool) else value)
     if seconds is None or dt.timedelta(seconds=seconds) <= dt.timedelta(0):
         text = f"interval '{value}' must be a positive duration; write seconds, PT1H or 01:00:00"
         raise ScheduleError("interval", text)
@@ -168,7 +169,7 @@ def _anchor(value: Any, kind: str) -> str | None:
     if value is None or value == "" or kind != "interval":
         return None
     try:
-        moment = dates.moment(str(value))
+        moment = dates.moment(value if dates.is_timestamp(value) else str(value))
         # Prefect takes an anchor without an offset as UTC, whatever the schedule's timezone is.
         moment = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment
         return moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")

@@ -35,7 +35,10 @@ def warnings(schedule: Schedule, raw: Mapping[str, Any], now: dt.datetime) -> It
             yield "cron", f"{what}, so it runs on {runs}; write five fields if you did not mean that"
     if schedule.rrule is not None:
         yield from (("rrule", text) for text in _rule_warnings(schedule.rrule, schedule.timezone, runs))
-    anchor = str(raw.get("anchor_date") or "")
+    anchor = raw.get("anchor_date")
+    if schedule.interval is not None and dates.is_timestamp(anchor) and anchor:
+        yield "anchor_date", f"a number counts from 1970, so it is {schedule.anchor_date}; write the date as text"
+    anchor = "" if dates.is_timestamp(anchor) else str(anchor or "")
     if schedule.interval is not None and anchor and dates.moment(anchor).tzinfo is None:
         local = dates.moment(anchor).replace(tzinfo=ZoneInfo(schedule.timezone))
         if local.utcoffset():

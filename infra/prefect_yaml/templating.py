@@ -16,6 +16,7 @@ PLACEHOLDER: Final = re.compile(r"{{\s*([\w.\-\[\]$]+)\s*}}")
 _FOR_LATER: Final = ("prefect.blocks.", "prefect.variables.", "ctx.")
 """Prefixes that the worker replaces in job variables when a run starts."""
 
+_CONTEXT: Final = "ctx."
 _VARIABLES: Final = "prefect.variables."
 
 _UNTOUCHED: Final = ("build", "push", "pull", "flow_name")
@@ -161,6 +162,15 @@ def _text(value: str, place: Place, rendered: Rendered, sources: Sources) -> Any
             rendered.warnings.append((place, f"left out, because {what}; write the value, or remove it"))
         return _LEFT_OUT
     whole, variables = PLACEHOLDER.fullmatch(value), sources.variables or {}
+    lost = [name for name in names if name.startswith(_CONTEXT) and _is_lost(place, whole=bool(whole))]
+    if lost:
+        text = (
+            f"left out, because Prefect replaces '{{{{ {lost[0]} }}}}' by nothing there; write the value, or remove it"
+        )
+        rendered.warnings.append((place, text))
+        if whole:
+            return _LEFT_OUT
+        value = PLACEHOLDER.sub(lambda match: "" if match[1] in lost else match[0], value)
     if whole and not _is_job_variable(place) and _variable(whole[1]) in variables:
         return variables[_variable(whole[1])]
     return PLACEHOLDER.sub(_replacer(place, rendered, sources), value)
@@ -169,6 +179,13 @@ def _text(value: str, place: Place, rendered: Rendered, sources: Sources) -> Any
 def _variable(placeholder: str) -> str:
     """Return the name of the Prefect variable that a placeholder refers to; empty for another placeholder."""
     return placeholder.removeprefix(_VARIABLES) if placeholder.startswith(_VARIABLES) else ""
+
+
+def _is_lost(place: Place, *, whole: bool) -> bool:
+    """Return whether `prefect deploy` removes a placeholder of the run's context instead of leaving it for the run."""
+    in_trigger = place[0] == "triggers" and _is_job_variable(place)
+    in_list = whole and isinstance(place[-1], int) and place[0] != "triggers"
+    return place[0] in ("schedule", "schedules") or in_trigger or in_list
 
 
 def _can_be_left_out(place: Place) -> bool:
@@ -196,7 +213,7 @@ def _replacer(place: Place, rendered: Rendered, sources: Sources) -> Callable[[r
                 f"'{{{{ {name} }}}}' becomes the value that `variables` of the stack file has for '{_variable(name)}'"
             )
             rendered.warnings.append((place, f"{text}; declare it there"))
-        elif name.startswith("ctx.") and place[0] != "triggers":
+        elif name.startswith(_CONTEXT) and place[0] != "triggers":
             text = (
                 f"'{{{{ {name} }}}}' is registered as it is, because a run replaces it in job_variables only; move it"
             )

@@ -9,9 +9,8 @@ from typing import Any, Final
 import httpx
 import kr8s
 
-from infra.registration.errors import RegistrationError
-from infra.registration.kubernetes import call, run
-from infra.registration.references import Lookup
+from infra.registration.kubernetes import call
+from infra.registration.references import Lookup, ask
 
 _KINDS: Final = {"Job": ("batch/v1", "jobs"), "Pod": ("v1", "pods")}
 
@@ -43,11 +42,7 @@ def try_out(manifests: Iterable[Mapping[str, Any]], namespace: str, context: str
     async def work(api: Any) -> Lookup:
         return await _try_out(api, manifests, namespace)
 
-    try:
-        answer: Lookup = run("Could not try out the patches of pods", context, work)
-    except RegistrationError as error:
-        return Lookup(warnings=(f"{NOTE} {error}",))
-    return answer
+    return ask("Could not try out the patches of pods", context, work, note=NOTE)
 
 
 async def _try_out(api: Any, manifests: Iterable[Mapping[str, Any]], namespace: str) -> Lookup:

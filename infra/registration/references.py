@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -72,14 +72,29 @@ def look_up(references: Iterable[Reference], namespace: str, context: str | None
     if not references:
         return Lookup()
 
-    async def work(api: Any) -> Objects:
-        return await _read(api, references, namespace if exists else "")
+    async def work(api: Any) -> Lookup:
+        objects = await _read(api, references, namespace if exists else "")
+        return compare(references, objects, namespace, exists=exists)
 
+    note = "What pods refer to could not be looked up."
+    return ask("Could not read the objects that pods refer to", context, work, note=note)
+
+
+def ask(operation: str, context: str | None, work: Callable[[Any], Awaitable[Lookup]], *, note: str) -> Lookup:
+    """Return what a request to the cluster finds out; a warning if the cluster cannot be asked.
+
+    Args:
+        operation: the beginning of an error message.
+        context: kubeconfig context; the current one if None.
+        work: takes a client.
+        note: the beginning of the warning, a sentence.
+
+    """
     try:
-        objects: Objects = run("Could not read the objects that pods refer to", context, work)
+        answer: Lookup = run(operation, context, work)
     except RegistrationError as error:
-        return Lookup(warnings=(f"What pods refer to could not be looked up. {error}",))
-    return compare(references, objects, namespace, exists=exists)
+        return Lookup(warnings=(f"{note} {error}",))
+    return answer
 
 
 def compare(references: Iterable[Reference], objects: Objects, namespace: str, *, exists: bool) -> Lookup:

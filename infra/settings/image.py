@@ -41,6 +41,7 @@ ProjectPath = Annotated[str, AfterValidator(_project_path)]
 Platform = Literal[
     "linux/386", "linux/amd64", "linux/arm", "linux/arm64", "linux/ppc64le", "linux/riscv64", "linux/s390x"
 ]
+FlowPython = Literal["3.11", "3.12", "3.13"]
 BuildSecret = Annotated[str, AfterValidator(_build_secret)]
 """Id of a BuildKit secret, and key of the stack's secret that holds its value."""
 
@@ -55,7 +56,7 @@ class FlowBuild(Model):
     packages: tuple[ProjectPath, ...] = Field(default=("flows",), strict=False, min_length=1)
     """Folders and files of the project with the code of the flows, such as `[flows, src/acme]`. Modules are imported
     from the project's folder and from its folder `src`."""
-    python: Literal["3.11", "3.12", "3.13"] = PYTHON
+    python: FlowPython = PYTHON
     """Version of Python in the image. The platform image does not depend on it."""
     requirements: ProjectPath = Field(default_factory=lambda values: _lock(values.get("python", PYTHON)))
     """File of the project with the locked packages and their hashes; with another Python such as 3.13 by default

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -92,19 +92,22 @@ class SecretVariable(Model):
     key: str = Field(min_length=1)
 
 
-class EnvFrom(Model):
-    """A Secret or a ConfigMap of the stack's namespace, each key of which becomes an environment variable."""
-
+class _SecretOrConfigMap(Model):
     secret: ObjectName | None = None
     config_map: ObjectName | None = None
-    prefix: Annotated[str, AfterValidator(_prefix)] | None = None
-    """Begins the name of each variable."""
 
     @model_validator(mode="after")
-    def _one_source(self) -> EnvFrom:
+    def _one_source(self) -> Self:
         if (self.secret is None) == (self.config_map is None):
             raise ValueError("needs one of secret and configMap")
         return self
+
+
+class EnvFrom(_SecretOrConfigMap):
+    """A Secret or a ConfigMap of the stack's namespace, each key of which becomes an environment variable."""
+
+    prefix: Annotated[str, AfterValidator(_prefix)] | None = None
+    """Begins the name of each variable."""
 
     def manifest(self) -> dict[str, Any]:
         """Return it in the form of the Kubernetes API."""
@@ -241,18 +244,10 @@ class PodExtras(Model):
         )
 
 
-class CaBundle(Model):
+class CaBundle(_SecretOrConfigMap):
     """CA certificates in PEM form that all programs of a run trust, in place of the public ones."""
 
-    config_map: ObjectName | None = None
-    secret: ObjectName | None = None
     key: str = "ca.crt"
-
-    @model_validator(mode="after")
-    def _one_source(self) -> CaBundle:
-        if (self.secret is None) == (self.config_map is None):
-            raise ValueError("needs one of secret and configMap")
-        return self
 
     def source(self) -> dict[str, Any]:
         """Return the volume with the bundle in the form of the Kubernetes API."""

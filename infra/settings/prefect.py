@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from infra.settings.pod import Pod
+from infra.settings.retention import Retention
 from infra.settings.types import Bytes, DnsLabel, Model, SecretKey, Url
 
 _THROUGH_PORT_FORWARD = "http://127.0.0.1:4200"
@@ -69,6 +70,8 @@ class EmbeddedPrefect(Model):
     background_services: Literal["together", "apart"] = "together"
     """Whether the scheduler, event handling etc. run in the server's process or in a separate Deployment."""
     redis: Redis | None = None
+    retention: Retention = Retention()
+    """For how long the server keeps what it records."""
     pod: Pod = Pod()
 
     @model_validator(mode="after")

@@ -34,6 +34,10 @@ class VolumeResults(Model):
     existing_claim: DnsLabel | None = None
     """An existing PersistentVolumeClaim of the namespace; none is created then."""
 
+    keep_days: int | None = Field(default=None, ge=1)
+    """Days after which a file of the volume is deleted, counted from its last change; none is deleted when unset. A run
+    that takes longer must store nothing that it needs again after that time."""
+
 
 class BlockResults(Model):
     """An object store, as a Prefect block with its address and credential."""

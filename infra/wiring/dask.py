@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from pulumi import Resource
 
+from infra import job_template, naming
 from infra.components.dask_operator import DaskOperator, DaskOperatorArgs
 from infra.components.dask_reaper import DaskReaper, DaskReaperArgs, RunBounds
+from infra.components.result_retention import ResultRetention, ResultRetentionArgs
 from infra.components.result_volume import ResultVolume, ResultVolumeArgs
 from infra.components.scheduler_budget import SchedulerBudget
 from infra.settings import FlowRun, InstallOperator, Settings, VolumeResults, layers
@@ -43,6 +45,15 @@ def dask_platform(settings: Settings, base: Foundation, prefect: PrefectAccess) 
     if isinstance(settings.results, VolumeResults) and not settings.results.existing_claim:
         volume = ResultVolumeArgs(namespace=base.namespace, settings=settings.results, protect=settings.protect)
         resources.append(ResultVolume("results", volume))
+    if isinstance(settings.results, VolumeResults) and settings.results.keep_days is not None:
+        retention = ResultRetentionArgs(
+            namespace=base.namespace,
+            image=base.image.platform,
+            claim=str(job_template.claim(settings.results)),
+            days=settings.results.keep_days,
+            account=naming.DASK,
+        )
+        resources.append(ResultRetention("result-retention", retention))
     if settings.dask.scheduler.disruption_budget:
         resources.append(SchedulerBudget("dask-schedulers", base.namespace))
     reaper = DaskReaperArgs(

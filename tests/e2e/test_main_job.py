@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from ephemeral_dask.contract import verification
 from tests.e2e.clones import changes
 from tests.e2e.machine import Deployed, Machine
 from tests.e2e.newcomer import NAMESPACE, Newcomer
@@ -127,6 +128,18 @@ def test_a_deployment_that_is_not_there_is_refused_with_those_that_are(newcomer:
     done = newcomer.make("run", "FLOW=primes/defualt")
     assert done.status != 0
     assert "primes/default" in done.progress
+
+
+def test_a_stack_that_works_passes_its_verification_which_leaves_nothing(newcomer: Newcomer) -> None:
+    done = newcomer.make("verify")
+    assert done.status == 0, done.output + done.progress
+    assert "failed" not in done.output
+    assert "4 tasks on Dask" in done.output
+    assert "it has handled the DaskCluster" in done.output
+    shell = newcomer.shell("COLUMNS=200 .venv/bin/prefect flow ls; COLUMNS=200 .venv/bin/prefect deployment ls")
+    assert "primes" in shell.output
+    assert verification.FLOW not in shell.output
+    assert "verification" not in newcomer.kubectl("get", "jobs,pods,daskclusters", "-o", "name")
 
 
 def test_a_cluster_goes_from_one_worker_to_six_and_back_and_computes_nothing_twice(newcomer: Newcomer) -> None:

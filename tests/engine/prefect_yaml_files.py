@@ -158,11 +158,13 @@ _steps = st.sampled_from(
     ]
 )
 
+_odd_tags = st.sampled_from(["dev", "a b", "", " ", 5, {"a": 1}, [1, None, "", " ", True, 1.5], [["a"]], [" x ", "x"]])
+
 _deployment_fields: Final[dict[str, st.SearchStrategy[Any]]] = {
     "name": st.one_of(_words, st.sampled_from(["d", "d", "d", None, "a/b", ""])),
     "version": st.sampled_from(["1.0", "v", None]),
     "version_type": st.sampled_from([None, "prefect:simple"]),
-    "tags": st.one_of(st.lists(_words, max_size=3), st.none()),
+    "tags": st.one_of(st.lists(_words, max_size=3), st.none(), _odd_tags),
     "description": st.one_of(_texts, st.none(), st.sampled_from(["In {{ $TOKEN }}.", "{{ TOKEN }}", "{{ ctx.x }}"])),
     "schedule": st.one_of(_schedules(), st.none(), st.just({})),
     "schedules": st.one_of(st.lists(_schedules(), max_size=2), st.none()),

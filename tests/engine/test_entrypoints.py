@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
-import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import pytest
 
-from infra.prefect_yaml.load import load_deployments
-from infra.registration.deployment import DeploymentArgs, DeploymentProvider, inputs
-from infra.registration.endpoint import Url
-from tests.engine.conftest import Prefect
+from tests.support import flow_pod
+from tests.support.flow_pod import FlowPod
 from tests.support.scratch_prefect import free_port
 from tools.paths import ROOT
 
@@ -95,79 +88,28 @@ FILES = {
           - {name: by-module, entrypoint: flows.reports.monthly.monthly, work_pool: {name: entrypoints}}
     """,
 }
-PARAMETERS = {"sales": {"report": {"countries": ["FR", "DE"]}}, "monthly": {}}
-
-
-@dataclass(frozen=True)
-class Image:
-    """A folder that stands for the file system of the flow image, and what its processes have in their environment."""
-
-    folder: Path
-    environment: Mapping[str, str]
+PARAMETERS: Mapping[str, Mapping[str, Any]] = {"sales": {"report": {"countries": ["FR", "DE"]}}, "monthly": {}}
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Iterator[Image]:
+def image(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Iterator[FlowPod]:
     """Write the project, and start a Dask scheduler and a worker in it, which know it by PYTHONPATH alone."""
     home, folder = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("app")
     port = free_port()
-    for name, text in FILES.items():
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(
-            textwrap.dedent(text).replace("ADDRESS", f"tcp://127.0.0.1:{port}").replace("FOLDER", str(folder))
-        )
+    flow_pod.write(folder, FILES, ADDRESS=f"tcp://127.0.0.1:{port}", FOLDER=str(folder))
     (folder / "flows" / "data").mkdir()
     (folder / "flows" / "data" / "orders.csv").write_text("FR,3\nDE,5\nFR,4\n")
     shutil.copy(ROOT / ".prefectignore", folder)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "PREFECT_API_URL": prefect_server,
-        "PREFECT_HOME": str(home),
-        "HOME": str(home),
-        "TMPDIR": str(home),
-    }
-    scheduler = ["scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard", "--no-show"]
-    worker = ["worker", f"tcp://127.0.0.1:{port}", "--no-nanny", "--nthreads", "1", "--no-dashboard"]
-    processes = [
-        subprocess.Popen([sys.executable, "-m", "dask", *words], cwd=home, env=environment, stderr=subprocess.DEVNULL)
-        for words in (scheduler, worker)
-    ]
-    yield Image(folder, environment)
-    for process in reversed(processes):
-        process.terminate()
-        process.wait(30)
-
-
-@pytest.fixture(scope="module")
-def runs(image: Image, prefect_server: str) -> Iterator[Prefect]:
-    """Register the file as the stack does, and give a function that starts a run of one of its deployments."""
-    prefect = Prefect(prefect_server)
-    prefect.call("POST", "/work_pools/", {"name": "entrypoints", "type": "process"})
-    for spec in load_deployments(image.folder / "prefect.yaml", environment={}):
-        args = DeploymentArgs(endpoint=Url(url=prefect_server), spec=spec, work_pool_name="entrypoints")
-        DeploymentProvider().create({**inputs(args, "project/stack/resource"), "work_pool_name": "entrypoints"})
-    yield prefect
-    prefect.call("DELETE", "/work_pools/entrypoints")
+    environment = flow_pod.environment(home, prefect_server, folder, ROOT)
+    with (
+        flow_pod.dask_pods(port, home, environment),
+        flow_pod.registered(folder / "prefect.yaml", "entrypoints", prefect_server),
+    ):
+        yield FlowPod(prefect_server, folder, environment)
 
 
 @pytest.mark.parametrize("form", ["by-file", "by-module"])
 @pytest.mark.parametrize("flow", ["sales", "monthly"])
-def test_a_flow_runs_the_same_in_both_forms_of_its_entrypoint(
-    flow: str, form: str, image: Image, runs: Prefect
-) -> None:
-    deployment = runs.deployment(flow, form)
-    run = runs.call("POST", f"/deployments/{deployment['id']}/create_flow_run", {"parameters": PARAMETERS[flow]})
-    ended = subprocess.run(
-        [sys.executable, "-m", "prefect", "flow-run", "execute", run["id"]],
-        cwd=image.folder,
-        env=dict(image.environment),
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    state = runs.call("GET", f"/flow_runs/{run['id']}")["state"]
-    assert state["type"] == "COMPLETED", f"{state['message']}\n{ended.stdout[-3000:]}{ended.stderr[-3000:]}"
+def test_a_flow_runs_the_same_in_both_forms_of_its_entrypoint(flow: str, form: str, image: FlowPod) -> None:
+    ended = image.execute(flow, form, PARAMETERS[flow])
+    assert ended.state["type"] == "COMPLETED", ended

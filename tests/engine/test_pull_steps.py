@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import shutil
 import subprocess
-import sys
-import textwrap
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from infra.prefect_yaml.load import load_deployments
-from infra.registration.deployment import DeploymentArgs, DeploymentProvider, inputs
-from infra.registration.endpoint import Url
-from tests.engine.conftest import Prefect
+from ephemeral_dask.contract.environment import PLUGIN
+from tests.support import flow_pod
+from tests.support.flow_pod import FlowPod
 from tests.support.scratch_prefect import free_port
 from tools.paths import ROOT
 
@@ -75,88 +72,102 @@ deployments:
     work_pool: {name: pulled}
     pull:
       - prefect.deployments.steps.git_clone:
-          repository: file:///nonexistent/repository
+          repository: http://user:TOKEN@127.0.0.1:1/acme/flows.git
+  - name: branch
+    entrypoint: flows/daily.py:daily
+    work_pool: {name: pulled}
+    pull:
+      - prefect.deployments.steps.git_clone:
+          id: code
+          repository: REPOSITORY
+          branch: nonexistent
+  - name: block
+    entrypoint: flows/daily.py:daily
+    work_pool: {name: pulled}
+    pull:
+      - prefect.deployments.steps.set_working_directory: {directory: /tmp}
+      - prefect.deployments.steps.git_clone:
+          repository: https://127.0.0.1/acme/flows.git
+          access_token: "{{ prefect.blocks.secret.nonexistent }}"
 """
-
-
-@dataclass(frozen=True)
-class Project:
-    """What `execute` needs: an empty folder that stands for the image's, and the environment of its processes."""
-
-    prefect: Prefect
-    image: Path
-    environment: Mapping[str, str]
-
-    def execute(self, name: str) -> tuple[Mapping[str, Any], str]:
-        """Run a deployment of the flow as a flow pod does; return its state, and its log."""
-        deployment = self.prefect.deployment("daily", name)
-        run = self.prefect.call("POST", f"/deployments/{deployment['id']}/create_flow_run", {})
-        ended = subprocess.run(
-            [sys.executable, "-m", "prefect", "flow-run", "execute", run["id"]],
-            cwd=self.image,
-            env=dict(self.environment),
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=180,
-        )
-        state: Mapping[str, Any] = self.prefect.call("GET", f"/flow_runs/{run['id']}")["state"]
-        return state, f"{ended.stdout[-4000:]}{ended.stderr[-4000:]}"
 
 
 def repository(folder: Path, address: str) -> Path:
     """Make a Git repository with the flow."""
-    for name, text in FILES.items():
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(textwrap.dedent(text).replace("ADDRESS", address))
+    flow_pod.write(folder, FILES, ADDRESS=address)
     identity = ("-c", "user.name=test", "-c", "user.email=test@example.com")
     for words in (("init", "-q"), ("add", "."), (*identity, "commit", "-q", "-m", "flow")):
         subprocess.run(["git", *words], cwd=folder, check=True)
     return folder
 
 
+def installed(folder: Path) -> Path:
+    """Make a folder that says, as the image's packages do, which plugins the package has."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    metadata = folder / f"ephemeral_dask-{project['version']}.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Name: {project['name']}\nVersion: {project['version']}\n")
+    for group, entries in project["entry-points"].items():
+        lines = [f"[{group}]", *(f"{name} = {module}" for name, module in entries.items())]
+        (metadata / "entry_points.txt").write_text("\n".join(lines))
+    return folder
+
+
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Iterator[Project]:
+def pod(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Iterator[FlowPod]:
     """Start a Dask scheduler and a worker without the code, and register the deployments as the stack does."""
     assert shutil.which("git"), "pull steps need git, here as in the flow image"
     home, image, port = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("image"), free_port()
-    address = f"tcp://127.0.0.1:{port}"
-    source = repository(tmp_path_factory.mktemp("repository"), address)
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "PREFECT_API_URL": prefect_server,
-        "PREFECT_HOME": str(home),
-        "HOME": str(home),
-        "TMPDIR": str(home),
-    }
-    scheduler = ["scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard", "--no-show"]
-    worker = ["worker", address, "--no-nanny", "--nthreads", "1", "--no-dashboard"]
-    processes = [
-        subprocess.Popen([sys.executable, "-m", "dask", *words], cwd=home, env=environment, stderr=subprocess.DEVNULL)
-        for words in (scheduler, worker)
-    ]
-    prefect = Prefect(prefect_server)
-    prefect.call("POST", "/work_pools/", {"name": "pulled", "type": "process"})
+    source = repository(tmp_path_factory.mktemp("repository"), f"tcp://127.0.0.1:{port}")
     (source / "prefect.yaml").write_text(PREFECT_YAML.replace("REPOSITORY", json.dumps(f"file://{source}")))
-    for spec in load_deployments(source / "prefect.yaml", environment={}):
-        args = DeploymentArgs(endpoint=Url(url=prefect_server), spec=spec, work_pool_name="pulled")
-        DeploymentProvider().create({**inputs(args, "project/stack/resource"), "work_pool_name": "pulled"})
-    yield Project(prefect, image, environment)
-    prefect.call("DELETE", "/work_pools/pulled")
-    for process in reversed(processes):
-        process.terminate()
-        process.wait(30)
+    environment = {
+        **flow_pod.environment(home, prefect_server, ROOT, installed(tmp_path_factory.mktemp("site"))),
+        "PREFECT_PLUGINS_ENABLED": "true",
+        "PREFECT_PLUGINS_ALLOW": PLUGIN,
+    }
+    with (
+        flow_pod.dask_pods(port, home, environment),
+        flow_pod.registered(source / "prefect.yaml", "pulled", prefect_server),
+    ):
+        yield FlowPod(prefect_server, image, environment)
 
 
-@pytest.mark.parametrize("name", ["by-file", "by-module"])
-def test_pulled_code_reaches_scheduler_and_workers(name: str, project: Project) -> None:
-    state, log = project.execute(name)
-    assert state["type"] == "COMPLETED", f"{state['message']}\n{log}"
+@pytest.mark.parametrize("deployment", ["by-file", "by-module"])
+def test_pulled_code_reaches_scheduler_and_workers(deployment: str, pod: FlowPod) -> None:
+    ended = pod.execute("daily", deployment)
+    assert ended.state["type"] == "COMPLETED", ended
 
 
-def test_a_run_whose_pull_step_fails_ends_and_names_the_repository_in_its_log(project: Project) -> None:
-    state, log = project.execute("unreachable")
-    assert state["type"] == "CRASHED", log
-    assert "Failed to clone repository 'file:///nonexistent/repository'" in log
+SENTENCES = {
+    "unreachable": (
+        r"Pull step git_clone \(http://127.0.0.1:1/acme/flows.git\) failed: unable to access"
+        r" 'http://127.0.0.1:1/acme/flows.git/': Failed to connect to 127.0.0.1 port 1.*; check the address, and"
+        r" whether the stack's network.data lets flow pods connect to it"
+    ),
+    "branch": (
+        r"Pull step git_clone \(branch nonexistent of file://\S+\) failed: Remote branch nonexistent not found in"
+        r" upstream origin; check repository, branch and credentials of the step in prefect.yaml"
+    ),
+    "block": (
+        r"Pull step git_clone \(https://127.0.0.1/acme/flows.git\) failed: Block not found: 'nonexistent' of type"
+        r" 'secret'; create the block in Prefect, or correct its name in prefect.yaml"
+    ),
+}
+
+
+@pytest.mark.parametrize("deployment", SENTENCES)
+def test_a_pull_step_that_fails_ends_the_run_with_one_sentence(deployment: str, pod: FlowPod) -> None:
+    ended = pod.execute("daily", deployment)
+    assert ended.state["type"] == "CRASHED", ended
+    assert re.fullmatch(SENTENCES[deployment], ended.state["message"]), ended
+    assert ended.state["message"] in ended.logs
+    assert not [text for text in (*ended.logs, ended.output) if "TOKEN" in text]
+    assert not [text for text in ended.logs if "Traceback" in text]
+
+
+def test_prefect_by_itself_still_does_not_say_which_step_failed(pod: FlowPod) -> None:
+    by_itself = replace(pod, environment={**pod.environment, "PREFECT_PLUGINS_ENABLED": "false"})
+    ended = by_itself.execute("daily", "block")
+    assert ended.state["type"] == "CRASHED", ended
+    messages = (ended.state["message"], *ended.logs)
+    assert not [text for text in messages if "Block not found" in text], "remove ephemeral_dask/prefect_plugin.py"

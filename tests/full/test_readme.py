@@ -17,10 +17,10 @@ LONG_RUN = ("digits/search", "--param", "folds=10", "--param", "trees=600")
 
 
 @pytest.fixture
-def stack(reader: Newcomer, request: pytest.FixtureRequest) -> Iterator[None]:
+def stack(reader: Newcomer, command: str) -> Iterator[None]:
     """Bring the stack up again after a command that took it down: other modules use it too."""
     yield
-    if TESTS[request.getfixturevalue("command")].takes_down:
+    if TESTS[command].takes_down:
         done = reader.make("up")
         assert done.status == 0, done.progress
 

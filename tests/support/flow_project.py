@@ -82,7 +82,7 @@ def prefects(folder: Path, entrypoint: str) -> Flow:
             parameters = json.loads(parameter_schema(flow).model_dump_json(exclude_unset=True))
         except BaseException as error:  # noqa: BLE001  the project's own code may raise anything
             return Flow(schema={}, error=f"{type(error).__name__}: {error}")
-    return Flow(name=flow.name, description=flow.description, schema=parameters)
+    return Flow(name=str.__str__(flow.name), description=flow.description, schema=parameters)
 
 
 @contextlib.contextmanager

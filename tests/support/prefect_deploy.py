@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import io
 import json
 import os
 import ssl
 import uuid
 import zoneinfo
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 from unittest import mock
@@ -27,6 +28,7 @@ from rich.console import Console
 from infra.prefect_yaml.load import DeploymentError, load_deployments
 from infra.registration.deployment import DeploymentProvider, declared
 from infra.specs.automation import full_trigger, normal_trigger
+from infra.specs.deployment import DeploymentSpec
 
 Json = dict[str, Any]
 
@@ -47,8 +49,16 @@ class Refused(Exception):  # noqa: N818  an outcome, not an error
     """`prefect deploy` registers nothing, or not all that the file declares."""
 
 
-def by_prefect(path: Path, environment: Mapping[str, str]) -> dict[str, Json]:
+def by_prefect(
+    path: Path, environment: Mapping[str, str], *, only: int | None = None, schemas: bool = False
+) -> dict[str, Json]:
     """Return what Prefect's deploy code sends, by flow and deployment, with the values that its server's models keep.
+
+    Args:
+        path: prefect.yaml.
+        environment: what is added to this process's variables.
+        only: index of the one deployment to register.
+        schemas: whether the schemas of parameters are part of the answer.
 
     Raises:
         Refused: the deploy code or a model of the server refuses it.
@@ -61,6 +71,7 @@ def by_prefect(path: Path, environment: Mapping[str, str]) -> dict[str, Json]:
             configs, actions = _config._load_deploy_configs_and_actions(path, console=console)
             text = console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO above
             _refuse_skipped(text)
+            configs = configs if only is None else configs[only : only + 1]
             named = [config for config in configs if config.get("name") is not None]
             asyncio.run(
                 _core._run_multi_deploy(
@@ -76,7 +87,7 @@ def by_prefect(path: Path, environment: Mapping[str, str]) -> dict[str, Json]:
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001  Prefect's code and the flow's file may raise anything
             raise Refused(f"{type(error).__name__}: {error}") from None
-    return _registered(sent)
+    return _registered(sent, schemas=schemas)
 
 
 def _refuse_skipped(text: str) -> None:
@@ -96,6 +107,20 @@ def by_us(path: Path, environment: Mapping[str, str], warnings: list[str] | None
         specs = load_deployments(path, environment=environment, warn=collected.append)
     except DeploymentError as error:
         raise Refused(str(error)) from None
+    return of_specs(specs)
+
+
+def of_specs(specs: Iterable[DeploymentSpec], *, schemas: bool = False) -> dict[str, Json]:
+    """Return what this project sends for deployments, by flow and deployment.
+
+    Args:
+        specs: the deployments.
+        schemas: whether the schemas of parameters are part of the answer.
+
+    Raises:
+        Refused: a model of Prefect's server refuses it.
+
+    """
     sent: list[tuple[str, str, Json]] = []
     for spec in specs:
         fields = {name: value for name, value in declared(spec).items() if value is not None}
@@ -110,7 +135,7 @@ def by_us(path: Path, environment: Mapping[str, str], warnings: list[str] | None
                 "actions": [{**action, "deployment_id": str(_ID)} for action in trigger.actions],
             }
             sent.append(("POST", "/automations/", body))
-    return _registered(sent)
+    return _registered(sent, schemas=schemas)
 
 
 class _Api:
@@ -128,7 +153,7 @@ class _Api:
         return body
 
 
-def _registered(sent: list[tuple[str, str, Json]]) -> dict[str, Json]:
+def _registered(sent: list[tuple[str, str, Json]], *, schemas: bool) -> dict[str, Json]:
     deployments: dict[str, Json] = {}
     flow, current = "", {}
     for method, path, body in sent:
@@ -136,6 +161,8 @@ def _registered(sent: list[tuple[str, str, Json]]) -> dict[str, Json]:
             flow = body["name"]
         elif (method, path) == ("POST", "/deployments/"):
             current = _deployment(body)
+            if schemas:
+                current["parameter_openapi_schema"] = body.get("parameter_openapi_schema")
             deployments[f"{flow}/{body['name']}"] = current
         elif (method, path) == ("POST", "/automations/"):
             current.setdefault("automations", {})[body["name"]] = _automation(body)
@@ -154,7 +181,7 @@ def _deployment(body: Json) -> Json:
     for name in ("flow_id", "labels", "version_info", "version", "path", "parameter_openapi_schema", "branch"):
         fields.pop(name, None)
     for schedule in fields["schedules"]:
-        schedule["schedule"].pop("anchor_date", None) if _now(schedule) else None
+        _normalise_anchor(schedule["schedule"])
     return fields
 
 
@@ -164,11 +191,15 @@ def _check_parameters(model: DeploymentCreate) -> None:
     validate(model.parameters or {}, model.parameter_openapi_schema or {}, raise_on_error=True, ignore_required=True)
 
 
-def _now(schedule: Json) -> bool:
-    """Tell whether an interval has no declared anchor, so that both have the time of their registration."""
-    return str(schedule["schedule"].get("anchor_date", "")).startswith(("20", "19")) and schedule["schedule"].get(
-        "anchor_date", ""
-    )[17:] not in ("00Z", "00+00:00")
+def _normalise_anchor(schedule: Json) -> None:
+    """Write an anchor in UTC; remove it if none is declared, so that both have the time of their registration."""
+    if not schedule.get("anchor_date"):
+        return
+    anchor = dt.datetime.fromisoformat(schedule["anchor_date"])
+    if abs(dt.datetime.now(dt.UTC) - anchor) < dt.timedelta(minutes=10):
+        del schedule["anchor_date"]
+    else:
+        schedule["anchor_date"] = anchor.astimezone(dt.UTC).isoformat()
 
 
 def _automation(body: Json) -> Json:
@@ -207,6 +238,9 @@ def _no_server(sent: list[tuple[str, str, Json]]) -> Iterator[None]:
         request = httpx.Request(method, f"http://test{path}")
         if path.startswith("/work_pools/") and method == "GET":
             return httpx.Response(200, json=_POOL, request=request)
+        if method == "GET" and path.startswith("/variables/name/"):
+            content = {"id": str(_ID), "name": path.rpartition("/")[2], "value": f"value of {path.rpartition('/')[2]}"}
+            return httpx.Response(200, json=content, request=request)
         if method == "GET" and "/deployments/" in path:
             return httpx.Response(404, json={}, request=request)
         content: Any = {"id": str(_ID), "name": "x", "created": None, "updated": None}

@@ -144,6 +144,14 @@ def test_a_deployment_undoes_changes_made_outside_pulumi() -> None:
     assert step["with"]["refresh"] is True
 
 
+def test_a_deployment_ends_with_the_verification_of_the_same_stack() -> None:
+    *_, update, last = steps(FOLDER / "deploy.yml")
+    assert update["with"]["command"] == "up"
+    assert last["run"] == 'make -s verify STACK="$STACK" CLUSTER=existing'
+    assert last["env"] == {**update["env"], "STACK": "${{ matrix.stack }}"}
+    assert "if" not in last
+
+
 def test_the_comment_is_identified_by_the_summarys_marker() -> None:
     script = "".join(step.get("run", "") for step in steps(FOLDER / "preview.yml"))
     assert f'mark="{marker("$STACK")}"' in script

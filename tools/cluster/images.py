@@ -17,6 +17,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -43,6 +44,7 @@ REMOVED = (
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 _LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
+_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -116,8 +118,8 @@ def busybox() -> Path:
     return Path(program)
 
 
-def fill_debian(root: Path) -> None:
-    """Install Debian's minimum, Python and the certificates of public authorities.
+def fill_debian(root: Path, release: str = DEBIAN) -> None:
+    """Install the minimum of a release of Debian, its Python and the certificates of public authorities.
 
     Raises:
         Problem: debootstrap failed, usually because the mirror cannot be reached; the detail is its last lines.
@@ -128,7 +130,7 @@ def fill_debian(root: Path) -> None:
     command = [
         # In its own mount namespace, so that debootstrap's mounts vanish with it, even when it is killed.
         *("unshare", "--mount", "--propagation", "private", "debootstrap"),
-        *("--variant=minbase", f"--include={','.join(PACKAGES)}", DEBIAN, str(root)),
+        *("--variant=minbase", f"--include={','.join(PACKAGES)}", release, str(root)),
         *([mirror] if mirror else []),
     ]
     with log.open("wb") as output:
@@ -141,7 +143,7 @@ def fill_debian(root: Path) -> None:
         )
     if result.returncode != 0:
         raise Problem(
-            f"debootstrap cannot install the base image (Debian {DEBIAN}) from "
+            f"debootstrap cannot install the base image (Debian {release}) from "
             f"{mirror or 'its default mirror'}, which may be unreachable",
             remedy=f"Check the network, or set {MIRROR} to another mirror of Debian",
             detail="\n".join(log.read_text(errors="replace").splitlines()[-8:]),
@@ -172,13 +174,18 @@ def fill_pause(root: Path) -> None:
     shutil.copy(busybox(), root / "busybox")
 
 
+def debian_python(name: str, release: str) -> Image:
+    """Return a base image with the Python of a release of Debian."""
+    config = {"Cmd": ["python3"], "Env": [_PATH]}
+    return Image(name, (release, *PACKAGES), partial(fill_debian, release=release), config)
+
+
 def catalogue() -> dict[str, Image]:
     """Return the images by name. The content of busybox is part of their keys: a package update makes new images."""
     box = hashlib.sha256(busybox().read_bytes()).hexdigest()
-    path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     images = [
-        Image("debian-python", (DEBIAN, *PACKAGES), fill_debian, {"Cmd": ["python3"], "Env": [path]}),
-        Image("busybox", (box,), fill_busybox, {"Cmd": ["sh"], "Env": [path]}),
+        debian_python("debian-python", DEBIAN),
+        Image("busybox", (box,), fill_busybox, {"Cmd": ["sh"], "Env": [_PATH]}),
         # Any id but root's: the sandbox container of a pod needs no privileges.
         Image("pause", (box,), fill_pause, {"Cmd": PAUSE_COMMAND, "User": "65535:65535"}),
     ]

@@ -128,7 +128,7 @@ def _other_clusters(place: Layout, ours: set[int]) -> Iterator[Problem]:
     for root in sorted(theirs):
         yield Problem(
             f"Another local cluster of this project runs from {root}",
-            remedy=f"Take it down first: EPHEMERAL_DASK_STATE={Path(root).parent} python -m tools.cluster down",
+            remedy=f"Take it down first: EPHEMERAL_DASK_STATE={Path(root).parent} make cluster-down",
         )
     for pid, name in [] if theirs else machine.node_programs(excluding=ours):
         yield Problem(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,6 +23,11 @@ _FRAME: Final = (
 
 _PLAIN_HTTP: Final = "server gave HTTP response to HTTPS client"
 _PLAIN_HOSTS: Final = re.compile(r"(?:https://|\s)(localhost|127\.0\.0\.1|\[::1\])[:/]")
+
+_NOT_COMPARED: Final = re.compile(
+    r"(?P<head>.*?)Prefect (?P<object>.+?) could not be compared with the server\.(?P<cause>.*)", re.DOTALL
+)
+"""A warning of `infra/registration/provider.py`."""
 
 _OUTPUT_LINES: Final = 15
 """Lines of a failed build that are shown."""
@@ -79,7 +84,23 @@ def warnings(events: Iterable[EngineEvent]) -> tuple[str, ...]:
         ours = event.severity == "info#err" and text.startswith(("warning: ", "info: "))
         if (ours or event.severity == "warning") and not is_about_plain_http(text):
             texts.append(text)
-    return tuple(dict.fromkeys(text for text in texts if text))
+    return tuple(dict.fromkeys(_grouped([text for text in texts if text])))
+
+
+def _grouped(texts: Sequence[str]) -> Iterable[str]:
+    """Join the warnings about Prefect objects that share their cause: a server that is away is one problem."""
+    objects: dict[str, list[str]] = defaultdict(list)
+    for text in texts:
+        if match := _NOT_COMPARED.match(text):
+            objects[match["cause"]].append(match["object"])
+    for text in texts:
+        match = _NOT_COMPARED.match(text)
+        names = objects[match["cause"]] if match else []
+        if match is None or len(names) == 1:
+            yield text
+        else:
+            more = f" and {len(names) - 1} more"
+            yield f"{match['head']}Prefect {names[0]}{more} could not be compared with the server.{match['cause']}"
 
 
 def message(event: DiagnosticEvent) -> str:

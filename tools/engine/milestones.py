@@ -147,7 +147,7 @@ def _milestone(step: StepEventMetadata) -> str:
 
 def _title(step: StepEventMetadata) -> str:
     name = step.urn.rpartition("::")[2]
-    if is_image(step.urn):
+    if is_image(step.urn) and step.op.value != "delete":
         return f"building {name}"
     verbs = {"create": "creating", "update": "updating", "delete": "deleting", "replace": "replacing"}
-    return f"{verbs.get(step.op.value, step.op.value)} {_milestone(step) or name}"
+    return f"{verbs.get(step.op.value, step.op.value)} {name if is_image(step.urn) else _milestone(step) or name}"

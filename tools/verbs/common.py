@@ -5,14 +5,20 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from infra import naming
 from infra.settings import EmbeddedPrefect, Settings
 from tools import stackfile, target
+from tools.cluster.wait import until
 from tools.errors import Problem
-from tools.kubernetes import Kubernetes
+from tools.kubernetes import Kubernetes, Object, is_ready
+from tools.progress import status
 from tools.stack import Stack
 from tools.target import LOCAL, Target
+
+_SERVER_START: Final = 90.0
+"""Seconds that a Prefect server whose pod is starting may take."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,3 +101,29 @@ def require_up(selection: Selection) -> None:
             f"The Prefect server of stack {name} is not running: {replicas} pod(s) are asked for and none is ready",
             remedy=f"Run make doctor STACK={name} to see why, and make up STACK={name} to repair it",
         )
+
+
+def wait_for_server(selection: Selection) -> None:
+    """Wait until an embedded Prefect server whose pod is starting takes requests, for as long as a start may take.
+
+    After a restart of the cluster an update would compare nothing with the server otherwise, and say so for each
+    deployment. A pod that has failed is not waited for: the update may be what repairs it.
+    """
+    if not isinstance(selection.settings.prefect, EmbeddedPrefect):
+        return
+    kubernetes = Kubernetes(selection.environment)
+
+    def settled() -> bool:
+        pods = kubernetes.list(
+            "pods", namespace=selection.settings.namespace, selector=f"app.kubernetes.io/name={naming.SERVER}"
+        )
+        return any(map(is_ready, pods)) or not any(map(_is_starting, pods))
+
+    with status(lambda: "waiting for the Prefect server to start"):
+        until(settled, seconds=_SERVER_START, interval=1)
+
+
+def _is_starting(pod: Object) -> bool:
+    containers = pod.get("status", {}).get("containerStatuses", ())
+    reasons = {each["state"].get("waiting", {}).get("reason", "ContainerCreating") for each in containers}
+    return "deletionTimestamp" not in pod["metadata"] and reasons <= {"ContainerCreating", "PodInitializing"}

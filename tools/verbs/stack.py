@@ -21,7 +21,7 @@ from tools.make import is_set, text
 from tools.progress import duration, say, status
 from tools.stack import Stack
 from tools.verbs import data, demo
-from tools.verbs.common import Selection, connect, select
+from tools.verbs.common import Selection, connect, select, wait_for_server
 
 
 def up(arguments: argparse.Namespace) -> int:
@@ -32,11 +32,13 @@ def up(arguments: argparse.Namespace) -> int:
     stack = selection.stack
     plan = stackfile.load_plan(stack.name, selection.settings)
     say(f"==> stack {stack.name}")
-    stack.prepare()
     if cleared := stack.unlock():
         say(f"    cleared {cleared} lock of an update whose process is gone")
     state = stack.settle()
     _say_pending(state.pending)
+    stack.prepare()
+    if state.is_up:
+        wait_for_server(selection)
     milestones = Milestones(lambda line: say(f"    {line}"))
     with status(milestones.describe):
         done = stack.up(milestones.take, say if is_set("VERBOSE") else None)
@@ -65,10 +67,10 @@ def down(arguments: argparse.Namespace) -> int:
     data.confirm(stack.name, stack.state(), yes=is_set("YES"))
     started = time.monotonic()
     say(f"==> stack {stack.name}: destroying")
-    stack.prepare()
     stack.unlock()
     pending = stack.settle().pending
     _say_pending(pending)
+    stack.prepare()
     if any(operation.startswith("creating ") for operation in pending):
         say("    what was created and not recorded is not destroyed: `make up` first takes it into the state")
     milestones = Milestones(lambda line: say(f"    {line}"))

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
 import pytest
 from distributed import LocalCluster
 from distributed.core import rpc
+from distributed.versions import get_versions
 
 from ephemeral_dask import environment_check
 from ephemeral_dask.contract.causes import Cause
@@ -44,6 +46,12 @@ def test_a_library_of_another_version_or_a_missing_one_is_named_with_where_it_is
         "dask is 1 in the flow pod, scheduler has 2",
         "numpy is 2.0 in the flow pod, worker tcp://w has none",
     ]
+
+
+def test_another_python_is_named_and_is_among_the_versions_that_dask_reports() -> None:
+    [clause] = environment_check.different_versions(versions(), versions(python="3.13"), {"tcp://w": versions()})
+    assert clause == "python is 3.11 in the flow pod, scheduler has 3.13"
+    assert str(get_versions()["packages"]["python"]).startswith("{}.{}.".format(*sys.version_info))
 
 
 def test_equal_versions_do_not_differ() -> None:

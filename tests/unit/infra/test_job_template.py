@@ -89,6 +89,13 @@ def test_a_deployments_own_environment_is_added_to_the_platforms(template: dict[
     assert configuration.env[env.NAMESPACE] == "flows"
 
 
+def test_flow_pods_enable_the_plugin_of_the_package_and_no_other_unless_the_stack_names_it() -> None:
+    environment = configured(build()).env
+    assert (environment["PREFECT_PLUGINS_ENABLED"], environment["PREFECT_PLUGINS_ALLOW"]) == ("true", env.PLUGIN)
+    both = f"{env.PLUGIN},mine"
+    assert configured(with_pods(env={"PREFECT_PLUGINS_ALLOW": both})).env["PREFECT_PLUGINS_ALLOW"] == both
+
+
 def test_dask_pods_get_the_image_that_the_run_was_given(template: dict[str, Any]) -> None:
     assert configured(template, image="other@sha256:" + "b" * 64).env[env.IMAGE].startswith("other@")
 

@@ -184,19 +184,6 @@ def test_the_images_of_runs_that_clone_a_repository_are_known(project: Path) -> 
         assert images(f"[{{{name}: {{repository: 'https://example.com/flows.git'}}}}]") == {"gpu"}
 
 
-def test_syntax_that_only_the_flow_images_python_knows_is_refused_with_both_versions(project: Path) -> None:
-    (project / "flows" / "etl.py").write_text(f"def broken(:\n{FLOW}")
-    (project / "requirements" / "flows-3.13.txt").write_text("prefect==3.8.8\n")
-    image = {**STACK["image"], "flow": {"python": "3.13"}}
-    with pytest.raises(
-        DeploymentError, match=r"syntax error(.|\n)*with Python 3.11, and the flow image has Python 3.13"
-    ):
-        validation.load_plan(project, settings(image=image), stack="dev")
-    with pytest.raises(DeploymentError) as caught:
-        validation.load_plan(project, settings(), stack="dev")
-    assert "3.11" not in str(caught.value)
-
-
 def test_an_automation_that_names_an_undeclared_object_is_refused(project: Path) -> None:
     action = {"type": "run-deployment", "deployment": "etl/nightli"}
     automations = {"mine": {"trigger": {"expect": ["a"]}, "actions": [action]}}

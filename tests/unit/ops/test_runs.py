@@ -71,7 +71,7 @@ def platform() -> Platform:
         ),
     ],
 )
-def test_a_running_run_whose_pod_has_ended_is_crashed_with_its_last_words(
+def test_a_running_run_whose_pod_has_ended_is_crashed_with_its_how_it_ended(
     platform: Platform, status: Any, words: str
 ) -> None:
     platform.objects(flow_pod("Failed", status=status), jobs=(job("Failed"),))
@@ -83,7 +83,7 @@ def test_a_running_run_whose_pod_has_ended_is_crashed_with_its_last_words(
     assert message.endswith("loading\nbye")
 
 
-def test_a_pod_that_is_gone_at_the_second_comparison_has_its_last_words_all_the_same(platform: Platform) -> None:
+def test_a_pod_that_is_gone_at_the_second_comparison_is_described_all_the_same(platform: Platform) -> None:
     platform.objects(flow_pod("Failed", status=terminated(1)), jobs=(job("Failed"),))
     platform.kubernetes.log = "bye"
     platform.prefect.add("RUNNING")

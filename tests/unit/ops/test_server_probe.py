@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ephemeral_dask.contract import volumes
 from ops import server_probe
 from tests.language import ROOT
 
@@ -72,3 +74,44 @@ def test_it_needs_no_installed_package(tmp_path: Path) -> None:
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 1
     assert "does not answer" in ran.stderr
+
+
+def usage(share: float) -> volumes.Usage:
+    return volumes.Usage(total=1 << 30, free=int((1 - share) * (1 << 30)))
+
+
+def warnings(folder: Path, share: float, monkeypatch: pytest.MonkeyPatch, *, times: tuple[float, ...]) -> list[str]:
+    monkeypatch.setattr(server_probe.Usage, "of", classmethod(lambda _cls, _folder: usage(share)))
+    log = folder / "log"
+    log.touch()
+    for now in times:
+        server_probe.warn(folder, log=log, mark=folder / "mark", now=now)
+    return log.read_text().splitlines()
+
+
+def test_a_nearly_full_volume_is_a_warning_in_the_servers_log_once_an_hour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = warnings(tmp_path, 0.9, monkeypatch, times=(1000, 1010, 1000 + server_probe.WARN_EVERY))
+    assert len(lines) == 2
+    assert lines[0].startswith("WARNING | The volume at")
+    assert "is 90% full (102 MiB of 1024 MiB are free)" in lines[0]
+    assert "prefect.retention.runDays" in lines[0]
+
+
+def test_a_volume_with_room_causes_no_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert warnings(tmp_path, 0.8, monkeypatch, times=(1000,)) == []
+
+
+def test_a_warning_that_cannot_be_written_does_not_fail_the_probe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_probe.Usage, "of", classmethod(lambda _cls, _folder: usage(0.9)))
+    server_probe.warn(tmp_path, log=tmp_path / "missing" / "log", mark=tmp_path / "mark")
+
+
+def test_the_usage_and_whether_the_volume_can_be_written_to_is_printed(tmp_path: Path) -> None:
+    command = [sys.executable, "-S", "-m", "ops.server_probe", "--usage", str(tmp_path)]
+    answer = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout)
+    assert answer["problem"] == ""
+    assert 0 <= answer["free"] < answer["total"]

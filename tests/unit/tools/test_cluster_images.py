@@ -91,3 +91,17 @@ def test_the_message_about_an_unreachable_mirror_names_the_variable_for_another(
         images.fill_debian(tmp_path / "root")
     assert images.MIRROR in str(raised.value)
     assert "E: cannot reach it" in str(raised.value)
+
+
+def test_a_base_image_of_another_release_of_debian_has_another_key_and_is_installed_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bookworm, trixie = images.debian_python("python", images.DEBIAN), images.debian_python("python", "trixie")
+    assert bookworm.key != trixie.key
+    fake = tmp_path / "bin" / "unshare"
+    fake.parent.mkdir()
+    fake.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/command\nmkdir -p {tmp_path}/root\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+    trixie.fill(tmp_path / "root")
+    assert f" trixie {tmp_path}/root" in (tmp_path / "command").read_text()

@@ -89,6 +89,15 @@ EQUAL: dict[str, tuple[Files, str]] = {
         "def d(g):\n  def outer(label: str): ...\n  return outer\n@flow\n@d\ndef f(n: int): ...",
         "f.py:f",
     ),
+    "stand-in by the environment": (
+        "import os\nif os.environ.get('SKIP'):\n  def flow(*_, **__): return lambda x: x\nelse:\n  from prefect import flow\n@flow(name='x')\ndef f(n: int = 1): ...",
+        "f.py:f",
+    ),
+    "flow or function by the environment": (
+        "import os\nfrom prefect import flow\ndef f(n: int = 1): ...\nif not os.environ.get('SKIP'): f = flow(f)",
+        "f.py:f",
+    ),
+    "parameter of a model's name": ("@flow(validate_parameters=False)\ndef f(model_dump: int = 1): ...", "f.py:f"),
     "functools.wraps": (
         "import functools\ndef d(g):\n  @functools.wraps(g)\n  def outer(*args): ...\n  return outer\n@flow\n@d\ndef f(n: int): 'D.'",
         "f.py:f",
@@ -168,6 +177,10 @@ EQUAL: dict[str, tuple[Files, str]] = {
     "constant name": ({"c.py": "NAME = 'nn'", "f.py": "from c import NAME\n@flow(name=NAME)\ndef f(): ..."}, "f.py:f"),
     "f-string": ("T = 'x'\n@flow(name=f'{T}-load', description='What ' + 'people read.')\ndef f(): 'Doc.'", "f.py:f"),
     "options": ("O = {'name': 'Nightly load', 'description': 'D.'}\n@flow(**O)\ndef f(): ...", "f.py:f"),
+    "member of an enumeration": (
+        "import enum\nclass N(str, enum.Enum):\n  A = 'aa'\n@flow(name=N.A, description=N.A)\ndef f(): ...",
+        "f.py:f",
+    ),
     # Files.
     "latin-1": (
         "# -*- coding: latin-1 -*-\nfrom prefect import flow\n@flow\ndef f(n: str = 'Zürich'): ...".encode("latin-1"),
@@ -188,6 +201,10 @@ EQUAL: dict[str, tuple[Files, str]] = {
     ),
     "enum": (
         "import enum\nclass C(str, enum.Enum):\n  A = enum.auto()\n  B = 'b'\n  def m(self): return unknown\n@flow\ndef f(c: C = C.A): ...",
+        "f.py:f",
+    ),
+    "classes of a function": (
+        "from pydantic import BaseModel\ndef m(n):\n  class S(BaseModel):\n    x: int = n\n  return S\nA, B = m(1), m(2)\n@flow\ndef f(a: A, b: B = B()): ...",
         "f.py:f",
     ),
     "enum within with": (
@@ -276,6 +293,15 @@ def test_a_default_that_only_running_the_flow_would_show_is_left_out_with_a_note
     assert "required" not in ours.schema
 
 
+def test_an_enumeration_with_its_own_way_to_make_members_is_left_out_with_a_note(tmp_path: Path) -> None:
+    source = "import enum\nclass E(enum.Enum):\n  A = ('a', 1)\n  def __new__(c, v, n):\n    o = object.__new__(c)\n    o._value_ = v\n    return o\n@flow\ndef f(e: E = E.A, n: int = 1): ..."
+    _project(tmp_path, source)
+    theirs, ours = flow_project.prefects(tmp_path, "f.py:f"), flow_project.ours(tmp_path, "f.py:f")
+    assert flow_project.differences(ours, theirs) == []
+    [note] = ours.notes
+    assert note.startswith("parameter 'e' is registered without its type and default")
+
+
 def test_a_class_of_a_library_is_noted_for_each_parameter(tmp_path: Path) -> None:
     source = "from prefect import flow\nimport geolib\nclass Spot(geolib.Point): ...\n@flow\ndef f(a: Spot, b: list[Spot]): ..."
     _project(tmp_path, source)
@@ -297,6 +323,7 @@ def test_a_class_of_a_library_is_noted_for_each_parameter(tmp_path: Path) -> Non
             "the parameters of 'f' are not valid: Fields must not use names with leading",
         ),
         ("@flow\ndef f(wait_for): ...", "'wait_for' is reserved by Prefect"),
+        ("@flow\ndef f(model_config): ...", "a parameter 'model_config' cannot be validated"),
         ("def f(): ...", "'f' in f.py is not a flow; decorate it with @flow"),
         ("from prefect import task\n@task\ndef f(): ...", "'f' in f.py is not a flow; decorate it with @flow"),
         ("@flow\ndef f(a, a): ...", "f.py line 3 has a syntax error (duplicate argument 'a'"),

@@ -87,7 +87,7 @@ def test_the_tables_have_exactly_prefects_triggers_and_actions_and_their_fields(
         ({"match": ["a"]}, ("match",), "match must be a mapping of labels"),
         ({"match_related": [{"a": 1}]}, ("match_related",), "match_related must be a mapping of labels"),
         ({"posture": "proactive"}, ("posture",), "posture is 'proactive'; write Reactive or Proactive"),
-        ({"threshold": -1}, ("threshold",), "threshold is '-1'; write an integer of at least 0"),
+        ({"threshold": "x"}, ("threshold",), "threshold is 'x'; write an integer"),
         ({"within": "soon"}, ("within",), "within 'soon' must be a duration; write seconds, PT1H or 01:00:00"),
         ({"within": -1}, ("within",), "must be a duration"),
         ({"posture": "Proactive", "within": 9}, ("within",), "waits at least 10 seconds"),

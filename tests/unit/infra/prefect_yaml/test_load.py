@@ -245,10 +245,6 @@ def test_an_override_changes_single_values_and_keeps_the_others(project: Project
     [
         ("triggers: {expect: [a]}", "triggers must be a list; write `- expect: [...]` below it"),
         (
-            "triggers:\n  - expect: [a]\n  - expcet: [b]",
-            "prefect.yaml:6: deployment 'one': triggers.1.expcet: a trigger of type event has no key 'expcet'; did you",
-        ),
-        (
             "triggers: [{expect: [a], name: x}, {expect: [b], name: x}]",
             "two triggers have the name 'x'; rename one",
         ),
@@ -275,7 +271,7 @@ def test_an_override_changes_single_values_and_keeps_the_others(project: Project
         ),
         ("sla: [{}]", "service levels exist in Prefect Cloud only"),
         ("paused: maybe", "paused is 'maybe'; write true or false"),
-        ("tags: a", "tags must be a list"),
+        ("tags: 5", "tags must be a list"),
         ("parameters: [a]", "parameters must be a mapping"),
         ("parameters: {c: 1}", "parameters: the flow has no parameter 'c'; known here: a, b"),
         ("parameters: {a: x}", "parameters: 'a' must be an integer; correct it"),
@@ -361,7 +357,7 @@ def test_a_malformed_file_is_refused(text: str, error: str, project: Project) ->
 
 
 def test_all_errors_are_reported_at_once(project: Project) -> None:
-    refusal = project.refusal(deployment("tags: a\npaused: maybe\nparameters: {c: 1}"))
+    refusal = project.refusal(deployment("tags: 5\npaused: maybe\nparameters: {c: 1}"))
     assert len(refusal.splitlines()) == 4
 
 
@@ -452,6 +448,28 @@ def test_a_banned_character_in_the_flows_own_name_is_refused(model: Project) -> 
     refusal = model.refusal("deployments: [{name: d, entrypoint: f.banned}]")
     assert "prefect.yaml:1: deployment 'd': entrypoint: line 16 of f.py: the flow's name 'load/day' has /" in refusal
     assert "write another in @flow(name=...)" in refusal
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        (
+            "triggers:\n  - expect: [a]\n  - expcet: [b]",
+            "6: deployment 'one': triggers.1: 'expcet' has no effect below a",
+        ),
+        (
+            "triggers: [{require: all, triggers: [{expect: [a], metric: 1}]}]",
+            "'metric' has no effect below a trigger of",
+        ),
+        ("triggers: [{expect: [a], name: null}]", "the name is empty, so it is registered as 'one__automation_1'"),
+        ("tags: dev", "tags is text, and Prefect registers each character of it as a tag; write `- dev` below it"),
+        ("tags: [a, null]", "a tag is empty, and Prefect registers it as 'None'; remove it"),
+        ("tags: ['{{ ctx.x }}']", "tags.0: left out, because Prefect replaces '{{ ctx.x }}' by nothing there"),
+        ("schedules: [{interval: 60, anchor_date: 20240101}]", "counts from 1970, so it is 1970-08-23T06:15:01Z"),
+    ],
+)
+def test_what_prefect_ignores_or_reads_in_another_way_is_a_warning(text: str, warning: str, project: Project) -> None:
+    assert warning in project.warning_of(text)
 
 
 def test_a_name_that_ends_with_py_is_registered_as_prefect_does_with_a_warning(project: Project) -> None:

@@ -8,7 +8,7 @@ import httpx
 import kr8s
 import pytest
 
-from infra.registration import dry_run
+from infra.registration import dry_run, references
 from infra.registration.dry_run import NOTE, try_out
 from infra.registration.references import Lookup
 
@@ -25,7 +25,7 @@ def tried(monkeypatch: pytest.MonkeyPatch, refusals: dict[str, tuple[int, str]],
         return {}
 
     monkeypatch.setattr(dry_run, "call", call)
-    monkeypatch.setattr(dry_run, "run", lambda _what, _context, work: asyncio.run(work(None)))
+    monkeypatch.setattr(references, "run", lambda _what, _context, work: asyncio.run(work(None)))
     return try_out(manifests, "flows", None, exists=True)
 
 

@@ -47,7 +47,9 @@ def test_the_examples_of_the_documentation_are_accepted() -> None:
     assert len(checked.automations) == 2
     [deployment] = yaml.safe_load(prefect_yaml)["deployments"]
     assert (
-        automation_yaml.parse_deployment_trigger(deployment["triggers"][0], 1, "default").actions[0]["schedule_after"]
+        automation_yaml.parse_deployment_trigger(deployment["triggers"][0], 1, "default", warn=print).actions[0][
+            "schedule_after"
+        ]
         == 300
     )
 

@@ -53,6 +53,16 @@ def test_a_registry_of_this_machine_is_not_warned_about_and_any_other_is() -> No
     assert len(diagnostics.warnings([event("warning", "unable to verify image tags: unauthorized")])) == 1
 
 
+def test_objects_that_could_not_be_compared_for_the_same_reason_are_one_warning() -> None:
+    away = "could not be compared with the server. Could not reach the Prefect API at http://prefect."
+    events = [event("warning", f"Prefect deployment 'etl/{name}' {away}") for name in "abc"]
+    refused = "Prefect work pool 'dask' could not be compared with the server. The server refused the credential."
+    assert diagnostics.warnings([*events, event("warning", refused)]) == (
+        f"Prefect deployment 'etl/a' and 2 more {away}",
+        refused,
+    )
+
+
 def test_what_was_true_for_a_moment_only_is_not_a_warning() -> None:
     unready = "[Pod flows/prefect-server-575c7bc878-7z56j]: containers with unready status: [server]"
     assert diagnostics.warnings([event("warning", unready, SERVER, ephemeral=True)]) == ()

@@ -118,3 +118,8 @@ def test_the_total_names_every_kind_of_change(update: Update) -> None:
 def test_the_total_of_an_update_without_changes_says_so(update: Update) -> None:
     update.take(summaryEvent={"resourceChanges": {"same": 43}})
     assert update.milestones.total() == "nothing changed in 43 resources"
+
+
+def test_an_image_that_is_deleted_is_not_built(update: Update) -> None:
+    update.begin("delete", IMAGE, "image-flow", "FlowImage")
+    assert update.milestones.describe() == "deleting image-flow 0.0 s"

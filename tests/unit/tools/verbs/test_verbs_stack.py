@@ -61,6 +61,7 @@ def prepared(monkeypatch: pytest.MonkeyPatch) -> Prepared:
     selection = Selection(stack=stack, target=place, settings=SETTINGS)  # type: ignore[arg-type]
     monkeypatch.setattr("tools.doctor.refuse_bad_start", lambda *_, **__: None)
     monkeypatch.setattr(verbs, "select", lambda *_, **__: selection)
+    monkeypatch.setattr(verbs, "wait_for_server", lambda _: None)
     declare(monkeypatch, DeploymentSpec(name="b", flow_name="a", entrypoint="flows.a.a", tags=("example",)))
     return stack
 
@@ -153,6 +154,7 @@ def test_a_preview_never_creates_a_stack_in_a_teams_backend(
     place = Target(local=False, environment={}, overrides={})
     selection = Selection(stack=prepared, target=place, settings=SETTINGS)  # type: ignore[arg-type]
     monkeypatch.setattr(verbs, "select", lambda *_, **__: selection)
+    monkeypatch.setattr(verbs, "wait_for_server", lambda _: None)
     monkeypatch.setattr(Prepared, "prepare", lambda _: pytest.fail("it was created"))
     with pytest.raises(Problem, match="does not exist in the Pulumi backend"):
         verb(ARGUMENTS)

@@ -1,0 +1,133 @@
+"""Flow runs in processes of this machine that stand for a flow pod and the Dask pods of one image."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from infra.prefect_yaml.load import load_deployments
+from infra.registration.deployment import DeploymentArgs, DeploymentProvider, inputs
+from infra.registration.endpoint import Url
+
+TIMEOUT = 180.0
+"""Seconds for a run on a busy machine."""
+
+
+@dataclass(frozen=True)
+class FlowPod:
+    """What the processes of a run have.
+
+    Attributes:
+        prefect_url: of the Prefect server's API.
+        folder: the working directory, such as the image's `/app`.
+        environment: of all processes.
+
+    """
+
+    prefect_url: str
+    folder: Path
+    environment: Mapping[str, str]
+
+    def execute(self, flow: str, deployment: str, parameters: Mapping[str, Any] | None = None) -> Ended:
+        """Create a run of a deployment, and execute it as the command of a flow pod does."""
+        with httpx.Client(base_url=self.prefect_url, timeout=60) as prefect:
+            target = prefect.get(f"/deployments/name/{flow}/{deployment}").raise_for_status().json()
+            body = {"parameters": dict(parameters or {})}
+            run = prefect.post(f"/deployments/{target['id']}/create_flow_run", json=body).raise_for_status().json()
+            ended = subprocess.run(
+                [sys.executable, "-m", "prefect", "flow-run", "execute", run["id"]],
+                cwd=self.folder,
+                env=dict(self.environment),
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT,
+            )
+            state = prefect.get(f"/flow_runs/{run['id']}").raise_for_status().json()["state"]
+            ids = {"logs": {"flow_run_id": {"any_": [run["id"]]}}, "sort": "TIMESTAMP_ASC"}
+            logs = prefect.post("/logs/filter", json=ids).raise_for_status().json()
+        return Ended(state, f"{ended.stdout[-4000:]}{ended.stderr[-4000:]}", tuple(each["message"] for each in logs))
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run that has ended.
+
+    Attributes:
+        state: as Prefect has it.
+        output: of the pod, its end.
+        logs: messages in Prefect's log of the run.
+
+    """
+
+    state: Mapping[str, Any]
+    output: str = field(repr=False)
+    logs: tuple[str, ...] = field(repr=False)
+
+    def __str__(self) -> str:
+        """Return what a failed assertion shows."""
+        return f"{self.state['type']}: {self.state['message']}\n{self.output}"
+
+
+def environment(home: Path, prefect_url: str, *python_path: Path) -> dict[str, str]:
+    """Return the environment of a run's processes, which write to one folder only."""
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(map(str, python_path)),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PREFECT_API_URL": prefect_url,
+        "PREFECT_HOME": str(home),
+        "HOME": str(home),
+        "TMPDIR": str(home),
+    }
+
+
+def write(folder: Path, files: Mapping[str, str], **replacements: str) -> None:
+    """Write a project: path -> indented text, in which words are replaced."""
+    for name, text in files.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        content = textwrap.dedent(text)
+        for word, value in replacements.items():
+            content = content.replace(word, value)
+        file.write_text(content)
+
+
+@contextmanager
+def dask_pods(port: int, home: Path, variables: Mapping[str, str]) -> Iterator[None]:
+    """Start a Dask scheduler on a port of the loopback interface and one worker, each in a process of its own."""
+    scheduler = ["scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard", "--no-show"]
+    worker = ["worker", f"tcp://127.0.0.1:{port}", "--no-nanny", "--nthreads", "1", "--no-dashboard"]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "dask", *words], cwd=home, env=dict(variables), stderr=subprocess.DEVNULL
+        )
+        for words in (scheduler, worker)
+    ]
+    try:
+        yield
+    finally:
+        for process in reversed(processes):
+            process.terminate()
+            process.wait(30)
+
+
+@contextmanager
+def registered(file: Path, pool: str, prefect_url: str) -> Iterator[None]:
+    """Register the deployments of a `prefect.yaml` in a work pool of their own, as a stack does."""
+    with httpx.Client(base_url=prefect_url, timeout=60) as prefect:
+        prefect.post("/work_pools/", json={"name": pool, "type": "process"}).raise_for_status()
+        for spec in load_deployments(file, environment={}):
+            args = DeploymentArgs(endpoint=Url(url=prefect_url), spec=spec, work_pool_name=pool)
+            DeploymentProvider().create({**inputs(args, "project/stack/resource"), "work_pool_name": pool})
+        yield
+        prefect.delete(f"/work_pools/{pool}").raise_for_status()
