@@ -7,7 +7,7 @@ import re
 import subprocess
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -167,6 +167,25 @@ def test_results_of_dask_workers_are_in_the_bucket_and_the_next_attempt_reads_th
     assert len(workers) == 3, "a task ran again"
     assert len(set(flows)) == 2
     assert set(s3.keys(BUCKET)) > set(first), "the flow's own result is not in the bucket"
+
+
+@pytest.mark.parametrize("missing", ["block", "bucket"])
+def test_a_run_whose_block_or_bucket_does_not_exist_ends_and_names_it(
+    missing: str, project: Project, tmp_path: Path
+) -> None:
+    if missing == "bucket":
+        script = 'from prefect_aws import S3Bucket\nS3Bucket(bucket_name="no-such-bucket").save("missing-bucket")'
+        assert project.python("-", stdin=script).returncode == 0
+    block = {"PREFECT_DEFAULT_RESULT_STORAGE_BLOCK": f"s3-bucket/missing-{missing}"}
+    other = replace(project, environment={**project.environment, **block})
+    deployment = project.prefect.deployment("squares", "default")
+    body = {"parameters": {"log": str(tmp_path / "log")}}
+    run = project.prefect.call("POST", f"/deployments/{deployment['id']}/create_flow_run", body)["id"]
+    state = other.execute(run)
+    assert state["type"] in ("FAILED", "CRASHED")
+    lines = project.prefect.call("POST", "/logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}})
+    text = "\n".join([str(state["message"]), *(line["message"] for line in lines)])
+    assert {"block": "missing-block", "bucket": "NoSuchBucket"}[missing] in text
 
 
 def pids(log: Path) -> tuple[list[str], list[str]]:
