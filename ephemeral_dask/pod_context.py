@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract import pods, ports, reserved
@@ -79,6 +79,7 @@ class PodContext:
         passed_on: environment variables that Dask pods get unchanged.
         own_env: the job variable `env` of the deployment or the run, which takes precedence over all other variables.
         pods: the stack's additions to the pods of the run.
+        job_variables: values of the work pool's own job variables, for placeholders in patches.
 
     """
 
@@ -94,6 +95,7 @@ class PodContext:
     passed_on: Mapping[str, str]
     own_env: Mapping[str, str] = field(default_factory=dict)
     pods: RunPods = field(default_factory=RunPods)
+    job_variables: Mapping[str, Any] = field(default_factory=dict)
 
     def dashboard_of(self, cluster: str) -> str:
         """Return where a person's browser finds the dashboard of a cluster."""
@@ -128,19 +130,22 @@ class PodContext:
             **({"dashboard": environ[env.DASHBOARD]} if environ.get(env.DASHBOARD) else {}),
             user=os.getuid() or None,  # Dask pods must not run as root, even where the flow pod does
             passed_on={name: environ[name] for name in _PASSED_ON if environ.get(name)},
-            own_env=_own_env(environ.get(env.ENV, "")),
+            own_env=_own_env(_mapping(environ, env.ENV)),
             pods=_run_pods(environ.get(env.PODS, "")),
+            job_variables=_mapping(environ, env.JOB_VARIABLES),
         )
 
 
-def _own_env(text: str) -> dict[str, str]:
-    """Read the job variable `env`."""
-    if not text:
-        return {}
+def _mapping(environ: Mapping[str, str], name: str) -> dict[str, Any]:
+    """Read a mapping as Prefect's worker writes it."""
     try:
-        values = dict(ast.literal_eval(text))
+        return dict(ast.literal_eval(environ.get(name) or "{}"))
     except (SyntaxError, TypeError, ValueError):
-        raise SettingsError(f"{env.ENV} cannot be read. {_REMEDY}") from None
+        raise SettingsError(f"{name} cannot be read. {_REMEDY}") from None
+
+
+def _own_env(values: Mapping[str, Any]) -> dict[str, str]:
+    """Check the job variable `env`."""
     if errors := reserved.variable_errors(values):
         raise SettingsError(f"The job variable 'env' of the deployment or the run {'; '.join(errors)}.")
     return {name: str(value) for name, value in values.items() if value is not None}

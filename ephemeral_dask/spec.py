@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ephemeral_dask import upstream
-from ephemeral_dask.contract import labels, pod_template, pods, ports, scheduler, security
+from ephemeral_dask.contract import labels, placeholders, pod_template, pods, ports, scheduler, security
 from ephemeral_dask.contract.dask import API_VERSION
 from ephemeral_dask.contract.pods import PodExtras
 from ephemeral_dask.groups import LARGE
@@ -140,7 +140,7 @@ def _scheduler_pod(context: PodContext, settings: DaskSettings) -> dict[str, Any
     extras = pods.merged(
         context.pods.scheduler, profile.pod.shared(), profile.scheduler.pod, PodExtras(env=context.own_env)
     )
-    return _extended(_pod(context, _scheduler(context, settings, extras.env)), extras, "the Dask scheduler")
+    return _extended(_pod(context, _scheduler(context, settings, extras.env)), extras, context, "the Dask scheduler")
 
 
 def _worker_pod(cluster: str, context: PodContext, worker: Worker) -> dict[str, Any]:
@@ -150,13 +150,14 @@ def _worker_pod(cluster: str, context: PodContext, worker: Worker) -> dict[str, 
         pod["volumes"].append({"name": "results", "persistentVolumeClaim": {"claimName": context.results.claim}})
         pod["containers"][0]["volumeMounts"].append({"name": "results", "mountPath": context.results.path})
         pod["securityContext"] |= security.volume_security()
-    return _extended(pod, extras, "a Dask worker")
+    return _extended(pod, extras, context, "a Dask worker")
 
 
-def _extended(pod: dict[str, Any], extras: PodExtras, which: str) -> dict[str, Any]:
+def _extended(pod: dict[str, Any], extras: PodExtras, context: PodContext, which: str) -> dict[str, Any]:
     """Return spec and metadata of a pod with the additions of stack, work pool and profile."""
+    patches = placeholders.rendered(extras.patches, context.job_variables)
     try:
-        template = pod_template.patched(pod_template.extended({"spec": pod}, extras), extras.patches)
+        template = pod_template.patched(pod_template.extended({"spec": pod}, extras), patches)
     except ValueError as error:
         raise SettingsError(f"The patch of {which} {error}.") from None
     return {name: part for name, part in template.items() if part}

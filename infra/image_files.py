@@ -7,9 +7,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from infra.settings import FlowBuild, Image, Prebuilt
+from infra.flow_signature.lock import read_lock
+from infra.settings import BlockResults, FlowBuild, Image, Prebuilt, Settings
 
 _OTHER_FILE: Final = re.compile(r"(-r|-c|--requirement|--constraint)\b")
+_LIBRARIES: Final = {
+    "s3-bucket": "prefect-aws",
+    "gcs-bucket": "prefect-gcp",
+    "azure-blob-storage-container": "prefect-azure",
+}
+"""Type of a Prefect block -> the package that has it."""
+
 _REMEDY: Final = "write it with `make lock`, or with `uv pip compile --generate-hashes`"
 
 
@@ -25,6 +33,33 @@ def image_errors(image: Image, root: Path, warn: Callable[[str], None]) -> list[
     return [error for key, build in flow_builds(image).items() for error in _build_errors(key, build, root, warn)]
 
 
+def library_errors(settings: Settings, root: Path) -> list[str]:
+    """Return key and sentence if the flow image of a work pool lacks the library of the block for task results.
+
+    Args:
+        settings: of the stack, whose requirements files exist.
+        root: folder of prefect.yaml.
+
+    """
+    results = settings.results
+    library = _LIBRARIES.get(results.block.partition("/")[0]) if isinstance(results, BlockResults) else None
+    if library is None:
+        return []
+    builds, names = flow_builds(settings.image), {pool.image for pool in settings.work_pools.values()}
+    keys = {key for key in builds if (key.removeprefix("image.flows.") if key != "image.flow" else None) in names}
+    errors = []
+    for key, build in builds.items():
+        lock = read_lock(root / build.requirements, build.requirements)
+        present = library in lock.distributions or library.replace("-", "_") in build.provides
+        if key in keys and lock.complete and not present:
+            errors.append(
+                f"results.block: '{results.block}' needs {library}, which {build.requirements} of {key} lacks, so every"
+                f" run would fail: add it to the group {lock.group} and run make lock, or set {key}.requirements to"
+                " requirements/data.txt"
+            )
+    return errors
+
+
 def flow_builds(image: Image) -> dict[str, FlowBuild]:
     """Return key in the stack file -> flow image; nothing for images of another pipeline."""
     if isinstance(image, Prebuilt):
@@ -38,8 +73,16 @@ def _build_errors(key: str, build: FlowBuild, root: Path, warn: Callable[[str], 
             yield f"{key}.packages: '{package}' does not exist: correct it, or remove it from the list"
     path = root / build.requirements
     if path.is_file():
-        if problem := _problem(path):
-            warn(f"{key}.requirements: {build.requirements} {problem}.")
+        try:
+            problem = _problem(path)
+        except UnicodeDecodeError:
+            # PowerShell writes what it redirects as UTF-16.
+            yield f"{key}.requirements: {build.requirements} is not text in UTF-8, as pip reads it: {_REMEDY}"
+        else:
+            if problem:
+                warn(f"{key}.requirements: {build.requirements} {problem}.")
+    elif path.exists():
+        yield f"{key}.requirements: {build.requirements} is a folder: name the file in it"
     else:
         yield f"{key}.requirements: {build.requirements} does not exist: correct the path, or {_REMEDY}"
 

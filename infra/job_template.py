@@ -11,7 +11,7 @@ from ephemeral_dask.contract import knobs, labels, pod_template, pods, profiles,
 from ephemeral_dask.contract.pods import RunPods
 from ephemeral_dask.contract.secrets import SecretRef
 from infra import naming
-from infra.settings import BlockResults, Dask, FlowRun, NoResults, Results, Settings, VolumeResults, layers
+from infra.settings import BlockResults, Dask, FlowRun, JobVariable, NoResults, Results, Settings, VolumeResults, layers
 
 _RESULTS = "/results"
 
@@ -31,6 +31,7 @@ class JobTemplateArgs:
         results: where task results are stored.
         credential: environment variable -> reference of the Prefect credential; empty where the API requires none.
         pods: additions to the pods of a run.
+        own: job variables of the work pool's own, by name.
 
     """
 
@@ -41,6 +42,7 @@ class JobTemplateArgs:
     results: Results = field(default_factory=NoResults)
     credential: Mapping[str, SecretRef]
     pods: RunPods = field(default_factory=RunPods)
+    own: Mapping[str, JobVariable] = field(default_factory=dict)
 
     @classmethod
     def of(cls, settings: Settings, pool: str, *, image: str, credential: Mapping[str, SecretRef]) -> JobTemplateArgs:
@@ -53,6 +55,7 @@ class JobTemplateArgs:
             results=settings.results,
             credential=credential,
             pods=layers.run_pods(settings, pool),
+            own=settings.work_pools[pool].job_variables,
         )
 
 
@@ -65,13 +68,27 @@ def build(args: JobTemplateArgs) -> dict[str, Any]:
     """
     variables = _variables(args.flow_run, args.dask, args.pods.flow.cpu_limit)
     variables["properties"]["image"]["default"] = args.image
+    variables["properties"].update(_own(args.own))
     return {"job_configuration": _job_configuration(args), "variables": variables}
 
 
-def variables_schema(settings: Settings, pool: str) -> dict[str, Any]:
-    """Return the JSON schema of a pool's job variables, without the image's default: only a build knows that."""
+def variables_schema(settings: Settings, pool: str, *, own: bool = True) -> dict[str, Any]:
+    """Return the JSON schema of a pool's job variables, without the image's default: only a build knows that.
+
+    Args:
+        settings: of the stack.
+        pool: its name.
+        own: whether those that the pool has beside every pool's are among them.
+
+    """
     flow_run = layers.flow_run(settings, pool)
-    return _variables(flow_run, settings.dask, layers.run_pods(settings, pool).flow.cpu_limit)
+    schema = _variables(flow_run, settings.dask, layers.run_pods(settings, pool).flow.cpu_limit)
+    schema["properties"].update(_own(settings.work_pools[pool].job_variables) if own else {})
+    return schema
+
+
+def _own(variables: Mapping[str, JobVariable]) -> dict[str, Any]:
+    return {name: {"title": name.replace("_", " ").title(), **each.contract()} for name, each in variables.items()}
 
 
 def _job_configuration(args: JobTemplateArgs) -> dict[str, Any]:
@@ -102,9 +119,9 @@ def _job_configuration(args: JobTemplateArgs) -> dict[str, Any]:
     }
 
 
-def _environment(args: JobTemplateArgs) -> dict[str, str]:
+def _environment(args: JobTemplateArgs) -> dict[str, Any]:
     dask = args.dask
-    values = {
+    values: dict[str, Any] = {
         env.NAMESPACE: args.namespace,
         env.IMAGE: "{{ image }}",
         env.SERVICE_ACCOUNT: naming.DASK,
@@ -132,6 +149,9 @@ def _environment(args: JobTemplateArgs) -> dict[str, str]:
         values[env.API_SECRET_KEY] = reference.key
     if args.pods != RunPods():
         values[env.PODS] = pods.encode(args.pods)
+    if args.own:
+        # Prefect writes the mapping as Python does, with the values that apply.
+        values[env.JOB_VARIABLES] = {name: f"{{{{ {name} }}}}" for name in args.own}
     return {**values, **args.pods.flow.env}
 
 

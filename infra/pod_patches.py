@@ -6,11 +6,10 @@ The server checks more. It is asked where this machine may: `infra.registration.
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from ephemeral_dask.contract import labels, pod_template, pods, security
+from ephemeral_dask.contract import labels, placeholders, pod_template, pods, security
 from ephemeral_dask.contract.pods import PodExtras
 from infra import job_template, naming
 from infra.job_template import JobTemplateArgs
@@ -18,8 +17,6 @@ from infra.settings import Settings, layers
 
 IMAGE: Final = "example.com/flow:checked"
 """Stands for an image that is not known yet. Nothing is pulled."""
-
-PLACEHOLDER: Final = re.compile(r"{{\s*(\w+)\s*}}")
 
 
 def templates(settings: Settings) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -64,10 +61,34 @@ def errors(settings: Settings) -> list[str]:
     except ValueError as error:
         return [str(error)]
     result: dict[str, str] = {}
-    for key, (_, template) in made.items():
+    for key, (container, template) in made.items():
+        pool = key.rpartition(" ")[2]
+        for name in sorted(placeholders.names(template) - _known(settings, pool, container)):
+            text = f"contains {{{{ {name} }}}}, and work pool '{pool}' has no job variable of that name for it"
+            result[f"{key}{name}"] = f"{key.partition(' ')[0]}.patch: {text}: add it to workPools.{pool}.jobVariables"
         for clause in unknown_fields(template, "V1PodTemplateSpec"):
             result.setdefault(clause, f"{key.partition(' ')[0]}: {clause}")
     return list(result.values())
+
+
+def _known(settings: Settings, pool: str, container: str) -> set[str]:
+    """Return the job variables that a kind of pod can use: in Dask pods the work pool's own."""
+    if container == job_template.CONTAINER:
+        return set(job_template.variables_schema(settings, pool)["properties"])
+    return set(settings.work_pools[pool].job_variables)
+
+
+def collisions(settings: Settings) -> list[str]:
+    """Return key and sentence for each job variable of a work pool that every pool has."""
+    result = []
+    for name, pool in settings.work_pools.items():
+        own = job_template.variables_schema(settings, name, own=False)["properties"]
+        result += [
+            f"workPools.{name}.jobVariables.{variable}: every work pool has a job variable of that name: choose another"
+            for variable in pool.job_variables
+            if variable in own
+        ]
+    return result
 
 
 def unknown_fields(value: Any, kind: str, path: str = "") -> list[str]:
@@ -137,7 +158,7 @@ def _dask_pod(name: str, extras: PodExtras) -> dict[str, Any]:
 
 
 def _unknown_fields(value: Any, kind: str, path: str, models: Any) -> Iterator[str]:
-    if isinstance(value, str) and PLACEHOLDER.search(value):
+    if isinstance(value, str) and placeholders.PATTERN.search(value):
         return
     if kind.startswith(("List[", "list[")):
         if not isinstance(value, list | tuple):

@@ -14,14 +14,14 @@ from ephemeral_dask.contract import knobs, profiles, quantities, reserved
 from infra import capacity, job_template, pod_patches, pull_steps
 from infra.flow_signature.newer_python import accepted
 from infra.flow_signature.validate import schema_error
-from infra.image_files import flow_builds, image_errors
+from infra.image_files import flow_builds, image_errors, library_errors
 from infra.prefect_yaml import python_version, templating
 from infra.prefect_yaml.contents import check_contents
 from infra.prefect_yaml.document import nearest
 from infra.prefect_yaml.imports import check_imports
 from infra.prefect_yaml.load import DeploymentError, load_deployments, to_stderr
 from infra.prefect_yaml.parameters import incomplete
-from infra.settings import Prebuilt, Settings, SettingsError, WorkQueue, invalid, parse
+from infra.settings import Prebuilt, Settings, SettingsError, WorkQueue, invalid, layers, parse
 from infra.specs.automation import AutomationSpec
 from infra.specs.deployment import DeploymentSpec
 
@@ -78,7 +78,7 @@ def load_settings(values: Mapping[str, Any], *, stack: str) -> Settings:
 
     """
     settings = parse(values, stack=stack)
-    errors = pod_patches.errors(settings)
+    errors = [*layers.mount_errors(settings), *(pod_patches.collisions(settings) or pod_patches.errors(settings))]
     if error := capacity.quota_error(settings):
         errors.append(error)
     if errors:
@@ -110,7 +110,7 @@ def load_plan(
     """
     warnings: list[str] = []
     warn = warnings.append if settings.strict else warn
-    if problems := image_errors(settings.image, root, warn):
+    if problems := image_errors(settings.image, root, warn) or library_errors(settings, root):
         raise SettingsError(invalid(stack, problems))
     versions = [build.python for build in flow_builds(settings.image).values()]
     with accepted(*python_version.newer(versions)):

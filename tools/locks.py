@@ -12,8 +12,9 @@ from tools.errors import Problem
 from tools.paths import ROOT
 from tools.progress import step
 
-GROUPS: Final = ("dev", "flows", "platform")
-"""`dev` comes first and contains every group, so the images get the versions that were tested here."""
+GROUPS: Final = ("dev", "flows", "platform", "data")
+"""`dev` comes first, so the images get the versions that were tested here. It contains every group but `data`, whose
+packages are large and in the image of few flows: its tests install its lock into an environment of its own."""
 
 PYTHON: Final = "3.11"
 """The version of Debian 12, so that the base image needs no other interpreter."""
@@ -40,8 +41,8 @@ def resolve() -> None:
         with step(f"requirements/flows-{version}.txt"):
             arguments = ["--group", "pyproject.toml:flows", "--constraint", str(folder / "dev.txt")]
             _compile(arguments, folder / f"flows-{version}.txt", python=version)
-    # These have environments of their own: the installer, and a scanner with a hundred pinned dependencies.
-    for name in ("uv", "scan"):
+    # These have environments of their own: the installer, a scanner with a hundred pinned dependencies, an S3 server.
+    for name in ("uv", "scan", "moto"):
         with step(f"requirements/{name}.txt"):
             _compile([str(folder / f"{name}.in")], folder / f"{name}.txt")
 

@@ -56,5 +56,9 @@ ENV: Final = f"{PREFIX}ENV"
 """The job variable `env` of the deployment or the run, which Dask pods get as well: a mapping as Python writes it,
 because that is how Prefect's worker turns it into a string."""
 
+JOB_VARIABLES: Final = f"{PREFIX}JOB_VARIABLES"
+"""The values of the work pool's own job variables, which patches of Dask pods use: a mapping as `ENV` is one. Unset
+where the pool has none."""
+
 PLUGIN: Final = "ephemeral-dask"
 """Name of the package's plugin for Prefect, as in its entry points: a flow pod enables this one."""

@@ -46,12 +46,17 @@ def patched(template: Mapping[str, Any], patches: Iterable[Mapping[str, Any]]) -
     """Return a template with patches applied. A container that a patch adds gets the security context of ours.
 
     Raises:
-        ValueError: the pod would break the restricted Pod Security Standard; a clause that says how.
+        ValueError: the pod would break the restricted Pod Security Standard, or lack its container or an image; a
+            clause that says how.
 
     """
     pod: Any = dict(template)
+    own = {container["name"]: container for container in template["spec"]["containers"]}
     for patch in patches:
         pod = strategic_merge.merge(pod, patch)
+    names = [container["name"] for container in pod["spec"].get("containers") or ()]
+    if gone := [name for name in own if name not in names]:
+        raise ValueError(f"would remove container '{gone[0]}', in which the platform's program runs: keep it")
     for name in ("initContainers", "containers"):
         for container in pod["spec"].get(name) or ():
             container["securityContext"] = {**security.container_security(), **(container.get("securityContext") or {})}
@@ -59,6 +64,12 @@ def patched(template: Mapping[str, Any], patches: Iterable[Mapping[str, Any]]) -
         raise ValueError(
             f"would break the restricted Pod Security Standard, so Kubernetes would refuse the pod: {'; '.join(errors)}"
         )
+    for container in (*pod["spec"]["containers"], *(pod["spec"].get("initContainers") or ())):
+        if not container.get("image") and "image" in own.get(container["name"], {"image": ""}):
+            raise ValueError(
+                f"leaves container '{container['name']}' without an image: give it one, or name the pod's own"
+                f" container, {', '.join(own)}"
+            )
     result: dict[str, Any] = pod
     return result
 

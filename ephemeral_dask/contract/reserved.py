@@ -19,6 +19,9 @@ VARIABLES: Final = ("DASK_SCHEDULER_ADDRESS", "DASK_WORKER_NAME", "HOME", "USER"
 FOLDERS: Final = ("/app", "/tmp", "/opt/venv", "/results", "/proc", "/sys")  # noqa: S108  mount points
 """Folders of the image, the scratch space, the results and the kernel. Nothing is mounted over or into them."""
 
+_SYSTEM: Final = ("/bin/sh", "/dev/null", "/etc/passwd", "/lib", "/lib64", "/usr/bin", "/usr/lib", "/usr/local/bin")
+"""Files and folders of the image's system. Nothing is mounted over them."""
+
 VOLUMES: Final = ("tmp", "scratch", "results", "ca-bundle")
 """Names of the platform's own volumes."""
 
@@ -51,13 +54,26 @@ def variable_errors(names: Iterable[str]) -> list[str]:
 
 def mount_error(path: str) -> str | None:
     """Return why nothing can be mounted at a path, to be read after the key, or None."""
-    mount = PurePosixPath(path)
-    if not mount.is_absolute() or ".." in mount.parts or ":" in path:
+    # Two leading slashes are a root of their own to pathlib, and the same one to Linux.
+    mount = PurePosixPath(re.sub("^/+", "/", path))
+    if not mount.is_absolute() or ".." in mount.parts or ":" in path or path != path.strip():
         return f"'{path}' is not an absolute path"
     for folder in FOLDERS:
         own = PurePosixPath(folder)
         if mount == own or own in mount.parents or mount in own.parents:
             return f"'{path}' would hide {folder}, which the platform needs: choose another folder, such as /mnt/data"
+    for file in map(PurePosixPath, _SYSTEM):
+        if mount == file or mount in file.parents:
+            return f"'{path}' would hide {file} of the image: choose another folder, such as /mnt/data"
+    return None
+
+
+def prefix_error(prefix: str) -> str | None:
+    """Return why the variables of an `envFrom` cannot begin with a prefix, to be read after the key, or None."""
+    if prefix and not _NAME.fullmatch(prefix):
+        return f"'{prefix}' cannot begin the name of an environment variable: use letters, digits and _"
+    if prefix.startswith(VARIABLE_PREFIXES):
+        return f"'{prefix}' would make variables that the platform sets: choose another prefix"
     return None
 
 
@@ -73,6 +89,8 @@ def patch_errors(patch: Mapping[str, Any]) -> list[str]:
     for name in ("containers", "initContainers"):
         for container in spec.get(name) or ():
             errors += variable_errors(str(each.get("name")) for each in container.get("env") or ())
+            prefixes = [str(each.get("prefix") or "") for each in container.get("envFrom") or ()]
+            errors += [f"contains envFrom, whose prefix {error}" for error in map(prefix_error, prefixes) if error]
             paths = [str(each.get("mountPath")) for each in container.get("volumeMounts") or ()]
             errors += [error for error in map(mount_error, paths) if error]
     errors += [

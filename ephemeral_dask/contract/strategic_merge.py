@@ -31,7 +31,8 @@ _DIRECTIVE: Final = "$patch"
 def merge(original: Any, patch: Any, name: str = "") -> Any:
     """Return an object with a patch applied; neither is changed.
 
-    `null` removes a field. In a list with a key, `$patch: delete` removes an element and `$patch: replace` the others.
+    `null` removes a field, and so does a mapping with `$patch: delete`. In a list with a key, `$patch: delete` removes
+    an element and `$patch: replace` the others.
 
     Args:
         original: any JSON value.
@@ -44,7 +45,7 @@ def merge(original: Any, patch: Any, name: str = "") -> Any:
             return _plain(patch)
         result = dict(original) if isinstance(original, Mapping) else {}
         for key, value in _plain(patch).items():
-            if value is None:
+            if value is None or (isinstance(value, Mapping) and value.get(_DIRECTIVE) == "delete"):
                 result.pop(key, None)
             else:
                 result[key] = merge(result.get(key), value, key)

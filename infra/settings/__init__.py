@@ -13,6 +13,7 @@ from infra.settings.errors import SettingsError, invalid, no_place_for_a_secret
 from infra.settings.flow_run import FlowRun
 from infra.settings.image import Docker, DockerBuild, FlowBuild, Image, Prebuilt
 from infra.settings.isolation import Identities, Identity, Network, Peer, Quota
+from infra.settings.job_variable import JobVariable
 from infra.settings.objects import Automation, ConcurrencyLimit, Variable, WorkQueue
 from infra.settings.pod import PLATFORM, Pod, Toleration
 from infra.settings.pod_extras import CaBundle, EmptyDir, EnvFrom, PodExtras, SecretVariable, Volume
@@ -60,6 +61,7 @@ __all__ = [
     "Image",
     "Ingress",
     "InstallOperator",
+    "JobVariable",
     "LargeWorkers",
     "Network",
     "NoResults",

@@ -6,6 +6,7 @@ deployment's own `env` follow in the flow pod.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from ephemeral_dask.contract import pods
@@ -48,6 +49,38 @@ def run_pods(settings: Settings, pool: str) -> RunPods:
         scheduler_cpu=dask.scheduler.cpu or "",
         scheduler_memory=dask.scheduler.memory or "",
     )
+
+
+def mount_errors(settings: Settings) -> list[str]:
+    """Return key and sentence for each volume that would be mounted where another layer mounts one.
+
+    Kubernetes refuses such a pod. Two volumes of one layer are refused where they are read.
+    """
+    errors: dict[tuple[str, str], str] = {}
+    for pool in settings.work_pools:
+        for key, extras in _kinds(settings, pool):
+            names: dict[str, str] = {}
+            for name, volume in extras.volumes.items():
+                path = volume["mount"]["mountPath"].rstrip("/")
+                if path in names:
+                    errors[name, key] = (
+                        f"{key}: volumes '{names[path]}' and '{name}' are both mounted at {path} in one pod: give each"
+                        " a folder of its own, or the same name if one is to replace the other"
+                    )
+                names[path] = name
+    return list(errors.values())
+
+
+def _kinds(settings: Settings, pool: str) -> Iterator[tuple[str, PodExtras]]:
+    """Yield key and additions of each kind of pod."""
+    made = run_pods(settings, pool)
+    yield from (("flowRun.pod", made.flow), ("dask.scheduler", made.scheduler), ("dask.workerPod", made.worker))
+    for name, profile in settings.dask.profiles.items():
+        own = profile.contract()
+        yield f"dask.profiles.{name}", pods.merged(made.worker, own.pod)
+        yield f"dask.profiles.{name}.scheduler", pods.merged(made.scheduler, own.pod.shared(), own.scheduler.pod)
+        if own.large:
+            yield f"dask.profiles.{name}.largeWorkers", pods.merged(made.common, own.pod.shared(), own.large.pod)
 
 
 def ca_extras(bundle: CaBundle | None) -> PodExtras:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from ephemeral_dask.contract import pods, reserved
+from infra.settings.patch_shape import shape_errors
 from infra.settings.pod import Toleration
 from infra.settings.types import Bytes, Cpu, Model
 
@@ -42,6 +43,12 @@ def _mount_path(value: str) -> str:
     return value
 
 
+def _prefix(value: str) -> str:
+    if error := reserved.prefix_error(value):
+        raise ValueError(error)
+    return value
+
+
 def _resources(value: Mapping[str, str]) -> Mapping[str, str]:
     for name, count in value.items():
         if not _RESOURCE.fullmatch(name) or name.startswith("kubernetes.io/"):
@@ -64,7 +71,7 @@ def _patch(value: Mapping[str, Any]) -> Mapping[str, Any]:
     if unknown := sorted(set(value) - set(_PATCH_FIELDS)):
         message = f"contains {', '.join(unknown)}, and a patch of a pod has only metadata and spec"
         raise ValueError(message)
-    if errors := reserved.patch_errors(value):
+    if errors := shape_errors(value) or reserved.patch_errors(value):
         raise ValueError("; ".join(errors))
     return value
 
@@ -99,7 +106,7 @@ class _SecretOrConfigMap(Model):
 class EnvFrom(_SecretOrConfigMap):
     """A Secret or a ConfigMap of the stack's namespace, each key of which becomes an environment variable."""
 
-    prefix: str | None = None
+    prefix: Annotated[str, AfterValidator(_prefix)] | None = None
     """Begins the name of each variable."""
 
     def manifest(self) -> dict[str, Any]:

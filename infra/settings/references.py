@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
+from ephemeral_dask.contract import placeholders
 from infra.settings.dask import Scheduler
 from infra.settings.pod_extras import CaBundle, EnvFrom, PodExtras, Volume
 from infra.settings.results import VolumeResults
@@ -80,6 +81,34 @@ def _of_pod(where: str, extras: PodExtras) -> Iterator[Reference]:
         yield Reference(kind="RuntimeClass", name=extras.runtime_class, where=f"{where}.runtimeClass")
     for name in extras.resources:
         yield Reference(kind="resource", name=name, where=f"{where}.resources")
+    yield from _of_patch(f"{where}.patch", extras.patch)
+
+
+_IN_PATCHES: Final[Mapping[str, tuple[Kind, str]]] = {
+    "secretKeyRef": ("Secret", "name"),
+    "secretRef": ("Secret", "name"),
+    "configMapKeyRef": ("ConfigMap", "name"),
+    "configMapRef": ("ConfigMap", "name"),
+    "secret": ("Secret", "secretName"),
+    "configMap": ("ConfigMap", "name"),
+    "persistentVolumeClaim": ("PersistentVolumeClaim", "claimName"),
+}
+"""Field of a pod -> the kind of object that it names, and in which of its own fields."""
+
+
+def _of_patch(where: str, part: Any) -> Iterator[Reference]:
+    """Yield what a part of a patch names; a placeholder names something else in each run."""
+    if isinstance(part, list | tuple):
+        for each in part:
+            yield from _of_patch(where, each)
+    elif isinstance(part, Mapping):
+        for field, value in part.items():
+            kind, name = _IN_PATCHES.get(field, ("", ""))
+            named = value.get(name) if kind and isinstance(value, Mapping) and not value.get("optional") else None
+            if kind and isinstance(named, str) and not placeholders.names(named):
+                yield Reference(kind=kind, name=named, key=str(value.get("key", "")), where=where)
+            else:
+                yield from _of_patch(where, value)
 
 
 def _of_source(where: str, source: EnvFrom | Volume | CaBundle, key: str = "") -> Iterator[Reference]:

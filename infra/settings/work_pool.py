@@ -8,6 +8,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field
 
 from infra.settings.flow_run import FlowRun
+from infra.settings.job_variable import JobVariable, VariableName
 from infra.settings.objects import PrefectName, WorkQueue, unique_priorities
 from infra.settings.pod_extras import PodExtras
 from infra.settings.types import DnsLabel, Model
@@ -42,6 +43,8 @@ class WorkPool(Model):
     """Its flow pods, if they differ from the stack's."""
     pods: PodExtras = PodExtras()
     """Additions to the flow pods, schedulers and workers of its runs, beside those of the stack."""
+    job_variables: dict[VariableName, JobVariable] = Field(default_factory=dict)
+    """Job variables of its own by name, beside those of every pool: patches of its pods use them as `{{ name }}`."""
     work_queues: Annotated[dict[PrefectName, WorkQueue], AfterValidator(unique_priorities)] = Field(
         default_factory=dict
     )

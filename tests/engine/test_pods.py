@@ -19,6 +19,7 @@ from infra.pod_manifests import manifests
 from infra.registration.dry_run import NOTE, try_out
 from infra.registration.references import look_up
 from infra.settings import Settings, layers
+from infra.specs.deployment import DeploymentSpec
 from tests.engine import control_plane
 from tests.engine.control_plane import Kubernetes
 
@@ -131,6 +132,22 @@ def test_what_only_the_server_knows_is_refused_with_the_key(
         [error] = tried(stack(**values))
         assert error.startswith(f"{key}: Kubernetes would refuse the")
         assert words in error
+
+
+def test_a_deployments_value_of_an_own_job_variable_is_tried_out_in_every_pod(kubernetes: Kubernetes) -> None:
+    assert kubernetes
+    patch = {"patch": {"spec": {"hostname": "{{ host }}"}}}
+    pool = {"jobVariables": {"host": {"default": "plain"}}, "pods": patch}
+    settings = stack(workPools={"dask": pool}, dask={"workerPod": patch})
+
+    def errors(host: str) -> tuple[str, ...]:
+        spec = DeploymentSpec(flow_name="etl", name="n", entrypoint="flows.etl.etl", job_variables={"host": host})
+        return try_out(manifests(settings, {"dask": (spec,)}), NAMESPACE, None, exists=True).errors
+
+    assert errors("other") == ()
+    refused = errors("not a name")
+    assert {error.partition(":")[0] for error in refused} >= {"flowRun.pod", "workPools.dask.pods"}
+    assert all("not a name" in error for error in refused)
 
 
 def test_without_the_right_to_create_pods_there_is_a_note(

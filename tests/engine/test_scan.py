@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +19,8 @@ from ephemeral_dask.pod_context import Credential, Owner, PodContext
 from ephemeral_dask.settings import CodeSizes, DaskSettings
 from infra import program
 from tests.mocks import rendering
-from tools import paths, stackfile
+from tests.support import locked_environment
+from tools import stackfile
 
 pytestmark = pytest.mark.xdist_group("scan")
 """The tests share what was found in each stack."""
@@ -39,18 +37,8 @@ WAIVED: Mapping[str, str] = {
 
 @pytest.fixture(scope="module")
 def checkov() -> Path:
-    """checkov in an environment of its own, made from the lock once per lock."""
-    lock = paths.ROOT / "requirements" / "scan.txt"
-    folder = paths.cache_dir() / "scan" / hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
-    binary = folder / "bin" / "checkov"
-    if not (folder / ".complete").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        uv = shutil.which("uv") or str(paths.ROOT / ".venv" / "uv" / "bin" / "uv")
-        subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
-        install = [uv, "pip", "install", "--quiet", "--require-hashes", "--python", str(folder / "bin" / "python")]
-        subprocess.run([*install, "--requirement", str(lock)], check=True)
-        (folder / ".complete").touch()
-    return binary
+    """checkov in an environment of its own."""
+    return locked_environment.programs("scan") / "checkov"
 
 
 def findings(checkov: Path, folder: Path, manifests: Sequence[Mapping[str, Any]]) -> dict[str, set[str]]:

@@ -13,6 +13,8 @@ import pytest
 from tests.e2e.clones import clone, with_own_flows
 from tests.e2e.newcomer import ROOT, Newcomer
 from tests.e2e.newcomer import newcomer as with_own_cluster
+from tests.support import s3_server
+from tests.support.s3_server import S3
 
 
 @pytest.fixture(scope="session")
@@ -34,6 +36,15 @@ def reader(newcomer: Newcomer, tmp_path_factory: pytest.TempPathFactory) -> Iter
     yield user
     done = newcomer.make("up")
     assert done.status == 0, done.progress
+
+
+@pytest.fixture(scope="session")
+def s3(newcomer: Newcomer) -> Iterator[S3]:
+    """Start the server on the address of the node, where pods find it."""
+    addresses = "jsonpath={.items[0].status.addresses[?(@.type=='InternalIP')].address}"
+    with s3_server.running(newcomer.kubectl("get", "nodes", "-o", addresses)) as server:
+        server.create(s3_server.BUCKET)
+        yield server
 
 
 @pytest.fixture(scope="module")

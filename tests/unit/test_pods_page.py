@@ -32,6 +32,7 @@ def test_the_page_has_a_snippet_for_each_how_to() -> None:
         "Spot nodes",
         "Big clusters",
         "Anything else: a patch",
+        "Job variables of your own",
     ):
         section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
         assert "```yaml" in section, heading

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from infra.image_files import image_errors
-from infra.settings import DockerBuild, Prebuilt
+from infra.image_files import image_errors, library_errors
+from infra.settings import DockerBuild, Prebuilt, Settings, parse
 
 HASHED = "# comment\nnumpy==2.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n"
 
@@ -64,3 +64,34 @@ def test_what_the_build_will_not_install_is_a_warning(text: str, clause: str, ro
 def test_images_of_another_pipeline_are_not_checked(tmp_path: Path) -> None:
     image = Prebuilt(builder="prebuilt", flow="r/flow:1", platform="r/platform:1")
     assert image_errors(image, tmp_path, pytest.fail) == []
+
+
+def test_a_requirements_file_that_pip_cannot_read_is_refused_with_its_key(root: Path) -> None:
+    (root / "requirements" / "gpu.txt").write_text(HASHED, encoding="utf-16")
+    [error], _ = check(root, requirements="requirements/gpu.txt")
+    assert error.startswith("image.flows.gpu.requirements: requirements/gpu.txt is not text in UTF-8")
+    [error], _ = check(root, requirements="requirements")
+    assert error == "image.flows.gpu.requirements: requirements is a folder: name the file in it"
+
+
+def stack(**values: Any) -> Settings:
+    results = {"store": "block", "block": "s3-bucket/results"}
+    return parse({"image": {"registry": "r", "builder": "docker-build"}, "results": results, **values}, stack="dev")
+
+
+def test_a_block_whose_library_the_flow_image_lacks_is_refused(root: Path) -> None:
+    [error] = library_errors(stack(), root)
+    assert error.startswith("results.block: 's3-bucket/results' needs prefect-aws, which requirements/flows.txt of ")
+    (root / "requirements" / "flows.txt").write_text(HASHED + HASHED.replace("numpy", "prefect-aws"))
+    assert library_errors(stack(), root) == []
+    assert library_errors(stack(results={"store": "block", "block": "gcs-bucket/results"}), root)
+
+
+def test_a_block_that_no_image_of_a_work_pool_can_lack_passes(root: Path) -> None:
+    other = {"store": "block", "block": "remote-file-system/results"}
+    assert library_errors(stack(results=other), root) == []
+    provided = {"registry": "r", "builder": "docker-build", "flow": {"provides": ["prefect_aws"]}}
+    assert library_errors(stack(image=provided), root) == []
+    (root / "requirements" / "data.txt").write_text(HASHED.replace("numpy", "prefect-aws"))
+    images = {"registry": "r", "builder": "docker-build", "flows": {"data": {"requirements": "requirements/data.txt"}}}
+    assert library_errors(stack(image=images, workPools={"data": {"image": "data"}}), root) == []

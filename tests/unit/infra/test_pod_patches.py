@@ -79,7 +79,7 @@ def test_an_affinity_is_checked_like_a_patch() -> None:
 def test_a_placeholder_stands_for_a_value_of_any_type_and_quantities_may_be_numbers() -> None:
     limits = {"limits": {"cpu": 2}}
     spec = {
-        "terminationGracePeriodSeconds": "{{ grace }}",
+        "terminationGracePeriodSeconds": "{{ finished_job_ttl }}",
         "containers": [{"name": "prefect-job", "resources": limits}],
     }
     assert errors(flow_patch(spec)) == []

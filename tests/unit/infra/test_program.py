@@ -152,7 +152,7 @@ def test_the_address_of_redis_is_in_a_secret_of_its_own_and_in_no_pod(render: Re
     ("results", "claims"),
     [
         ({"store": "none"}, []),
-        ({"store": "block", "block": "s3-bucket/results"}, []),
+        ({"store": "block", "block": "remote-file-system/results"}, []),
         ({"store": "volume"}, ["results"]),
         ({"store": "volume", "existingClaim": "shared"}, []),
     ],

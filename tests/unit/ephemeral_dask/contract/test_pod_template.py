@@ -177,3 +177,11 @@ def test_directives_delete_and_replace_elements() -> None:
     assert replaced == {"env": [{"name": "C", "value": "3"}]}
     whole = strategic_merge.merge({"resources": {"a": 1}}, {"resources": {"$patch": "replace", "b": 2}})
     assert whole == {"resources": {"b": 2}}
+
+
+def test_a_mapping_that_a_patch_deletes_is_removed() -> None:
+    made = pod_template.patched(
+        {**TEMPLATE, "spec": {**TEMPLATE["spec"], "affinity": {"nodeAffinity": {}}}},
+        [{"spec": {"affinity": {"$patch": "delete"}}}],
+    )
+    assert "affinity" not in made["spec"]

@@ -36,18 +36,26 @@ def test_the_schema_refuses_what_the_code_refuses(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/app", "/app/flows", "/tmp", "/tmp/x", "/", "/opt", "/opt/venv/lib", "/results", "/sys"]
+    "path",
+    ["/app", "/app/flows", "/tmp", "/tmp/x", "/", "/opt", "/opt/venv/lib", "/results", "/sys", "//tmp", "///app/x"],
 )
 def test_a_mount_over_or_into_a_folder_of_the_platform_is_refused(path: str) -> None:
     assert "would hide" in (reserved.mount_error(path) or "")
 
 
-@pytest.mark.parametrize("path", ["data", "", "/a/../app", "/a:b"])
+@pytest.mark.parametrize("path", ["/usr", "/usr/bin", "/etc", "/dev", "/lib", "//bin"])
+def test_a_mount_over_the_system_of_the_image_is_refused(path: str) -> None:
+    assert "of the image" in (reserved.mount_error(path) or "")
+
+
+@pytest.mark.parametrize("path", ["data", "", "/a/../app", "/a:b", "/tmp ", " /mnt/data"])
 def test_a_mount_needs_an_absolute_path(path: str) -> None:
     assert "not an absolute path" in (reserved.mount_error(path) or "")
 
 
-@pytest.mark.parametrize("path", ["/dev/shm", "/mnt/data", "/application", "/etc/app", "/opt/cache"])
+@pytest.mark.parametrize(
+    "path", ["/dev/shm", "/mnt/data", "/application", "/etc/app", "/etc/ssl/certs", "/opt/cache", "/usr/share/x"]
+)
 def test_other_folders_are_free(path: str) -> None:
     assert reserved.mount_error(path) is None
 

@@ -175,3 +175,84 @@ def test_every_object_that_others_create_is_a_reference_with_the_key_that_names_
         Reference(kind="Secret", name="a", key="b", where="dask.profiles.big.scheduler.secretEnv.A"),
         Reference(kind="Secret", name="l", key="k", where="dask.profiles.big.largeWorkers.volumes.l"),
     }
+
+
+@pytest.mark.parametrize(
+    ("patch", "clause"),
+    [
+        ({"spec": "x"}, "spec must be a mapping"),
+        ({"metadata": ["x"]}, "metadata must be a mapping"),
+        ({"metadata": {"labels": "x"}}, "metadata.labels must be a mapping"),
+        ({"spec": {"containers": {"name": "worker"}}}, "spec.containers must be a list"),
+        ({"spec": {"containers": ["worker"]}}, "spec.containers[0] must be a mapping"),
+        ({"spec": {"containers": [{"image": "i"}]}}, "spec.containers[0] needs a name"),
+        ({"spec": {"containers": [{"name": "worker", "env": {"A": "b"}}]}}, "spec.containers[0].env must be a list"),
+        ({"spec": {"containers": [{"name": "w", "volumeMounts": ["/a"]}]}}, "volumeMounts must be a list of mappings"),
+        ({"spec": {"volumes": "x"}}, "spec.volumes must be a list"),
+        ({"spec": {"securityContext": "x"}}, "spec.securityContext must be a mapping"),
+        ({"spec": {"securityContext": {"seccompProfile": "x"}}}, "securityContext.seccompProfile must be a mapping"),
+        ({"spec": {"containers": [{"name": "w", "securityContext": {"privileged": "{{ x }}"}}]}}, "a placeholder"),
+    ],
+)
+def test_a_patch_of_another_shape_is_refused_with_its_key(patch: dict[str, Any], clause: str) -> None:
+    text = refusal(dask={"workerPod": {"patch": patch}})
+    assert "dask.workerPod.patch: " in text
+    assert clause in text
+
+
+@pytest.mark.parametrize(
+    ("patch", "clause"),
+    [
+        ({"spec": None}, "spec must be a mapping"),
+        ({"spec": {"$patch": "delete"}}, "spec contains $patch"),
+        ({"spec": {"containers": None}}, "would remove container 'worker'"),
+        ({"spec": {"containers": [{"name": "worker", "$patch": "delete"}]}}, "would remove container 'worker'"),
+        ({"spec": {"containers": [{"name": "worker", "image": None}]}}, "leaves container 'worker' without an image"),
+        ({"spec": {"containers": [{"name": "workr"}]}}, "container 'workr' without an image: give it one, or name the"),
+        (
+            {"spec": {"containers": [{"name": "worker", "envFrom": [{"prefix": "PREFECT_API_"}]}]}},
+            "would make variables that the platform sets",
+        ),
+    ],
+)
+def test_a_patch_that_takes_the_pods_own_container_is_refused_with_its_key(patch: dict[str, Any], clause: str) -> None:
+    text = refusal(dask={"workerPod": {"patch": patch}})
+    assert "dask.workerPod.patch: " in text
+    assert clause in text
+
+
+@pytest.mark.parametrize("prefix", ["PREFECT_API_", "EPHEMERAL_DASK_", "a-b"])
+def test_a_prefix_cannot_make_variables_of_the_platform(prefix: str) -> None:
+    assert "pods.envFrom.0.prefix: " in refusal(pods={"envFrom": [{"secret": "warehouse", "prefix": prefix}]})
+    assert parsed(pods={"envFrom": [{"secret": "warehouse", "prefix": "W_"}]})
+
+
+def test_two_layers_cannot_mount_at_one_path() -> None:
+    low = {"volumes": {"a": {"mountPath": "/mnt/a", "configMap": "app"}}}
+    high = {"volumes": {"b": {"mountPath": "/mnt/a/", "configMap": "app"}}}
+    for key, values in (
+        ("flowRun.pod", {"flowRun": {"pod": high}}),
+        ("dask.scheduler", {"dask": {"scheduler": high}}),
+        ("dask.workerPod", {"dask": {"workerPod": high}}),
+        ("dask.profiles.p", {"dask": {"profiles": {"p": high}}}),
+    ):
+        assert f"{key}: volumes 'a' and 'b' are both mounted at /mnt/a in one pod" in refusal(pods=low, **values)
+    assert parsed(pods=low, dask={"workerPod": {"volumes": {"a": high["volumes"]["b"]}}})
+
+
+def test_what_a_patch_names_is_looked_up() -> None:
+    container = {
+        "name": "worker",
+        "env": [
+            {"name": "A", "valueFrom": {"secretKeyRef": {"name": "warehouse", "key": "user"}}},
+            {"name": "B", "valueFrom": {"secretKeyRef": {"name": "other", "key": "b", "optional": True}}},
+            {"name": "C", "valueFrom": {"configMapKeyRef": {"name": "{{ tier }}", "key": "c"}}},
+        ],
+    }
+    volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]
+    patch = {"patch": {"spec": {"containers": [container], "volumes": volumes}}}
+    stack = parsed(dask={"workerPod": patch}, workPools={"dask": {"jobVariables": {"tier": {}}}})
+    assert set(references(stack)) == {
+        Reference(kind="Secret", name="warehouse", key="user", where="dask.workerPod.patch"),
+        Reference(kind="PersistentVolumeClaim", name="data", where="dask.workerPod.patch"),
+    }

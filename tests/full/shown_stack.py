@@ -1,0 +1,66 @@
+"""What a page of the documentation shows about an object store, on the stack of this tier."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from tests.e2e.newcomer import Newcomer
+from tests.support.s3_server import S3
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """Return the blocks of a page in a language."""
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+@contextlib.contextmanager
+def shown(newcomer: Newcomer, s3: S3, stack_file: str, prefect_yaml: str = "deployments: []") -> Iterator[None]:
+    """Add the keys and deployments that a page shows to a stack, with the address of a server, for a while.
+
+    Args:
+        newcomer: whose stack it is.
+        s3: takes the place of `https://s3.example.com`.
+        stack_file: YAML of the page.
+        prefect_yaml: likewise.
+
+    """
+    keys = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s3"}, "stringData": {"id": "a", "secret": "b"}}
+    newcomer.kubectl("apply", "-f", "-", stdin=json.dumps(keys))
+    files = [newcomer.clone / name for name in ("Pulumi.dev.yaml", "prefect.yaml")]
+    before = [file.read_text() for file in files]
+    content, project = (yaml.safe_load(text) for text in before)
+    config, registry = content["config"], content["config"]["ephemeral-dask:image"]["registry"]
+    merge(config, yaml.safe_load(stack_file.replace("https://s3.example.com", s3.url))["config"])
+    config["ephemeral-dask:image"]["registry"] = registry
+    host, _, port = s3.url.removeprefix("http://").partition(":")
+    config["ephemeral-dask:network"] = {"data": [{"cidr": f"{host}/32", "ports": [int(port)]}]}
+    if config["ephemeral-dask:results"]["store"] != "volume":
+        config["ephemeral-dask:results"].pop("accessMode", None)
+    project["deployments"] += yaml.safe_load(prefect_yaml)["deployments"]
+    for file, value in zip(files, (content, project), strict=True):
+        file.write_text(yaml.safe_dump(value, sort_keys=False))
+    try:
+        done = newcomer.make("up")
+        assert done.status == 0, done.progress
+        yield
+    finally:
+        for file, text in zip(files, before, strict=True):
+            file.write_text(text)
+        newcomer.kubectl("delete", "secret/s3")
+        done = newcomer.make("up")
+        assert done.status == 0, done.progress
+
+
+def merge(low: dict[str, Any], high: Mapping[str, Any]) -> None:
+    """Add the keys of one stack file to another."""
+    for key, value in high.items():
+        if isinstance(value, Mapping) and isinstance(low.get(key), dict):
+            merge(low[key], value)
+        else:
+            low[key] = value
