@@ -19,8 +19,8 @@ from pulumi.automation.events import EngineEvent
 from infra.settings import CloudPrefect, Prefect
 from infra.specs.credential import CREDENTIALS
 from tools import stackfile
-from tools.engine import backend_lock, diagnostics
-from tools.engine.automation import Workspace, finish, output, workspace
+from tools.engine import backend_lock, diagnostics, passphrase
+from tools.engine.automation import Workspace, failed, finish, output, workspace
 from tools.engine.results import Preview, State, Update, parse_state
 from tools.errors import Problem
 from tools.paths import PROJECT, ROOT
@@ -103,7 +103,7 @@ class Stack:
         try:
             stacks = self._workspace.list_stacks()
         except CommandError as error:
-            raise _failed("list the stacks of the Pulumi backend", error) from None
+            raise failed("list the stacks of the Pulumi backend", error) from None
         return any(each.name.rpartition("/")[2] == self.name for each in stacks)
 
     def _init(self) -> str | None:
@@ -119,32 +119,10 @@ class Stack:
                 temporary.create_stack(self.name)
                 return temporary.stack_settings(self.name).encryption_salt
         except CommandError as error:
-            raise _failed(f"create stack '{self.name}'", error) from None
+            raise failed(f"create stack '{self.name}'", error) from None
 
     def _check_passphrase(self) -> None:
-        """Name a wrong passphrase as the cause of a command that failed.
-
-        Raises:
-            Problem: the passphrase is not the one of this stack.
-
-        """
-        if "encryptionsalt" not in self.config_file.read_text():
-            return  # another provider of secrets; Pulumi itself reports what is wrong with it
-        with tempfile.TemporaryDirectory() as folder:
-            # Pulumi compares the passphrase with the salt only when it has something to encrypt: a value that is
-            # not a secret, in a copy that is deleted.
-            copy = shutil.copy(self.config_file, folder)
-            probe = workspace(ROOT, {**self._environment, "PULUMI_OPTION_CONFIG_FILE": copy})
-            try:
-                probe.set_config(self.name, "probe", automation.ConfigValue("probe", secret=True))
-            except CommandError as error:
-                if "passphrase" not in output(error):
-                    raise _failed("encrypt a value", error) from None
-                raise Problem(
-                    f"The passphrase is not the one that stack '{self.name}' was created with",
-                    remedy="Set PULUMI_CONFIG_PASSPHRASE (or PULUMI_CONFIG_PASSPHRASE_FILE) to that one; for the local"
-                    " cluster unset both, its own passphrase is kept beside its state",
-                ) from None
+        passphrase.check(self.name, self.config_file, self._environment)
 
     def up(self, on_event: OnEvent = _ignore, on_output: Callable[[str], None] | None = None) -> Update:
         """Update the stack and return what that did.
@@ -232,7 +210,7 @@ class Stack:
         except StackNotFoundError:
             return {}
         except CommandError as error:
-            raise _failed(f"read the outputs of stack '{self.name}'", error) from None
+            raise failed(f"read the outputs of stack '{self.name}'", error) from None
 
     def credential(self, prefect: Prefect) -> Mapping[str, str]:
         """Return the Prefect credential as the environment variable that Prefect reads, or nothing.
@@ -305,13 +283,9 @@ class Stack:
         except StackNotFoundError:
             raise
         except CommandError as error:
-            raise _failed(f"run `pulumi {' '.join(arguments[:2])}`", error) from None
+            raise failed(f"run `pulumi {' '.join(arguments[:2])}`", error) from None
         return str(done.stdout)
 
 
 def _plain(outputs: automation.OutputMap) -> dict[str, Any]:
     return {name: each.value for name, each in outputs.items() if not each.secret}
-
-
-def _failed(what: str, error: CommandError) -> Problem:
-    return Problem(f"Pulumi could not {what}", remedy="Correct what it says below", detail=output(error))

@@ -119,3 +119,14 @@ def output(error: CommandError) -> str:
     # The exception has no attributes for them, only this text.
     head, _, stderr = str(error).partition("\n stderr: ")
     return stderr.strip() or head.partition("\n stdout: ")[2].strip()
+
+
+def failed(what: str, error: CommandError) -> Problem:
+    """Return the problem that a command of Pulumi which failed is.
+
+    Args:
+        what: Pulumi was to do, such as `list the stacks`.
+        error: of the command.
+
+    """
+    return Problem(f"Pulumi could not {what}", remedy="Correct what it says below", detail=output(error))
