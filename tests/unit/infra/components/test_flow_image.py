@@ -17,7 +17,7 @@ def test_a_destroy_leaves_images_in_the_registry_where_another_stack_may_use_the
 ) -> None:
     """The provider would delete the digest, which is the same for each stack that is built from the same code."""
     options: list[pulumi.ResourceOptions] = []
-    image = docker_build.Image
+    image: Any = docker_build.Image
 
     def recorded(*args: Any, opts: pulumi.ResourceOptions, **more: Any) -> Any:
         options.append(opts)
