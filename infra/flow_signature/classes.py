@@ -72,7 +72,8 @@ class Classes(Functions):
                 "keywords": options,
             },
         )
-        if isinstance(made, enum.EnumMeta) and any(isinstance(each, Unknown) for each in made.__members__.values()):
+        members: dict[str, Any] = dict(made.__members__) if isinstance(made, enum.EnumMeta) else {}
+        if any(isinstance(member, Unknown) for member in members.values()):
             return self.unknown(frame, node, "makes the members of an enumeration in a way that is not read")
         if isinstance(made, type):
             owner.append(made)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import math
 import re
 import warnings
@@ -47,13 +48,18 @@ def build(source: FlowSource) -> tuple[Json, tuple[str, ...]]:
     """
     try:
         with source.reading.active():
-            return _Builder(source).schema()
+            schema, notes = _Builder(source).schema()
+        json.dumps([source.name, source.description, schema], ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        text = f"a text of '{source.function}' has half of a character (\\ud800 to \\udfff), which JSON cannot hold"
+        raise SourceError(f"{text}; write the whole one") from None
     except (SourceError, Undecidable):
         raise
     except Exception as error:  # noqa: BLE001  the project's own source may raise anything
         text = " ".join(str(error).split())[:200]
         message = f"the parameters of '{source.function}' are not valid: {text or type(error).__name__}; correct them"
         raise SourceError(message) from None
+    return schema, notes
 
 
 def names(source: FlowSource) -> tuple[list[str], bool]:

@@ -87,13 +87,11 @@ def _without_ignored(raw: Any, place: Place, others: Collection[str], warn: Call
     """Return a trigger without the keys that Prefect ignores silently, and warn about each of them."""
     if not isinstance(raw, dict) or kind_of_trigger(raw) not in TRIGGERS:
         return raw
-    kind = kind_of_trigger(raw)
-    known = [*TRIGGERS[kind], *others, "type"]
+    known = [*TRIGGERS[kind := kind_of_trigger(raw)], *others, "type"]
     kept = {key: value for key, value in raw.items() if key in known}
     for key in [key for key in raw if key not in known]:
-        hint = nearest(str(key), known)
-        text = f"'{key}' has no effect below a trigger of type {kind}"
-        warn((*place, key), f"{text}; {hint if hint.startswith('did') else 'remove it'}")
+        hint = near if (near := nearest(str(key), known)).startswith("did") else "remove it"
+        warn((*place, key), f"'{key}' has no effect below a trigger of type {kind}; {hint}")
     if isinstance(kept.get("triggers"), list):
         children = enumerate(kept["triggers"])
         kept["triggers"] = [_without_ignored(each, (*place, "triggers", index), (), warn) for index, each in children]

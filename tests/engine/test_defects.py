@@ -5,6 +5,7 @@ The unit tier and test_prefect_yaml_corpus.py try the same cases without a serve
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,6 +95,9 @@ def _normal(fields: dict[str, Any], ours: dict[str, Any] | None = None, folder: 
     fields = {name: value for name, value in fields.items() if name not in OWN}
     for schedule in fields["schedules"].values():
         schedule["schedule"]["timezone"] = schedule["schedule"].get("timezone") or "UTC"
+        anchor = schedule["schedule"].get("anchor_date")
+        if anchor and abs(dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(anchor)) < dt.timedelta(minutes=10):
+            del schedule["schedule"]["anchor_date"]  # none is declared, so it is the time of the registration
     fields["schedules"] = sorted(fields["schedules"].values(), key=json.dumps)
     if ours is not None:
         if fields["description"] == "None":

@@ -38,14 +38,14 @@ def divide(number, by):
     return number / by
 
 
-@flow
+@flow(name="Division 日本")
 def division(count: int = 3, by: int = 1):
     quotients = divide.map(list(range(count)), by=by).result()
     create_table_artifact([{"quotient": each} for each in quotients], "quotients")
     return sum(quotients)
 """
 SESSION = Session(namespace="flows", kubeconfig="/nonexistent/kubeconfig", options=" STACK=test")
-DEPLOYMENT = "division/with space"
+DEPLOYMENT = "Division 日本/with space 🙂"
 
 
 def division(count: int = 3, by: int = 1) -> None: ...
@@ -69,10 +69,10 @@ def client(server: str, tmp_path: Path) -> Iterator[SyncPrefectClient]:
     with api(server, {}), get_client(sync_client=True) as prefect:
         with contextlib.suppress(ObjectAlreadyExists):
             prefect.create_work_pool(WorkPoolCreate(name="runs", type="process"))
-        flow = prefect.create_flow_from_name("division")
+        flow = prefect.create_flow_from_name("Division 日本")
         prefect.create_deployment(
             flow,
-            "with space",
+            "with space 🙂",
             work_pool_name="runs",
             entrypoint="division.py:division",
             path=str(tmp_path),
@@ -146,8 +146,8 @@ def test_a_run_that_fails_names_its_task_and_shows_the_persons_own_line_first(
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"deployment": "division"}, "Set FLOW='division/with space'"),
-        ({"deployment": "divison/with space"}, "did you mean 'division/with space'?"),
+        ({"deployment": "Division 日本"}, f"Set FLOW='{DEPLOYMENT}'"),
+        ({"deployment": "Divison 日本/with space"}, f"did you mean '{DEPLOYMENT}'?"),
         ({"deployment": ""}, "FLOW is not set"),
         ({"parameters": parse("conut=1", "PARAMS")}, "did you mean 'count'?"),
     ],

@@ -85,7 +85,8 @@ def deploy(path: Path, environment: Mapping[str, str], *, only: int | None = Non
         try:
             configs, actions = _config._load_deploy_configs_and_actions(path, console=console)
             text = console.file.getvalue()  # type: ignore[attr-defined]  # the StringIO above
-            _refuse_skipped(text)
+            if "Skipping deployment configuration" in text or "Unable to" in text:
+                raise Refused(text)  # noqa: TRY301
             configs = configs if only is None else configs[only : only + 1]
             named = [config for config in configs if config.get("name") is not None]
             asyncio.run(
@@ -102,11 +103,6 @@ def deploy(path: Path, environment: Mapping[str, str], *, only: int | None = Non
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001  Prefect's code and the flow's file may raise anything
             raise Refused(f"{type(error).__name__}: {error}") from None
-
-
-def _refuse_skipped(text: str) -> None:
-    if "Skipping deployment configuration" in text or "Unable to" in text:
-        raise Refused(text)
 
 
 def by_us(path: Path, environment: Mapping[str, str], warnings: list[str] | None = None) -> dict[str, Json]:
@@ -253,8 +249,10 @@ def _no_server(sent: list[tuple[str, str, Json]]) -> Iterator[None]:
         if path.startswith("/work_pools/") and method == "GET":
             return httpx.Response(200, json=_POOL, request=request)
         if method == "GET" and path.startswith("/variables/name/"):
-            content = {"id": str(_ID), "name": path.rpartition("/")[2], "value": f"value of {path.rpartition('/')[2]}"}
-            return httpx.Response(200, json=content, request=request)
+            name = path.rpartition("/")[2]
+            return httpx.Response(
+                200, json={"id": str(_ID), "name": name, "value": f"value of {name}"}, request=request
+            )
         if method == "GET" and "/deployments/" in path:
             return httpx.Response(404, json={}, request=request)
         content: Any = {"id": str(_ID), "name": "x", "created": None, "updated": None}

@@ -71,7 +71,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def _is_asked_by_project(self) -> bool:
         """Return whether a file of the project imports: a library that is installed knows what it can do without."""
-        frame = sys._getframe(2)
+        frame: types.FrameType | None = sys._getframe(2)
         while frame is not None and ("importlib" in frame.f_code.co_filename or frame.f_code.co_filename == __file__):
             frame = frame.f_back
         return frame is not None and Path(frame.f_code.co_filename).resolve().is_relative_to(self._folder)

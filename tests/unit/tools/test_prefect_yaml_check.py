@@ -71,6 +71,18 @@ def test_each_layout_is_read(file: str, entrypoint: str, tmp_path: Path) -> None
     assert page.endswith("Accepted with 2 warnings.")
 
 
+@pytest.mark.parametrize(
+    ("flow", "name"),
+    [("Daily Report", "every minute"), ("日本", "毎日 1.5"), ("🙂 flow", "Zürich 🙂"), ("a:b", "c:d'e")],
+)
+def test_a_name_may_have_spaces_and_any_characters(flow: str, name: str, tmp_path: Path) -> None:
+    source = f"from prefect import flow\n@flow(name={flow!r})\ndef load(n: int = 1): ...\n"
+    file = f'deployments:\n- {{name: "{name}", entrypoint: "f.py:load", work_pool: {{name: p}}}}\n'
+    page, accepted = prefect_yaml_check.report(_written(tmp_path, {"f.py": source, "prefect.yaml": file}), strict=True)
+    assert accepted
+    assert f"  {flow}/{name} " in page
+
+
 def test_what_is_refused_is_listed_beside_what_could_be_read(tmp_path: Path) -> None:
     more = "  - {name: lost, entrypoint: f.py:absent}\n  - {name: x, entrypoint: 5}\n"
     text = textwrap.dedent(_file("f.py:")) + more

@@ -98,6 +98,11 @@ def test_a_deployment_is_shown_field_by_field_with_old_and_new_value() -> None:
     assert "| `schedules.nightly.cron` | `0 3 * * *` | - |" in text
 
 
+@pytest.mark.parametrize(("flow", "name"), [("Daily Report", "every minute"), ("日本", "毎日"), ("🙂 flow", "a:b")])
+def test_a_name_may_have_spaces_and_any_characters(flow: str, name: str) -> None:
+    assert f"`{flow}/{name}`" in shown(event("create", DEPLOYMENT, None, deployment(name, flow_name=flow)))
+
+
 def test_no_secret_is_shown_and_one_that_may_have_changed_is_named() -> None:
     text = shown(event("update", DEPLOYMENT, deployment(parameters=SECRET), deployment(parameters=SECRET)))
     assert "Only a secret can have changed: `parameters`" in text

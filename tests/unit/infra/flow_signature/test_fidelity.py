@@ -101,6 +101,7 @@ def test_a_class_of_a_library_is_noted_for_each_parameter(tmp_path: Path) -> Non
             "the parameters of 'f' are not valid: Fields must not use names with leading",
         ),
         ("@flow\ndef f(wait_for): ...", "'wait_for' is reserved by Prefect"),
+        ("@flow\ndef f(a: str = '\\ud800'): ...", "has half of a character"),
         ("@flow\ndef f(model_config): ...", "a parameter 'model_config' cannot be validated"),
         ("def f(): ...", "'f' in f.py is not a flow; decorate it with @flow"),
         ("from prefect import task\n@task\ndef f(): ...", "'f' in f.py is not a flow; decorate it with @flow"),
