@@ -169,14 +169,8 @@ def test_results_of_dask_workers_are_in_the_bucket_and_the_next_attempt_reads_th
     assert set(s3.keys(BUCKET)) > set(first), "the flow's own result is not in the bucket"
 
 
-@pytest.mark.parametrize("missing", ["block", "bucket"])
-def test_a_run_whose_block_or_bucket_does_not_exist_ends_and_names_it(
-    missing: str, project: Project, tmp_path: Path
-) -> None:
-    if missing == "bucket":
-        script = 'from prefect_aws import S3Bucket\nS3Bucket(bucket_name="no-such-bucket").save("missing-bucket")'
-        assert project.python("-", stdin=script).returncode == 0
-    block = {"PREFECT_DEFAULT_RESULT_STORAGE_BLOCK": f"s3-bucket/missing-{missing}"}
+def test_a_run_whose_block_does_not_exist_ends_and_names_it(project: Project, tmp_path: Path) -> None:
+    block = {"PREFECT_DEFAULT_RESULT_STORAGE_BLOCK": "s3-bucket/missing-block"}
     other = replace(project, environment={**project.environment, **block})
     deployment = project.prefect.deployment("squares", "default")
     body = {"parameters": {"log": str(tmp_path / "log")}}
@@ -184,8 +178,7 @@ def test_a_run_whose_block_or_bucket_does_not_exist_ends_and_names_it(
     state = other.execute(run)
     assert state["type"] in ("FAILED", "CRASHED")
     lines = project.prefect.call("POST", "/logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}})
-    text = "\n".join([str(state["message"]), *(line["message"] for line in lines)])
-    assert {"block": "missing-block", "bucket": "NoSuchBucket"}[missing] in text
+    assert "missing-block" in "\n".join([str(state["message"]), *(line["message"] for line in lines)])
 
 
 def pids(log: Path) -> tuple[list[str], list[str]]:
