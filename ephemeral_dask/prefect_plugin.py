@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, Final
 from uuid import UUID
@@ -21,7 +21,7 @@ _PROCESS: Final = "prefect.runner._workspace_supervisor"
 """The module that runs pull steps, then becomes the process of the flow."""
 
 Step = dict[str, Any]
-RunStep = Callable[..., Awaitable[Step]]
+RunStep = Callable[..., Coroutine[Any, Any, Step]]
 
 
 @register_hook

@@ -42,7 +42,9 @@ def library_errors(settings: Settings, root: Path) -> list[str]:
 
     """
     results = settings.results
-    library = _LIBRARIES.get(results.block.partition("/")[0]) if isinstance(results, BlockResults) else None
+    if not isinstance(results, BlockResults):
+        return []
+    library = _LIBRARIES.get(results.block.partition("/")[0])
     if library is None:
         return []
     builds, names = flow_builds(settings.image), {pool.image for pool in settings.work_pools.values()}

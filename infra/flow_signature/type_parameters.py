@@ -42,7 +42,7 @@ class _Rewriter(ast.NodeTransformer):
         made, self._made = self._made, []
         return made
 
-    def visit(self, node: ast.AST) -> Any:
+    def visit(self, node: Any) -> Any:
         parameters = list(getattr(node, "type_params", None) or [])
         if parameters:
             names = self._declare(parameters, node)
@@ -60,8 +60,8 @@ class _Rewriter(ast.NodeTransformer):
                 node.returns = inside.visit(node.returns) if node.returns else None
                 node.body = [inside.visit(each) for each in node.body]
             else:
-                node.value = inside.visit(node.value)  # type: ignore[attr-defined]  a TypeAlias
-            node.type_params = []  # type: ignore[attr-defined]  of Python 3.12
+                node.value = inside.visit(node.value)  # a TypeAlias
+            node.type_params = []
         if type(node).__name__ == "TypeAlias":
             return _alias(node, [self._names[each.name] for each in parameters] if parameters else [])
         return self.generic_visit(node)
@@ -97,21 +97,26 @@ def _assignment(name: str, value: ast.expr, place: ast.AST) -> ast.Assign:
     return ast.copy_location(ast.Assign([ast.Name(name, ast.Store())], value), place)
 
 
+def _constant(value: Any) -> ast.Constant:
+    # A tree that is evaluated here may hold any object; the type knows those of source text only.
+    return ast.Constant(value)
+
+
 def _generic(parameters: Iterable[tuple[Any, str]]) -> ast.expr:
     items: list[ast.expr] = []
     for parameter, name in parameters:
         item: ast.expr = ast.Name(name, ast.Load())
         if type(parameter).__name__ == "TypeVarTuple":
-            item = ast.Subscript(ast.Constant(typing.Unpack), item, ast.Load())
+            item = ast.Subscript(_constant(typing.Unpack), item, ast.Load())
         items.append(item)
     index = items[0] if len(items) == 1 else ast.Tuple(items, ast.Load())
-    return ast.Subscript(ast.Constant(typing.Generic), index, ast.Load())
+    return ast.Subscript(_constant(typing.Generic), index, ast.Load())
 
 
 def _alias(node: Any, names: Sequence[str]) -> ast.Assign:
     parameters = ast.Tuple([ast.Name(name, ast.Load()) for name in names], ast.Load())
     call = ast.Call(
-        ast.Constant(typing_extensions.TypeAliasType),
+        _constant(typing_extensions.TypeAliasType),
         [ast.Constant(node.name.id), node.value],
         [ast.keyword("type_params", parameters)] if names else [],
     )

@@ -50,8 +50,8 @@ class JobVariable(Model):
         schema = self.model_copy(update={"default": None}).contract()
         for key, values in (("default", () if self.default is None else (self.default,)), ("enum", self.enum)):
             for value in values:
-                if error := schema_error(value, schema, schema):
-                    message = f"{key} {error}"
+                if mismatch := schema_error(value, schema, schema):
+                    message = f"{key} {mismatch}"
                     raise ValueError(message)
         return self
 

@@ -103,7 +103,7 @@ def _of_patch(where: str, part: Any) -> Iterator[Reference]:
             yield from _of_patch(where, each)
     elif isinstance(part, Mapping):
         for field, value in part.items():
-            kind, name = _IN_PATCHES.get(field, ("", ""))
+            kind, name = _IN_PATCHES.get(field, (None, ""))
             named = value.get(name) if kind and isinstance(value, Mapping) and not value.get("optional") else None
             if kind and isinstance(named, str) and not placeholders.names(named):
                 yield Reference(kind=kind, name=named, key=str(value.get("key", "")), where=where)
