@@ -45,8 +45,8 @@ _QUANTITIES: Final = (
     "memory_request",
 )
 UPDATES: Final[Mapping[str, tuple[str, ...]]] = {
-    # Images are built for the platforms of the nodes.
-    "preflight": ("node_platforms",),
+    # Images are built for the platforms of the nodes; volumes with data are not deleted silently.
+    "preflight": ("claims", "node_platforms"),
     # The reaper decides whether a run lives (ADR 9), and asks the Prefect API.
     "dask-reaper-identity-role": ("rules",),
     "dask-reaper-deployment": (f"{_CONTAINER}.command", f"{_CONTAINER}.env", "spec.template.metadata.annotations"),
