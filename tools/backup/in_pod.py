@@ -15,7 +15,7 @@ import os
 import sqlite3
 import sys
 import tarfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 CHUNK = 1 << 20
@@ -104,12 +104,19 @@ def write_database(database: str, sha256: str, version: str) -> dict[str, Any]:
 
 
 def read_files(folder: str) -> dict[str, Any]:
-    """Send a folder as a tar archive."""
+    """Send the files and folders of a folder as a tar archive; links and devices are left out."""
+
+    def plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+        if member.islnk():
+            # A second name of a file that is in the archive already.
+            member.type, member.size = tarfile.REGTYPE, (Path(folder) / member.name).stat().st_size
+        return member if member.isfile() or member.isdir() else None
+
     out = Counted(sys.stdout.buffer)
     with tarfile.open(fileobj=out, mode="w|") as archive:  # type: ignore[call-overload]
         for path in sorted(Path(folder).iterdir()):
             if path.name != "lost+found":
-                archive.add(path, arcname=path.name)
+                archive.add(path, arcname=path.name, filter=plain)
     return out.report()
 
 
@@ -117,9 +124,22 @@ def write_files(folder: str, sha256: str) -> dict[str, Any]:
     """Put the files of a tar archive into a folder, over those of the same name."""
     source = Counted(sys.stdin.buffer)
     with tarfile.open(fileobj=source, mode="r|") as archive:  # type: ignore[call-overload]
+        # Not `extract`: its filters came with Python 3.11.4, and distributions have older ones.
         for member in archive:
-            member.uid, member.gid, member.uname, member.gname = os.getuid(), os.getgid(), "", ""
-            archive.extract(member, folder, filter="data")
+            name = PurePosixPath(member.name)
+            if name.is_absolute() or ".." in name.parts or not (member.isfile() or member.isdir()):
+                raise RefusedError(f"{member.name} is not a file or folder inside the volume")
+            target = Path(folder) / name
+            if member.isdir():
+                target.mkdir(parents=True, exist_ok=True)
+                continue
+            target.parent.mkdir(parents=True, exist_ok=True)
+            data = archive.extractfile(member)
+            with target.open("wb") as file:
+                while data is not None and (chunk := data.read(CHUNK)):
+                    file.write(chunk)
+            target.chmod(member.mode & 0o777)
+            os.utime(target, (member.mtime, member.mtime))
     while source.read():
         pass
     if source.hash.hexdigest() != sha256:

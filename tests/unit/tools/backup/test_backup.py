@@ -56,6 +56,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
         connection.execute("INSERT INTO flow_run VALUES ('happy-fox')")
     (cluster.results / "deep").mkdir()
     (cluster.results / "deep" / "result").write_bytes(os.urandom(3_000_000))
+    (cluster.results / "again").hardlink_to(cluster.results / "deep" / "result")
 
     @contextlib.contextmanager
     def pod(_self: Kubectl, claim: str, _path: str, **options: Any) -> Iterator[Program]:
@@ -100,7 +101,8 @@ def test_what_was_backed_up_is_there_again_after_a_restore(cluster: Cluster, tmp
     with contextlib.closing(cluster.database()) as connection, connection:
         connection.execute("DELETE FROM flow_run")
         connection.execute("INSERT INTO flow_run VALUES ('later')")
-    (cluster.results / "deep" / "result").unlink()
+    for each in ("deep/result", "again"):
+        (cluster.results / each).unlink()
     restore("dev", VOLUMES, file)
     assert cluster.runs() == ["happy-fox"]
     assert contents(cluster.results) == before
@@ -199,9 +201,18 @@ def test_a_file_of_a_backup_cannot_leave_the_volume(cluster: Cluster, tmp_path: 
         tar.addfile(tarfile.TarInfo("../escaped"))
     sha256 = hashlib.sha256(hostile.getvalue()).hexdigest()
     hostile.seek(0)
-    with pytest.raises(Problem, match="outside the destination"):
+    with pytest.raises(Problem, match="escaped is not a file or folder inside the volume"):
         cluster.program().run("write-files", str(cluster.results), sha256, source=hostile)
     assert not (tmp_path / "escaped").exists()
+
+
+def test_a_link_is_left_out_because_it_could_lead_out_of_the_volume(cluster: Cluster, tmp_path: Path) -> None:
+    (cluster.results / "link").symlink_to("/etc/passwd")
+    back_up("dev", VOLUMES, tmp_path / "backup.zip")
+    with archive.verified(tmp_path / "backup.zip") as file, file.open(archive.RESULTS) as source:
+        content = io.BytesIO(source.read())
+    with tarfile.open(fileobj=content) as tar:
+        assert tar.getnames() == ["again", "deep", "deep/result"]
 
 
 def test_volumes_are_where_the_last_update_has_put_them() -> None:
