@@ -17,8 +17,8 @@ from infra.components.network_policies import NetworkPolicies, NetworkPoliciesAr
 from infra.config import Secrets
 from infra.registration.preflight import Preflight, PreflightArgs
 from infra.settings import EmbeddedPrefect, ExistingOperator, InstallOperator, Prebuilt
-from infra.settings.claims import claims
 from infra.settings.references import references
+from infra.settings.volumes import claims
 from infra.validation import Plan
 
 

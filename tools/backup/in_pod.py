@@ -15,6 +15,7 @@ import os
 import sqlite3
 import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -147,7 +148,7 @@ def write_files(folder: str, sha256: str) -> dict[str, Any]:
     return source.report()
 
 
-OPERATIONS = {
+OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
     "database-version": database_version,
     "read-database": read_database,
     "write-database": write_database,

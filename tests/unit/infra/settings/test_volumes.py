@@ -6,7 +6,7 @@ import pytest
 
 from infra import naming, program
 from infra.settings import parse
-from infra.settings.claims import claims
+from infra.settings.volumes import claims
 from tests.mocks import Render
 from tests.unit.infra.test_program import CONFIG
 
