@@ -78,6 +78,8 @@ UPDATES: Final[Mapping[str, tuple[str, ...]]] = {
         # The job variable `env` reaches the Dask pods, without the platform's own names.
         f"{_VARIABLE}.env.propertyNames",
         f"{_ENV}.EPHEMERAL_DASK_ENV",
+        # A failed pull step is reported to Prefect.
+        f"{_ENV}.PREFECT_PLUGINS_",
         # A number is a quantity.
         *(f"{_VARIABLE}.{name}.{field}" for name in _QUANTITIES for field in ("anyOf", "type")),
     ),
