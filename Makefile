@@ -24,11 +24,14 @@ export EPHEMERAL_DASK_NAME := $(value NAME)
 export EPHEMERAL_DASK_RUN := $(value RUN)
 export EPHEMERAL_DASK_FILE := $(value FILE)
 unexport FLOW PARAMS VARS TAGS NAME RUN FILE
+ifdef DISCARD
+export EPHEMERAL_DASK_DISCARD := $(value DISCARD)
+endif
 SELECT := --stack $(STACK) --cluster $(CLUSTER)
 
 .DEFAULT_GOAL := help
 .PHONY: help up down preview run logs cancel demo stack ui dashboard unit engine e2e test lint format lock doctor verify unlock env cluster-up cluster-down venv
-.PHONY: check summary e2e-full crash-sweep bench-registration bench-tasks bench-scaling bench-churn crd-remove settings-reference image-size
+.PHONY: backup restore check summary e2e-full crash-sweep bench-registration bench-tasks bench-scaling bench-churn crd-remove settings-reference image-size
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +81,12 @@ env: venv ## Print exports: eval "$(make -s env)" makes a shell for pulumi, kube
 
 stack: venv ## Create the file of a new stack from that of STACK, with its own namespace (NAME=)
 	@$(TOOLS) stack $(SELECT)
+
+backup: venv ## Write the server's database and the task results to a file (FILE=)
+	@$(TOOLS) backup $(SELECT)
+
+restore: venv ## Put back what `make backup` wrote; the Prefect server stops meanwhile (FILE=)
+	@$(TOOLS) restore $(SELECT)
 
 doctor: venv ## Check the machine, the files and the stack; name every problem and its remedy
 	@$(TOOLS) doctor $(SELECT)

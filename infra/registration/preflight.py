@@ -33,6 +33,7 @@ class PreflightArgs:
         version: the locked version of dask-kubernetes.
         references: what pods of runs refer to: `kind`, `name`, `key` and `where` of each.
         manifests: pods of runs that the API server is asked about: `key`, and `manifest` as JSON, of each.
+        claims: of the stack, as `infra.registration.claims` has them.
         context: kubeconfig context; the current one if unset.
         platforms: what the settings build the images for; those of the nodes if empty.
 
@@ -47,6 +48,7 @@ class PreflightArgs:
     version: str
     references: tuple[Mapping[str, str], ...] = ()
     manifests: tuple[Mapping[str, str], ...] = ()
+    claims: tuple[Mapping[str, str], ...] = ()
     context: str | None = None
     platforms: tuple[str, ...] = ()
 
@@ -76,8 +78,9 @@ class PreflightProvider(StatelessProvider):
 
         Nodes that cannot be listed this time, as without the right to do so, are taken to be the ones of last time.
         """
-        from infra.registration.dry_run import try_out  # noqa: PLC0415  a second to import
-        from infra.registration.kubernetes import cluster_state  # noqa: PLC0415  a second to import
+        from infra.registration import claims  # noqa: PLC0415  a second to import
+        from infra.registration.dry_run import try_out  # noqa: PLC0415  likewise
+        from infra.registration.kubernetes import cluster_state  # noqa: PLC0415  likewise
         from infra.registration.references import look_up  # noqa: PLC0415  likewise
 
         install_error_formatter()
@@ -97,7 +100,9 @@ class PreflightProvider(StatelessProvider):
         exists = cluster.namespace is not None
         lookup = look_up(news.get("references") or (), args.namespace, args.context, exists=exists)
         trial = try_out(news.get("manifests") or (), args.namespace, args.context, exists=exists)
-        warnings = [*lookup.warnings, *trial.warnings]
+        volumes = claims.read(args.stack_annotation, args.stack, (args.namespace,), args.context)
+        lost = claims.errors(news.get("claims") or (), volumes.claims, claims.discarded())
+        warnings = [*lookup.warnings, *trial.warnings, *volumes.warnings]
         if others := set(cluster.platforms) - set(args.platforms or cluster.platforms):
             platforms = ", ".join(sorted(others))
             warnings.append(f"image.platforms leaves out {platforms}, which some of the nodes are: {_MIXED}.")
@@ -105,7 +110,7 @@ class PreflightProvider(StatelessProvider):
             log("warning", text)
         if cluster.platforms:
             news["node_platforms"] = list(cluster.platforms)
-        texts = (*errors(args, cluster), *lookup.errors, *trial.errors)
+        texts = (*errors(args, cluster), *lookup.errors, *trial.errors, *lost)
         return CheckResult(news, [CheckFailure("", text) for text in texts])
 
 

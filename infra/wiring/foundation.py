@@ -18,6 +18,7 @@ from infra.config import Secrets
 from infra.registration.preflight import Preflight, PreflightArgs
 from infra.settings import EmbeddedPrefect, ExistingOperator, InstallOperator, Prebuilt
 from infra.settings.references import references
+from infra.settings.volumes import claims
 from infra.validation import Plan
 
 
@@ -59,6 +60,7 @@ def foundation(plan: Plan, secrets: Secrets) -> Foundation:
             platforms=() if isinstance(settings.image, Prebuilt) else settings.image.platforms,
             manifests=tuple(pod_manifests.manifests(settings, plan.deployments)),
             references=tuple(dataclasses.asdict(each) for each in references(settings)),
+            claims=tuple(claims(settings)),
         ),
     )
     checked = ResourceOptions(depends_on=[preflight])

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import signal
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -114,6 +116,47 @@ def test_what_prefect_knows_survives_its_pod(newcomer: Newcomer) -> None:
     done = newcomer.shell("COLUMNS=200 .venv/bin/prefect flow-run ls")
     assert "primes" in done.output
     assert "COMPLETED" in done.output.upper()
+
+
+ON_RESULTS = """
+import os, subprocess, sys
+from tools.backup.pods import Kubectl
+with Kubectl(namespace=sys.argv[1], environment=os.environ).pod(
+    "results", "/results", image=sys.argv[2], account="dask", read_only=False
+) as pod:
+    subprocess.run([*pod.command, "-c", sys.argv[3]], check=True)
+"""
+"""Runs Python in a pod with the result volume: namespace, image and script are its arguments."""
+LIST = "import os; print(*sorted(os.listdir('/results')))"
+DELETE = "import os; [os.remove('/results/' + name) for name in os.listdir('/results')]"
+
+
+def test_a_restore_brings_back_the_runs_and_the_results_of_a_backup(newcomer: Newcomer, tmp_path: Path) -> None:
+    image = json.loads(newcomer.shell("pulumi stack output --json").output)["platformImage"]
+
+    def on_results(script: str) -> str:
+        done = newcomer.shell(f".venv/bin/python -c {shlex.join([ON_RESULTS, NAMESPACE, image, script])}")
+        assert done.status == 0, done.progress
+        return done.output
+
+    def runs() -> set[str]:
+        listed = newcomer.shell("COLUMNS=200 .venv/bin/prefect flow-run ls --limit 200").output
+        return set(re.findall(r"[0-9a-f-]{36}", listed))
+
+    before, results = runs(), on_results(LIST)
+    assert before
+    assert results.strip()
+    made = newcomer.make("backup", f"FILE={tmp_path / 'backup.zip'}")
+    assert made.status == 0, made.progress
+    for run in before:
+        assert newcomer.shell(f".venv/bin/prefect --no-prompt flow-run delete {run}").status == 0
+    on_results(DELETE)
+    assert (runs(), on_results(LIST).strip()) == (set(), "")
+    done = newcomer.make("restore", f"FILE={tmp_path / 'backup.zip'}")
+    assert done.status == 0, done.progress
+    assert (runs(), on_results(LIST)) == (before, results)
+    preview = newcomer.make("preview")
+    assert "nothing changes" in preview.output, preview.output
 
 
 def test_a_parameter_that_the_flow_does_not_take_ends_make_run_with_a_sentence(newcomer: Newcomer) -> None:

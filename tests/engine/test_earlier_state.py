@@ -45,8 +45,8 @@ _QUANTITIES: Final = (
     "memory_request",
 )
 UPDATES: Final[Mapping[str, tuple[str, ...]]] = {
-    # Images are built for the platforms of the nodes.
-    "preflight": ("node_platforms",),
+    # Images are built for the platforms of the nodes; volumes with data are not deleted silently.
+    "preflight": ("claims", "node_platforms"),
     # The reaper decides whether a run lives (ADR 9), and asks the Prefect API.
     "dask-reaper-identity-role": ("rules",),
     "dask-reaper-deployment": (f"{_CONTAINER}.command", f"{_CONTAINER}.env", "spec.template.metadata.annotations"),
@@ -78,6 +78,8 @@ UPDATES: Final[Mapping[str, tuple[str, ...]]] = {
         # The job variable `env` reaches the Dask pods, without the platform's own names.
         f"{_VARIABLE}.env.propertyNames",
         f"{_ENV}.EPHEMERAL_DASK_ENV",
+        # A failed pull step is reported to Prefect.
+        f"{_ENV}.PREFECT_PLUGINS_",
         # A number is a quantity.
         *(f"{_VARIABLE}.{name}.{field}" for name in _QUANTITIES for field in ("anyOf", "type")),
     ),

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from infra.registration import kubernetes
+from infra.registration import claims, kubernetes
+from infra.registration.claims import Claim, Volumes
 from infra.registration.cluster_state import DASK_CRDS, ClusterState, Operator, node_platforms
 from infra.registration.errors import UnreachableError
 from infra.registration.preflight import PreflightArgs, PreflightProvider, errors
@@ -21,6 +22,14 @@ ARGS = PreflightArgs(
 )
 EXISTING = dataclasses.replace(ARGS, operator="existing", operator_namespace="dask")
 OURS = {ARGS.stack_annotation: ARGS.stack}
+
+
+@pytest.fixture(autouse=True)
+def volumes(monkeypatch: pytest.MonkeyPatch) -> list[Claim]:
+    """Provide the claims of the stack that the cluster has."""
+    live: list[Claim] = []
+    monkeypatch.setattr(claims, "read", lambda *_: Volumes(claims=tuple(live)))
+    return live
 
 
 def crds(version: str | None = "2026.3.0") -> dict[str, dict[str, str]]:
@@ -164,3 +173,15 @@ def test_platforms_of_nodes_are_kept_when_they_cannot_be_read(monkeypatch: pytes
     assert check(ClusterState(), {}) == []
     assert check(ClusterState(platforms=("linux/arm64",)), {"node_platforms": ["linux/amd64"]}) == ["linux/arm64"]
     assert check(ClusterState(), {"node_platforms": ["linux/amd64"]}) == ["linux/amd64"]
+
+
+def test_a_volume_that_the_update_would_delete_fails_the_preview_unless_it_is_named(
+    monkeypatch: pytest.MonkeyPatch, volumes: list[Claim]
+) -> None:
+    monkeypatch.setattr(kubernetes, "cluster_state", lambda _namespace, _context: ClusterState(namespace=OURS))
+    volumes.append(Claim(namespace="earlier", name="results"))
+    declared = {**props(), "claims": [{"namespace": "flows", "name": "results", "access_mode": "ReadWriteOnce"}]}
+    [failure] = PreflightProvider().check({}, declared).failures
+    assert "would delete volume earlier/results with its data, because the stack has flows/results" in failure.reason
+    monkeypatch.setenv(claims.VARIABLE, "earlier/results")
+    assert PreflightProvider().check({}, declared).failures == []
