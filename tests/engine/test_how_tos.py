@@ -172,7 +172,7 @@ def test_a_how_to_gives_pods_what_it_says(heading: str, kubernetes: Kubernetes, 
     assert looked_up(settings) == Lookup()
 
     for role, pod in pods_of_a_run(settings).items():
-        metadata = {**pod["metadata"], "name": role, "namespace": NAMESPACE}
+        metadata = {**pod.get("metadata", {}), "name": role, "namespace": NAMESPACE}
         manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod["spec"]}
         options = ("--dry-run=server", "--validate=strict", "-o", "json", "-f", "-")
         stored = json.dumps(json.loads(kubernetes.kubectl("create", *options, stdin=manifest)), sort_keys=True)
