@@ -29,7 +29,9 @@ class Usage:
 
         """
         status = os.statvfs(folder)
-        return cls(total=status.f_blocks * status.f_frsize, free=status.f_bavail * status.f_frsize)
+        # Blocks that are reserved for root are neither used nor free, as `df` has it.
+        used = status.f_blocks - status.f_bfree
+        return cls(total=(used + status.f_bavail) * status.f_frsize, free=status.f_bavail * status.f_frsize)
 
     @property
     def share(self) -> float:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -30,3 +32,12 @@ def test_a_volume_with_room_and_a_run_without_one_get_no_warning(
 
 def test_a_volume_that_does_not_answer_is_left_to_the_tasks(tmp_path: Path) -> None:
     assert result_space.warning({env.RESULTS_PATH: str(tmp_path / "missing")}) == ""
+
+
+def test_blocks_that_are_reserved_for_root_are_neither_used_nor_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks = SimpleNamespace(f_frsize=4096, f_blocks=1000, f_bfree=700, f_bavail=100)
+    monkeypatch.setattr(os, "statvfs", lambda _: blocks)
+    usage = Usage.of(tmp_path)
+    assert (usage.total, usage.free, usage.is_nearly_full) == (400 * 4096, 100 * 4096, False)
