@@ -20,6 +20,7 @@ import pytest
 
 from tests.engine.commands import Commands, Result
 from tests.support import scratch_prefect
+from tools.cluster.wait import until
 
 QUIET = {"PREFECT_LOGGING_LEVEL": "WARNING"}
 
@@ -207,8 +208,15 @@ class Prefect:
         self._client = scratch_prefect.client(url)
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        """Send a request; None for 404 and for an empty answer."""
-        answer = self._client.request(method, path, json=body)
+        """Send a request; None for 404 and for an empty answer. A database that is busy is asked again, as by Prefect."""
+        answers: list[httpx.Response] = []
+
+        def answered() -> bool:
+            answers.append(self._client.request(method, path, json=body))
+            return answers[-1].status_code != httpx.codes.SERVICE_UNAVAILABLE
+
+        until(answered, seconds=60, interval=1)
+        answer = answers[-1]
         if answer.status_code == 404:
             return None
         answer.raise_for_status()

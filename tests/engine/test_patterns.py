@@ -81,11 +81,15 @@ def project(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> It
         **dict.fromkeys(("PREFECT_HOME", "HOME", "TMPDIR"), str(home)),
     }
     prefect.call("POST", "/work_pools/", {"name": "patterns", "type": "process"})
-    for spec in load_deployments(folder / "prefect.yaml", environment={}):
-        if spec.entrypoint.startswith("flows.patterns."):
-            args = DeploymentArgs(endpoint=Url(url=prefect_server), spec=spec, work_pool_name="patterns")
-            DeploymentProvider().create({**inputs(args, "project/stack/resource"), "work_pool_name": "patterns"})
+    declared = load_deployments(folder / "prefect.yaml", environment={})
+    specs = [spec for spec in declared if spec.entrypoint.startswith("flows.patterns.")]
+    for spec in specs:
+        args = DeploymentArgs(endpoint=Url(url=prefect_server), spec=spec, work_pool_name="patterns")
+        DeploymentProvider().create({**inputs(args, "project/stack/resource"), "work_pool_name": "patterns"})
     yield Project(folder, environment, prefect)
+    # Other modules use the same server, and compare all of its deployments.
+    for spec in specs:
+        prefect.call("DELETE", f"/deployments/{prefect.deployment(spec.flow_name, spec.name)['id']}")
     prefect.call("DELETE", "/work_pools/patterns")
 
 

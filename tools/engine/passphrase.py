@@ -10,7 +10,7 @@ from pathlib import Path
 from pulumi import automation
 from pulumi.automation.errors import CommandError
 
-from tools.engine.automation import failed, output, workspace
+from tools.engine.automation import output, workspace
 from tools.errors import Problem
 from tools.paths import ROOT
 
@@ -38,7 +38,7 @@ def check(stack: str, config_file: Path, environment: Mapping[str, str]) -> None
             probe.set_config(stack, "probe", automation.ConfigValue("probe", secret=True))
         except CommandError as error:
             if "passphrase" not in output(error):
-                raise failed("encrypt a value", error) from None
+                return  # the command's own error says more
             raise Problem(
                 f"The passphrase is not the one that stack '{stack}' was created with",
                 remedy="Set PULUMI_CONFIG_PASSPHRASE (or PULUMI_CONFIG_PASSPHRASE_FILE) to that one; for the local"
