@@ -208,7 +208,7 @@ class Prefect:
         self._client = scratch_prefect.client(url)
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        """Send a request; None for 404 and for an empty answer. A database that is busy is asked again, as by Prefect."""
+        """Send a request, again while the database is busy; None for 404 and for an empty answer."""
         answers: list[httpx.Response] = []
 
         def answered() -> bool:
