@@ -88,7 +88,9 @@ def prefects(folder: Path, entrypoint: str) -> Flow:
 @contextlib.contextmanager
 def imports(folder: Path) -> Iterator[None]:
     """Import from a folder, and forget what was imported."""
-    directory, modules, path = Path.cwd(), dict(sys.modules), list(sys.path)
+    directory, modules, path, writes = Path.cwd(), dict(sys.modules), list(sys.path), sys.dont_write_bytecode
+    # Bytecode is valid for a time in seconds and a size, which the next generated file may share.
+    sys.dont_write_bytecode = True
     os.chdir(folder)
     importlib.invalidate_caches()
     if (folder / "src").is_dir():
@@ -97,7 +99,7 @@ def imports(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.chdir(directory)
-        sys.path[:] = path
+        sys.path[:], sys.dont_write_bytecode = path, writes
         own = {path.stem for path in folder.rglob("*")}
         for name in [name for name in sys.modules if name not in modules and name.partition(".")[0] in own]:
             del sys.modules[name]
