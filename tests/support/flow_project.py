@@ -87,12 +87,15 @@ def prefects(folder: Path, entrypoint: str) -> Flow:
 
 @contextlib.contextmanager
 def imports(folder: Path) -> Iterator[None]:
-    """Import from a folder, and forget what was imported."""
+    """Import from a folder, whatever was imported under the same names before, and forget what was imported."""
     directory, modules, path, writes = Path.cwd(), dict(sys.modules), list(sys.path), sys.dont_write_bytecode
     # Bytecode is valid for a time in seconds and a size, which the next generated file may share.
     sys.dont_write_bytecode = True
     os.chdir(folder)
     importlib.invalidate_caches()
+    own = {path.stem for path in folder.rglob("*") if path.suffix == ".py" or path.is_dir()}
+    for name in [name for name, module in modules.items() if name.partition(".")[0] in own and _is_loose(name, module)]:
+        del sys.modules[name]
     if (folder / "src").is_dir():
         sys.path.insert(0, str(folder / "src"))
     try:
@@ -100,10 +103,15 @@ def imports(folder: Path) -> Iterator[None]:
     finally:
         os.chdir(directory)
         sys.path[:], sys.dont_write_bytecode = path, writes
-        own = {path.stem for path in folder.rglob("*")}
         for name in [name for name in sys.modules if name not in modules and name.partition(".")[0] in own]:
             del sys.modules[name]
         sys.modules.update(modules)
+
+
+def _is_loose(name: str, module: object) -> bool:
+    """Tell whether a module is neither Python's own nor installed: a test may have left a project's module behind."""
+    file = str(getattr(module, "__file__", None) or "")
+    return name.partition(".")[0] not in sys.stdlib_module_names and not file.startswith((sys.prefix, sys.base_prefix))
 
 
 def differences(ours: Flow, theirs: Flow) -> list[str]:
