@@ -29,7 +29,7 @@ ENDS_WITHIN: Final = 60.0
 """Seconds that a pod may live on after its run has a final state: it closes its Dask cluster and stores results."""
 
 FORGOTTEN_AFTER: Final = 900.0
-"""Seconds without a Job after which a final state is no longer restored when the pod reschedules the run."""
+"""Seconds after the end of its Job for which the final state of a run is restored when its pod reschedules the run."""
 
 _HEARTBEATS_SINCE: Final = timedelta(days=1)
 

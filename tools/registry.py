@@ -86,12 +86,7 @@ def read(repository: str, kind: str, key: str) -> Mapping[str, Any]:
         Problem: the registry does not have it, does not answer, or requires a login.
 
     """
-    host, _, path = repository.partition("/")
-    if not _names_host(host):
-        raise Problem(
-            f"The image {repository} does not name a registry, so its manifest cannot be requested",
-            remedy=f"Inspect it with the builder: `docker buildx imagetools inspect --raw {repository}`",
-        )
+    host, path = _split(repository, inspect=f"--raw {repository}")
     try:
         with _client(host) as client:
             answer = client.get(
@@ -125,12 +120,7 @@ def has_manifest(reference: str) -> bool:
 
     """
     repository, _, digest = reference.partition("@")
-    host, _, path = repository.partition("/")
-    if not _names_host(host):
-        raise Problem(
-            f"The image {repository} does not name a registry, so its manifest cannot be requested",
-            remedy=f"Inspect it with the builder: `docker buildx imagetools inspect {reference}`",
-        )
+    host, path = _split(repository, inspect=reference)
     try:
         with _client(host) as client:
             status = client.head(f"{path}/manifests/{digest}", headers={"Accept": _MANIFESTS}).status_code
@@ -194,6 +184,17 @@ def _expect(status: int, answer: httpx.Response, name: str) -> None:
             f"to {answer.request.method} while the image {name} is pushed",
             remedy=_LOG,
         )
+
+
+def _split(repository: str, *, inspect: str) -> tuple[str, str]:
+    """Return host and path of a repository; `inspect` is what a builder could look at instead."""
+    host, _, path = repository.partition("/")
+    if not _names_host(host):
+        raise Problem(
+            f"The image {repository} does not name a registry, so its manifest cannot be requested",
+            remedy=f"Inspect it with the builder: `docker buildx imagetools inspect {inspect}`",
+        )
+    return host, path
 
 
 def _names_host(part: str) -> bool:

@@ -84,7 +84,7 @@ def numbers(version: str) -> tuple[int, ...]:
 
 
 def parse_newer(content: bytes) -> ast.Module | None:
-    """Parse source by the oldest accepted version that knows its syntax; None if there is no interpreter.
+    """Parse source with the oldest accepted version that knows its syntax, or return None without an interpreter of it.
 
     Raises:
         SyntaxError: none of them knows it.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from infra.flow_signature.imports import dotted, project_files
+from infra.flow_signature.imports import dotted
 from infra.flow_signature.lock import read_lock
-from infra.flow_signature.source import SOURCES, SourceError, locate
+from infra.flow_signature.source import SOURCES
+from infra.prefect_yaml.project_code import loaded
 from infra.specs.deployment import DeploymentSpec
 
 
@@ -31,29 +32,22 @@ def check_contents(
     """
     base, errors = root.resolve(), dict[str, str]()
     held = [base / package for package in packages]
-    for spec in specs:
-        if spec.pull_steps or "image" in spec.job_variables:
+    for spec, file, importer in loaded(specs, base):
+        if any(file.is_relative_to(folder) for folder in held) or _is_installed(file, importer, base, lock):
             continue
-        try:
-            path, _ = locate(spec.entrypoint, base)
-        except SourceError:
-            continue  # reported where the deployment is read
-        for file, importer in project_files(path.resolve(), base).items():
-            if any(file.is_relative_to(folder) for folder in held) or _is_installed(file, importer, base, lock):
-                continue
-            what = (
-                f"deployment '{spec.key}' starts in {_relative(file, base)}"
-                if importer is None
-                else f"{dotted(importer, base)} imports {dotted(file, base)}, which is {_relative(file, base)}"
-            )
-            package = _package(file, base)
-            remedy = (
-                f"move it there, or set {key}.packages to [{', '.join([*packages, package])}]"
-                if package
-                else "move it into the project"
-            )
-            text = f"{spec.location}: {what}, and the flow image holds {_enumeration(packages)} only: {remedy}"
-            errors.setdefault(package, text)
+        what = (
+            f"deployment '{spec.key}' starts in {_relative(file, base)}"
+            if importer is None
+            else f"{dotted(importer, base)} imports {dotted(file, base)}, which is {_relative(file, base)}"
+        )
+        package = _package(file, base)
+        remedy = (
+            f"move it there, or set {key}.packages to [{', '.join([*packages, package])}]"
+            if package
+            else "move it into the project"
+        )
+        text = f"{spec.location}: {what}, and the flow image holds {_enumeration(packages)} only: {remedy}"
+        errors.setdefault(package, text)
     return list(errors.values())
 
 

@@ -8,9 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from infra.flow_signature.files import SourceError, parse, relative
-from infra.flow_signature.imports import project_files
 from infra.flow_signature.newer_python import NoInterpreterError, accepted, numbers, parse_as
-from infra.flow_signature.source import locate
+from infra.prefect_yaml.project_code import loaded
 from infra.specs.deployment import DeploymentSpec
 
 HERE = "{}.{}".format(*sys.version_info)
@@ -61,19 +60,12 @@ def check_syntax(specs: Iterable[DeploymentSpec], root: Path, version: str, *, k
 
     """
     base, errors = root.resolve(), dict[Path, str]()
-    for spec in specs:
-        if spec.pull_steps or "image" in spec.job_variables:
-            continue
-        try:
-            path, _ = locate(spec.entrypoint, base)
-        except SourceError:
-            continue  # reported where the deployment is read
-        for file in project_files(path.resolve(), base):
-            if file not in errors and (problem := _problem(file, version)):
-                errors[file] = (
-                    f"{spec.location}: deployment '{spec.key}' loads {relative(file, base)}, and Python {version} of"
-                    f" {key} cannot: {problem}; correct it, or set {key}.python"
-                )
+    for spec, file, _ in loaded(specs, base):
+        if file not in errors and (problem := _problem(file, version)):
+            errors[file] = (
+                f"{spec.location}: deployment '{spec.key}' loads {relative(file, base)}, and Python {version} of"
+                f" {key} cannot: {problem}; correct it, or set {key}.python"
+            )
     return list(errors.values())
 
 

@@ -135,6 +135,6 @@ async def _claims(api: Any, namespace: str) -> list[Claim]:
             storage_class=each["spec"].get("storageClassName") or "",
         )
         for each in listed["items"]
-        # Before it is bound, there is no volume.
+        # A claim that is not bound has no volume yet.
         if (each.get("status") or {}).get("phase") == "Bound" and "deletionTimestamp" not in each["metadata"]
     ]

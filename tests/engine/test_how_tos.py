@@ -22,20 +22,20 @@ from ephemeral_dask.identity import RunIdentity
 from ephemeral_dask.pod_context import PodContext
 from ephemeral_dask.settings import CodeSizes, DaskSettings
 from ephemeral_dask.spec import dask_cluster
-from infra import job_template, naming, pod_patches, validation
+from infra import job_template, pod_patches, validation
 from infra.image_files import image_errors
 from infra.job_template import JobTemplateArgs
 from infra.registration.references import Lookup, look_up
 from infra.settings import Settings
 from infra.settings.references import references
-from tests.engine import control_plane, hollow_node
+from tests.engine import hollow_node, pods_namespace
 from tests.engine.control_plane import Kubernetes
+from tests.engine.pods_namespace import NAMESPACE, create
 from tools.paths import ROOT
 
 pytestmark = pytest.mark.xdist_group("pods")
 
 PAGE: Final = (ROOT / "docs" / "pods.md").read_text()
-NAMESPACE: Final = "flows"
 IMAGE: Final = {"registry": "localhost:5001", "builder": "docker-build"}
 RUN: Final = RunIdentity(flow="etl", flow_run_id="0198f0c4-1111-7000-8000-000000000000", flow_run_name="daring-mole")
 FILES: Final = ("password.txt", "company-ca-bundle.pem")
@@ -79,23 +79,8 @@ EXPECTED: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
 
 @pytest.fixture(scope="module")
 def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]:
-    with (
-        control_plane.running(tmp_path_factory.mktemp("kubernetes"), {}) as running,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setenv("KUBECONFIG", str(running.place.kubeconfig))
-        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-        create(running, "Namespace", NAMESPACE, metadata={"labels": labels})
-        for name in (naming.DASK, naming.FLOW_RUN):
-            create(running, "ServiceAccount", name)
-        yield running
-
-
-def create(kubernetes: Kubernetes, kind: str, name: str, version: str = "v1", **fields: Any) -> None:
-    metadata = {"name": name, "namespace": NAMESPACE, **fields.pop("metadata", {})}
-    if kind in ("Namespace", "RuntimeClass", "PriorityClass"):
-        metadata.pop("namespace")
-    kubernetes.kubectl("apply", "-f", "-", stdin={"apiVersion": version, "kind": kind, "metadata": metadata, **fields})
+    with pods_namespace.running(tmp_path_factory.mktemp("kubernetes")) as kubernetes:
+        yield kubernetes
 
 
 def section(heading: str) -> str:

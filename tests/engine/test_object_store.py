@@ -21,7 +21,7 @@ from infra.prefect_yaml.load import load_deployments
 from infra.registration.deployment import DeploymentArgs, DeploymentProvider, inputs
 from infra.registration.endpoint import Url
 from tests.engine.conftest import Prefect
-from tests.support import locked_environment, s3_server
+from tests.support import flow_pod, locked_environment, s3_server
 from tests.support.s3_server import BUCKET, S3
 from tools.paths import ROOT
 
@@ -80,7 +80,8 @@ class Project:
 
     def execute(self, run: str) -> Mapping[str, Any]:
         """Run a flow run as a flow pod does, in a process of its own, and return its state."""
-        ended = self.python("-m", "prefect", "flow-run", "execute", run)
+        python = locked_environment.programs("data") / "python"
+        ended = flow_pod.execute(run, folder=self.folder, environment=self.environment, python=python, timeout=240)
         print(ended.stdout[-4000:], ended.stderr[-4000:])
         state: Mapping[str, Any] = self.prefect.call("GET", f"/flow_runs/{run}")["state"]
         return state

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from infra.prefect_yaml.load import load_deployments
 from infra.registration.deployment import DeploymentArgs, DeploymentProvider, inputs
 from infra.registration.endpoint import Url
 from tests.engine.conftest import Prefect
+from tests.support import flow_pod
 from tools.paths import ROOT
 
 PROJECT: Final = ROOT / "tests" / "project"
@@ -41,15 +40,7 @@ class Project:
 
     def execute(self, run: str) -> Mapping[str, Any]:
         """Run a flow run as a flow pod does, and return its state."""
-        ended = subprocess.run(
-            [sys.executable, "-m", "prefect", "flow-run", "execute", run],
-            cwd=self.folder,
-            env=dict(self.environment),
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=240,
-        )
+        ended = flow_pod.execute(run, folder=self.folder, environment=self.environment, timeout=240)
         print(ended.stdout[-4000:], ended.stderr[-4000:])
         state: Mapping[str, Any] = self.prefect.call("GET", f"/flow_runs/{run}")["state"]
         return state

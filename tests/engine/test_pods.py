@@ -20,12 +20,12 @@ from infra.registration.dry_run import NOTE, try_out
 from infra.registration.references import look_up
 from infra.settings import Settings, layers
 from infra.specs.deployment import DeploymentSpec
-from tests.engine import control_plane
+from tests.engine import pods_namespace
 from tests.engine.control_plane import Kubernetes
+from tests.engine.pods_namespace import NAMESPACE, create
 
 pytestmark = pytest.mark.xdist_group("pods")
 
-NAMESPACE = "flows"
 IMAGE = {"registry": "localhost:5001", "builder": "docker-build"}
 RUN = RunIdentity(flow="etl", flow_run_id="0198f0c4-1111-7000-8000-000000000000", flow_run_name="daring-mole")
 EVERYTHING: Mapping[str, Any] = {
@@ -54,23 +54,9 @@ EVERYTHING: Mapping[str, Any] = {
 
 @pytest.fixture(scope="module")
 def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]:
-    with (
-        control_plane.running(tmp_path_factory.mktemp("kubernetes"), {}) as running,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setenv("KUBECONFIG", str(running.place.kubeconfig))
-        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-        running.kubectl("apply", "-f", "-", stdin=_v1("Namespace", NAMESPACE, metadata={"labels": labels}))
-        for name in (naming.DASK, naming.FLOW_RUN, "reader"):
-            running.kubectl("apply", "-f", "-", stdin=_v1("ServiceAccount", name))
-        secret = _v1("Secret", "warehouse", data={"password": base64.b64encode(b"x").decode()})
-        running.kubectl("apply", "-f", "-", stdin=secret)
-        yield running
-
-
-def _v1(kind: str, name: str, metadata: Mapping[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
-    where = {} if kind == "Namespace" else {"namespace": NAMESPACE}
-    return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, **where, **(metadata or {})}, **fields}
+    with pods_namespace.running(tmp_path_factory.mktemp("kubernetes"), accounts=["reader"]) as kubernetes:
+        create(kubernetes, "Secret", "warehouse", data={"password": base64.b64encode(b"x").decode()})
+        yield kubernetes
 
 
 def stack(**values: Any) -> Settings:

@@ -22,6 +22,35 @@ TIMEOUT = 180.0
 """Seconds for a run on a busy machine."""
 
 
+def execute(
+    run: str,
+    *,
+    folder: Path,
+    environment: Mapping[str, str],
+    python: str | Path = sys.executable,
+    timeout: float = TIMEOUT,
+) -> subprocess.CompletedProcess[str]:
+    """Run a flow run with the command of a flow pod.
+
+    Args:
+        run: its id.
+        folder: the working directory.
+        environment: the whole one of the process.
+        python: interpreter with the packages of the flow image.
+        timeout: seconds.
+
+    """
+    return subprocess.run(
+        [str(python), "-m", "prefect", "flow-run", "execute", run],
+        cwd=folder,
+        env=dict(environment),
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+
+
 @dataclass(frozen=True)
 class FlowPod:
     """What the processes of a run have.
@@ -43,15 +72,7 @@ class FlowPod:
             target = prefect.get(f"/deployments/name/{flow}/{deployment}").raise_for_status().json()
             body = {"parameters": dict(parameters or {})}
             run = prefect.post(f"/deployments/{target['id']}/create_flow_run", json=body).raise_for_status().json()
-            ended = subprocess.run(
-                [sys.executable, "-m", "prefect", "flow-run", "execute", run["id"]],
-                cwd=self.folder,
-                env=dict(self.environment),
-                check=False,
-                capture_output=True,
-                text=True,
-                timeout=TIMEOUT,
-            )
+            ended = execute(run["id"], folder=self.folder, environment=self.environment)
             state = prefect.get(f"/flow_runs/{run['id']}").raise_for_status().json()["state"]
             ids = {"logs": {"flow_run_id": {"any_": [run["id"]]}}, "sort": "TIMESTAMP_ASC"}
             logs = prefect.post("/logs/filter", json=ids).raise_for_status().json()

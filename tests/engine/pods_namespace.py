@@ -1,0 +1,42 @@
+"""A namespace on a control plane, in which the pods of runs are tried out."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from infra import naming
+from tests.engine import control_plane
+from tests.engine.control_plane import Kubernetes
+
+NAMESPACE: Final = "flows"
+_OF_THE_CLUSTER: Final = ("Namespace", "RuntimeClass", "PriorityClass")
+
+
+@contextlib.contextmanager
+def running(folder: Path, *, accounts: Sequence[str] = ()) -> Iterator[Kubernetes]:
+    """Provide a control plane with the namespace, under the restricted Pod Security Standard, named by KUBECONFIG.
+
+    Args:
+        folder: of the control plane's files.
+        accounts: ServiceAccounts beside those of runs.
+
+    """
+    with control_plane.running(folder, {}) as kubernetes, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KUBECONFIG", str(kubernetes.place.kubeconfig))
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        create(kubernetes, "Namespace", NAMESPACE, metadata={"labels": labels})
+        for name in (naming.DASK, naming.FLOW_RUN, *accounts):
+            create(kubernetes, "ServiceAccount", name)
+        yield kubernetes
+
+
+def create(kubernetes: Kubernetes, kind: str, name: str, version: str = "v1", **fields: Any) -> None:
+    """Apply an object, in the namespace unless it is one of the whole cluster."""
+    where = {} if kind in _OF_THE_CLUSTER else {"namespace": NAMESPACE}
+    metadata = {"name": name, **where, **fields.pop("metadata", {})}
+    kubernetes.kubectl("apply", "-f", "-", stdin={"apiVersion": version, "kind": kind, "metadata": metadata, **fields})
