@@ -144,11 +144,15 @@ def dask_pods(port: int, home: Path, variables: Mapping[str, str]) -> Iterator[N
 
 @contextmanager
 def registered(file: Path, pool: str, prefect_url: str) -> Iterator[None]:
-    """Register the deployments of a `prefect.yaml` in a work pool of their own, as a stack does."""
+    """Register the deployments of a `prefect.yaml` in a work pool of their own, as a stack does, and delete them."""
+    made: list[str] = []
     with httpx.Client(base_url=prefect_url, timeout=60) as prefect:
         prefect.post("/work_pools/", json={"name": pool, "type": "process"}).raise_for_status()
         for spec in load_deployments(file, environment={}):
             args = DeploymentArgs(endpoint=Url(url=prefect_url), spec=spec, work_pool_name=pool)
-            DeploymentProvider().create({**inputs(args, "project/stack/resource"), "work_pool_name": pool})
+            done = DeploymentProvider().create({**inputs(args, "project/stack/resource"), "work_pool_name": pool})
+            made.append((done.outs or {})["deployment_id"])
         yield
+        for deployment in made:
+            prefect.delete(f"/deployments/{deployment}").raise_for_status()
         prefect.delete(f"/work_pools/{pool}").raise_for_status()
