@@ -1,9 +1,12 @@
-"""Prefect's plugin `ephemeral-dask`, which flow pods enable: a run whose pull step fails says so in Prefect.
+"""Prefect's plugin `ephemeral-dask`, which flow pods enable.
 
-Prefect runs pull steps in a process of their own since 3.7. When a step fails, that process writes the error to the log
-of the pod and ends, and the run is Crashed with `Process exited with status code: 1`. The function that did so before,
-`load_flow_from_flow_run`, also logs the error to the run; https://github.com/PrefectHQ/prefect/pull/22432 brought the
-other lines back. `tests/engine/test_pull_steps.py` shows that the released Prefect still needs this.
+In the process of a flow it renews the run's lease through an outage of the server (`ephemeral_dask/leases.py`).
+
+In the process that runs pull steps it reports a step that fails. Prefect runs pull steps in a process of their own
+since 3.7. When a step fails, that process writes the error to the log of the pod and ends, and the run is Crashed with
+`Process exited with status code: 1`. The function that did so before, `load_flow_from_flow_run`, also logs the error
+to the run; https://github.com/PrefectHQ/prefect/pull/22432 brought the other lines back.
+`tests/engine/test_pull_steps.py` shows that the released Prefect still needs this.
 """
 
 from __future__ import annotations
@@ -20,17 +23,24 @@ from prefect.plugins import HookContext, register_hook
 _PROCESS: Final = "prefect.runner._workspace_supervisor"
 """The module that runs pull steps, then becomes the process of the flow."""
 
+_FLOW_PROCESSES: Final = frozenset({"prefect.engine", "prefect.flow_engine"})
+"""The modules that run a flow."""
+
 Step = dict[str, Any]
 RunStep = Callable[..., Coroutine[Any, Any, Step]]
 
 
 @register_hook
 def setup_environment(*, ctx: HookContext) -> None:  # noqa: ARG001  Prefect passes it by name
-    """Report failed pull steps, if this is the process that runs them."""
+    """Change what Prefect does in the process that runs pull steps, and in that of a flow."""
     if _PROCESS in sys.orig_argv:
         from prefect.deployments.steps import core  # noqa: PLC0415  a second to import, which this process pays anyway
 
         core.run_step = reporting(core.run_step)
+    elif not _FLOW_PROCESSES.isdisjoint(sys.orig_argv):
+        from ephemeral_dask import leases  # noqa: PLC0415  for this process only
+
+        leases.install()
 
 
 def reporting(run_step: RunStep) -> RunStep:

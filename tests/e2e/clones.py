@@ -18,6 +18,10 @@ PENDING_TIMEOUT: Final = 120
 """Seconds that a run of the tests' own stacks may be Pending: a test waits for it."""
 
 
+SMALL_DISK: Final = {"scratchSize": "64Mi"}
+"""The profile `small-disk` of the tests' own stacks: less than the flow `hoarding` writes."""
+
+
 def clone(folder: Path, source: Path = paths.ROOT) -> Path:
     """Copy every file that belongs to the project into a repository of its own, and return its folder.
 
@@ -45,6 +49,7 @@ def with_own_flows(folder: Path) -> Path:
         # Settings of single deployments, which are the sample flows'.
         content["config"].pop("ephemeral-dask:deployments", None)
         content["config"].setdefault("ephemeral-dask:flowRun", {})["pendingTimeout"] = PENDING_TIMEOUT
+        content["config"].setdefault("ephemeral-dask:dask", {}).setdefault("profiles", {})["small-disk"] = SMALL_DISK
         file.write_text(yaml.safe_dump(content, sort_keys=False))
     _commit(folder)
     return folder

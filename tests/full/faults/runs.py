@@ -13,9 +13,10 @@ FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
 def ask(newcomer: Newcomer, expression: str) -> Any:
-    """Evaluate an expression that uses Prefect's `client` and `filters`, and return what it gives as JSON."""
+    """Evaluate an expression that uses Prefect's `client`, `filters` and `states`, and return what it gives as JSON."""
     program = (
         "import asyncio, json\n"
+        "from prefect import states\n"
         "from prefect.client.orchestration import get_client\n"
         "from prefect.client.schemas import filters, sorting\n"
         "async def main():\n"
@@ -65,6 +66,21 @@ def pods(newcomer: Newcomer, run: str, component: str) -> list[str]:
     """Return the Dask pods of a run, by name: of its `scheduler` or its `worker`s."""
     selector = f"ephemeral-dask/flow-run={run},dask.org/component={component}"
     return newcomer.kubectl("get", "pods", "-l", selector, "-o", "jsonpath={.items[*].metadata.name}").split()
+
+
+def with_tasks_under_way(newcomer: Newcomer, *options: str) -> tuple[str, str]:
+    """Start a run and return it with its scheduler's pod, once some tasks are done and others are not."""
+    run = newcomer.start("steps/default", *options)
+    assert until(lambda: "COMPLETED" in task_states(newcomer, run), seconds=180, interval=2), logged(newcomer, run)
+    assert state(newcomer, run)[0] == "RUNNING"
+    [scheduler] = pods(newcomer, run, "scheduler")
+    return run, scheduler
+
+
+def kill(newcomer: Newcomer, pod: str) -> None:
+    """Delete a pod as a lost node does, without a moment to say goodbye."""
+    newcomer.kubectl("delete", "pod", pod, "--force", "--grace-period=0", "--wait=true")
+    assert newcomer.try_kubectl("get", "pod", pod).status != 0, "the fault took no effect"
 
 
 def left(newcomer: Newcomer, run: str) -> str:

@@ -2,24 +2,10 @@
 
 from __future__ import annotations
 
+from ephemeral_dask.contract.causes import Cause
 from tests.e2e.newcomer import Newcomer
-from tests.full.faults.runs import ended, left, logged, pods, state, summary, task_states
+from tests.full.faults.runs import ended, kill, left, logged, pods, state, summary, task_states, with_tasks_under_way
 from tools.cluster.wait import until
-
-
-def with_tasks_under_way(newcomer: Newcomer, *options: str) -> tuple[str, str]:
-    """Start a run and return it with its scheduler's pod, once some tasks are done and others are not."""
-    run = newcomer.start("steps/default", *options)
-    assert until(lambda: "COMPLETED" in task_states(newcomer, run), seconds=180, interval=2), logged(newcomer, run)
-    assert state(newcomer, run)[0] == "RUNNING"
-    [scheduler] = pods(newcomer, run, "scheduler")
-    return run, scheduler
-
-
-def kill(newcomer: Newcomer, pod: str) -> None:
-    """Delete a pod as a lost node does, without a moment to say goodbye."""
-    newcomer.kubectl("delete", "pod", pod, "--force", "--grace-period=0", "--wait=true")
-    assert newcomer.try_kubectl("get", "pod", pod).status != 0, "the fault took no effect"
 
 
 def test_a_run_goes_on_in_a_new_cluster_when_its_scheduler_is_killed(newcomer: Newcomer) -> None:
@@ -39,6 +25,39 @@ def test_a_run_goes_on_when_its_whole_dask_cluster_is_deleted(newcomer: Newcomer
     newcomer.kubectl("delete", "daskclusters", "-l", f"ephemeral-dask/flow-run={run}", "--wait=true")
     assert ended(newcomer, run, seconds=180)[0] == "COMPLETED", logged(newcomer, run)
     assert "the object was deleted: the DaskCluster" in logged(newcomer, run)
+    assert until(lambda: not left(newcomer, run), seconds=60, interval=1), left(newcomer, run)
+
+
+def test_a_run_goes_on_when_a_worker_is_killed_during_its_task(newcomer: Newcomer) -> None:
+    run, _ = with_tasks_under_way(newcomer)
+    kill(newcomer, pods(newcomer, run, "worker")[0])
+    assert ended(newcomer, run, seconds=180)[0] == "COMPLETED", logged(newcomer, run)
+    assert "A Dask worker was lost while it ran 1 tasks" in logged(newcomer, run)
+    assert set(task_states(newcomer, run)) == {"COMPLETED"}
+    assert "clusters lost | 0" in summary(newcomer, run) or "clusters lost" not in summary(newcomer, run)
+    assert until(lambda: not left(newcomer, run), seconds=60, interval=1), left(newcomer, run)
+
+
+def test_a_run_goes_on_without_an_operator_and_leaves_nothing_once_it_is_back(newcomer: Newcomer) -> None:
+    run, _ = with_tasks_under_way(newcomer)
+    newcomer.kubectl("scale", "deployment/dask-operator", "--replicas=0")
+    try:
+        newcomer.kubectl("wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=dask-operator", "--timeout=120s")
+        assert state(newcomer, run)[0] == "RUNNING", "the fault came too late"
+        assert ended(newcomer, run, seconds=180)[0] == "COMPLETED", logged(newcomer, run)
+    finally:
+        newcomer.kubectl("scale", "deployment/dask-operator", "--replicas=1")
+    newcomer.kubectl("rollout", "status", "deployment/dask-operator", "--timeout=180s")
+    assert until(lambda: not left(newcomer, run), seconds=90, interval=1), left(newcomer, run)
+
+
+def test_a_task_that_fills_its_disk_ends_the_run_with_the_eviction(newcomer: Newcomer) -> None:
+    run = newcomer.start("hoarding/default", "--job-variable", "dask_profile=small-disk")
+    kind, message = ended(newcomer, run, seconds=480)
+    assert kind == "CRASHED", message
+    assert "Task 'hoard' was given up" in message
+    assert Cause.EVICTED in message
+    assert task_states(newcomer, run) == ["CRASHED"]
     assert until(lambda: not left(newcomer, run), seconds=60, interval=1), left(newcomer, run)
 
 

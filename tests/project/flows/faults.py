@@ -1,5 +1,6 @@
-"""Flows that the tests of faults break: one that computes for a while, and one that takes more memory than there is."""
+"""Flows that the tests of faults break: one computes for a while, others take more memory or disk than there is."""
 
+import tempfile
 import time
 
 from prefect import flow, task
@@ -37,3 +38,20 @@ def fill(mebibytes: int) -> int:
 def greedy(mebibytes: int = 1500) -> int:
     """Fill more memory than a worker has."""
     return fill.submit(mebibytes).result()
+
+
+@task
+def hoard(mebibytes: int) -> int:
+    """Write a temporary file of that size, and keep it for longer than the kubelet takes to see it."""
+    with tempfile.TemporaryFile() as file:
+        for _ in range(mebibytes):
+            file.write(b"x" * 2**20)
+        file.flush()
+        time.sleep(120)
+    return mebibytes
+
+
+@flow(task_runner=ephemeral_dask(minimum=1, maximum=1, worker_cpu="100m", worker_memory="512Mi"))
+def hoarding(mebibytes: int = 300) -> int:
+    """Fill more of the disk than a worker may."""
+    return hoard.submit(mebibytes).result()
