@@ -58,7 +58,7 @@ class AutomationArgs:
 
 
 class Automation(Resource, module="prefect", name="Automation"):
-    """An automation in Prefect. An existing one of that name is adopted."""
+    """An automation in Prefect."""
 
     name: Output[str]
     automation_id: Output[str]
@@ -126,6 +126,11 @@ class AutomationProvider(PrefectProvider):
         if declared.get("enabled") is None:
             del current["enabled"]
         return current
+
+    def is_adoptable(self, fields: Fields) -> bool:
+        """Return the same; the automations of a deployment that may be adopted may be, too."""
+        deployment = fields.get("deployment")
+        return super().is_adoptable(fields) or bool(deployment and session.is_adoptable(f"deployment/{deployment}"))
 
     def owner_of(self, live: Fields) -> str:
         return split_owner_line(live.get("description") or "")[1]

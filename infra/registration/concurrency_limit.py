@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,7 +12,11 @@ from pulumi.dynamic import Resource
 
 from infra.registration.api import DEADLINE, PrefectApi, path
 from infra.registration.endpoint import ApiEndpoint, to_props
-from infra.registration.provider import OWNER, REACH, Fields, PrefectProvider, owner
+from infra.registration.ownership import split_owner_tag, with_owner_tag
+from infra.registration.provider import OWNER, REACH, Fields, PrefectProvider, owner, stack_of
+
+_OWNER: Final = "owner_mark"
+"""The owner among the fields of the server's object."""
 
 _WRITABLE: Final = ("limit", "slot_decay_per_second", "active")
 
@@ -37,9 +42,9 @@ class GlobalConcurrencyLimitArgs:
 
 
 class GlobalConcurrencyLimit(Resource, module="prefect", name="GlobalConcurrencyLimit"):
-    """A global concurrency limit in Prefect. An existing one of that name is adopted.
+    """A global concurrency limit in Prefect.
 
-    Prefect has no field that could hold the owner, so two stacks on one server must not declare the same name.
+    Prefect has no field of it that could hold the owner. A Prefect variable does, whose name has a hash of the limit's.
     """
 
     name: Output[str]
@@ -70,28 +75,33 @@ def inputs(args: GlobalConcurrencyLimitArgs, mark: str) -> dict[str, Any]:
 
 
 class GlobalConcurrencyLimitProvider(PrefectProvider):
-    """Registers global concurrency limits, which have no owner."""
+    """Registers global concurrency limits. The owner is a tag of a variable, which is written before the limit."""
 
     noun = "global concurrency limit"
     key_fields = ("name",)
     computed = ("limit_id",)
-    adoption_note = "Prefect does not record its owner, so check that no other stack declares it."
 
     def get(self, api: PrefectApi, fields: Fields, *, operation: str, deadline: float) -> Fields | None:
         where = path("v2", "concurrency_limits", fields["name"])
         live: Fields | None = api.get(where, operation=operation, deadline=deadline)
-        return live
+        if live is None:
+            return None
+        mark = api.get(_mark(fields), operation=operation, deadline=deadline)
+        return {**live, _OWNER: split_owner_tag(mark["tags"])[1] if mark else ""}
 
     def from_api(self, live: Fields, declared: Fields) -> Fields:
         managed = [name for name in _WRITABLE if name != "active" or declared.get("active") is not None]
         return {"name": live["name"], **{name: live[name] for name in managed}, "limit_id": live["id"]}
 
-    def owner_of(self, live: Fields) -> str:  # noqa: ARG002  Prefect has no field for it
-        return ""
+    def owner_of(self, live: Fields) -> str:
+        return str(live[_OWNER])
 
     def create_live(self, api: PrefectApi, fields: Fields) -> Fields:
+        # Before the limit: an update that is killed between the two finds its own limit.
+        self._claim(api, fields)
         body = {name: fields[name] for name in ("name", *_WRITABLE) if fields.get(name) is not None}
-        return self.create_or_adopt(api, "/v2/concurrency_limits/", body, fields)
+        live = self.create_or_adopt(api, "/v2/concurrency_limits/", body, fields)
+        return {**live, _OWNER: stack_of(fields[OWNER])}
 
     def update_live(self, api: PrefectApi, live: Fields, fields: Fields) -> Fields:
         current = self.from_api(live, fields)
@@ -100,6 +110,9 @@ class GlobalConcurrencyLimitProvider(PrefectProvider):
             for name in _WRITABLE
             if fields.get(name) is not None and current.get(name) != fields[name]
         }
+        if self.owner_of(live) != stack_of(fields[OWNER]):
+            self._claim(api, fields)
+            live = {**live, _OWNER: stack_of(fields[OWNER])}
         if not changed:
             return live
         operation = self._operation("update", fields)
@@ -107,4 +120,28 @@ class GlobalConcurrencyLimitProvider(PrefectProvider):
         return self.get(api, fields, operation=operation, deadline=DEADLINE) or live
 
     def delete_live(self, api: PrefectApi, live: Fields, fields: Fields) -> None:
-        api.delete(path("v2", "concurrency_limits", live["name"]), operation=self._operation("delete", fields))
+        operation = self._operation("delete", fields)
+        api.delete(path("v2", "concurrency_limits", live["name"]), operation=operation)
+        # After the limit: a deletion that is killed between the two leaves a mark that means nothing.
+        api.delete(_mark(fields), operation=operation)
+
+    def _claim(self, api: PrefectApi, fields: Fields) -> None:
+        operation = self._operation("mark", fields)
+        body = {
+            "name": _mark_name(fields),
+            "value": fields["name"],
+            "tags": with_owner_tag([], stack_of(fields[OWNER])),
+        }
+        if api.get(_mark(fields), operation=operation) is None:
+            api.post("/variables/", body, operation=operation)
+        else:
+            api.patch(_mark(fields), body, operation=operation)
+
+
+def _mark_name(fields: Fields) -> str:
+    """Return the name of the variable with the owner: a limit's name may have characters that a variable's may not."""
+    return f"ephemeral_dask_limit_{hashlib.sha256(fields['name'].encode()).hexdigest()[:16]}"
+
+
+def _mark(fields: Fields) -> str:
+    return path("variables", "name", _mark_name(fields))

@@ -22,7 +22,7 @@ from pulumi.dynamic import (
 )
 
 from ephemeral_dask.contract import labels
-from infra.registration import session
+from infra.registration import adoption, session
 from infra.registration.api import DEADLINE, READ_DEADLINE, PrefectApi
 from infra.registration.encoding import decode, encode, known
 from infra.registration.endpoint import PortForward, from_props
@@ -47,7 +47,6 @@ class PrefectProvider(ResourceProvider):
         noun: name of the kind in messages.
         key_fields: fields of the natural key. A change of one replaces the object.
         computed: fields that only the server knows, which are never compared.
-        adoption_note: what a person should check when an object of this kind is adopted.
 
     """
 
@@ -57,7 +56,6 @@ class PrefectProvider(ResourceProvider):
     noun: str
     key_fields: tuple[str, ...]
     computed: tuple[str, ...]
-    adoption_note: str = ""
 
     def get(self, api: PrefectApi, fields: Fields, *, operation: str, deadline: float) -> Fields | None:
         """Return the server's object with the natural key, or None.
@@ -119,7 +117,7 @@ class PrefectProvider(ResourceProvider):
         if live is None:
             live = self.create_live(api, fields)
         else:
-            self.refuse_other_owner(live, fields)
+            self.refuse_adoption(live, fields)
             live = self.update_live(api, live, fields)
         session.record_created(self._title(fields), fields[OWNER])
         return CreateResult(self.key(fields), self._outs(live, fields))
@@ -166,7 +164,7 @@ class PrefectProvider(ResourceProvider):
         return ReadResult(self.key(fields), outs, inputs)
 
     def delete(self, _id: str, _props: Fields) -> None:
-        """Delete the object, unless another resource declares it or another stack owns it.
+        """Delete the object, unless another resource declares it, or it is not this stack's any longer.
 
         A server that was deleted with its namespace is a success. A server that does not answer is an error, because
         its objects still exist; the message names the command that removes them from the state.
@@ -185,8 +183,10 @@ class PrefectProvider(ResourceProvider):
             raise UnreachableError(error.what, why=error.why, remedy=remedy) from None
         if live is None:
             return
-        if self.owner_of(live) not in ("", stack_of(fields[OWNER])):
-            log("warning", f"Prefect {self._title(fields)} is kept: stack {self.owner_of(live)} owns it now.")
+        keeper = self.owner_of(live)
+        if keeper != stack_of(fields[OWNER]) and (keeper or not self.is_adoptable(fields)):
+            why = f"stack {keeper} owns it now" if keeper else "somebody has registered it again, without an owner"
+            log("warning", f"Prefect {self._title(fields)} is kept: {why}.")
             return
         self.delete_live(api, live, fields)
 
@@ -216,7 +216,7 @@ class PrefectProvider(ResourceProvider):
             live = self.get(api, fields, operation=operation, deadline=DEADLINE) if error.status == 409 else None
             if live is None:
                 raise
-            self.refuse_other_owner(live, fields)
+            self.refuse_adoption(live, fields)
             return self.update_live(api, live, fields)
         return created
 
@@ -248,13 +248,24 @@ class PrefectProvider(ResourceProvider):
 
     def refuse_other_owner(self, live: Fields, fields: Fields) -> None:
         """Raise an error if another stack owns the server's object."""
-        current, own = self.owner_of(live), stack_of(fields[OWNER])
-        if current and current != own:
-            raise RegistrationError(
-                f"Prefect {self._title(fields)} belongs to another stack",
-                why=f"{current} has registered it, and this is {own}",
-                remedy="give it another name here, or destroy it there first",
-            )
+        if self.owner_of(live) not in ("", own := stack_of(fields[OWNER])):
+            raise adoption.of_another_stack(self._title(fields), self.owner_of(live), own)
+
+    def is_adoptable(self, fields: Fields) -> bool:
+        """Return whether an object that has no owner may become this stack's.
+
+        A server that is reached through the cluster is the stack's own. On any other one, the setting `adopt` decides.
+        """
+        return isinstance(from_props(fields[REACH]), PortForward) or session.is_adoptable(self._listed(fields))
+
+    def refuse_adoption(self, live: Fields, fields: Fields) -> None:
+        """Raise an error if the server's object is not this stack's, and may not become it."""
+        self.refuse_other_owner(live, fields)
+        if not self.owner_of(live) and not self.is_adoptable(fields):
+            raise adoption.not_listed(self._title(fields), self._listed(fields))
+
+    def _listed(self, fields: Fields) -> str:
+        return f"{self.noun.replace(' ', '-')}/{self.key(fields)}"
 
     def _look_ahead(self, fields: Fields) -> str | None:
         try:
@@ -264,14 +275,14 @@ class PrefectProvider(ResourceProvider):
             if live is None:
                 session.record_absent(self._title(fields))
                 return None
-            self.refuse_other_owner(live, fields)
+            self.refuse_adoption(live, fields)
         except UnreachableError:
             # Most likely this `up` deploys the server.
             return None
         except RegistrationError as error:
             return str(error)
         if not self.owner_of(live):
-            log("info", f"Prefect {self._title(fields)} exists and will be adopted. {self.adoption_note}")
+            log("info", f"Prefect {self._title(fields)} exists and will be adopted.")
         return None
 
 

@@ -5,6 +5,8 @@ The process runs for one `pulumi up` and calls its providers on several threads.
 
 from __future__ import annotations
 
+import fnmatch
+import json
 import os
 import threading
 import time
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
     from infra.registration.port_forward import Tunnel
 
+ADOPT: Final = "adopt"
+"""The setting that lists what may be adopted."""
+
 _ABSENCE: Final = 20.0
 """Seconds for which a 404 in the preview phase is trusted when the object is created."""
 
@@ -31,6 +36,7 @@ _configuration: dict[str, str] = {}
 _apis: dict[tuple[Any, ...], PrefectApi] = {}
 _claims: dict[str, str] = {}
 _created: set[str] = set()
+_adoptable: list[str] = []
 _absent: dict[str, float] = {}
 
 
@@ -42,11 +48,28 @@ def configure(request: ConfigureRequest) -> None:
         value = request.config.get(setting)
         if value is not None:
             _configuration[setting] = str(value)
+    _adoptable[:] = _patterns(request.config.get(ADOPT))
 
 
 def configured(setting: str) -> str | None:
     """Return a credential of the stack's configuration, without regard to the environment."""
     return _configuration.get(setting)
+
+
+def is_adoptable(name: str) -> bool:
+    """Return whether the stack's configuration lets an object without an owner be adopted.
+
+    Args:
+        name: `<kind>/<key>`, such as `deployment/sales/nightly`.
+
+    """
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in _adoptable)
+
+
+def _patterns(value: Any) -> list[str]:
+    """Return the list of a setting, which the engine hands over as JSON."""
+    patterns = json.loads(value) if isinstance(value, str) else value
+    return [str(pattern) for pattern in patterns or ()]
 
 
 def api(props: Mapping[str, Any]) -> PrefectApi:

@@ -37,7 +37,7 @@ class VariableArgs:
 
 
 class Variable(Resource, module="prefect", name="Variable"):
-    """A variable in Prefect. An existing one of that name is adopted."""
+    """A variable in Prefect."""
 
     name: Output[str]
     variable_id: Output[str]

@@ -103,6 +103,10 @@ class WorkQueueProvider(PrefectProvider):
         }
         return {name: value for name, value in current.items() if not _is_unmanaged(name, declared)}
 
+    def is_adoptable(self, fields: Fields) -> bool:  # noqa: ARG002  of no queue
+        """Return True: a queue belongs to its pool, and Prefect creates some by itself."""
+        return True
+
     def owner_of(self, live: Fields) -> str:
         return split_owner_line(live.get("description") or "")[1]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -14,6 +14,9 @@ from infra.prefect_yaml.automation import AutomationError
 from infra.settings.types import Model
 from infra.specs.automation import AutomationSpec
 from infra.specs.numbers import LARGEST_EXACT_INTEGER
+
+ADOPTED_KINDS: Final = ("deployment", "work-pool", "variable", "global-concurrency-limit", "automation")
+"""Kinds of object that another user of a Prefect server may have registered. A work queue goes with its pool."""
 
 _LONGEST_VALUE = 5000
 """Characters of a variable's JSON; Prefect's limit."""
@@ -38,6 +41,15 @@ def _limit_name(value: str) -> str:
         message = f"'{value}' is Prefect's own: set concurrency_limit of that deployment in prefect.yaml"
         raise ValueError(message)
     return _prefect_name(value)
+
+
+def _adopted(value: str) -> str:
+    kind, _, name = value.partition("/")
+    if value != "*" and not (kind in ADOPTED_KINDS and name):
+        kinds = ", ".join(ADOPTED_KINDS)
+        message = f"'{value}' is not <kind>/<name>: write one of {kinds} before the slash, such as work-pool/dask"
+        raise ValueError(message)
+    return value
 
 
 def _storable(value: Any) -> Any:
@@ -67,6 +79,7 @@ def _checked(check: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 PrefectName = Annotated[str, AfterValidator(_prefect_name)]
+Adopted = Annotated[str, AfterValidator(_adopted)]
 VariableName = Annotated[str, AfterValidator(_variable_name)]
 LimitName = Annotated[str, AfterValidator(_limit_name)]
 Trigger = Annotated[dict[str, Any], AfterValidator(_checked(automation_yaml.parse_trigger))]

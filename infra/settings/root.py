@@ -15,7 +15,7 @@ from infra.settings.errors import SettingsError, invalid, sentence
 from infra.settings.flow_run import FlowRun
 from infra.settings.image import DockerBuild, Image
 from infra.settings.isolation import Identities, Network, Quota
-from infra.settings.objects import Automation, ConcurrencyLimit, LimitName, Variable, VariableName
+from infra.settings.objects import Adopted, Automation, ConcurrencyLimit, LimitName, Variable, VariableName
 from infra.settings.pod_extras import CaBundle, PodExtras
 from infra.settings.prefect import EmbeddedPrefect, Prefect
 from infra.settings.results import NoResults, Results
@@ -91,6 +91,9 @@ class Settings(Model):
     """Prefect's global concurrency limits by name."""
     automations: dict[str, Automation] = Field(default_factory=dict)
     """Prefect automations by name."""
+    adopt: tuple[Adopted, ...] = Field(default=(), strict=False)
+    """Objects without an owner on a Prefect server that is not this stack's own, which become this stack's:
+    `<kind>/<name>`, such as `work-pool/dask` or `deployment/sales/*`."""
 
     @model_validator(mode="after")
     def _images_exist(self) -> Settings:

@@ -158,7 +158,7 @@ def test_what_was_deleted_outside_is_created_again(registered: Any, prefect: Any
     registered.up("--refresh", "--expect-no-changes")
 
 
-def test_what_exists_is_adopted_with_its_id_and_the_preview_says_so(stack: Any, prefect: Any) -> None:
+def test_what_exists_without_an_owner_is_adopted_with_its_id_if_it_is_listed(stack: Any, prefect: Any) -> None:
     pool = prefect.call("POST", "/work_pools/", {"name": "pool", "type": "kubernetes"})
     flow = prefect.call("POST", "/flows/", {"name": "flow"})
     schedule = {"slug": "daily", "schedule": {"cron": "0 1 * * *"}, "active": False}
@@ -166,6 +166,11 @@ def test_what_exists_is_adopted_with_its_id_and_the_preview_says_so(stack: Any, 
     deployment = prefect.call("POST", "/deployments/", body)
     stack.pool()
     stack.deployment("one", pool="pool", schedules=[DAILY])
+    refused = stack.attempt("preview")
+    assert refused.code != 0
+    assert "add 'work-pool/pool' to `adopt` in the stack file" in refused.text
+    for number, listed in enumerate(("work-pool/pool", "deployment/flow/*")):
+        stack.run("config", "set", "--path", f"adopt[{number}]", listed)
     shown = stack.preview()
     assert "work pool 'pool' exists and will be adopted" in shown
     assert "deployment 'flow/one' exists and will be adopted" in shown

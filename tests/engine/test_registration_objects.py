@@ -31,7 +31,6 @@ class Kind:
         change: a field and another value of it.
         edit: what a person does to it outside, and the fields in which that shows.
         created: how it comes to be outside.
-        has_owner: whether it has a field for its owner.
 
     """
 
@@ -42,7 +41,6 @@ class Kind:
     change: tuple[str, Any]
     edit: tuple[str, dict[str, Any], list[str]]
     created: tuple[str, dict[str, Any]]
-    has_owner: bool = True
 
 
 KINDS = [
@@ -63,7 +61,6 @@ KINDS = [
         change=("limit", 4),
         edit=("PATCH", {"limit": 9, "slot_decay_per_second": 2}, ["limit", "slot_decay_per_second"]),
         created=("/v2/concurrency_limits/", {"limit": 1}),
-        has_owner=False,
     ),
     Kind(
         name="WorkQueue",
@@ -181,7 +178,7 @@ def test_what_was_deleted_outside_is_created_again(registered: Any, prefect: Any
     registered.up("--refresh", "--expect-no-changes")
 
 
-def test_what_exists_is_adopted_with_its_id_and_the_preview_says_so(stack: Any, prefect: Any) -> None:
+def test_what_exists_without_an_owner_is_adopted_with_its_id_if_it_is_listed(stack: Any, prefect: Any) -> None:
     stack.pool()
     stack.up()
     for kind in KINDS:
@@ -189,11 +186,16 @@ def test_what_exists_is_adopted_with_its_id_and_the_preview_says_so(stack: Any, 
         prefect.call("POST", where, {"name": "one", **body})
     theirs = _ids(prefect)
     _declare(stack)
+    refused = stack.attempt("preview").text
+    for listed in ("variable/one", "global-concurrency-limit/one", "automation/one"):
+        assert f"add '{listed}' to `adopt` in the stack file" in refused
+    stack.run("config", "set", "--path", "adopt[0]", "*")
     assert stack.preview().count("exists and will be adopted") == len(KINDS)
     stack.up()
     assert _ids(prefect) == theirs
     marked = {kind for kind, live in _live(prefect).items() if "registration-test/test" in str(live)}
-    assert marked == {kind.name for kind in KINDS if kind.has_owner}
+    # A limit has no field for it.
+    assert marked == EVERY - {"GlobalConcurrencyLimit"}
     stack.up("--refresh", "--expect-no-changes")
 
 

@@ -228,9 +228,15 @@ def prefect(monkeypatch: pytest.MonkeyPatch) -> FakePrefect:
         return PrefectApi(lambda: client, "http://prefect.test/api", pause=lambda _: None)
 
     monkeypatch.setattr(session, "_connect", connect)
-    for shared in ("_absent", "_apis", "_claims", "_created", "_configuration"):
+    for shared in ("_absent", "_adoptable", "_apis", "_claims", "_created", "_configuration"):
         monkeypatch.setattr(session, shared, type(getattr(session, shared))())
     return fake
+
+
+@pytest.fixture
+def adopting(prefect: FakePrefect, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001  which resets it
+    """Let every object without an owner be adopted, as `adopt: ["*"]` in the stack file does."""
+    monkeypatch.setattr(session, "_adoptable", ["*"])
 
 
 @pytest.fixture

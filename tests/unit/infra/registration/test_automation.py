@@ -111,6 +111,7 @@ def test_two_deployments_may_have_triggers_with_the_same_name(engine: Any, prefe
         assert resource.diff(props) == []
 
 
+@pytest.mark.usefixtures("adopting")
 def test_an_automation_created_by_prefect_deploy_is_adopted(automation: Any, prefect: Any) -> None:
     theirs = _by_hand(prefect, owner_resource="prefect.deployment.d-1")
     _by_hand(prefect)

@@ -290,6 +290,7 @@ def test_an_update_recreates_a_deployment_deleted_outside(deployment: Any, prefe
     assert prefect.deployment("flow", "one")["description"] == "new"
 
 
+@pytest.mark.usefixtures("adopting")
 def test_adopting_a_deployment_keeps_its_id_and_paused_schedules(deployment: Any, prefect: Any) -> None:
     flow = prefect._route("POST", ["flows"], {"name": "flow"})[1]
     body = {
@@ -308,6 +309,7 @@ def test_adopting_a_deployment_keeps_its_id_and_paused_schedules(deployment: Any
     assert deployment.diff(props) == []
 
 
+@pytest.mark.usefixtures("adopting")
 def test_an_adopted_schedule_without_a_slug_or_with_its_old_one_stays_paused(deployment: Any, prefect: Any) -> None:
     flow = prefect._route("POST", ["flows"], {"name": "flow"})[1]
     theirs = [
@@ -433,6 +435,7 @@ def test_a_preview_with_an_unknown_endpoint_sends_no_request(deployment: Any, pr
     assert prefect.requests == []
 
 
+@pytest.mark.usefixtures("adopting")
 def test_the_preview_announces_an_adoption(deployment: Any, prefect: Any, capsys: pytest.CaptureFixture[str]) -> None:
     deployment.up(_props(_spec()))
     prefect.deployment("flow", "one")["labels"].clear()

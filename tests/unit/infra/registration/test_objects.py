@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from infra.registration import automation, concurrency_limit, variable, work_queue
+from infra.registration import automation, concurrency_limit, session, variable, work_queue
 from infra.registration.automation import AutomationArgs, AutomationProvider
 from infra.registration.concurrency_limit import GlobalConcurrencyLimitArgs, GlobalConcurrencyLimitProvider
-from infra.registration.endpoint import Url
+from infra.registration.endpoint import PortForward, Url, to_props
 from infra.registration.errors import RegistrationError
 from infra.registration.provider import PrefectProvider
 from infra.registration.variable import VariableArgs, VariableProvider
@@ -95,13 +95,20 @@ class Kind:
     fields: dict[str, st.SearchStrategy[Any]]
     edit: tuple[str, Any]
     base: dict[str, Any]
-    has_owner: bool = True
+    marks: str = ""
+    """Where the fake keeps the objects that hold the owner; the objects themselves when empty."""
 
     def props(self, name: str = "one", mark: str = OURS, **fields: Any) -> dict[str, Any]:
         return self.declare({"name": name, **self.base, **fields}, mark)
 
     def live(self, prefect: Any) -> list[Any]:
-        return [item for item in getattr(prefect.objects, self.store).values() if item["name"] != "default"]
+        return self._of(prefect, self.store)
+
+    def marked(self, prefect: Any) -> list[Any]:
+        return self._of(prefect, self.marks or self.store)
+
+    def _of(self, prefect: Any, store: str) -> list[Any]:
+        return [item for item in getattr(prefect.objects, store).values() if item["name"] != "default"]
 
 
 KINDS = {
@@ -126,7 +133,7 @@ KINDS = {
         },
         edit=("limit", 99),
         base={"limit": 3},
-        has_owner=False,
+        marks="variables",
     ),
     "queue": Kind(
         provider=WorkQueueProvider,
@@ -162,7 +169,6 @@ KINDS = {
 }
 _FAST = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
-every_owned_kind = pytest.mark.parametrize("kind", [each for each in KINDS.values() if each.has_owner])
 
 
 @pytest.fixture
@@ -252,6 +258,7 @@ def test_an_object_deleted_outside_is_recreated(kind: Kind, engine: Any, prefect
     assert resource.id is None
 
 
+@pytest.mark.usefixtures("adopting")
 @every_kind
 def test_an_object_without_an_owner_is_adopted_and_the_preview_says_so(
     kind: Kind, engine: Any, prefect: Any, capsys: pytest.CaptureFixture[str]
@@ -259,18 +266,66 @@ def test_an_object_without_an_owner_is_adopted_and_the_preview_says_so(
     resource = engine(kind.provider())
     resource.up(kind.props())
     [live] = kind.live(prefect)
-    for field in ("description", "tags"):
-        if field in live:
-            live[field] = type(live[field])()
+    _disown(kind, prefect)
     again = engine(kind.provider())
     again.up(kind.props())
     assert [item["id"] for item in kind.live(prefect)] == [live["id"]]
     assert "exists and will be adopted" in capsys.readouterr().err
-    if kind.has_owner:
-        assert "project/dev" in str(live)
+    assert "project/dev" in str(kind.marked(prefect))
 
 
-@every_owned_kind
+def _disown(kind: Kind, prefect: Any) -> None:
+    """Take the owner away, as somebody does who registers the object again."""
+    for item in kind.marked(prefect):
+        for field in ("description", "tags"):
+            if field in item:
+                item[field] = type(item[field])()
+
+
+every_shared_kind = pytest.mark.parametrize("kind", [each for name, each in KINDS.items() if name != "queue"])
+"""A queue belongs to its pool."""
+
+
+@every_shared_kind
+def test_an_object_without_an_owner_is_refused_unless_it_is_listed(
+    kind: Kind, engine: Any, prefect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine(kind.provider()).up(kind.props())
+    _disown(kind, prefect)
+    prefect.forget_requests()
+    listed = f"{kind.provider.noun.replace(' ', '-')}/one"
+    [failure] = kind.provider().check({}, engine(None).marshalled(kind.props())).failures
+    assert "exists and has no owner" in failure.reason
+    assert f"add '{listed}' to `adopt` in the stack file" in failure.reason
+    with pytest.raises(RegistrationError, match="exists and has no owner"):
+        kind.provider().create(engine(None).marshalled(kind.props()))
+    assert prefect.writes == []
+    monkeypatch.setattr(session, "_adoptable", [listed])
+    assert not kind.provider().check({}, engine(None).marshalled(kind.props())).failures
+
+
+def test_on_the_stacks_own_server_an_object_without_an_owner_is_adopted_unlisted() -> None:
+    own = to_props(PortForward(namespace="flows", service="prefect-server"))
+    assert VariableProvider().is_adoptable({"reach": own, "name": "one"})
+    assert not VariableProvider().is_adoptable({"reach": to_props(REACH), "name": "one"})
+
+
+@every_shared_kind
+def test_a_destroy_keeps_an_object_without_an_owner_unless_it_is_listed(
+    kind: Kind, engine: Any, prefect: Any, new_process: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resource = engine(kind.provider())
+    resource.up(kind.props())
+    _disown(kind, prefect)
+    new_process()
+    resource.destroy()
+    assert kind.live(prefect)
+    monkeypatch.setattr(session, "_adoptable", ["*"])
+    resource.destroy()
+    assert not kind.live(prefect)
+
+
+@every_kind
 def test_an_object_of_another_stack_is_refused(kind: Kind, engine: Any, prefect: Any) -> None:
     engine(kind.provider()).up(kind.props(mark=THEIRS))
     prefect.forget_requests()
@@ -281,14 +336,14 @@ def test_an_object_of_another_stack_is_refused(kind: Kind, engine: Any, prefect:
     assert prefect.writes == []
 
 
-@every_owned_kind
+@every_kind
 def test_a_destroy_keeps_what_another_stack_owns_now(
     kind: Kind, engine: Any, prefect: Any, new_process: Callable[[], None]
 ) -> None:
     resource = engine(kind.provider())
     resource.up(kind.props())
-    [live] = kind.live(prefect)
-    live |= json.loads(json.dumps(live).replace("project/dev", "project/prod"))
+    for item in kind.marked(prefect):
+        item.update(json.loads(json.dumps(item).replace("project/dev", "project/prod")))
     new_process()
     resource.destroy()
     assert kind.live(prefect)

@@ -88,6 +88,7 @@ def test_a_refresh_notices_an_outside_deletion(pool: Any, prefect: Any) -> None:
     assert pool.id is None
 
 
+@pytest.mark.usefixtures("adopting")
 def test_a_pool_created_by_a_worker_is_adopted_with_an_owner(pool: Any, prefect: Any) -> None:
     made = prefect._route("POST", ["work_pools"], {"name": "pool", "type": "kubernetes", "base_job_template": {}})
     pool.up(_props())
@@ -96,6 +97,7 @@ def test_a_pool_created_by_a_worker_is_adopted_with_an_owner(pool: Any, prefect:
     assert live["base_job_template"]["variables"]["ephemeral-dask/owner"] == "project/dev"
 
 
+@pytest.mark.usefixtures("adopting")
 def test_an_equal_pool_without_an_owner_gets_one(pool: Any, prefect: Any) -> None:
     body = {"name": "pool", "type": "kubernetes", "base_job_template": TEMPLATE}
     prefect._route("POST", ["work_pools"], body)
@@ -118,6 +120,7 @@ def test_a_pool_of_another_stack_is_refused(pool: Any, engine: Any) -> None:
         engine(WorkPoolProvider()).up({**_props(), "owner": "project/prod/pool"})
 
 
+@pytest.mark.usefixtures("adopting")
 def test_a_pool_of_another_type_is_refused(pool: Any, prefect: Any) -> None:
     prefect._route("POST", ["work_pools"], {"name": "pool", "type": "process", "base_job_template": {}})
     with pytest.raises(RegistrationError, match="it is of type 'process', and Prefect cannot change the type"):
@@ -148,6 +151,7 @@ def test_renaming_a_resource_keeps_its_pool(
     assert "pool" in prefect.pools
 
 
+@pytest.mark.usefixtures("adopting")
 def test_a_pool_created_between_lookup_and_registration_is_adopted(pool: Any, prefect: Any) -> None:
     news = pool.marshalled(_props())
     assert pool.provider.check({}, news).failures == []

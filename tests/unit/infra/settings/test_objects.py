@@ -41,10 +41,11 @@ def test_silent_runs_are_marked_crashed_by_default_and_null_switches_it_off() ->
 
 def test_the_examples_of_the_documentation_are_accepted() -> None:
     page = (ROOT / "docs" / "prefect-objects.md").read_text()
-    stack_file, prefect_yaml = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    stack_file, prefect_yaml, adopted = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     values = yaml.safe_load(stack_file)["config"]
     checked = _parsed(**{key.removeprefix("ephemeral-dask:"): value for key, value in values.items()})
     assert len(checked.automations) == 2
+    assert len(_parsed(adopt=yaml.safe_load(adopted)["config"]["ephemeral-dask:adopt"]).adopt) == 3
     [deployment] = yaml.safe_load(prefect_yaml)["deployments"]
     assert (
         automation_yaml.parse_deployment_trigger(deployment["triggers"][0], 1, "default", warn=print).actions[0][
@@ -57,6 +58,11 @@ def test_the_examples_of_the_documentation_are_accepted() -> None:
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
+        (
+            {"adopt": ["dask"]},
+            "ephemeral-dask:adopt.0: 'dask' is not <kind>/<name>: write one of deployment, work-pool",
+        ),
+        ({"adopt": ["queue/dask/fast"]}, "ephemeral-dask:adopt.0: 'queue/dask/fast' is not <kind>/<name>"),
         ({"variables": {"a b": {"value": 1}}}, "ephemeral-dask:variables.a b: 'a b' is not a valid variable name"),
         ({"variables": {"a": 1}}, "ephemeral-dask:variables.a: "),
         (
