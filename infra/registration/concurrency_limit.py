@@ -122,8 +122,9 @@ class GlobalConcurrencyLimitProvider(PrefectProvider):
     def delete_live(self, api: PrefectApi, live: Fields, fields: Fields) -> None:
         operation = self._operation("delete", fields)
         api.delete(path("v2", "concurrency_limits", live["name"]), operation=operation)
-        # After the limit: a deletion that is killed between the two leaves a mark that means nothing.
-        api.delete(_mark(fields), operation=operation)
+
+    def delete_mark(self, api: PrefectApi, fields: Fields) -> None:
+        api.delete(_mark(fields), operation=self._operation("delete the owner of", fields))
 
     def _claim(self, api: PrefectApi, fields: Fields) -> None:
         operation = self._operation("mark", fields)

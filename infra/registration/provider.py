@@ -33,7 +33,6 @@ Fields = dict[str, Any]
 REACH: Final = "reach"
 OWNER: Final = "owner"
 """`<project>/<stack>/<resource>`; the first two parts are stored on the object in Prefect."""
-
 OWNER_MARK: Final = f"{labels.DOMAIN}/owner"
 """Label, tag or keyword that stores the owner on the object."""
 
@@ -58,14 +57,11 @@ class PrefectProvider(ResourceProvider):
     computed: tuple[str, ...]
 
     def get(self, api: PrefectApi, fields: Fields, *, operation: str, deadline: float) -> Fields | None:
-        """Return the server's object with the natural key, or None.
-
-        The fields include the computed ones of a registered object.
-        """
+        """Return the server's object with the natural key, or None. `fields` may have the computed ones, too."""
         raise NotImplementedError
 
     def get_cached(self, api: PrefectApi, fields: Fields, *, operation: str, deadline: float) -> Fields | None:
-        """Return the same, possibly a few seconds old, for a comparison without a write."""
+        """Return the same, possibly some seconds old, to compare."""
         return self.get(api, fields, operation=operation, deadline=deadline)
 
     def from_api(self, live: Fields, declared: Fields) -> Fields:
@@ -87,6 +83,9 @@ class PrefectProvider(ResourceProvider):
     def delete_live(self, api: PrefectApi, live: Fields, fields: Fields) -> None:
         """Delete the object."""
         raise NotImplementedError
+
+    def delete_mark(self, api: PrefectApi, fields: Fields) -> None:
+        """Delete what stores the owner outside the object, also if an interrupted deletion has left only that."""
 
     def configure(self, req: ConfigureRequest) -> None:
         session.configure(req)
@@ -140,8 +139,7 @@ class PrefectProvider(ResourceProvider):
     def read(self, id_: str, props: Fields) -> ReadResult:
         """Return the live object. If the server does not answer, keep the state and warn.
 
-        An error would stop the `up --refresh` that repairs the server. The same holds for a credential that the stack's
-        own server does not know yet, because that update deploys it.
+        An error would stop the `up --refresh` that repairs the server, or deploys a credential that it does not know.
         """
         fields = decode(props)
         try:
@@ -166,8 +164,8 @@ class PrefectProvider(ResourceProvider):
     def delete(self, _id: str, _props: Fields) -> None:
         """Delete the object, unless another resource declares it, or it is not this stack's any longer.
 
-        A server that was deleted with its namespace is a success. A server that does not answer is an error, because
-        its objects still exist; the message names the command that removes them from the state.
+        A server that was deleted with its namespace is a success. One that does not answer is an error, because its
+        objects still exist. The message names the command that removes them from the state.
         """
         fields = decode(_props)
         if session.is_declared_elsewhere(self._title(fields), fields[OWNER]):
@@ -181,14 +179,14 @@ class PrefectProvider(ResourceProvider):
         except UnreachableError as error:
             remedy = "start the server, or remove its objects from the state with `pulumi state delete`"
             raise UnreachableError(error.what, why=error.why, remedy=remedy) from None
-        if live is None:
-            return
-        keeper = self.owner_of(live)
+        keeper = stack_of(fields[OWNER]) if live is None else self.owner_of(live)
         if keeper != stack_of(fields[OWNER]) and (keeper or not self.is_adoptable(fields)):
             why = f"stack {keeper} owns it now" if keeper else "somebody has registered it again, without an owner"
             log("warning", f"Prefect {self._title(fields)} is kept: {why}.")
             return
-        self.delete_live(api, live, fields)
+        if live is not None:
+            self.delete_live(api, live, fields)
+        self.delete_mark(api, fields)
 
     def fields_to_write(self, live: Fields, fields: Fields, names: Iterable[str], mark: str) -> list[str]:
         """Return the names of the fields that must be written.

@@ -178,6 +178,14 @@ def test_what_was_deleted_outside_is_created_again(registered: Any, prefect: Any
     registered.up("--refresh", "--expect-no-changes")
 
 
+LISTED = {
+    "Variable": "variable/one",
+    "GlobalConcurrencyLimit": "global-concurrency-limit/one",
+    "Automation": "automation/one",
+}
+"""Kind -> how the setting `adopt` lists its object. A work queue goes with its pool."""
+
+
 def test_what_exists_without_an_owner_is_adopted_with_its_id_if_it_is_listed(stack: Any, prefect: Any) -> None:
     stack.pool()
     stack.up()
@@ -186,9 +194,10 @@ def test_what_exists_without_an_owner_is_adopted_with_its_id_if_it_is_listed(sta
         prefect.call("POST", where, {"name": "one", **body})
     theirs = _ids(prefect)
     _declare(stack)
-    refused = stack.attempt("preview").text
-    for listed in ("variable/one", "global-concurrency-limit/one", "automation/one"):
-        assert f"add '{listed}' to `adopt` in the stack file" in refused
+    for kind, listed in LISTED.items():
+        refused = stack.attempt("preview", "--target", f"**::{kind}")
+        assert refused.code != 0
+        assert f"add '{listed}' to `adopt` in the stack file" in refused.text
     stack.run("config", "set", "--path", "adopt[0]", "*")
     assert stack.preview().count("exists and will be adopted") == len(KINDS)
     stack.up()
@@ -202,13 +211,12 @@ def test_what_exists_without_an_owner_is_adopted_with_its_id_if_it_is_listed(sta
 def test_what_another_stack_owns_is_refused_in_the_preview(registered: Any) -> None:
     registered.declared["pools"].clear()
     registered.declared["objects"].clear()
-    owned = [kind for kind in KINDS if kind.has_owner]
-    for kind in owned:
+    for kind in KINDS:
         fields = {name: value for name, value in kind.fields.items() if name != "pool"}
         queue = {"work_pool_name": "pool"} if "pool" in kind.fields else {}
         registered.object(kind.name, kind.name, **{"name": "one", **fields, **queue})
     registered.run("stack", "init", "other")
-    for kind in owned:
+    for kind in KINDS:
         result = registered.attempt("preview", "--stack", "other", "--target", f"**::{kind.name}")
         assert result.code != 0
         assert "registration-test/test has registered it, and this is registration-test/other" in result.text
