@@ -80,6 +80,7 @@ class GlobalConcurrencyLimitProvider(PrefectProvider):
     noun = "global concurrency limit"
     key_fields = ("name",)
     computed = ("limit_id",)
+    has_mark_apart = True
 
     def get(self, api: PrefectApi, fields: Fields, *, operation: str, deadline: float) -> Fields | None:
         where = path("v2", "concurrency_limits", fields["name"])
@@ -121,10 +122,9 @@ class GlobalConcurrencyLimitProvider(PrefectProvider):
 
     def delete_live(self, api: PrefectApi, live: Fields, fields: Fields) -> None:
         operation = self._operation("delete", fields)
+        # Before the limit: a refresh after an interrupted deletion would not see a mark without its limit.
+        api.delete(_mark(fields), operation=operation)
         api.delete(path("v2", "concurrency_limits", live["name"]), operation=operation)
-
-    def delete_mark(self, api: PrefectApi, fields: Fields) -> None:
-        api.delete(_mark(fields), operation=self._operation("delete the owner of", fields))
 
     def _claim(self, api: PrefectApi, fields: Fields) -> None:
         operation = self._operation("mark", fields)

@@ -46,6 +46,7 @@ class PrefectProvider(ResourceProvider):
         noun: name of the kind in messages.
         key_fields: fields of the natural key. A change of one replaces the object.
         computed: fields that only the server knows, which are never compared.
+        has_mark_apart: whether the owner is outside the object; then only an interrupted deletion takes it away.
 
     """
 
@@ -55,6 +56,7 @@ class PrefectProvider(ResourceProvider):
     noun: str
     key_fields: tuple[str, ...]
     computed: tuple[str, ...]
+    has_mark_apart: bool = False
 
     def get(self, api: PrefectApi, fields: Fields, *, operation: str, deadline: float) -> Fields | None:
         """Return the server's object with the natural key, or None. `fields` may have the computed ones, too."""
@@ -83,9 +85,6 @@ class PrefectProvider(ResourceProvider):
     def delete_live(self, api: PrefectApi, live: Fields, fields: Fields) -> None:
         """Delete the object."""
         raise NotImplementedError
-
-    def delete_mark(self, api: PrefectApi, fields: Fields) -> None:
-        """Delete what stores the owner outside the object, also if an interrupted deletion has left only that."""
 
     def configure(self, req: ConfigureRequest) -> None:
         session.configure(req)
@@ -179,14 +178,14 @@ class PrefectProvider(ResourceProvider):
         except UnreachableError as error:
             remedy = "start the server, or remove its objects from the state with `pulumi state delete`"
             raise UnreachableError(error.what, why=error.why, remedy=remedy) from None
-        keeper = stack_of(fields[OWNER]) if live is None else self.owner_of(live)
-        if keeper != stack_of(fields[OWNER]) and (keeper or not self.is_adoptable(fields)):
+        if live is None:
+            return
+        keeper = self.owner_of(live)
+        if keeper != stack_of(fields[OWNER]) and (keeper or not (self.has_mark_apart or self.is_adoptable(fields))):
             why = f"stack {keeper} owns it now" if keeper else "somebody has registered it again, without an owner"
             log("warning", f"Prefect {self._title(fields)} is kept: {why}.")
             return
-        if live is not None:
-            self.delete_live(api, live, fields)
-        self.delete_mark(api, fields)
+        self.delete_live(api, live, fields)
 
     def fields_to_write(self, live: Fields, fields: Fields, names: Iterable[str], mark: str) -> list[str]:
         """Return the names of the fields that must be written.

@@ -284,6 +284,7 @@ def _disown(kind: Kind, prefect: Any) -> None:
 
 every_shared_kind = pytest.mark.parametrize("kind", [each for name, each in KINDS.items() if name != "queue"])
 """A queue belongs to its pool."""
+every_kind_with_an_owner_of_its_own = pytest.mark.parametrize("kind", [KINDS["variable"], KINDS["automation"]])
 
 
 @every_shared_kind
@@ -310,7 +311,7 @@ def test_on_the_stacks_own_server_an_object_without_an_owner_is_adopted_unlisted
     assert not VariableProvider().is_adoptable({"reach": to_props(REACH), "name": "one"})
 
 
-@every_shared_kind
+@every_kind_with_an_owner_of_its_own
 def test_a_destroy_keeps_an_object_without_an_owner_unless_it_is_listed(
     kind: Kind, engine: Any, prefect: Any, new_process: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
