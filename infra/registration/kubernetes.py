@@ -194,20 +194,24 @@ def read_secret(namespace: str, name: str, context: str | None) -> Mapping[str, 
     return secret
 
 
-def cluster_state(namespace: str, context: str | None) -> ClusterState:
+def cluster_state(namespaces: tuple[str, str], context: str | None) -> ClusterState:
     """Return what the preflight compares.
+
+    Args:
+        namespaces: the platform's, and that of runs.
+        context: kubeconfig context; the current one if None.
 
     If listing Deployments of all namespaces is forbidden, operators in other namespaces are not seen, and a warning
     says so. If listing nodes is forbidden, their platforms are unknown.
 
     Raises:
         UnreachableError: Kubernetes does not answer.
-        RegistrationError: it refuses to show the namespace or the CRDs.
+        RegistrationError: it refuses to show the namespaces or the CRDs.
 
     """
 
     async def work(api: Any) -> ClusterState:
-        live_namespace = await call(api, "GET", version="v1", url=f"namespaces/{namespace}")
+        live = {name: await call(api, "GET", version="v1", url=f"namespaces/{name}") for name in namespaces}
         crds = {}
         for name in DASK_CRDS:
             url = f"customresourcedefinitions/{name}"
@@ -215,14 +219,27 @@ def cluster_state(namespace: str, context: str | None) -> ClusterState:
             if crd is not None:
                 crds[name] = crd["metadata"].get("annotations", {})
         return ClusterState(
-            namespace=None if live_namespace is None else live_namespace["metadata"].get("annotations", {}),
+            namespaces={name: one["metadata"].get("annotations", {}) for name, one in live.items() if one is not None},
+            platform_jobs=await _live_jobs(api, namespaces[0]),
             crds=crds,
             operators=await _operators(api) if crds else (),
             platforms=await _platforms(api),
         )
 
-    state: ClusterState = run(f"Could not read namespace '{namespace}' and Dask's CRDs", context, work)
+    platform, runs = namespaces
+    state: ClusterState = run(f"Could not read namespaces '{platform}' and '{runs}' and Dask's CRDs", context, work)
     return state
+
+
+async def _live_jobs(api: Any, namespace: str) -> tuple[str, ...]:
+    params = {"labelSelector": FLOW_RUN}
+    try:
+        jobs = await call(api, "GET", version="batch/v1", url="jobs", namespace=namespace, params=params)
+    except kr8s.ServerError as error:
+        if error.response is not None and error.response.status_code == httpx.codes.FORBIDDEN:
+            return ()
+        raise
+    return tuple(job["metadata"]["name"] for job in (jobs or {"items": ()})["items"] if not _has_ended(job))
 
 
 async def _platforms(api: Any) -> tuple[str, ...]:

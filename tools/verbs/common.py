@@ -86,7 +86,7 @@ def require_up(selection: Selection) -> None:
         Problem: it was never brought up, or its Prefect server has no pod that is ready.
 
     """
-    name, namespace = selection.stack.name, selection.settings.namespace
+    name, namespace = selection.stack.name, selection.settings.namespaces.platform
     not_up = Problem(f"Stack {name} is not up", remedy=f"Run make up STACK={name}")
     if not isinstance(selection.settings.prefect, EmbeddedPrefect):
         if not selection.stack.outputs():
