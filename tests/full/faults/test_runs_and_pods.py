@@ -7,7 +7,7 @@ import time
 from ephemeral_dask.contract import labels
 from ephemeral_dask.contract.causes import Cause
 from tests.e2e.clones import PENDING_TIMEOUT
-from tests.e2e.newcomer import Newcomer
+from tests.e2e.newcomer import RUNS, Newcomer
 from tests.full.faults.runs import ask, ended, left, logged, state, task_states
 from tools.cluster.wait import until
 
@@ -18,7 +18,7 @@ SERVER = "app.kubernetes.io/name=prefect-server"
 
 
 def jobs(newcomer: Newcomer, run: str) -> str:
-    return newcomer.kubectl("get", "jobs,pods", "-l", f"{labels.PREFECT_FLOW_RUN}={run}", "-o", "name")
+    return newcomer.kubectl("get", "jobs,pods", "-l", f"{labels.PREFECT_FLOW_RUN}={run}", "-o", "name", namespace=RUNS)
 
 
 def test_a_run_whose_image_is_missing_is_crashed_with_the_cause_and_leaves_nothing(newcomer: Newcomer) -> None:
