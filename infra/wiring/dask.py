@@ -47,7 +47,7 @@ def dask_platform(settings: Settings, base: Foundation, prefect: PrefectAccess) 
         resources.append(ResultVolume("results", volume))
     if isinstance(settings.results, VolumeResults) and settings.results.keep_days is not None:
         retention = ResultRetentionArgs(
-            namespace=base.namespace,
+            namespace=base.namespaces.runs,
             image=base.image.platform,
             claim=str(job_template.claim(settings.results)),
             days=settings.results.keep_days,

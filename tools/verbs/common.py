@@ -117,7 +117,7 @@ def wait_for_server(selection: Selection) -> None:
 
     def settled() -> bool:
         pods = kubernetes.list(
-            "pods", namespace=selection.settings.namespace, selector=f"app.kubernetes.io/name={naming.SERVER}"
+            "pods", namespace=selection.settings.namespaces.platform, selector=f"app.kubernetes.io/name={naming.SERVER}"
         )
         return any(map(is_ready, pods)) or not any(map(_is_starting, pods))
 
