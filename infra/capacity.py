@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from ephemeral_dask.contract import pods, quantities, scheduler
 from ephemeral_dask.contract.pods import PodExtras, RunPods
@@ -42,6 +43,10 @@ class Size:
     def __mul__(self, times: int) -> Size:
         resources = {name: count * times for name, count in self.resources.items()}
         return Size(cpu=self.cpu * times, memory=self.memory * times, pods=self.pods * times, resources=resources)
+
+
+_SPARE: Final = Size(cpu=0.1, memory=128 * 2**20, pods=5)
+"""What the pod of the result retention and that of a backup request, and pods of runs that are just ending."""
 
 
 def size(cpu: str, memory: str, pods: int = 1) -> Size:
@@ -138,7 +143,7 @@ def quota_error(settings: Settings) -> str | None:
     runs = sum(pool.concurrency_limit or 1 for pool in settings.work_pools.values())
     if _runs(settings, quota) >= runs:
         return None
-    need = largest(run(settings, pool) for pool in settings.work_pools) * runs
+    need = _SPARE + largest(run(settings, pool) for pool in settings.work_pools) * runs
     holds = "".join(f", {count} {name}" for name, count in quota.resources.items())
     more = "".join(f", {count} {name}" for name, count in need.resources.items() if name in quota.resources)
     return (
@@ -155,12 +160,12 @@ def gibibytes(count: int) -> str:
 
 
 def _runs(settings: Settings, quota: Quota) -> int:
-    """Return how many runs at their largest fit into the quota."""
+    """Return how many runs at their largest fit into the quota beside the spare pods."""
     one = largest(run(settings, pool) for pool in settings.work_pools)
     return min(
         # The epsilon makes up for cores that are not exact as floats, such as 0.1.
-        int(quantities.cores(quota.cpu) / one.cpu + 1e-9),
-        quantities.memory_bytes(quota.memory) // one.memory,
-        quota.pods // one.pods,
+        int((quantities.cores(quota.cpu) - _SPARE.cpu) / one.cpu + 1e-9),
+        (quantities.memory_bytes(quota.memory) - _SPARE.memory) // one.memory,
+        (quota.pods - _SPARE.pods) // one.pods,
         *(int(count) // one.resources[name] for name, count in quota.resources.items() if one.resources.get(name)),
     )

@@ -94,7 +94,8 @@ def _gate(settings: Settings, secrets: Secrets, base: Foundation) -> tuple[Resou
     if not isinstance(prefect, EmbeddedPrefect) or prefect.auth_secret is not None or secrets.auth_string is None:
         return ()
     gate = CredentialGateArgs(
-        namespace=settings.namespace,
+        namespace=settings.namespaces.runs,
+        secret_namespace=settings.namespaces.platform,
         secret=naming.API_CREDENTIAL,
         secret_key=stack_secret.KEY,
         deadline=settings.drain.deadline,

@@ -135,7 +135,7 @@ def test_a_restore_brings_back_the_runs_and_the_results_of_a_backup(newcomer: Ne
     image = json.loads(newcomer.shell("pulumi stack output --json").output)["platformImage"]
 
     def on_results(script: str) -> str:
-        done = newcomer.shell(f".venv/bin/python -c {shlex.join([ON_RESULTS, NAMESPACE, image, script])}")
+        done = newcomer.shell(f".venv/bin/python -c {shlex.join([ON_RESULTS, RUNS, image, script])}")
         assert done.status == 0, done.progress
         return done.output
 
