@@ -60,6 +60,8 @@ def _shared(settings: Settings) -> Iterator[Reference]:
     """Yield what pods of both namespaces refer to: each namespace needs an object of that name."""
     if isinstance(settings.ca_bundle, CaBundle):
         yield from _of_source("caBundle", settings.ca_bundle, settings.ca_bundle.key)
+    for name in settings.image.pull_secrets:
+        yield Reference(kind="Secret", name=name, where="image.pullSecrets")
     prefect = settings.prefect
     secret = prefect.key_secret if isinstance(prefect, CloudPrefect) else prefect.auth_secret
     if secret:

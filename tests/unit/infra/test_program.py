@@ -113,6 +113,26 @@ def test_an_auth_string_of_an_embedded_server_is_passed_by_reference_only(render
 
 
 @pytest.mark.usefixtures("exported")
+def test_both_copies_of_the_password_wait_for_live_runs_before_they_change(render: Render) -> None:
+    after: dict[str, set[str]] = {}
+
+    def look(args: pulumi.ResourceTransformationArgs) -> None:
+        before = args.opts.depends_on if isinstance(args.opts.depends_on, list) else []
+        after[args.name] = {type(each).__name__ for each in before}
+
+    def build() -> None:
+        pulumi.runtime.register_stack_transformation(look)
+        program.deploy()
+
+    recorder = render(build, {**CONFIG, "prefectAuthString": "admin:marked"})
+    [gate] = recorder.of(":CredentialGate")
+    # Runs are in one namespace, and the Secret that is compared is in the other.
+    assert (gate["namespace"], gate["secret_namespace"]) == ("flows-runs", "flows")
+    copies = ("prefect-credential-secret", "runs-prefect-credential-secret")
+    assert [after[name] for name in copies] == [{"CredentialGate"}, {"CredentialGate"}]
+
+
+@pytest.mark.usefixtures("exported")
 def test_a_stack_on_an_existing_operator_installs_none(render: Render) -> None:
     recorder = render(program.deploy, {**CONFIG, "dask": EXISTING})
     assert not recorder.of("v1:CustomResourceDefinition")

@@ -187,6 +187,12 @@ def test_an_existing_secret_with_the_credential_must_be_in_both_namespaces() -> 
     assert set(references(stack)) == {replace(secret, namespace=name) for name in ("flows", "batch")}
 
 
+def test_a_secret_that_pulls_images_must_be_in_both_namespaces() -> None:
+    stack = validation.load_settings({"image": {**IMAGE, "pullSecrets": ["registry"]}}, stack="dev")
+    secret = Reference(kind="Secret", name="registry", where="image.pullSecrets")
+    assert set(references(stack)) == {replace(secret, namespace=name) for name in ("flows", "flows-runs")}
+
+
 @pytest.mark.parametrize(
     ("patch", "clause"),
     [
