@@ -182,7 +182,7 @@ def test_a_stack_that_works_passes_its_verification_which_leaves_nothing(newcome
     shell = newcomer.shell("COLUMNS=200 .venv/bin/prefect flow ls; COLUMNS=200 .venv/bin/prefect deployment ls")
     assert "primes" in shell.output
     assert verification.FLOW not in shell.output
-    assert "verification" not in newcomer.kubectl("get", "jobs,pods,daskclusters", "-o", "name")
+    assert "verification" not in newcomer.kubectl("get", "jobs,pods,daskclusters", "-o", "name", namespace=RUNS)
 
 
 def test_a_cluster_goes_from_one_worker_to_six_and_back_and_computes_nothing_twice(newcomer: Newcomer) -> None:

@@ -81,8 +81,8 @@ def with_tasks_under_way(newcomer: Newcomer, *options: str) -> tuple[str, str]:
 
 def kill(newcomer: Newcomer, pod: str) -> None:
     """Delete a pod as a lost node does, without a moment to say goodbye."""
-    newcomer.kubectl("delete", "pod", pod, "--force", "--grace-period=0", "--wait=true")
-    assert newcomer.try_kubectl("get", "pod", pod).status != 0, "the fault took no effect"
+    newcomer.kubectl("delete", "pod", pod, "--force", "--grace-period=0", "--wait=true", namespace=RUNS)
+    assert newcomer.try_kubectl("get", "pod", pod, namespace=RUNS).status != 0, "the fault took no effect"
 
 
 def left(newcomer: Newcomer, run: str) -> str:

@@ -72,7 +72,7 @@ def test_runs_live_through_a_restart_and_a_long_outage_of_the_server_and_one_tha
     newcomer.kubectl("scale", "deployment/prefect-server", "--replicas=0")
     newcomer.kubectl("wait", "--for=delete", "pod", "-l", SERVER, "--timeout=120s")
     stopped = time.monotonic()
-    newcomer.kubectl("delete", "job", "-l", f"{labels.PREFECT_FLOW_RUN}={doomed}", "--wait=true")
+    newcomer.kubectl("delete", "job", "-l", f"{labels.PREFECT_FLOW_RUN}={doomed}", "--wait=true", namespace=RUNS)
     assert until(lambda: not jobs(newcomer, doomed), seconds=120, interval=2), "the fault took no effect"
     assert until(lambda: time.monotonic() - stopped > OUTAGE, seconds=2 * OUTAGE, interval=5)
     newcomer.kubectl("scale", "deployment/prefect-server", "--replicas=1")
