@@ -146,4 +146,5 @@ def _namespace(name: str, args: NamespaceArgs, *, parent: ComponentResource) -> 
         },
         opts=ResourceOptions(parent=parent, protect=args.protect),
     )
-    return namespace.metadata.name.apply(str)
+    created: Output[str] = namespace.metadata.name.apply(str)
+    return created

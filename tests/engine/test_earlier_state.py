@@ -36,6 +36,8 @@ _ENV: Final = "base_job_template.job_configuration.env"
 _DEPLOYMENT_IDS: Final = "trigger.match_related.prefect.resource.id"
 """A preview does not know the id of a deployment that it updates."""
 _CONTAINER: Final = "spec.template.spec.containers.0"
+_ACCOUNT: Final = "spec.template.spec.serviceAccountName"
+"""A preview does not know it while the account's RoleBinding is replaced; the update finds it the same."""
 _QUANTITIES: Final = (
     "cpu_limit",
     "cpu_request",
@@ -48,14 +50,17 @@ UPDATES: Final[Mapping[str, tuple[str, ...]]] = {
     # Images are built for the platforms of the nodes; volumes with data are not deleted silently.
     "preflight": ("claims", "node_platforms", "runs_namespace"),
     # Runs have a namespace of their own (ADR 14).
-    "dask-operator-deployment": (f"{_CONTAINER}.command", f"{_CONTAINER}.env"),
+    "dask-operator-deployment": (_ACCOUNT, f"{_CONTAINER}.command", f"{_CONTAINER}.env"),
     "network-dask-operator": ("spec.egress",),
-    "drain": ("namespace",),
+    "drain": ("deployments", "namespace"),
     # The reaper decides whether a run lives (ADR 9), and asks the Prefect API.
-    "dask-reaper-deployment": (f"{_CONTAINER}.command", f"{_CONTAINER}.env", "spec.template.metadata.annotations"),
+    "dask-reaper-deployment": (
+        *(_ACCOUNT, f"{_CONTAINER}.command", f"{_CONTAINER}.env"),
+        "spec.template.metadata.annotations",
+    ),
     "network-dask-reaper": ("spec.egress",),
     "network-prefect-server": ("spec.ingress.0.from",),
-    "prefect-worker-dask-deployment": (f"{_CONTAINER}.env",),
+    "prefect-worker-dask-deployment": (_ACCOUNT, f"{_CONTAINER}.env"),
     # Readiness asks the database; leases outlive the server's process.
     "prefect-server-deployment": (
         f"{_CONTAINER}.env",
