@@ -104,15 +104,9 @@ class Cluster:
         """
 
         async def work(api: Any) -> None:
+            patch, headers = '{"metadata":{"finalizers":null}}', {"Content-Type": "application/merge-patch+json"}
             for name in objects:
-                await self._call(
-                    api,
-                    "PATCH",
-                    dask.API_VERSION,
-                    name,
-                    content='{"metadata":{"finalizers":null}}',
-                    headers={"Content-Type": "application/merge-patch+json"},
-                )
+                await self._call(api, "PATCH", dask.API_VERSION, name, content=patch, headers=headers)
                 await self._delete(api, dask.API_VERSION, name)
 
         self._run("force the deletion of Dask objects", work)
@@ -184,11 +178,8 @@ def read_secret(namespace: str, name: str, context: str | None) -> Mapping[str, 
 
     """
 
-    async def work(api: Any) -> Mapping[str, Any] | None:
-        secret: Mapping[str, Any] | None = await call(
-            api, "GET", version="v1", namespace=namespace, url=f"secrets/{name}"
-        )
-        return secret
+    async def work(api: Any) -> Any:
+        return await call(api, "GET", version="v1", namespace=namespace, url=f"secrets/{name}")
 
     secret: Mapping[str, Any] | None = run(f"Could not read Secret '{name}' of namespace '{namespace}'", context, work)
     return secret
@@ -233,40 +224,37 @@ def cluster_state(namespaces: tuple[str, str], context: str | None) -> ClusterSt
 
 async def _live_jobs(api: Any, namespace: str) -> tuple[str, ...]:
     params = {"labelSelector": FLOW_RUN}
-    try:
-        jobs = await call(api, "GET", version="batch/v1", url="jobs", namespace=namespace, params=params)
-    except kr8s.ServerError as error:
-        if error.response is not None and error.response.status_code == httpx.codes.FORBIDDEN:
-            return ()
-        raise
-    return tuple(job["metadata"]["name"] for job in (jobs or {"items": ()})["items"] if not _has_ended(job))
+    jobs = await _listed(api, version="batch/v1", url="jobs", namespace=namespace, params=params)
+    return tuple(job["metadata"]["name"] for job in jobs if not _has_ended(job))
 
 
 async def _platforms(api: Any) -> tuple[str, ...]:
-    try:
-        nodes = await call(api, "GET", version="v1", url="nodes", params={"limit": _SOME_NODES})
-    except kr8s.ServerError as error:
-        if error.response is not None and error.response.status_code == httpx.codes.FORBIDDEN:
-            return ()
-        raise
-    return node_platforms(nodes["items"])
+    return node_platforms(await _listed(api, version="v1", url="nodes", params={"limit": _SOME_NODES}))
 
 
 async def _operators(api: Any) -> tuple[Operator, ...]:
-    try:
-        deployments = await call(api, "GET", version="apps/v1", url="deployments")
-    except kr8s.ServerError as error:
-        if error.response is not None and error.response.status_code == httpx.codes.FORBIDDEN:
-            log("warning", f"Dask operators in other namespaces could not be listed: {error}.")
-            return ()
-        raise
+    note = "Dask operators in other namespaces could not be listed"
+    deployments = await _listed(api, note, version="apps/v1", url="deployments")
     return tuple(
         Operator(namespace=item["metadata"]["namespace"], name=item["metadata"]["name"], command=command)
-        for item in deployments["items"]
+        for item in deployments
         for container in item["spec"]["template"]["spec"]["containers"]
         for command in [(*container.get("command", ()), *container.get("args", ()))]
         if OPERATOR_IMAGE in container["image"] or any("dask_kubernetes.operator" in part for part in command)
     )
+
+
+async def _listed(api: Any, note: str = "", **options: Any) -> list[Mapping[str, Any]]:
+    """Return the items of a list; none if they may not be listed, with a warning that begins with the note."""
+    try:
+        answer = await call(api, "GET", **options)
+    except kr8s.ServerError as error:
+        if error.response is None or error.response.status_code != httpx.codes.FORBIDDEN:
+            raise
+        if note:
+            log("warning", f"{note}: {error}.")
+        return []
+    return [] if answer is None else list(answer["items"])
 
 
 def run(what: str, context: str | None, work: Callable[[Any], Awaitable[Any]]) -> Any:
