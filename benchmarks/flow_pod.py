@@ -39,7 +39,7 @@ def lines(script: Path, *arguments: str) -> Iterator[dict[str, Any]]:
     command = ["pulumi", "stack", "output", "platform", "--json", "--stack", os.environ["EPHEMERAL_DASK_STACK"]]
     output = subprocess.run(command, capture_output=True, check=True)
     platform = json.loads(output.stdout)
-    name, namespace = f"benchmark-{secrets.token_hex(3)}", platform["namespace"]
+    name, namespace = f"benchmark-{secrets.token_hex(3)}", platform["runsNamespace"]
     objects = _objects(name, script, arguments, platform)
     _kubectl(
         namespace, "apply", "--filename", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
@@ -68,7 +68,7 @@ def _kubectl(namespace: str, *arguments: str, stdin: str | None = None, check: b
 
 def _objects(name: str, script: Path, arguments: tuple[str, ...], platform: Mapping[str, Any]) -> list[dict[str, Any]]:
     metadata = {"name": name, "labels": {"app.kubernetes.io/name": name}}
-    account = {"kind": "ServiceAccount", "name": name, "namespace": platform["namespace"]}
+    account = {"kind": "ServiceAccount", "name": name, "namespace": platform["runsNamespace"]}
     roles = {"": naming.FLOW_RUN, "-autoscaler": name}
     return [
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"script.py": script.read_text()}},
@@ -101,7 +101,7 @@ def _labelled(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 def _pod(name: str, arguments: tuple[str, ...], platform: Mapping[str, Any]) -> dict[str, Any]:
     place = {
-        env.NAMESPACE: platform["namespace"],
+        env.NAMESPACE: platform["runsNamespace"],
         env.IMAGE: platform["flowImage"],
         env.SERVICE_ACCOUNT: naming.DASK,
     }

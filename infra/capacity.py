@@ -1,4 +1,4 @@
-"""Worst-case requests of a stack, and the number of concurrent runs that a quota allows."""
+"""Worst-case requests of runs, and the number of concurrent runs that a quota allows."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from typing import Final
 from ephemeral_dask.contract import pods, quantities, scheduler
 from ephemeral_dask.contract.pods import PodExtras, RunPods
 from ephemeral_dask.contract.profiles import Profile
-from infra.settings import PLATFORM, DaskProfile, Quota, Settings, layers
-
-_SPARE_PODS: Final = 5
-"""Pods that rolling updates, CronJobs and migrations add temporarily."""
+from infra.settings import DaskProfile, Quota, Settings, layers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +45,8 @@ class Size:
         return Size(cpu=self.cpu * times, memory=self.memory * times, pods=self.pods * times, resources=resources)
 
 
-_NOTHING: Final = Size(cpu=0, memory=0, pods=0)
+_SPARE: Final = Size(cpu=0.1, memory=128 * 2**20, pods=5)
+"""What the pod of the result retention and that of a backup request, and pods of runs that are just ending."""
 
 
 def size(cpu: str, memory: str, pods: int = 1) -> Size:
@@ -123,27 +121,6 @@ def run(settings: Settings, pool: str | None = None, *, workers: int | None = No
     return largest(one(profile) for profile in (DaskProfile(maximum=dask.ceiling), *dask.profiles.values()))
 
 
-def platform(settings: Settings) -> Size:
-    """Return the requests of server, workers, operator and reaper."""
-    parts: list[Size] = []
-    if settings.prefect.mode == "embedded":
-        server = settings.prefect
-        parts.append(_component("server", server.pod.cpu_request, server.pod.memory_request, server.replicas))
-        if server.background_services == "apart":
-            parts.append(_component("services", server.pod.cpu_request, server.pod.memory_request, 1))
-    for pool in settings.work_pools.values():
-        worker = pool.worker or settings.worker
-        parts.append(_component("worker", worker.pod.cpu_request, worker.pod.memory_request, worker.replicas))
-    if settings.dask.operator.mode == "install":
-        pod = settings.dask.operator.pod
-        parts.append(_component("operator", pod.cpu_request, pod.memory_request, 1))
-    parts.append(_component("reaper", None, None, 1))
-    total = replace(_NOTHING, pods=_SPARE_PODS)
-    for part in parts:
-        total += part
-    return total
-
-
 def concurrency(settings: Settings) -> dict[str, int | None]:
     """Return the limit of concurrent runs of each work pool; None for no limit.
 
@@ -166,12 +143,12 @@ def quota_error(settings: Settings) -> str | None:
     runs = sum(pool.concurrency_limit or 1 for pool in settings.work_pools.values())
     if _runs(settings, quota) >= runs:
         return None
-    need = platform(settings) + largest(run(settings, pool) for pool in settings.work_pools) * runs
+    need = _SPARE + largest(run(settings, pool) for pool in settings.work_pools) * runs
     holds = "".join(f", {count} {name}" for name, count in quota.resources.items())
     more = "".join(f", {count} {name}" for name, count in need.resources.items() if name in quota.resources)
     return (
-        f"quota holds {quota.cpu} cores, {quota.memory}{holds} and {quota.pods} pods; the platform and {runs} run(s) at"
-        f" the ceiling of {settings.dask.ceiling} Dask workers, or of the largest profile, need {need.cpu:g} cores,"
+        f"quota holds {quota.cpu} cores, {quota.memory}{holds} and {quota.pods} pods; {runs} run(s) at the ceiling of"
+        f" {settings.dask.ceiling} Dask workers, or of the largest profile, need {need.cpu:g} cores,"
         f" {gibibytes(need.memory)}{more} and {need.pods} pods: raise quota, or lower dask.ceiling, the workers' size,"
         " the profiles or the pools' concurrencyLimit"
     )
@@ -182,19 +159,13 @@ def gibibytes(count: int) -> str:
     return f"{count / 2**30:.3g}Gi"
 
 
-def _component(name: str, cpu: str | None, memory: str | None, pods: int) -> Size:
-    default_cpu, default_memory, _ = PLATFORM[name]
-    return size(cpu or default_cpu, memory or default_memory, pods)
-
-
 def _runs(settings: Settings, quota: Quota) -> int:
-    """Return how many runs at their largest fit into the quota beside the platform."""
-    base = platform(settings)
+    """Return how many runs at their largest fit into the quota beside the spare pods."""
     one = largest(run(settings, pool) for pool in settings.work_pools)
     return min(
         # The epsilon makes up for cores that are not exact as floats, such as 0.1.
-        int((quantities.cores(quota.cpu) - base.cpu) / one.cpu + 1e-9),
-        (quantities.memory_bytes(quota.memory) - base.memory) // one.memory,
-        (quota.pods - base.pods) // one.pods,
+        int((quantities.cores(quota.cpu) - _SPARE.cpu) / one.cpu + 1e-9),
+        (quantities.memory_bytes(quota.memory) - _SPARE.memory) // one.memory,
+        (quota.pods - _SPARE.pods) // one.pods,
         *(int(count) // one.resources[name] for name, count in quota.resources.items() if one.resources.get(name)),
     )

@@ -60,7 +60,7 @@ def _check_secrets(checked: settings.Settings) -> None:
         if config.get_secret(key) is None:
             raise settings.SettingsError(
                 f"{naming.PROJECT}:{key} is not set, and {why}: run `pulumi config set --secret {key}` and paste it, or"
-                f" name an existing Secret of the namespace as {existing}"
+                f" name an existing Secret of the platform's namespace as {existing}"
             )
     for name in _build_secrets(checked):
         if config.get_secret(name) is None:

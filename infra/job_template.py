@@ -48,7 +48,7 @@ class JobTemplateArgs:
     def of(cls, settings: Settings, pool: str, *, image: str, credential: Mapping[str, SecretRef]) -> JobTemplateArgs:
         """Return the settings of one of the stack's work pools."""
         return cls(
-            namespace=settings.namespace,
+            namespace=settings.namespaces.runs,
             image=image,
             flow_run=layers.flow_run(settings, pool),
             dask=settings.dask,

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pulumi import Input
 
-CONTRACT: Final = 1
+CONTRACT: Final = 2
 """Version of the outputs: raised when a field changes its meaning or is removed, not when one is added."""
 
 
@@ -17,7 +17,8 @@ class StackOutputs:
     """Names and addresses, never a credential. Each field is an output, and all together are the output `platform`.
 
     Attributes:
-        namespace: of flow runs and their Dask clusters.
+        namespace: of the Prefect server and the workers.
+        runs_namespace: of flow runs and their Dask clusters.
         prefect_api_url: the Prefect API as a pod reaches it.
         prefect_ui_url: address of the Prefect UI in a browser.
         prefect_server_labels: labels of an embedded server's pods, for NetworkPolicies; empty without an embedded
@@ -32,6 +33,7 @@ class StackOutputs:
     """
 
     namespace: Input[str]
+    runs_namespace: Input[str]
     prefect_api_url: Input[str]
     prefect_ui_url: Input[str]
     prefect_server_labels: Mapping[str, str]

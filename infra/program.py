@@ -55,7 +55,8 @@ def _read() -> tuple[Plan, config.Secrets]:
 def _outputs(plan: Plan, base: Foundation, prefect: PrefectAccess, pools: WorkPools) -> StackOutputs:
     embedded = isinstance(plan.settings.prefect, EmbeddedPrefect)
     return StackOutputs(
-        namespace=base.namespace,
+        namespace=base.namespaces.platform,
+        runs_namespace=base.namespaces.runs,
         prefect_api_url=prefect.api_url,
         prefect_ui_url=plan.settings.prefect.browser_url,
         prefect_server_labels=naming.selector(naming.SERVER) if embedded else {},

@@ -9,9 +9,9 @@ and its liveness probe fails if a DaskCluster is not handled.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 import dask_kubernetes.operator.controller  # noqa: F401  the import registers the operator's handlers
@@ -21,13 +21,13 @@ import kr8s
 import kr8s.asyncio
 
 from ephemeral_dask.contract import dask
+from ephemeral_dask.contract import environment as env
 
 KINDS: Final = frozenset({"DaskCluster", "DaskWorkerGroup", "DaskJob", "DaskAutoscaler"})
 
 HANDLED_WITHIN: Final = 30.0
 """Seconds within which a working operator sets the phase of a new DaskCluster; it takes one."""
 
-_NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _started: Final = datetime.now(UTC)
 
 
@@ -62,7 +62,7 @@ async def handles(**_: Any) -> int:
     A watch can stop delivering events without an error. New clusters then get no phase, until a restart.
     """
     api = await kr8s.asyncio.api()
-    namespace = _NAMESPACE_FILE.read_text().strip()
+    namespace = os.environ[env.NAMESPACE]
     async with api.call_api("GET", version=dask.API_VERSION, namespace=namespace, url=dask.CLUSTERS) as response:
         clusters = response.json()["items"]
     if names := unhandled(clusters, now=datetime.now(UTC), started=_started):
@@ -86,7 +86,7 @@ def unhandled(clusters: Iterable[Mapping[str, Any]], *, now: datetime, started: 
     """Return the names of DaskClusters that the operator should have given a phase.
 
     Args:
-        clusters: the DaskClusters of the operator's namespace.
+        clusters: the DaskClusters of the namespace that it watches.
         now: current time.
         started: when the operator started; the time of older clusters counts from then.
 

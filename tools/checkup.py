@@ -59,7 +59,7 @@ def pods(cluster: Kubernetes, settings: Settings, stack: str) -> list[Problem]:
     workloads = cluster.list(
         "deployments",
         version="apps/v1",
-        namespace=settings.namespace,
+        namespace=settings.namespaces.platform,
         selector=f"app.kubernetes.io/part-of={naming.PROJECT}",
     )
     return list(unready(workloads, settings, stack))
@@ -69,16 +69,17 @@ def unready(workloads: Sequence[Object], settings: Settings, stack: str) -> Iter
     """Yield a problem for each Kubernetes Deployment of a stack that is missing or has too few pods.
 
     Args:
-        workloads: that exist in the namespace.
+        workloads: that exist in the platform's namespace.
         settings: of the stack.
         stack: its name.
 
     """
-    repair = f"See kubectl --namespace {settings.namespace} get pods; make up STACK={stack} restores what was changed"
+    namespace = settings.namespaces.platform
+    repair = f"See kubectl --namespace {namespace} get pods; make up STACK={stack} restores what was changed"
     names = [str(each["metadata"]["name"]) for each in workloads]
     missing = [name for name in _components(settings) if not any(each.startswith(name) for each in names)]
     for name in missing:
-        yield Problem(f"Deployment {name} does not exist in namespace {settings.namespace}", remedy=repair)
+        yield Problem(f"Deployment {name} does not exist in namespace {namespace}", remedy=repair)
     for each, name in zip(workloads, names, strict=True):
         replicas = int(each["spec"].get("replicas", 1))
         ready = int(each.get("status", {}).get("readyReplicas") or 0)
@@ -118,7 +119,7 @@ def _prefect(stack: Stack, settings: Settings) -> list[Problem]:
     return [
         Problem(
             f"No worker polls work pool '{pool}'",
-            remedy=f"See kubectl --namespace {settings.namespace} logs deployment/{naming.WORKER}-{pool}",
+            remedy=f"See kubectl --namespace {settings.namespaces.platform} logs deployment/{naming.WORKER}-{pool}",
         )
         for pool in offline
     ]

@@ -33,7 +33,11 @@ def prefect_api(settings: Settings, environment: Mapping[str, str], *, port: int
         yield settings.prefect.api_url
         return
     with port_forward(
-        f"service/{naming.SERVER}", naming.SERVER_PORT, namespace=settings.namespace, environment=environment, port=port
+        f"service/{naming.SERVER}",
+        naming.SERVER_PORT,
+        namespace=settings.namespaces.platform,
+        environment=environment,
+        port=port,
     ) as local:
         yield f"http://127.0.0.1:{local}/api"
 

@@ -53,7 +53,7 @@ def read(settings: Settings, environment: Mapping[str, str]) -> Volume:
         Problem: the pod cannot be asked.
 
     """
-    command = ["kubectl", "exec", "--namespace", settings.namespace, f"deployment/{naming.SERVER}", "--"]
+    command = ["kubectl", "exec", "--namespace", settings.namespaces.platform, f"deployment/{naming.SERVER}", "--"]
     command += ["python", "-S", "-m", "ops.server_probe", "--usage", DATA]
     try:
         done = subprocess.run(

@@ -134,7 +134,8 @@ def create(name: str, *, source: str) -> Path:
         )
     key = f"{PROJECT}:namespace"
     namespace = f"{content['config'].get(key, 'flows')}-{name}"
-    lines = [line for line in tracked(source).read_text().splitlines() if not line.strip().startswith(f"{key}:")]
+    own = (f"{key}:", f"{PROJECT}:runsNamespace:")
+    lines = [line for line in tracked(source).read_text().splitlines() if not line.strip().startswith(own)]
     lines.insert(lines.index("config:") + 1, f"  {key}: {namespace}")
     path.write_text("\n".join(lines) + "\n")
     return path

@@ -11,7 +11,7 @@ from typing import Final
 from ephemeral_dask.contract.knobs import PREFIX
 
 NAMESPACE: Final = f"{PREFIX}NAMESPACE"
-"""Namespace in which the run's Dask cluster is created. Unset outside Kubernetes."""
+"""Namespace of runs and their Dask clusters, for flow pods and the Dask operator. Unset outside Kubernetes."""
 
 IMAGE: Final = f"{PREFIX}IMAGE"
 """Image of the flow pod by digest: scheduler and workers use the same."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pulumi
 
-CONTRACT: Final = 1
+CONTRACT: Final = 2
 """The version of the contract that this program was written for."""
 
 

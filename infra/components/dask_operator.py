@@ -11,6 +11,7 @@ import pulumi_kubernetes as k8s
 import yaml
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
+from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract import ports, security
 from ephemeral_dask.contract.dask import GROUP
 from infra import naming
@@ -18,6 +19,7 @@ from infra.components import pods
 from infra.components.identity import Identity, IdentityArgs, Rule
 from infra.naming import PROJECT
 from infra.settings import InstallOperator
+from infra.specs.namespaces import Namespaces
 
 RULES: Final = (
     # `delete` is for clusters that have been idle for too long.
@@ -30,15 +32,15 @@ RULES: Final = (
     Rule(groups=[""], resources=["events"], verbs=["create"]),
     Rule(groups=["apps"], resources=["deployments"], verbs=["get", "list", "create", "delete"]),
 )
-"""Permissions that the controller of dask-kubernetes 2026.3.0 and kopf use in the namespace, according to the API
-server's audit log. DaskJobs would need more; flow runs do not use them."""
+"""Permissions that the controller of dask-kubernetes 2026.3.0 and kopf use in the namespace of runs, according to the
+API server's audit log. DaskJobs would need more; flow runs do not use them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DaskOperatorArgs:
     """The operator."""
 
-    namespace: Input[str]
+    namespaces: Namespaces[Input[str]]
     image: Input[str]
     settings: InstallOperator = field(default_factory=InstallOperator)
     annotations: Mapping[str, str] = field(default_factory=dict)
@@ -78,8 +80,9 @@ class DaskOperator(ComponentResource):
             f"{name}-identity",
             IdentityArgs(
                 account=naming.OPERATOR,
-                namespace=args.namespace,
+                namespace=args.namespaces.platform,
                 rules=RULES,
+                rules_in=args.namespaces.runs,
                 annotations=args.annotations,
                 pull_secrets=args.pull_secrets,
             ),
@@ -89,7 +92,7 @@ class DaskOperator(ComponentResource):
         pod = pods.pod(account, _container(args))
         deployment = k8s.apps.v1.Deployment(
             f"{name}-deployment",
-            metadata=naming.metadata(naming.OPERATOR, args.namespace),
+            metadata=naming.metadata(naming.OPERATOR, args.namespaces.platform),
             # During a rolling update two operators would act on the same clusters.
             spec=pods.deployment(naming.OPERATOR, pod, settings=args.settings.pod, strategy="Recreate"),
             opts=child,
@@ -110,12 +113,12 @@ def custom_resource_definitions() -> list[dict[str, Any]]:
 def _container(args: DaskOperatorArgs) -> dict[str, Any]:
     health = {"path": "/healthz", "port": ports.OPERATOR_HTTP}
     liveness = f"--liveness=http://0.0.0.0:{ports.OPERATOR_HTTP}/healthz"
-    namespace = Output.format("--namespace={0}", args.namespace)
+    namespace = Output.format("--namespace={0}", args.namespaces.runs)
     return {
         "name": "operator",
         "image": args.image,
         "command": ["kopf", "run", "-m", "ops.operator", liveness, namespace],
-        "env": pods.environment({"HOME": pods.WRITABLE, **args.settings.pod.env}),
+        "env": pods.environment({"HOME": pods.WRITABLE, env.NAMESPACE: args.namespaces.runs, **args.settings.pod.env}),
         "ports": [{"name": "health", "containerPort": ports.OPERATOR_HTTP}],
         "startupProbe": {"httpGet": health, "periodSeconds": 1, "failureThreshold": 120},
         "readinessProbe": {"httpGet": health, "periodSeconds": 10},

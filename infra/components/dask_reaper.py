@@ -19,6 +19,7 @@ from infra.components import pods
 from infra.components.identity import Identity, IdentityArgs, Rule
 from infra.naming import PROJECT
 from infra.settings import Pod
+from infra.specs.namespaces import Namespaces
 
 RULES: Final = (
     Rule(groups=[GROUP], resources=["daskclusters"], verbs=["list", "patch", "delete"]),
@@ -49,7 +50,7 @@ class RunBounds:
 class DaskReaperArgs:
     """The reaper."""
 
-    namespace: Input[str]
+    namespaces: Namespaces[Input[str]]
     image: Input[str]
     maximum_lifetime: int
     """Seconds after which a Dask cluster is deleted even if its run is live."""
@@ -84,8 +85,9 @@ class DaskReaper(ComponentResource):
             f"{name}-identity",
             IdentityArgs(
                 account=naming.REAPER,
-                namespace=args.namespace,
+                namespace=args.namespaces.platform,
                 rules=RULES,
+                rules_in=args.namespaces.runs,
                 annotations=args.annotations,
                 pull_secrets=args.pull_secrets,
             ),
@@ -95,7 +97,7 @@ class DaskReaper(ComponentResource):
         pod["volumes"] += [{"name": name, **volume["source"]} for name, volume in args.ca.volumes.items()]
         deployment = k8s.apps.v1.Deployment(
             f"{name}-deployment",
-            metadata=naming.metadata(naming.REAPER, args.namespace),
+            metadata=naming.metadata(naming.REAPER, args.namespaces.platform),
             spec=pods.deployment(naming.REAPER, pod, versions=args.versions),
             opts=child,
         )
@@ -105,7 +107,7 @@ class DaskReaper(ComponentResource):
 
 def _container(args: DaskReaperArgs) -> dict[str, Any]:
     health = {"path": "/healthz", "port": ports.REAPER_HTTP}
-    namespace = Output.format("--namespace={0}", args.namespace)
+    namespace = Output.format("--namespace={0}", args.namespaces.runs)
     bounds = {
         name: {"pendingTimeout": each.pending_timeout, "crashedAfter": each.crashed_after}
         for name, each in args.pools.items()

@@ -1,4 +1,4 @@
-"""ServiceAccounts and their RBAC permissions in the namespace."""
+"""ServiceAccounts and their RBAC permissions, which may be in another namespace than the account."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ class IdentityArgs:
 
     Attributes:
         account: name of the ServiceAccount and of its Role.
-        namespace: of both.
+        namespace: of the ServiceAccount.
         rules: its permissions; no Role when empty.
+        rules_in: namespace in which it has them; that of the ServiceAccount when unset.
         annotations: of the ServiceAccount, such as those that map it to a cloud identity.
         pull_secrets: Secrets with which its pods pull images.
 
@@ -39,6 +40,7 @@ class IdentityArgs:
     account: str
     namespace: Input[str]
     rules: Sequence[Rule] = ()
+    rules_in: Input[str] | None = None
     annotations: Mapping[str, str] = field(default_factory=dict)
     pull_secrets: Sequence[str] = ()
 
@@ -54,7 +56,7 @@ class Identity(ComponentResource):
 
     def __init__(self, name: str, args: IdentityArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__(f"{PROJECT}:index:Identity", name, {}, opts)
-        metadata = naming.metadata(args.account, args.namespace)
+        metadata = naming.metadata(args.account, args.namespace if args.rules_in is None else args.rules_in)
         child = ResourceOptions(parent=self)
         account = k8s.core.v1.ServiceAccount(
             f"{name}-account",

@@ -1,4 +1,4 @@
-"""The namespace of the stack, with the identities of flow runs and Dask pods."""
+"""The namespaces of the stack: the platform's, and that of runs with their quota and identities."""
 
 from __future__ import annotations
 
@@ -36,50 +36,59 @@ DEFAULT_LIMITS: Final = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class FlowNamespaceArgs:
-    """The namespace.
+class NamespaceArgs:
+    """One namespace.
 
     Attributes:
         name: of the namespace.
         stack: the stack that owns it, `organization/project/stack`.
-        quota: the sum that its pods may request; no ResourceQuota when unset.
-        identities: annotations of the ServiceAccounts.
-        pull_secrets: Secrets with which pods pull images.
         protect: whether a destroy refuses to delete it.
 
     """
 
     name: str
     stack: str
-    quota: Quota | None = None
-    identities: Identities = field(default_factory=Identities)
-    pull_secrets: Sequence[str] = ()
     protect: bool = False
 
 
-class FlowNamespace(ComponentResource):
-    """Namespace under the `restricted` Pod Security Standard, with the identities of flow runs and Dask pods."""
+@dataclass(frozen=True, kw_only=True)
+class RunsNamespaceArgs(NamespaceArgs):
+    """The namespace of runs.
+
+    Attributes:
+        quota: the sum that its pods may request; no ResourceQuota when unset.
+        identities: annotations of the ServiceAccounts.
+        pull_secrets: Secrets with which pods pull images.
+
+    """
+
+    quota: Quota | None = None
+    identities: Identities = field(default_factory=Identities)
+    pull_secrets: Sequence[str] = ()
+
+
+class PlatformNamespace(ComponentResource):
+    """The platform's namespace, under the `restricted` Pod Security Standard."""
+
+    name: Output[str]
+    """The namespace's name, known once it exists."""
+
+    def __init__(self, name: str, args: NamespaceArgs, opts: ResourceOptions | None = None) -> None:
+        # The type is part of the URN in existing stacks, whose only namespace it was.
+        super().__init__(f"{PROJECT}:index:FlowNamespace", name, {}, opts)
+        self.name = _namespace(name, args, parent=self)
+        self.register_outputs({"name": self.name})
+
+
+class RunsNamespace(ComponentResource):
+    """The namespace of runs, under the same standard, with their quota and the identities of their pods."""
 
     name: Output[str]
     """The namespace's name, known once it exists with its quota."""
 
-    def __init__(self, name: str, args: FlowNamespaceArgs, opts: ResourceOptions | None = None) -> None:
-        super().__init__(f"{PROJECT}:index:FlowNamespace", name, {}, opts)
-        security = "pod-security.kubernetes.io"
-        namespace = k8s.core.v1.Namespace(
-            f"{name}-namespace",
-            metadata={
-                "name": args.name,
-                "labels": {
-                    **naming.labels("namespace"),
-                    f"{security}/enforce": "restricted",
-                    f"{security}/enforce-version": POD_SECURITY_VERSION,
-                },
-                "annotations": {naming.STACK: args.stack},
-            },
-            opts=ResourceOptions(parent=self, protect=args.protect),
-        )
-        self.name = namespace.metadata.name.apply(str)
+    def __init__(self, name: str, args: RunsNamespaceArgs, opts: ResourceOptions | None = None) -> None:
+        super().__init__(f"{PROJECT}:index:RunsNamespace", name, {}, opts)
+        self.name = _namespace(name, args, parent=self)
         child = ResourceOptions(parent=self)
         limits = k8s.core.v1.LimitRange(
             f"{name}-limits",
@@ -120,3 +129,22 @@ class FlowNamespace(ComponentResource):
                 child,
             )
         self.register_outputs({"name": self.name})
+
+
+def _namespace(name: str, args: NamespaceArgs, *, parent: ComponentResource) -> Output[str]:
+    security = "pod-security.kubernetes.io"
+    namespace = k8s.core.v1.Namespace(
+        f"{name}-namespace",
+        metadata={
+            "name": args.name,
+            "labels": {
+                **naming.labels("namespace"),
+                f"{security}/enforce": "restricted",
+                f"{security}/enforce-version": POD_SECURITY_VERSION,
+            },
+            "annotations": {naming.STACK: args.stack},
+        },
+        opts=ResourceOptions(parent=parent, protect=args.protect),
+    )
+    created: Output[str] = namespace.metadata.name.apply(str)
+    return created

@@ -1,4 +1,4 @@
-"""NetworkPolicies of the namespace: default deny, and one policy per component."""
+"""NetworkPolicies of both namespaces: default deny, and one policy per component."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from infra import naming
 from infra.components import prefect_worker
 from infra.naming import PROJECT
 from infra.settings import Network, Peer
+from infra.specs.namespaces import Namespaces
 
 Selector = Mapping[str, str]
 
@@ -35,93 +36,72 @@ class NetworkPoliciesArgs:
     """The policies.
 
     Attributes:
-        namespace: of the policies.
+        names: of the namespaces.
         network: the stack's settings.
         embedded: whether the stack has its own Prefect server.
-        operator_namespace: where the Dask operator runs; the stack's namespace when unset.
+        operator_namespace: where the Dask operator runs; the platform's namespace when unset.
 
     """
 
-    namespace: Input[str]
+    names: Namespaces[str]
     network: Network
     embedded: bool
     operator_namespace: str | None = None
 
 
 class NetworkPolicies(ComponentResource):
-    """Default deny in both directions, then one policy per component.
+    """Default deny in both directions, then one policy per component of a namespace.
 
     The scheduler's HTTP port is unauthenticated and can retire workers (https://github.com/dask/distributed/issues/6407),
     and its comm port executes what it receives: both are open only to the pods that need them. A policy cannot tell
     the pods of one run from those of another.
     """
 
-    def __init__(self, name: str, args: NetworkPoliciesArgs, opts: ResourceOptions | None = None) -> None:
+    def __init__(
+        self, name: str, namespace: Input[str], policies: Mapping[str, Any], opts: ResourceOptions | None = None
+    ) -> None:
         super().__init__(f"{PROJECT}:index:NetworkPolicies", name, {}, opts)
-        for policy, spec in specs(args).items():
+        for policy, spec in policies.items():
             k8s.networking.v1.NetworkPolicy(
                 f"{name}-{policy}",
-                metadata=naming.metadata(policy, args.namespace),
+                metadata=naming.metadata(policy, namespace),
                 spec=spec,
                 opts=ResourceOptions(parent=self),
             )
         self.register_outputs({})
 
 
-def specs(args: NetworkPoliciesArgs) -> dict[str, Any]:
-    """Return policy name -> spec in the form of the Kubernetes API."""
-    network = args.network
-    prefect = [_to(SERVER, naming.SERVER_PORT)] if args.embedded else _outside(network.prefect)
-    api_server = _outside(network.api_server)
-    data = _outside(network.data)
-    comm = (ports.WORKER_COMM, ports.NANNY_COMM)
-    metrics = [_from_namespace(each) for each in network.metrics_clients]
-    operator = _peer(OPERATOR)
-    if args.operator_namespace is not None:
-        operator = _from_namespace(args.operator_namespace)
-    result = {
+def specs(args: NetworkPoliciesArgs) -> Namespaces[dict[str, Any]]:
+    """Return policy name -> spec in the form of the Kubernetes API, for each namespace."""
+    common = {
         "default-deny": {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
-        "dns": _policy({}, egress=[_dns(network.dns)]),
+        "dns": _policy({}, egress=[_dns(args.network.dns)]),
+    }
+    return Namespaces(platform={**common, **_platform(args)}, runs={**common, **_runs(args)})
+
+
+def _platform(args: NetworkPoliciesArgs) -> dict[str, Any]:
+    network = args.network
+    prefect = [_to([_peer(SERVER)], naming.SERVER_PORT)] if args.embedded else _outside(network.prefect)
+    api_server = _outside(network.api_server)
+    metrics = [_from_namespace(each) for each in network.metrics_clients]
+    result = {
         "prefect-worker": _policy(
             WORKER,
             ingress=_rules(metrics, prefect_worker.HEALTH_PORT),
             egress=[*prefect, *api_server],
         ),
-        "flow-run": _policy(
-            FLOW_RUN,
-            egress=[*prefect, *api_server, _to(SCHEDULER, ports.SCHEDULER_COMM), *data],
-        ),
-        "dask-scheduler": _policy(
-            SCHEDULER,
-            ingress=[
-                _rule([_peer(FLOW_RUN), _peer(DASK_WORKER)], ports.SCHEDULER_COMM),
-                _rule([operator, *metrics], ports.SCHEDULER_HTTP),
-            ],
-            egress=[*prefect, _to(DASK_WORKER, *comm), *data],
-        ),
-        "dask-worker": _policy(
-            DASK_WORKER,
-            ingress=[
-                _rule([_peer(SCHEDULER), _peer(DASK_WORKER)], *comm),
-                *_rules(metrics, ports.WORKER_HTTP),
-            ],
-            egress=[
-                *prefect,
-                _to(SCHEDULER, ports.SCHEDULER_COMM),
-                _to(DASK_WORKER, *comm),
-                *data,
-            ],
-        ),
         "dask-reaper": _policy(REAPER, egress=[*prefect, *api_server]),
     }
     if args.operator_namespace is None:
+        schedulers = _to([_peer(SCHEDULER, args.names.runs)], ports.SCHEDULER_HTTP)
         result["dask-operator"] = _policy(
             OPERATOR,
             ingress=_rules(metrics, ports.OPERATOR_HTTP),
-            egress=[*api_server, _to(SCHEDULER, ports.SCHEDULER_HTTP)],
+            egress=[*api_server, schedulers],
         )
     if args.embedded:
-        clients = [_peer(each) for each in (WORKER, REAPER, FLOW_RUN, DASK)]
+        clients = [_peer(WORKER), _peer(REAPER), *(_peer(each, args.names.runs) for each in (FLOW_RUN, DASK))]
         outside = [_from_namespace(each) for each in network.prefect_clients]
         result["prefect-server"] = _policy(
             SERVER,
@@ -130,6 +110,40 @@ def specs(args: NetworkPoliciesArgs) -> dict[str, Any]:
         )
         result["prefect-services"] = _policy(SERVICES, egress=_outside(network.database))
     return result
+
+
+def _runs(args: NetworkPoliciesArgs) -> dict[str, Any]:
+    network, platform = args.network, args.names.platform
+    prefect = [_to([_peer(SERVER, platform)], naming.SERVER_PORT)] if args.embedded else _outside(network.prefect)
+    data = _outside(network.data)
+    comm = (ports.WORKER_COMM, ports.NANNY_COMM)
+    scheduler, workers = _to([_peer(SCHEDULER)], ports.SCHEDULER_COMM), _to([_peer(DASK_WORKER)], *comm)
+    metrics = [_from_namespace(each) for each in network.metrics_clients]
+    operator = _peer(OPERATOR, platform)
+    if args.operator_namespace is not None:
+        operator = _from_namespace(args.operator_namespace)
+    return {
+        "flow-run": _policy(
+            FLOW_RUN,
+            egress=[*prefect, *_outside(network.api_server), scheduler, *data],
+        ),
+        "dask-scheduler": _policy(
+            SCHEDULER,
+            ingress=[
+                _rule([_peer(FLOW_RUN), _peer(DASK_WORKER)], ports.SCHEDULER_COMM),
+                _rule([operator, *metrics], ports.SCHEDULER_HTTP),
+            ],
+            egress=[*prefect, workers, *data],
+        ),
+        "dask-worker": _policy(
+            DASK_WORKER,
+            ingress=[
+                _rule([_peer(SCHEDULER), _peer(DASK_WORKER)], *comm),
+                *_rules(metrics, ports.WORKER_HTTP),
+            ],
+            egress=[*prefect, scheduler, workers, *data],
+        ),
+    }
 
 
 def _policy(
@@ -144,8 +158,10 @@ def _policy(
     return spec
 
 
-def _peer(select: Selector) -> dict[str, Any]:
-    return {"podSelector": {"matchLabels": dict(select)}}
+def _peer(select: Selector, namespace: str | None = None) -> dict[str, Any]:
+    """Return the pods with these labels, in the policy's own namespace or in another one."""
+    pods = {"podSelector": {"matchLabels": dict(select)}}
+    return pods if namespace is None else {**_from_namespace(namespace), **pods}
 
 
 def _from_namespace(name: str) -> dict[str, Any]:
@@ -161,8 +177,8 @@ def _rules(peers: Sequence[Mapping[str, Any]], *numbers: int) -> list[dict[str, 
     return [_rule(peers, *numbers)] if peers else []
 
 
-def _to(select: Selector, *numbers: int) -> dict[str, Any]:
-    return {"to": [_peer(select)], "ports": _tcp(numbers)}
+def _to(peers: Sequence[Mapping[str, Any]], *numbers: int) -> dict[str, Any]:
+    return {"to": list(peers), "ports": _tcp(numbers)}
 
 
 def _outside(peers: Iterable[Peer]) -> list[dict[str, Any]]:

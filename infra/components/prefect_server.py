@@ -1,4 +1,4 @@
-"""A Prefect server inside the stack's namespace."""
+"""A Prefect server in the platform's namespace."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from infra.components import pods
 from infra.components.identity import Rule
 from infra.naming import PROJECT
 from infra.settings import Worker
+from infra.specs.namespaces import Namespaces
 
 RULES: Final = (
     Rule(groups=["batch"], resources=["jobs"], verbs=["create", "get", "list", "watch", "delete"]),
@@ -33,7 +34,7 @@ HEALTH_PORT: Final = 8080
 class PrefectWorkerArgs:
     """The worker of one work pool."""
 
-    namespace: Input[str]
+    namespaces: Namespaces[Input[str]]
     account: Input[str]
     """ServiceAccount with `RULES`; all workers of a stack share it."""
     image: Input[str]
@@ -62,7 +63,7 @@ class PrefectWorker(ComponentResource):
         super().__init__(f"{PROJECT}:index:PrefectWorker", name, {}, opts)
         child = ResourceOptions(parent=self)
         settings = args.settings
-        metadata = naming.metadata(naming.WORKER, args.namespace, instance=args.pool)
+        metadata = naming.metadata(naming.WORKER, args.namespaces.platform, instance=args.pool)
         pod = pods.pod(args.account, _container(args))
         pod["volumes"] += [{"name": name, **volume["source"]} for name, volume in args.ca.volumes.items()]
         deployment = k8s.apps.v1.Deployment(
@@ -118,7 +119,7 @@ def _environment(args: PrefectWorkerArgs) -> dict[str, Any]:
         "PREFECT_WORKER_WEBSERVER_HOST": "0.0.0.0",  # noqa: S104  the kubelet probes from outside the pod
         "PREFECT_WORKER_WEBSERVER_PORT": str(HEALTH_PORT),
         # Without it, the observer watches the whole cluster, which RBAC refuses.
-        "PREFECT_INTEGRATIONS_KUBERNETES_OBSERVER_NAMESPACES": args.namespace,
+        "PREFECT_INTEGRATIONS_KUBERNETES_OBSERVER_NAMESPACES": args.namespaces.runs,
         # Pods of runs have this label and their Jobs do not: the observer reports pods, and the reaper alone judges
         # runs. The observer would call a run Crashed without a cause, and while the run is being rescheduled.
         "PREFECT_INTEGRATIONS_KUBERNETES_OBSERVER_ADDITIONAL_LABEL_FILTERS": (

@@ -1,4 +1,4 @@
-"""What the preflight compares a stack with: the namespace, the CRDs and the Dask operators of a cluster."""
+"""What the preflight compares a stack with: the namespaces, the CRDs and the Dask operators of a cluster."""
 
 from __future__ import annotations
 
@@ -38,14 +38,16 @@ class ClusterState:
     """The live cluster.
 
     Attributes:
-        namespace: annotations of the stack's namespace; None if the namespace does not exist.
+        namespaces: name -> annotations of the stack's namespaces that exist.
+        platform_jobs: names of live flow runs' Jobs in the platform's namespace, where an earlier version ran them.
         crds: name -> annotations of the installed Dask CRDs.
         operators: the Dask operators in all namespaces.
         platforms: those of the nodes that pods are scheduled to, such as `linux/amd64`; empty if they cannot be listed.
 
     """
 
-    namespace: Mapping[str, str] | None = None
+    namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    platform_jobs: tuple[str, ...] = ()
     crds: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     operators: tuple[Operator, ...] = ()
     platforms: tuple[str, ...] = ()

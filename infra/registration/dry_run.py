@@ -28,7 +28,7 @@ def try_out(manifests: Iterable[Mapping[str, Any]], namespace: str, context: str
 
     Args:
         manifests: `key`, the key of the stack file that a Job or a Pod follows, and `manifest`, as JSON.
-        namespace: of the stack.
+        namespace: of runs.
         context: kubeconfig context; the current one if None.
         exists: whether the namespace does.
 

@@ -24,7 +24,7 @@ class ExactAccessArgs:
     """The declared access.
 
     Attributes:
-        namespace: the stack's namespace.
+        namespace: of all of them.
         roles: Role -> its rules.
         bindings: RoleBinding -> its subjects.
         policies: NetworkPolicy -> its spec.

@@ -104,15 +104,9 @@ class Cluster:
         """
 
         async def work(api: Any) -> None:
+            patch, headers = '{"metadata":{"finalizers":null}}', {"Content-Type": "application/merge-patch+json"}
             for name in objects:
-                await self._call(
-                    api,
-                    "PATCH",
-                    dask.API_VERSION,
-                    name,
-                    content='{"metadata":{"finalizers":null}}',
-                    headers={"Content-Type": "application/merge-patch+json"},
-                )
+                await self._call(api, "PATCH", dask.API_VERSION, name, content=patch, headers=headers)
                 await self._delete(api, dask.API_VERSION, name)
 
         self._run("force the deletion of Dask objects", work)
@@ -184,30 +178,31 @@ def read_secret(namespace: str, name: str, context: str | None) -> Mapping[str, 
 
     """
 
-    async def work(api: Any) -> Mapping[str, Any] | None:
-        secret: Mapping[str, Any] | None = await call(
-            api, "GET", version="v1", namespace=namespace, url=f"secrets/{name}"
-        )
-        return secret
+    async def work(api: Any) -> Any:
+        return await call(api, "GET", version="v1", namespace=namespace, url=f"secrets/{name}")
 
     secret: Mapping[str, Any] | None = run(f"Could not read Secret '{name}' of namespace '{namespace}'", context, work)
     return secret
 
 
-def cluster_state(namespace: str, context: str | None) -> ClusterState:
+def cluster_state(namespaces: tuple[str, str], context: str | None) -> ClusterState:
     """Return what the preflight compares.
+
+    Args:
+        namespaces: the platform's, and that of runs.
+        context: kubeconfig context; the current one if None.
 
     If listing Deployments of all namespaces is forbidden, operators in other namespaces are not seen, and a warning
     says so. If listing nodes is forbidden, their platforms are unknown.
 
     Raises:
         UnreachableError: Kubernetes does not answer.
-        RegistrationError: it refuses to show the namespace or the CRDs.
+        RegistrationError: it refuses to show the namespaces or the CRDs.
 
     """
 
     async def work(api: Any) -> ClusterState:
-        live_namespace = await call(api, "GET", version="v1", url=f"namespaces/{namespace}")
+        live = {name: await call(api, "GET", version="v1", url=f"namespaces/{name}") for name in namespaces}
         crds = {}
         for name in DASK_CRDS:
             url = f"customresourcedefinitions/{name}"
@@ -215,41 +210,51 @@ def cluster_state(namespace: str, context: str | None) -> ClusterState:
             if crd is not None:
                 crds[name] = crd["metadata"].get("annotations", {})
         return ClusterState(
-            namespace=None if live_namespace is None else live_namespace["metadata"].get("annotations", {}),
+            namespaces={name: one["metadata"].get("annotations", {}) for name, one in live.items() if one is not None},
+            platform_jobs=await _live_jobs(api, namespaces[0]),
             crds=crds,
             operators=await _operators(api) if crds else (),
             platforms=await _platforms(api),
         )
 
-    state: ClusterState = run(f"Could not read namespace '{namespace}' and Dask's CRDs", context, work)
+    platform, runs = namespaces
+    state: ClusterState = run(f"Could not read namespaces '{platform}' and '{runs}' and Dask's CRDs", context, work)
     return state
 
 
+async def _live_jobs(api: Any, namespace: str) -> tuple[str, ...]:
+    params = {"labelSelector": FLOW_RUN}
+    jobs = await _listed(api, version="batch/v1", url="jobs", namespace=namespace, params=params)
+    return tuple(job["metadata"]["name"] for job in jobs if not _has_ended(job))
+
+
 async def _platforms(api: Any) -> tuple[str, ...]:
-    try:
-        nodes = await call(api, "GET", version="v1", url="nodes", params={"limit": _SOME_NODES})
-    except kr8s.ServerError as error:
-        if error.response is not None and error.response.status_code == httpx.codes.FORBIDDEN:
-            return ()
-        raise
-    return node_platforms(nodes["items"])
+    return node_platforms(await _listed(api, version="v1", url="nodes", params={"limit": _SOME_NODES}))
 
 
 async def _operators(api: Any) -> tuple[Operator, ...]:
-    try:
-        deployments = await call(api, "GET", version="apps/v1", url="deployments")
-    except kr8s.ServerError as error:
-        if error.response is not None and error.response.status_code == httpx.codes.FORBIDDEN:
-            log("warning", f"Dask operators in other namespaces could not be listed: {error}.")
-            return ()
-        raise
+    note = "Dask operators in other namespaces could not be listed"
+    deployments = await _listed(api, note, version="apps/v1", url="deployments")
     return tuple(
         Operator(namespace=item["metadata"]["namespace"], name=item["metadata"]["name"], command=command)
-        for item in deployments["items"]
+        for item in deployments
         for container in item["spec"]["template"]["spec"]["containers"]
         for command in [(*container.get("command", ()), *container.get("args", ()))]
         if OPERATOR_IMAGE in container["image"] or any("dask_kubernetes.operator" in part for part in command)
     )
+
+
+async def _listed(api: Any, note: str = "", **options: Any) -> list[Mapping[str, Any]]:
+    """Return the items of a list; none if they may not be listed, with a warning that begins with the note."""
+    try:
+        answer = await call(api, "GET", **options)
+    except kr8s.ServerError as error:
+        if error.response is None or error.response.status_code != httpx.codes.FORBIDDEN:
+            raise
+        if note:
+            log("warning", f"{note}: {error}.")
+        return []
+    return [] if answer is None else list(answer["items"])
 
 
 def run(what: str, context: str | None, work: Callable[[Any], Awaitable[Any]]) -> Any:

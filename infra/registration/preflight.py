@@ -24,7 +24,8 @@ class PreflightArgs:
     """What a preflight compares.
 
     Attributes:
-        namespace: the stack's namespace.
+        namespace: the platform's namespace.
+        runs_namespace: the namespace of runs.
         stack_annotation: annotation of a namespace that names its stack.
         stack: this stack, as the annotation's value.
         operator: whether the stack installs a Dask operator or uses an existing one.
@@ -40,6 +41,7 @@ class PreflightArgs:
     """
 
     namespace: str
+    runs_namespace: str
     stack_annotation: str
     stack: str
     operator: Literal["install", "existing"]
@@ -51,6 +53,11 @@ class PreflightArgs:
     claims: tuple[Mapping[str, str], ...] = ()
     context: str | None = None
     platforms: tuple[str, ...] = ()
+
+    @property
+    def namespaces(self) -> tuple[str, str]:
+        """Both namespaces, the platform's first."""
+        return self.namespace, self.runs_namespace
 
 
 class Preflight(Resource, module="kubernetes", name="Preflight"):
@@ -93,14 +100,14 @@ class PreflightProvider(StatelessProvider):
         # Always a list, though an empty one: what a resource lacks is unknown to a preview, and so to the images.
         news = {**news, "node_platforms": olds.get("node_platforms") or []}
         try:
-            cluster = cluster_state(args.namespace, args.context)
+            cluster = cluster_state(args.namespaces, args.context)
         except UnreachableError as error:
             log("warning", f"The preflight could not read the cluster, so conflicts in it are not reported. {error}")
             return CheckResult(news, [])
-        exists = cluster.namespace is not None
-        lookup = look_up(news.get("references") or (), args.namespace, args.context, exists=exists)
-        trial = try_out(news.get("manifests") or (), args.namespace, args.context, exists=exists)
-        volumes = claims.read(args.stack_annotation, args.stack, (args.namespace,), args.context)
+        lookup = look_up(news.get("references") or (), args.context, existing=cluster.namespaces)
+        runs = args.runs_namespace
+        trial = try_out(news.get("manifests") or (), runs, args.context, exists=runs in cluster.namespaces)
+        volumes = claims.read(args.stack_annotation, args.stack, args.namespaces, args.context)
         lost = claims.errors(news.get("claims") or (), volumes.claims, claims.discarded())
         warnings = [*lookup.warnings, *trial.warnings, *volumes.warnings]
         if others := set(cluster.platforms) - set(args.platforms or cluster.platforms):
@@ -116,13 +123,24 @@ class PreflightProvider(StatelessProvider):
 
 _MIXED: Final = "a pod that is scheduled to one of them will not start; add it, or place pods with a nodeSelector"
 
-_REQUIRED: Final = ("namespace", "stack_annotation", "stack", "operator", "version_annotation", "version")
+_MOST_NAMES: Final = 5
+"""Names listed in a message."""
+
+_REQUIRED: Final = (
+    *("namespace", "runs_namespace", "stack_annotation", "stack"),
+    *("operator", "version_annotation", "version"),
+)
 
 
 def errors(args: PreflightArgs, cluster: ClusterState) -> list[str]:
     """Return one message for each conflict, with its remedy."""
     operator_errors = _install_errors if args.operator == "install" else _existing_operator_errors
-    return [*_namespace_errors(args, cluster), *operator_errors(args, cluster), *_platform_errors(args, cluster)]
+    return [
+        *(error for name in args.namespaces for error in _namespace_errors(args, name, cluster)),
+        *operator_errors(args, cluster),
+        *_platform_errors(args, cluster),
+        *_live_run_errors(args, cluster),
+    ]
 
 
 def _platform_errors(args: PreflightArgs, cluster: ClusterState) -> Iterable[str]:
@@ -134,18 +152,31 @@ def _platform_errors(args: PreflightArgs, cluster: ClusterState) -> Iterable[str
         )
 
 
-def _namespace_errors(args: PreflightArgs, cluster: ClusterState) -> Iterable[str]:
-    if cluster.namespace is None:
+def _namespace_errors(args: PreflightArgs, name: str, cluster: ClusterState) -> Iterable[str]:
+    annotations = cluster.namespaces.get(name)
+    if annotations is None:
         return
-    owner = cluster.namespace.get(args.stack_annotation)
+    owner = annotations.get(args.stack_annotation)
     if owner == args.stack:
         return
     state = f"belongs to stack {owner}" if owner else "exists already and belongs to no stack"
+    key = "namespace" if name == args.namespace else "runsNamespace"
     yield (
-        f"namespace '{args.namespace}' {state}, and this stack is {args.stack}: its pods would get this stack's"
-        " policies and limits, and destroying this stack would delete it; choose another `namespace`, or hand it over"
-        f" with `kubectl annotate --overwrite namespace {args.namespace} {args.stack_annotation}={args.stack}`"
+        f"namespace '{name}' {state}, and this stack is {args.stack}: its pods would get this stack's"
+        f" policies and limits, and destroying this stack would delete it; choose another `{key}`, or hand it over"
+        f" with `kubectl annotate --overwrite namespace {name} {args.stack_annotation}={args.stack}`"
     )
+
+
+def _live_run_errors(args: PreflightArgs, cluster: ClusterState) -> Iterable[str]:
+    """Refuse to leave runs behind where neither the operator nor the reaper looks any longer."""
+    if cluster.platform_jobs:
+        jobs = ", ".join(cluster.platform_jobs[:_MOST_NAMES])
+        yield (
+            f"{len(cluster.platform_jobs)} flow run(s) are live in namespace '{args.namespace}' ({jobs}), and runs move"
+            f" to '{args.runs_namespace}': their Dask clusters would be lost; pause the work pools, and wait for the"
+            " runs or cancel them"
+        )
 
 
 def _install_errors(args: PreflightArgs, cluster: ClusterState) -> Iterable[str]:
@@ -166,12 +197,12 @@ def _install_errors(args: PreflightArgs, cluster: ClusterState) -> Iterable[str]
                 " project"
             )
     for operator in cluster.operators:
-        if operator.namespace != args.namespace and _watches(operator.command, args.namespace):
+        if operator.namespace != args.namespace and _watches(operator.command, args.runs_namespace):
             yield (
-                f"the Dask operator {operator.namespace}/{operator.name} watches namespace '{args.namespace}' already,"
-                " and two operators would both create the pods of every Dask cluster; use it with `dask.operator:"
-                f" {{mode: existing, namespace: {operator.namespace}}}`, or restrict it to other namespaces with kopf's"
-                " --namespace"
+                f"the Dask operator {operator.namespace}/{operator.name} watches namespace '{args.runs_namespace}'"
+                " already, and two operators would both create the pods of every Dask cluster; use it with"
+                f" `dask.operator: {{mode: existing, namespace: {operator.namespace}}}`, or restrict it to other"
+                " namespaces with kopf's --namespace"
             )
 
 
@@ -190,10 +221,10 @@ def _existing_operator_errors(args: PreflightArgs, cluster: ClusterState) -> Ite
             f"dask.operator.namespace is '{args.operator_namespace}', and no Dask operator runs there (namespaces with"
             f" one: {namespaces}): no Dask cluster would ever start; name the namespace that it runs in"
         )
-    elif not any(_watches(command, args.namespace) for command in commands):
+    elif not any(_watches(command, args.runs_namespace) for command in commands):
         yield (
-            f"the Dask operator in namespace '{args.operator_namespace}' does not watch namespace '{args.namespace}':"
-            " no Dask cluster would ever start; add the namespace with kopf's --namespace"
+            f"the Dask operator in namespace '{args.operator_namespace}' does not watch namespace"
+            f" '{args.runs_namespace}': no Dask cluster would ever start; add the namespace with kopf's --namespace"
         )
 
 

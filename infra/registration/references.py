@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from infra.registration.errors import RegistrationError
 from infra.registration.kubernetes import call, run
 
 Reference = Mapping[str, str]
-"""`kind`, `name`, `key` and `where`, as `infra.settings.references` has them."""
+"""`kind`, `name`, `key`, `namespace` and `where`, as `infra.settings.references` has them."""
 
 _NAMESPACED: Final = {
     "Secret": ("v1", "secrets"),
@@ -42,30 +42,32 @@ class Lookup:
     warnings: tuple[str, ...] = ()
 
 
+_Object = tuple[str, str, str]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Objects:
     """The objects as the cluster has them.
 
     Attributes:
-        keys: (kind, name) -> the keys of its data; None if the object does not exist.
+        keys: (kind, name, namespace) -> the keys of its data; None if the object does not exist.
         resources: extended resources that some node offers; None if nodes may not be listed.
-        forbidden: (kind, name) of objects that this user may not read.
+        forbidden: (kind, name, namespace) of objects that this user may not read.
 
     """
 
-    keys: Mapping[tuple[str, str], frozenset[str] | None] = field(default_factory=dict)
+    keys: Mapping[_Object, frozenset[str] | None] = field(default_factory=dict)
     resources: frozenset[str] | None = None
-    forbidden: frozenset[tuple[str, str]] = frozenset()
+    forbidden: frozenset[_Object] = frozenset()
 
 
-def look_up(references: Iterable[Reference], namespace: str, context: str | None, *, exists: bool) -> Lookup:
+def look_up(references: Iterable[Reference], context: str | None, *, existing: Collection[str]) -> Lookup:
     """Read what the references name.
 
     Args:
         references: of the stack's settings.
-        namespace: of the stack.
         context: kubeconfig context; the current one if None.
-        exists: whether the namespace does.
+        existing: the stack's namespaces that exist.
 
     """
     references = list(references)
@@ -73,8 +75,8 @@ def look_up(references: Iterable[Reference], namespace: str, context: str | None
         return Lookup()
 
     async def work(api: Any) -> Lookup:
-        objects = await _read(api, references, namespace if exists else "")
-        return compare(references, objects, namespace, exists=exists)
+        objects = await _read(api, [each for each in references if _may_exist(each, existing)])
+        return compare(references, objects, existing=existing)
 
     note = "What pods refer to could not be looked up."
     return ask("Could not read the objects that pods refer to", context, work, note=note)
@@ -97,49 +99,55 @@ def ask(operation: str, context: str | None, work: Callable[[Any], Awaitable[Loo
     return answer
 
 
-def compare(references: Iterable[Reference], objects: Objects, namespace: str, *, exists: bool) -> Lookup:
+def _may_exist(reference: Reference, existing: Collection[str]) -> bool:
+    return reference["kind"] not in _NAMESPACED or reference["namespace"] in existing
+
+
+def compare(references: Iterable[Reference], objects: Objects, *, existing: Collection[str]) -> Lookup:
     """Return a sentence for each object or key that is missing."""
     errors, warnings = [], []
     for each in references:
         kind, name, key, where = each["kind"], each["name"], each["key"], each["where"]
+        namespace = each["namespace"]
         if kind == "resource":
             if objects.resources is not None and name not in objects.resources:
                 warnings.append(
                     f"{where}: {missing.resource(name)}. Runs wait for one, unless the cluster's autoscaler adds it."
                 )
-        elif kind in _NAMESPACED and not exists:
+        elif not _may_exist(each, existing):
             warnings.append(
                 f"{where}: {kind} '{name}' cannot exist before namespace '{namespace}': create it after this update,"
-                " because runs that need it fail until then."
+                " because pods that need it fail until then."
             )
-        elif (kind, name) in objects.forbidden:
+        elif (kind, name, namespace) in objects.forbidden:
             warnings.append(f"{where}: {kind} '{name}' could not be looked up, because this user may not read it.")
-        elif (keys := objects.keys.get((kind, name))) is None:
-            errors.append(f"{where}: {missing.reference(kind, name, namespace if kind in _NAMESPACED else '')}")
+        elif (keys := objects.keys.get((kind, name, namespace))) is None:
+            errors.append(f"{where}: {missing.reference(kind, name, namespace)}")
         elif key and key not in keys:
             errors.append(f"{where}: {missing.key(kind, name, key, namespace)}")
     return Lookup(errors=tuple(errors), warnings=tuple(warnings))
 
 
-async def _read(api: Any, references: Iterable[Reference], namespace: str) -> Objects:
-    keys: dict[tuple[str, str], frozenset[str] | None] = {}
-    forbidden: set[tuple[str, str]] = set()
+async def _read(api: Any, references: Iterable[Reference]) -> Objects:
+    keys: dict[_Object, frozenset[str] | None] = {}
+    forbidden: set[_Object] = set()
     resources: frozenset[str] | None = None
-    for kind, name in dict.fromkeys((each["kind"], each["name"]) for each in references):
+    for kind, name, namespace in dict.fromkeys((each["kind"], each["name"], each["namespace"]) for each in references):
         try:
             if kind == "resource":
                 resources = resources if resources is not None else await _resources(api)
             elif kind in _CLUSTER:
                 version, plural = _CLUSTER[kind]
-                keys[kind, name] = _keys(await call(api, "GET", version=version, url=f"{plural}/{name}"))
-            elif namespace:
+                keys[kind, name, ""] = _keys(await call(api, "GET", version=version, url=f"{plural}/{name}"))
+            else:
                 version, plural = _NAMESPACED[kind]
                 url = f"{plural}/{name}"
-                keys[kind, name] = _keys(await call(api, "GET", version=version, url=url, namespace=namespace))
+                live = await call(api, "GET", version=version, url=url, namespace=namespace)
+                keys[kind, name, namespace] = _keys(live)
         except kr8s.ServerError as error:
             if error.response is None or error.response.status_code != httpx.codes.FORBIDDEN:
                 raise
-            forbidden.add((kind, name))
+            forbidden.add((kind, name, namespace))
     return Objects(keys=keys, resources=resources, forbidden=frozenset(forbidden))
 
 

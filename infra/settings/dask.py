@@ -137,14 +137,14 @@ class DaskProfile(PodExtras):
 
 
 class InstallOperator(Model):
-    """An operator of the stack, limited to its namespace."""
+    """An operator of the stack, which acts in the namespace of runs only."""
 
     mode: Literal["install"] = "install"
     pod: Pod = Pod()
 
 
 class ExistingOperator(Model):
-    """An operator that exists, with its CRDs, and watches the stack's namespace."""
+    """An operator that exists, with its CRDs, and watches the namespace of runs."""
 
     mode: Literal["existing"]
     namespace: DnsLabel

@@ -75,7 +75,7 @@ class _Build(Model):
     base: ImageReference = BASE
     """Base image of all targets, with Python 3.11."""
     pull_secrets: tuple[DnsLabel, ...] = Field(default=(), strict=False)
-    """Secrets of type dockerconfigjson in the stack's namespace, for registries that require a login to pull."""
+    """Secrets of type dockerconfigjson in both namespaces, for registries that require a login to pull."""
     platforms: tuple[Platform, ...] = Field(default=(), strict=False)
     """Platforms to build for, such as `linux/amd64`. Unset: those of the cluster's nodes, or the builder's own where
     nodes cannot be listed."""

@@ -1,4 +1,4 @@
-"""Isolation of the namespace: network, quota, identities."""
+"""Isolation of the namespaces: network, quota, identities."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ANYWHERE: Cidr = "0.0.0.0/0"
 
 
 class Peer(Model):
-    """Addresses outside the namespace, and the TCP ports that are open there."""
+    """Addresses outside the namespaces, and the TCP ports that are open there."""
 
     cidr: Cidr
     ports: tuple[Port, ...] = Field(min_length=1, strict=False)
@@ -41,7 +41,7 @@ class Network(Model):
 
 
 class Quota(Model):
-    """Limits for the sum of all pods in the namespace, the platform's included."""
+    """Limits for the sum of all pods of runs: flow pods, Dask schedulers and Dask workers."""
 
     cpu: Cpu
     """Cores that all pods together may request."""

@@ -77,7 +77,7 @@ def _patch(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 ObjectName = Annotated[str, AfterValidator(_object_name)]
-"""Name of a Kubernetes object in the stack's namespace."""
+"""Name of a Kubernetes object in the namespace of runs."""
 Variables = Annotated[Mapping[str, str], AfterValidator(_environment)]
 Labels = Annotated[Mapping[str, str], AfterValidator(_metadata)]
 MountPath = Annotated[str, AfterValidator(_mount_path)]
@@ -86,7 +86,7 @@ Patch = Annotated[Mapping[str, Any], AfterValidator(_patch)]
 
 
 class SecretVariable(Model):
-    """A key of a Secret in the stack's namespace."""
+    """A key of a Secret in the namespace of runs."""
 
     name: ObjectName
     key: str = Field(min_length=1)
@@ -104,7 +104,7 @@ class _SecretOrConfigMap(Model):
 
 
 class EnvFrom(_SecretOrConfigMap):
-    """A Secret or a ConfigMap of the stack's namespace, each key of which becomes an environment variable."""
+    """A Secret or a ConfigMap in the namespace of runs, each key of which becomes an environment variable."""
 
     prefix: Annotated[str, AfterValidator(_prefix)] | None = None
     """Begins the name of each variable."""
@@ -183,7 +183,7 @@ class PodExtras(Model):
     env_from: tuple[EnvFrom, ...] = Field(default=(), strict=False)
     """Secrets and ConfigMaps, each key of which becomes an environment variable."""
     volumes: Mapping[str, Volume] = Field(default_factory=dict)
-    """By name. A Secret, ConfigMap or claim must exist in the stack's namespace."""
+    """By name. A Secret, ConfigMap or claim must exist in the namespace of runs."""
     resources: ExtendedResources = Field(default_factory=dict)
     """Extended resources and their number, such as `nvidia.com/gpu: 1`."""
     cpu_limit: Cpu | None = None

@@ -56,15 +56,15 @@ class Ingress(Model):
 
 
 class EmbeddedPrefect(Model):
-    """A Prefect server in the stack's namespace."""
+    """A Prefect server in the platform's namespace."""
 
     mode: Literal["embedded"] = "embedded"
     database: Database = Sqlite()
     ui_url: Url | None = None
     """Address of the UI in a browser; by default that of the ingress, or of `make ui`."""
     auth_secret: SecretKey | None = None
-    """Existing Secret with the basic-auth string that the server requires, `user:password`; otherwise
-    `prefectAuthString` is used if it is set."""
+    """Existing Secret with the basic-auth string that the server requires, `user:password`, which must exist in both
+    namespaces; otherwise `prefectAuthString` is used if it is set."""
     ingress: Ingress | None = None
     replicas: int = Field(default=1, ge=1)
     background_services: Literal["together", "apart"] = "together"
@@ -104,7 +104,8 @@ class ServerPrefect(Model):
     ui_url: Url | None = None
     """Address of the UI in a browser; by default the API's address without `/api`."""
     auth_secret: SecretKey | None = None
-    """Existing Secret with the basic-auth string; otherwise `prefectAuthString` is used if it is set."""
+    """Existing Secret with the basic-auth string, in both namespaces; otherwise `prefectAuthString` is used if it is
+    set."""
 
     @property
     def browser_url(self) -> str:
@@ -125,7 +126,7 @@ class CloudPrefect(Model):
     """API address of the workspace, which contains account and workspace."""
     ui_url: Url = "https://app.prefect.cloud"
     key_secret: SecretKey | None = None
-    """Existing Secret with the API key; otherwise `prefectApiKey` is used, and must be set."""
+    """Existing Secret with the API key, in both namespaces; otherwise `prefectApiKey` is used, and must be set."""
 
     @property
     def browser_url(self) -> str:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from ephemeral_dask.contract import placeholders
 from infra.settings.dask import Scheduler
 from infra.settings.pod_extras import CaBundle, EnvFrom, PodExtras, Volume
+from infra.settings.prefect import CloudPrefect
 from infra.settings.results import VolumeResults
 from infra.settings.root import Settings
 
 Kind = Literal["Secret", "ConfigMap", "PersistentVolumeClaim", "PriorityClass", "RuntimeClass", "resource"]
+
+_OF_THE_CLUSTER: Final = ("PriorityClass", "RuntimeClass", "resource")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +25,7 @@ class Reference:
     Attributes:
         kind: its kind in Kubernetes; `resource` for an extended resource of a node.
         name: of the object.
+        namespace: of the object; empty for one of the whole cluster.
         key: in its data, if one is named.
         where: the key of the stack file that names it.
 
@@ -29,19 +33,40 @@ class Reference:
 
     kind: Kind
     name: str
+    namespace: str = ""
     key: str = ""
     where: str
 
 
 def references(settings: Settings) -> tuple[Reference, ...]:
     """Return every reference of the settings."""
-    result = [each for key, extras in _extras(settings) for each in _of_pod(key, extras)]
-    if isinstance(settings.ca_bundle, CaBundle):
-        result += _of_source("caBundle", settings.ca_bundle, settings.ca_bundle.key)
+    names = settings.namespaces
+    of_runs = [each for key, extras in _extras(settings) for each in _of_pod(key, extras)]
     if isinstance(settings.results, VolumeResults) and settings.results.existing_claim:
         claim = settings.results.existing_claim
-        result.append(Reference(kind="PersistentVolumeClaim", name=claim, where="results.existingClaim"))
-    return tuple(result)
+        of_runs.append(Reference(kind="PersistentVolumeClaim", name=claim, where="results.existingClaim"))
+    shared = list(_shared(settings))
+    return (
+        *(_in(names.runs, each) for each in (*of_runs, *shared)),
+        *(_in(names.platform, each) for each in shared),
+    )
+
+
+def _in(namespace: str, reference: Reference) -> Reference:
+    return reference if reference.kind in _OF_THE_CLUSTER else replace(reference, namespace=namespace)
+
+
+def _shared(settings: Settings) -> Iterator[Reference]:
+    """Yield what pods of both namespaces refer to: each namespace needs an object of that name."""
+    if isinstance(settings.ca_bundle, CaBundle):
+        yield from _of_source("caBundle", settings.ca_bundle, settings.ca_bundle.key)
+    for name in settings.image.pull_secrets:
+        yield Reference(kind="Secret", name=name, where="image.pullSecrets")
+    prefect = settings.prefect
+    secret = prefect.key_secret if isinstance(prefect, CloudPrefect) else prefect.auth_secret
+    if secret:
+        key = "keySecret" if isinstance(prefect, CloudPrefect) else "authSecret"
+        yield Reference(kind="Secret", name=secret.name, key=secret.key, where=f"prefect.{key}")
 
 
 def _extras(settings: Settings) -> Iterator[tuple[str, PodExtras]]:

@@ -32,7 +32,7 @@ class VolumeResults(Model):
     access_mode: Literal["ReadWriteMany", "ReadWriteOnce"] = "ReadWriteMany"
     """ReadWriteOnce works only if all pods run on one node."""
     existing_claim: DnsLabel | None = None
-    """An existing PersistentVolumeClaim of the namespace; none is created then."""
+    """An existing PersistentVolumeClaim in the namespace of runs; none is created then."""
 
     keep_days: int | None = Field(default=None, ge=1)
     """Days after which a file of the volume is deleted, counted from its last change; none is deleted when unset. A run

@@ -20,9 +20,10 @@ from infra.settings.pod_extras import CaBundle, PodExtras
 from infra.settings.prefect import EmbeddedPrefect, Prefect
 from infra.settings.results import NoResults, Results
 from infra.settings.secrets import SECRETS
-from infra.settings.types import DnsLabel, Model, Switch
+from infra.settings.types import MAX_LABEL, DnsLabel, Model, Switch
 from infra.settings.work_pool import PoolName, WorkPool
 from infra.settings.worker import Worker
+from infra.specs.namespaces import Namespaces
 
 
 def _parameter_schema(value: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -62,6 +63,9 @@ class Settings(Model):
     """Everything that `Pulumi.<stack>.yaml` sets, apart from secrets."""
 
     namespace: DnsLabel = "flows"
+    """Namespace of the platform: Prefect server, workers, Dask operator, reaper."""
+    runs_namespace: Annotated[DnsLabel | None, BeforeValidator(lambda value: value or None)] = None
+    """Namespace of runs, with their Dask clusters and results; `<namespace>-runs` when empty."""
     image: Image
     prefect: Prefect = EmbeddedPrefect()
     worker: Worker = Worker()
@@ -80,7 +84,7 @@ class Settings(Model):
     identities: Identities = Identities()
     drain: Drain = Drain()
     protect: Switch = False
-    """Whether a destroy is refused while it would delete the database's volume or the namespace."""
+    """Whether a destroy is refused while it would delete the database's volume, the results or a namespace."""
     strict: Switch = False
     """Whether each warning about prefect.yaml, such as a key that Prefect ignores, is an error."""
     deployments: dict[str, DeploymentOverride] = Field(default_factory=dict)
@@ -94,6 +98,25 @@ class Settings(Model):
     adopt: tuple[Adopted, ...] = Field(default=(), strict=False)
     """Objects without an owner on a Prefect server that is not this stack's own, which become this stack's:
     `<kind>/<name>`, such as `work-pool/dask` or `deployment/sales/*`."""
+
+    @property
+    def namespaces(self) -> Namespaces[str]:
+        """The names of both namespaces."""
+        return Namespaces(platform=self.namespace, runs=self.runs_namespace or f"{self.namespace}-runs")
+
+    @model_validator(mode="after")
+    def _namespaces_differ(self) -> Settings:
+        runs = self.namespaces.runs
+        if runs == self.namespace:
+            message = (
+                f"runsNamespace is '{runs}', which is the platform's namespace: runs could use the platform's Secrets"
+                " and accounts; name another one, or remove the key"
+            )
+            raise ValueError(message)
+        if len(runs) > MAX_LABEL:
+            message = f"runsNamespace is empty, and '{runs}' has more than {MAX_LABEL} characters: set it"
+            raise ValueError(message)
+        return self
 
     @model_validator(mode="after")
     def _images_exist(self) -> Settings:

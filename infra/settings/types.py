@@ -12,6 +12,9 @@ from pydantic.alias_generators import to_camel
 
 from ephemeral_dask.contract import quantities
 
+MAX_LABEL: Final = 63
+"""Characters of a namespace's name."""
+
 _DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -87,7 +90,7 @@ class Model(pydantic.BaseModel):
 
 
 class SecretKey(Model):
-    """One key of a Kubernetes Secret that exists in the stack's namespace."""
+    """One key of a Kubernetes Secret that exists in the platform's namespace."""
 
     name: DnsLabel
     key: str

@@ -12,11 +12,11 @@ from infra.settings.root import Settings
 
 def claims(settings: Settings) -> Iterator[dict[str, str]]:
     """Yield `namespace`, `name`, `access_mode`, and `storage_class` where the stack sets one, of each claim."""
-    prefect, results, namespace = settings.prefect, settings.results, settings.namespace
+    prefect, results, names = settings.prefect, settings.results, settings.namespaces
     if isinstance(prefect, EmbeddedPrefect) and isinstance(prefect.database, Sqlite):
-        yield _claim(namespace, naming.SERVER, "ReadWriteOnce", prefect.database.storage_class)
+        yield _claim(names.platform, naming.SERVER, "ReadWriteOnce", prefect.database.storage_class)
     if isinstance(results, VolumeResults) and not results.existing_claim:
-        yield _claim(namespace, naming.RESULTS, results.access_mode, results.storage_class)
+        yield _claim(names.runs, naming.RESULTS, results.access_mode, results.storage_class)
 
 
 def _claim(namespace: str, name: str, access_mode: str, storage_class: str | None) -> dict[str, str]:

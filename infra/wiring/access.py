@@ -1,4 +1,4 @@
-"""Who may do what in a stack's namespace, and the drift of it."""
+"""Who may do what in a stack's namespaces, and the drift of it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from infra.components.identity import Identity, IdentityArgs
 from infra.components.namespace import FLOW_RUN_RULES
 from infra.registration.exact_access import ExactAccess, ExactAccessArgs
 from infra.settings import Settings
+from infra.specs.namespaces import Namespaces
 from infra.wiring.foundation import Foundation
 
 
@@ -43,27 +44,42 @@ def exact_access(settings: Settings, base: Foundation, *, after: Sequence[Resour
         "prefect-worker-identity",
         IdentityArgs(
             account=naming.WORKER,
-            namespace=base.namespace,
+            namespace=base.namespaces.platform,
             rules=prefect_worker.RULES,
+            rules_in=base.namespaces.runs,
             annotations=settings.identities.worker.annotations,
             pull_secrets=settings.image.pull_secrets,
         ),
     )
-    access = ExactAccess("access", _access_args(settings, base), ResourceOptions(depends_on=[*after, account]))
-    return Access(worker_account=account.name, resources=(account, access))
+    opts = ResourceOptions(depends_on=[*after, account])
+    args = _access_args(settings, base)
+    access = (ExactAccess("access", args.platform, opts), ExactAccess("runs-access", args.runs, opts))
+    return Access(worker_account=account.name, resources=(account, *access))
 
 
-def _access_args(settings: Settings, base: Foundation) -> ExactAccessArgs:
-    """Return what the stack's Roles, bindings and NetworkPolicies allow, as the components declare it."""
+def _access_args(settings: Settings, base: Foundation) -> Namespaces[ExactAccessArgs]:
+    """Return what the stack's Roles, bindings and NetworkPolicies allow, as the components declare it.
+
+    No Role is in the platform's namespace: what the platform uses of the Kubernetes API belongs to runs.
+    """
+    names = settings.namespaces
     rules = {
         naming.FLOW_RUN: FLOW_RUN_RULES,
         naming.WORKER: prefect_worker.RULES,
         naming.REAPER: dask_reaper.RULES,
         **({naming.OPERATOR: dask_operator.RULES} if settings.dask.operator.mode == "install" else {}),
     }
-    return ExactAccessArgs(
-        namespace=settings.namespace,
-        roles={account: identity.role_rules(rules[account]) for account in rules},
-        bindings={account: identity.role_subjects(account, settings.namespace) for account in rules},
-        policies=network_policies.specs(base.policies) if settings.network.policies else {},
+    accounts_in = {account: names.runs if account == naming.FLOW_RUN else names.platform for account in rules}
+    policies = network_policies.specs(base.policies)
+    enabled = settings.network.policies
+    return Namespaces(
+        platform=ExactAccessArgs(
+            namespace=names.platform, roles={}, bindings={}, policies=policies.platform if enabled else {}
+        ),
+        runs=ExactAccessArgs(
+            namespace=names.runs,
+            roles={account: identity.role_rules(rules[account]) for account in rules},
+            bindings={account: identity.role_subjects(account, accounts_in[account]) for account in rules},
+            policies=policies.runs if enabled else {},
+        ),
     )

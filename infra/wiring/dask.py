@@ -35,7 +35,7 @@ def dask_platform(settings: Settings, base: Foundation, prefect: PrefectAccess) 
     operator = settings.dask.operator
     if isinstance(operator, InstallOperator):
         operator_args = DaskOperatorArgs(
-            namespace=base.namespace,
+            namespaces=base.namespaces,
             image=base.image.platform,
             settings=operator,
             annotations=settings.identities.operator.annotations,
@@ -43,11 +43,11 @@ def dask_platform(settings: Settings, base: Foundation, prefect: PrefectAccess) 
         )
         resources.append(DaskOperator("dask-operator", operator_args, base.checked))
     if isinstance(settings.results, VolumeResults) and not settings.results.existing_claim:
-        volume = ResultVolumeArgs(namespace=base.namespace, settings=settings.results, protect=settings.protect)
+        volume = ResultVolumeArgs(namespace=base.namespaces.runs, settings=settings.results, protect=settings.protect)
         resources.append(ResultVolume("results", volume))
     if isinstance(settings.results, VolumeResults) and settings.results.keep_days is not None:
         retention = ResultRetentionArgs(
-            namespace=base.namespace,
+            namespace=base.namespaces.runs,
             image=base.image.platform,
             claim=str(job_template.claim(settings.results)),
             days=settings.results.keep_days,
@@ -55,9 +55,9 @@ def dask_platform(settings: Settings, base: Foundation, prefect: PrefectAccess) 
         )
         resources.append(ResultRetention("result-retention", retention))
     if settings.dask.scheduler.disruption_budget:
-        resources.append(SchedulerBudget("dask-schedulers", base.namespace))
+        resources.append(SchedulerBudget("dask-schedulers", base.namespaces.runs))
     reaper = DaskReaperArgs(
-        namespace=base.namespace,
+        namespaces=base.namespaces,
         image=base.image.platform,
         maximum_lifetime=settings.dask.maximum_lifetime,
         api_url=prefect.early_api_url,

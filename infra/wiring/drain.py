@@ -30,7 +30,7 @@ def drain(
         "drain",
         DrainArgs(
             endpoint=prefect.endpoint,
-            namespace=base.namespace,
+            namespace=base.namespaces.runs,
             pools=[pool.name for pool in pools.pools.values()],
             runs=settings.drain.runs,
             deadline=settings.drain.deadline,

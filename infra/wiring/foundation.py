@@ -1,4 +1,4 @@
-"""What every other part of a stack builds on: preflight, namespace, network policies, images."""
+"""What every other part of a stack builds on: preflight, namespaces, network policies, images."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from importlib import metadata
 from pathlib import Path
 
 import pulumi
-from pulumi import Output, Resource, ResourceOptions
+from pulumi import Input, Resource, ResourceOptions
 
 from infra import naming, pod_manifests
+from infra.components import network_policies
 from infra.components.flow_image import FlowImage, FlowImageArgs
-from infra.components.namespace import FlowNamespace, FlowNamespaceArgs
+from infra.components.namespace import NamespaceArgs, PlatformNamespace, RunsNamespace, RunsNamespaceArgs
 from infra.components.network_policies import NetworkPolicies, NetworkPoliciesArgs
 from infra.config import Secrets
 from infra.registration.preflight import Preflight, PreflightArgs
 from infra.settings import EmbeddedPrefect, ExistingOperator, InstallOperator, Prebuilt
 from infra.settings.references import references
 from infra.settings.volumes import claims
+from infra.specs.namespaces import Namespaces
 from infra.validation import Plan
 
 
@@ -27,7 +29,7 @@ class Foundation:
     """The foundation of a stack.
 
     Attributes:
-        namespace: its name, known once it exists with its quota.
+        namespaces: their names, each known once it exists, that of runs with its quota.
         image: the flow images and the platform image.
         policies: arguments of the NetworkPolicies, whether or not the stack has them.
         checked: options for a resource that may only be created after the preflight.
@@ -35,7 +37,7 @@ class Foundation:
 
     """
 
-    namespace: Output[str]
+    namespaces: Namespaces[Input[str]]
     image: FlowImage
     policies: NetworkPoliciesArgs
     checked: ResourceOptions
@@ -43,14 +45,15 @@ class Foundation:
 
 
 def foundation(plan: Plan, secrets: Secrets) -> Foundation:
-    """Register preflight, namespace, NetworkPolicies and images."""
+    """Register preflight, namespaces, NetworkPolicies and images."""
     settings = plan.settings
     stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
     operator = settings.dask.operator
     preflight = Preflight(
         "preflight",
         PreflightArgs(
-            namespace=settings.namespace,
+            namespace=settings.namespaces.platform,
+            runs_namespace=settings.namespaces.runs,
             stack_annotation=naming.STACK,
             stack=stack,
             operator=operator.mode,
@@ -64,10 +67,13 @@ def foundation(plan: Plan, secrets: Secrets) -> Foundation:
         ),
     )
     checked = ResourceOptions(depends_on=[preflight])
-    namespace = FlowNamespace(
-        "flows",
-        FlowNamespaceArgs(
-            name=settings.namespace,
+    platform = PlatformNamespace(
+        "flows", NamespaceArgs(name=settings.namespaces.platform, stack=stack, protect=settings.protect), checked
+    )
+    runs = RunsNamespace(
+        "runs",
+        RunsNamespaceArgs(
+            name=settings.namespaces.runs,
             stack=stack,
             quota=settings.quota,
             identities=settings.identities,
@@ -76,15 +82,17 @@ def foundation(plan: Plan, secrets: Secrets) -> Foundation:
         ),
         checked,
     )
-    resources: list[Resource] = [namespace]
+    resources: list[Resource] = [platform, runs]
     policies = NetworkPoliciesArgs(
-        namespace=namespace.name,
+        names=settings.namespaces,
         network=settings.network,
         embedded=isinstance(settings.prefect, EmbeddedPrefect),
         operator_namespace=None if isinstance(operator, InstallOperator) else operator.namespace,
     )
     if settings.network.policies:
-        resources.append(NetworkPolicies("network", policies))
+        specs = network_policies.specs(policies)
+        resources.append(NetworkPolicies("network", platform.name, specs.platform))
+        resources.append(NetworkPolicies("runs-network", runs.name, specs.runs))
     image = FlowImage(
         "image",
         FlowImageArgs(
@@ -98,5 +106,9 @@ def foundation(plan: Plan, secrets: Secrets) -> Foundation:
         checked,
     )
     return Foundation(
-        namespace=namespace.name, image=image, policies=policies, checked=checked, resources=tuple(resources)
+        namespaces=Namespaces(platform=platform.name, runs=runs.name),
+        image=image,
+        policies=policies,
+        checked=checked,
+        resources=tuple(resources),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pulumi import Input, Output, Resource
 
@@ -49,28 +49,30 @@ def prefect_access(settings: Settings, secrets: Secrets, base: Foundation) -> Pr
     """Register the Secret with the credential and, in mode `embedded`, the server."""
     prefect = settings.prefect
     kind: Auth = "api-key" if isinstance(prefect, CloudPrefect) else "auth-string"
-    credential = StackSecret(
-        "prefect-credential",
-        StackSecretArgs(
-            namespace=base.namespace,
-            secret=naming.API_CREDENTIAL,
-            existing=prefect.key_secret if isinstance(prefect, CloudPrefect) else prefect.auth_secret,
-            value=secrets.api_key if isinstance(prefect, CloudPrefect) else secrets.auth_string,
-            after=_gate(settings, secrets, base),
-        ),
+    args = StackSecretArgs(
+        namespace=base.namespaces.platform,
+        secret=naming.API_CREDENTIAL,
+        existing=prefect.key_secret if isinstance(prefect, CloudPrefect) else prefect.auth_secret,
+        value=secrets.api_key if isinstance(prefect, CloudPrefect) else secrets.auth_string,
+        after=_gate(settings, secrets, base),
     )
+    credential = StackSecret("prefect-credential", args)
+    # A pod can refer to Secrets of its own namespace only. The name is the same, so that references are.
+    of_runs = StackSecret("runs-prefect-credential", replace(args, namespace=base.namespaces.runs))
     # Prefect Cloud always requires a key, from the environment if it is not configured; a server may require nothing.
     auth: Auth = kind if kind == "api-key" or credential.ref else "none"
-    resources: list[Resource] = [credential]
+    resources: list[Resource] = [credential, of_runs]
     endpoint: ApiEndpoint
     api_url: Input[str]
     early_api_url: Input[str]
     if isinstance(prefect, EmbeddedPrefect):
         server = _server(settings, prefect, secrets, base, credential)
         resources.append(server)
-        endpoint = PortForward(namespace=base.namespace, service=server.service, port=naming.SERVER_PORT, auth=auth)
+        endpoint = PortForward(
+            namespace=base.namespaces.platform, service=server.service, port=naming.SERVER_PORT, auth=auth
+        )
         api_url = server.api_url
-        early_api_url = prefect_server.api_url(naming.SERVER, base.namespace)
+        early_api_url = prefect_server.api_url(naming.SERVER, base.namespaces.platform)
     else:
         endpoint = Url(url=prefect.api_url, auth=auth)
         api_url = early_api_url = prefect.pod_url
@@ -92,7 +94,8 @@ def _gate(settings: Settings, secrets: Secrets, base: Foundation) -> tuple[Resou
     if not isinstance(prefect, EmbeddedPrefect) or prefect.auth_secret is not None or secrets.auth_string is None:
         return ()
     gate = CredentialGateArgs(
-        namespace=settings.namespace,
+        namespace=settings.namespaces.runs,
+        secret_namespace=settings.namespaces.platform,
         secret=naming.API_CREDENTIAL,
         secret_key=stack_secret.KEY,
         deadline=settings.drain.deadline,
@@ -112,7 +115,7 @@ def _server(
     return PrefectServer(
         "prefect-server",
         PrefectServerArgs(
-            namespace=base.namespace,
+            namespace=base.namespaces.platform,
             image=base.image.platform,
             settings=prefect,
             auth=credential.created_ref,
@@ -134,4 +137,5 @@ def _url_secret(
     name: str, secret: str, existing: SecretKey | None, value: Output[str] | None, base: Foundation
 ) -> StackSecret:
     """Register the Secret with an address that contains a password, unless an existing one is named."""
-    return StackSecret(name, StackSecretArgs(namespace=base.namespace, secret=secret, existing=existing, value=value))
+    args = StackSecretArgs(namespace=base.namespaces.platform, secret=secret, existing=existing, value=value)
+    return StackSecret(name, args)

@@ -101,7 +101,7 @@ def _worker(
     return PrefectWorker(
         f"prefect-worker-{name}",
         PrefectWorkerArgs(
-            namespace=base.namespace,
+            namespaces=base.namespaces,
             account=access.worker_account,
             image=base.image.platform,
             api_url=prefect.api_url,

@@ -21,6 +21,8 @@ from tools.cluster.wait import until
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "flows"
+RUNS = "flows-runs"
+"""Namespaces of stack dev: the platform's, and that of runs."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Final
 from tests.e2e.newcomer import Done, Newcomer
 
 PROD: Final = "flows-prod"
+PROD_RUNS: Final = "flows-prod-runs"
 SMALL: Final = (
     *("--job-variable", "dask_worker_cpu=100m"),
     *("--job-variable", "dask_worker_memory=512Mi"),

@@ -18,7 +18,7 @@ import pytest
 from ephemeral_dask.contract import verification
 from tests.e2e.clones import changes
 from tests.e2e.machine import Deployed, Machine
-from tests.e2e.newcomer import NAMESPACE, Newcomer
+from tests.e2e.newcomer import NAMESPACE, RUNS, Newcomer
 from tests.support import audit
 from tools.cluster import LocalCluster, process
 from tools.cluster.wait import until
@@ -67,15 +67,15 @@ def test_nothing_of_the_dask_cluster_is_left_a_minute_after_the_run(newcomer: Ne
     kinds = "daskclusters,daskworkergroups,daskautoscalers"
 
     def objects() -> str:
-        pods = newcomer.kubectl("get", "pods", "-l", "dask.org/cluster-name", "-o", "name")
-        return newcomer.kubectl("get", kinds, "-o", "name") + pods
+        pods = newcomer.kubectl("get", "pods", "-l", "dask.org/cluster-name", "-o", "name", namespace=RUNS)
+        return newcomer.kubectl("get", kinds, "-o", "name", namespace=RUNS) + pods
 
     assert until(lambda: not objects(), seconds=60, interval=1), objects()
 
 
 def test_outputs_say_what_other_teams_need(newcomer: Newcomer) -> None:
     outputs = json.loads(newcomer.shell("pulumi stack output --json").output)
-    assert outputs["namespace"] == NAMESPACE
+    assert (outputs["namespace"], outputs["runsNamespace"]) == (NAMESPACE, RUNS)
     assert outputs["prefectApiUrl"].startswith("http://prefect-server.flows.svc")
     assert outputs["prefectUiUrl"].startswith("http://127.0.0.1:")
     assert outputs["workPool"] == "dask"
@@ -135,7 +135,7 @@ def test_a_restore_brings_back_the_runs_and_the_results_of_a_backup(newcomer: Ne
     image = json.loads(newcomer.shell("pulumi stack output --json").output)["platformImage"]
 
     def on_results(script: str) -> str:
-        done = newcomer.shell(f".venv/bin/python -c {shlex.join([ON_RESULTS, NAMESPACE, image, script])}")
+        done = newcomer.shell(f".venv/bin/python -c {shlex.join([ON_RESULTS, RUNS, image, script])}")
         assert done.status == 0, done.progress
         return done.output
 
@@ -182,7 +182,7 @@ def test_a_stack_that_works_passes_its_verification_which_leaves_nothing(newcome
     shell = newcomer.shell("COLUMNS=200 .venv/bin/prefect flow ls; COLUMNS=200 .venv/bin/prefect deployment ls")
     assert "primes" in shell.output
     assert verification.FLOW not in shell.output
-    assert "verification" not in newcomer.kubectl("get", "jobs,pods,daskclusters", "-o", "name")
+    assert "verification" not in newcomer.kubectl("get", "jobs,pods,daskclusters", "-o", "name", namespace=RUNS)
 
 
 def test_a_cluster_goes_from_one_worker_to_six_and_back_and_computes_nothing_twice(newcomer: Newcomer) -> None:
@@ -215,7 +215,7 @@ def killed_run(newcomer: Newcomer, deployed: Deployed) -> str:
 def left(newcomer: Newcomer, run: str) -> str:
     """Return what there is in Kubernetes of a run."""
     kinds = "daskclusters,pods,services"
-    return newcomer.kubectl("get", kinds, "-l", f"ephemeral-dask/flow-run={run}", "-o", "name")
+    return newcomer.kubectl("get", kinds, "-l", f"ephemeral-dask/flow-run={run}", "-o", "name", namespace=RUNS)
 
 
 def test_nothing_is_left_a_minute_after_a_run_was_killed(newcomer: Newcomer, killed_run: str) -> None:
@@ -228,9 +228,12 @@ def test_no_identity_is_refused_anything_and_every_right_is_used(
     """After a run that ended well and one that was killed, each right that a role gives has been used."""
     assert until(lambda: not left(newcomer, killed_run), seconds=60, interval=1), left(newcomer, killed_run)
     asked = list(audit.requests(LocalCluster(newcomer.place).info().audit_log, since=deployed.since))
-    assert [str(one) for one in audit.refused(asked, namespace=NAMESPACE)] == []
+    for namespace in (NAMESPACE, RUNS):
+        assert [str(one) for one in audit.refused(asked, namespace=namespace)] == []
+    assert not json.loads(newcomer.kubectl("get", "roles", "-o", "json"))["items"]
     roles, bindings = (
-        json.loads(newcomer.kubectl("get", kind, "-o", "json"))["items"] for kind in ("roles", "rolebindings")
+        json.loads(newcomer.kubectl("get", kind, "-o", "json", namespace=RUNS))["items"]
+        for kind in ("roles", "rolebindings")
     )
     rights = audit.permissions(roles, bindings)
     assert rights
@@ -254,7 +257,7 @@ def test_the_control_plane_stays_small(newcomer: Newcomer) -> None:
 def test_down_destroys_the_stack_and_leaves_the_cluster(newcomer: Newcomer, machine: Machine) -> None:
     done = newcomer.make("down", YES="1")
     assert done.status == 0, done.progress
-    rest = newcomer.shell(f"kubectl get namespace {NAMESPACE} --ignore-not-found -o name; kubectl get nodes")
+    rest = newcomer.shell(f"kubectl get namespace {NAMESPACE} {RUNS} --ignore-not-found -o name; kubectl get nodes")
     assert f"namespace/{NAMESPACE}" not in rest.output
     assert "Ready" in rest.output
     assert changes(newcomer.clone) == "", "the commands changed tracked files"

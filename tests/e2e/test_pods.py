@@ -16,7 +16,7 @@ import yaml
 
 from ephemeral_dask.contract import labels, missing
 from infra.components.prefect_server import DATA
-from tests.e2e.newcomer import Newcomer
+from tests.e2e.newcomer import RUNS, Newcomer
 from tools.cluster.wait import until
 
 SECRET: Final = "warehouse"
@@ -59,9 +59,9 @@ def secret(newcomer: Newcomer, password: str) -> Iterator[None]:
     ):
         field = "stringData" if kind == "Secret" else "data"
         manifest = {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, field: data}
-        newcomer.kubectl("apply", "-f", "-", stdin=json.dumps(manifest))
+        newcomer.kubectl("apply", "-f", "-", namespace=RUNS, stdin=json.dumps(manifest))
     yield
-    newcomer.kubectl("delete", f"secret/{SECRET}", "configmap/app-settings", "--ignore-not-found")
+    newcomer.kubectl("delete", f"secret/{SECRET}", "configmap/app-settings", "--ignore-not-found", namespace=RUNS)
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_three_pods_have_the_stacks_additions_and_the_secret_is_in_no_other_plac
     newcomer: Newcomer, password: str, request: pytest.FixtureRequest
 ) -> None:
     refused = newcomer.make("preview")
-    sentence = missing.reference("Secret", SECRET, "flows")
+    sentence = missing.reference("Secret", SECRET, RUNS)
     assert refused.status != 0
     assert sentence in _plain(refused.progress + refused.output)
 
@@ -112,8 +112,8 @@ def test_three_pods_have_the_stacks_additions_and_the_secret_is_in_no_other_plac
     pods = _running_pods(newcomer)
     _check_what_all_have(newcomer, pods, password)
     _check_what_one_has(pods)
-    logs = "".join(newcomer.kubectl("logs", pod["metadata"]["name"]) for pod in pods.values())
-    newcomer.kubectl("exec", pods["worker"]["metadata"]["name"], "--", "touch", RELEASE)
+    logs = "".join(newcomer.kubectl("logs", pod["metadata"]["name"], namespace=RUNS) for pod in pods.values())
+    newcomer.kubectl("exec", pods["worker"]["metadata"]["name"], "--", "touch", RELEASE, namespace=RUNS)
     done = newcomer.make("logs", f"RUN={run}")
     assert f"region=north hello {len(password)}" in done.output + done.progress
 
@@ -131,10 +131,10 @@ def test_three_pods_have_the_stacks_additions_and_the_secret_is_in_no_other_plac
     assert _files_of_the_server_with(newcomer, "wait_for")
     assert _files_of_the_server_with(newcomer, password) == ""
 
-    newcomer.kubectl("delete", f"secret/{SECRET}")
+    newcomer.kubectl("delete", f"secret/{SECRET}", namespace=RUNS)
     failed = newcomer.make("run", "FLOW=pods/default")
     assert failed.status != 0
-    assert missing.object_or_key("Secret", SECRET, "password", "flows") in _plain(failed.progress + failed.output)
+    assert missing.object_or_key("Secret", SECRET, "password", RUNS) in _plain(failed.progress + failed.output)
 
 
 def _plain(text: str) -> str:
@@ -148,14 +148,14 @@ def _running_pods(newcomer: Newcomer) -> dict[str, Any]:
 
     def all_run() -> bool:
         for kind, selector in KINDS.items():
-            items = json.loads(newcomer.kubectl("get", "pods", "-l", selector, "-o", "json"))["items"]
+            items = json.loads(newcomer.kubectl("get", "pods", "-l", selector, "-o", "json", namespace=RUNS))["items"]
             running = [item for item in items if item["status"]["phase"] == "Running"]
             if not running:
                 return False
             pods[kind] = running[0]
         return True
 
-    assert until(all_run, seconds=180, interval=1), newcomer.kubectl("describe", "pods")
+    assert until(all_run, seconds=180, interval=1), newcomer.kubectl("describe", "pods", namespace=RUNS)
     return pods
 
 
@@ -163,7 +163,7 @@ def _check_what_all_have(newcomer: Newcomer, pods: Mapping[str, Any], password: 
     script = "printf %s \"$PGPASSWORD\" | sha256sum; cat /etc/app/settings.txt; echo; grep ' /dev/shm ' /proc/mounts"
     for kind, pod in pods.items():
         name, container = pod["metadata"]["name"], pod["spec"]["containers"][0]
-        shown = newcomer.kubectl("exec", name, "-c", container["name"], "--", "sh", "-c", script)
+        shown = newcomer.kubectl("exec", name, "-c", container["name"], "--", "sh", "-c", script, namespace=RUNS)
         assert hashlib.sha256(password.encode()).hexdigest() in shown, kind
         assert "region=north" in shown, kind
         assert "tmpfs" in shown, kind

@@ -24,7 +24,7 @@ from tests.e2e import postgresql
 from tests.e2e.machine import Machine
 from tests.e2e.newcomer import Done, Newcomer
 from tests.e2e.newcomer import newcomer as with_own_cluster
-from tests.e2e.prod import PROD, SMALL, UP, take_back
+from tests.e2e.prod import PROD, PROD_RUNS, SMALL, UP, take_back
 from tests.support import audit
 from tools.cluster import LocalCluster
 from tools.cluster.wait import until
@@ -161,9 +161,11 @@ def test_no_secret_appears_in_state_outputs_previews_objects_or_logs(newcomer: N
         pulumi stack output --json
         pulumi preview --diff --non-interactive
         pulumi preview --json --non-interactive
-        kubectl --namespace {PROD} get {kinds} -o yaml
-        for pod in $(kubectl --namespace {PROD} get pods -o name); do
-            kubectl --namespace {PROD} logs --all-containers $pod
+        for namespace in {PROD} {PROD_RUNS}; do
+            kubectl --namespace $namespace get {kinds} -o yaml
+            for pod in $(kubectl --namespace $namespace get pods -o name); do
+                kubectl --namespace $namespace logs --all-containers $pod
+            done
         done
         .venv/bin/prefect work-pool inspect dask
         .venv/bin/prefect deployment inspect primes/default
@@ -181,7 +183,7 @@ def probe(name: str, marks: dict[str, str], image: str) -> dict[str, object]:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "namespace": PROD, "labels": {**marks, "probe": "true"}},
+        "metadata": {"name": name, "namespace": HOMES[name], "labels": {**marks, "probe": "true"}},
         "spec": {
             "automountServiceAccountToken": False,
             "terminationGracePeriodSeconds": 0,
@@ -208,6 +210,7 @@ PROBES = {
     "scheduler": dict(policies.SCHEDULER),
     "dask-worker": dict(policies.DASK_WORKER),
 }
+HOMES = {name: PROD if name in ("stranger", "operator", "reaper", "worker") else PROD_RUNS for name in PROBES}
 LISTEN = (
     "import socket, threading, sys\n"
     "for port in map(int, sys.argv[1:]):\n"
@@ -233,7 +236,7 @@ class Probes:
     def reaches(self, source: str, target: str, port: int) -> bool:
         address = self.addresses.get(target, target)
         command = ["exec", source, "--", "python", "-c", ASK, address, str(port), str(REFUSED)]
-        return self.newcomer.try_kubectl(*command, namespace=PROD).status == 0
+        return self.newcomer.try_kubectl(*command, namespace=HOMES[source]).status == 0
 
 
 @pytest.fixture(scope="module")
@@ -245,15 +248,19 @@ def probes(newcomer: Newcomer, prod: Done) -> Iterator[Probes]:
     for each in pods:
         container = each["spec"]["containers"][0]  # type: ignore[index]
         container["command"] = ["python", "-c", LISTEN, *map(str, listened)]
-    manifest = json.dumps({"apiVersion": "v1", "kind": "List", "items": pods})
-    newcomer.kubectl("apply", "-f", "-", namespace=PROD, stdin=manifest)
-    newcomer.kubectl("wait", "pod", "-l", "probe", "--for=condition=Ready", "--timeout=90s", namespace=PROD)
-    running = json.loads(newcomer.kubectl("get", "pods", "-l", "probe", "-o", "json", namespace=PROD))["items"]
+    for namespace in (PROD, PROD_RUNS):
+        items = [each for each in pods if each["metadata"]["namespace"] == namespace]  # type: ignore[index]
+        manifest = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+        newcomer.kubectl("apply", "-f", "-", namespace=namespace, stdin=manifest)
+    everywhere = ("pod", "-l", "probe", "--all-namespaces")
+    for namespace in (PROD, PROD_RUNS):
+        newcomer.kubectl("wait", *everywhere[:3], "--for=condition=Ready", "--timeout=90s", namespace=namespace)
+    running = json.loads(newcomer.kubectl("get", *everywhere, "-o", "json"))["items"]
     made = Probes(newcomer, {each["metadata"]["name"]: each["status"]["podIP"] for each in running})
     # Pods get their identity a moment after they run.
     assert until(lambda: made.reaches("flow", "scheduler", ports.SCHEDULER_COMM), seconds=60, interval=2)
     yield made
-    newcomer.kubectl("delete", "pod", "-l", "probe", "--wait", namespace=PROD)
+    newcomer.kubectl("delete", *everywhere, "--wait")
 
 
 SERVER = f"{naming.SERVER}.{PROD}.svc.cluster.local"
@@ -395,7 +402,7 @@ def test_a_destroy_with_a_live_run_is_refused_and_the_run_continues(newcomer: Ne
     newcomer.start("primes/default", "--param", "parts=500", *SMALL, stack="prod")
 
     def jobs() -> str:
-        return newcomer.kubectl("get", "pods", "-l", f"{labels.COMPONENT}=flow-run", "-o", "name", namespace=PROD)
+        return newcomer.kubectl("get", "pods", "-l", f"{labels.COMPONENT}=flow-run", "-o", "name", namespace=PROD_RUNS)
 
     assert until(lambda: bool(jobs()), seconds=120, interval=1)
     lifted = newcomer.shell("pulumi state unprotect --all --yes --non-interactive", stack="prod")
@@ -423,5 +430,5 @@ def test_destroying_a_drained_stack_leaves_nothing_of_it_and_does_not_touch_the_
     done = newcomer.make("down", "STACK=prod", YES="1")
     assert done.status == 0, done.output + done.progress
     namespaces = newcomer.kubectl("get", "namespaces", "-o", "name")
-    assert f"namespace/{PROD}" not in namespaces
+    assert "namespace/flows-prod" not in namespaces
     assert "namespace/flows\n" in namespaces + "\n"

@@ -1,4 +1,4 @@
-"""A namespace on a control plane, in which the pods of runs are tried out."""
+"""A stack's namespaces on a control plane, in which the pods of runs are tried out."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from infra import naming
 from tests.engine import control_plane
 from tests.engine.control_plane import Kubernetes
 
-NAMESPACE: Final = "flows"
+PLATFORM: Final = "flows"
+NAMESPACE: Final = "flows-runs"
+"""Of runs."""
 _OF_THE_CLUSTER: Final = ("Namespace", "RuntimeClass", "PriorityClass")
 
 
 @contextlib.contextmanager
 def running(folder: Path, *, accounts: Sequence[str] = ()) -> Iterator[Kubernetes]:
-    """Provide a control plane with the namespace, under the restricted Pod Security Standard, named by KUBECONFIG.
+    """Provide a control plane with the namespaces, under the restricted Pod Security Standard, named by KUBECONFIG.
 
     Args:
         folder: of the control plane's files.
@@ -29,14 +31,15 @@ def running(folder: Path, *, accounts: Sequence[str] = ()) -> Iterator[Kubernete
     with control_plane.running(folder, {}) as kubernetes, pytest.MonkeyPatch.context() as patch:
         patch.setenv("KUBECONFIG", str(kubernetes.place.kubeconfig))
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-        create(kubernetes, "Namespace", NAMESPACE, metadata={"labels": labels})
+        for name in (PLATFORM, NAMESPACE):
+            create(kubernetes, "Namespace", name, metadata={"labels": labels})
         for name in (naming.DASK, naming.FLOW_RUN, *accounts):
             create(kubernetes, "ServiceAccount", name)
         yield kubernetes
 
 
 def create(kubernetes: Kubernetes, kind: str, name: str, version: str = "v1", **fields: Any) -> None:
-    """Apply an object, in the namespace unless it is one of the whole cluster."""
+    """Apply an object, in the namespace of runs unless it is one of the whole cluster."""
     where = {} if kind in _OF_THE_CLUSTER else {"namespace": NAMESPACE}
     metadata = {"name": name, **where, **fields.pop("metadata", {})}
     kubernetes.kubectl("apply", "-f", "-", stdin={"apiVersion": version, "kind": kind, "metadata": metadata, **fields})

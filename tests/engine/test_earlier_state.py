@@ -1,7 +1,7 @@
 """A stack that an earlier commit brought up, previewed by the program of today, on an empty control plane.
 
-`states/<stack>.jsonl` is the state of commit cc49d70, from before the refactoring of names and packages. Nothing may be
-created or replaced, only the resources listed below may be deleted, and only the inputs listed below may be updated.
+`states/<stack>.jsonl` is the state of commit cc49d70, from before the refactoring of names and packages. Only the
+resources listed below may be created, replaced or deleted, and only the inputs listed below may be updated.
 A change to what a stack registers also changes the lists.
 """
 
@@ -36,6 +36,8 @@ _ENV: Final = "base_job_template.job_configuration.env"
 _DEPLOYMENT_IDS: Final = "trigger.match_related.prefect.resource.id"
 """A preview does not know the id of a deployment that it updates."""
 _CONTAINER: Final = "spec.template.spec.containers.0"
+_ACCOUNT: Final = "spec.template.spec.serviceAccountName"
+"""A preview does not know it while the account's RoleBinding is replaced; the update finds it the same."""
 _QUANTITIES: Final = (
     "cpu_limit",
     "cpu_request",
@@ -46,15 +48,19 @@ _QUANTITIES: Final = (
 )
 UPDATES: Final[Mapping[str, tuple[str, ...]]] = {
     # Images are built for the platforms of the nodes; volumes with data are not deleted silently.
-    "preflight": ("claims", "node_platforms"),
+    "preflight": ("claims", "node_platforms", "runs_namespace"),
+    # Runs have a namespace of their own (ADR 14).
+    "dask-operator-deployment": (_ACCOUNT, f"{_CONTAINER}.command", f"{_CONTAINER}.env"),
+    "network-dask-operator": ("spec.egress",),
+    "drain": ("deployments", "namespace"),
     # The reaper decides whether a run lives (ADR 9), and asks the Prefect API.
-    "dask-reaper-identity-role": ("rules",),
-    "dask-reaper-deployment": (f"{_CONTAINER}.command", f"{_CONTAINER}.env", "spec.template.metadata.annotations"),
+    "dask-reaper-deployment": (
+        *(_ACCOUNT, f"{_CONTAINER}.command", f"{_CONTAINER}.env"),
+        "spec.template.metadata.annotations",
+    ),
     "network-dask-reaper": ("spec.egress",),
     "network-prefect-server": ("spec.ingress.0.from",),
-    "prefect-worker-dask-deployment": (f"{_CONTAINER}.env",),
-    # The log of a pod that ends before it reaches Prefect.
-    "prefect-worker-identity-role": ("rules",),
+    "prefect-worker-dask-deployment": (_ACCOUNT, f"{_CONTAINER}.env"),
     # Readiness asks the database; leases outlive the server's process.
     "prefect-server-deployment": (
         f"{_CONTAINER}.env",
@@ -64,8 +70,10 @@ UPDATES: Final[Mapping[str, tuple[str, ...]]] = {
     "access": (
         "NetworkPolicy/dask-reaper.egress",
         "NetworkPolicy/prefect-server.ingress.0.from",
-        "Role/dask-reaper",
-        "Role/prefect-worker",
+        # What moved is kept by `runs-access`.
+        "NetworkPolicy/dask-operator.egress",
+        *(f"NetworkPolicy/{name}" for name in ("dask-scheduler", "dask-worker", "flow-run")),
+        *("Role/", "RoleBinding/"),
     ),
     "work-pool-dask": (
         # Unified with the settings, which had these bounds before.
@@ -80,6 +88,9 @@ UPDATES: Final[Mapping[str, tuple[str, ...]]] = {
         f"{_ENV}.EPHEMERAL_DASK_ENV",
         # A failed pull step is reported to Prefect.
         f"{_ENV}.PREFECT_PLUGINS_",
+        f"{_ENV}.EPHEMERAL_DASK_NAMESPACE",
+        "base_job_template.job_configuration.namespace",
+        "base_job_template.job_configuration.job_manifest.metadata.namespace",
         # A number is a quantity.
         *(f"{_VARIABLE}.{name}.{field}" for name in _QUANTITIES for field in ("anyOf", "type")),
     ),
@@ -88,6 +99,34 @@ UPDATES: Final[Mapping[str, tuple[str, ...]]] = {
 
 GONE: Final = {"crash-detection-dask": "delete"}
 """The automation that waited for heartbeats: the reaper judges runs instead (ADR 9)."""
+
+MOVED: Final[Mapping[str, str]] = {
+    **{
+        f"flows-{name}": f"runs-{name}"
+        for name in (
+            *("limits", "quota", "dask", "dask-account"),
+            *("flow-run", "flow-run-account", "flow-run-role", "flow-run-binding"),
+        )
+    },
+    **{f"network-{name}": f"runs-network-{name}" for name in ("flow-run", "dask-scheduler", "dask-worker")},
+}
+"""Resource -> the one that takes its place in the namespace of runs (ADR 14)."""
+
+ADDED: Final = (
+    *("runs", "runs-namespace", "runs-network", "runs-network-default-deny", "runs-network-dns"),
+    *("runs-access", "runs-prefect-credential"),
+)
+"""What the namespace of runs has as well as the platform's."""
+
+REPLACED: Final = (
+    *(
+        f"{name}-identity-{part}"
+        for name in ("dask-operator", "dask-reaper", "prefect-worker")
+        for part in ("role", "binding")
+    ),
+    "results-claim",
+)
+"""What moves under its own name: permissions of the platform in the namespace of runs, and the results."""
 
 DEPLOYMENTS: Final = {"description", "tags", "pull_steps"}
 """Inputs of a sample's deployment that may differ: prefect.yaml and the sample's docstring decide about them."""
@@ -143,15 +182,25 @@ def changes(old: Any, new: Any, path: str = "") -> set[str]:
 
 
 @every_stack
-def test_nothing_is_created_deleted_or_replaced_but_the_automation_that_judged_runs(
+def test_nothing_is_created_deleted_or_replaced_but_what_moves_to_the_namespace_of_runs(
     name: str, previews: Mapping[str, Result]
 ) -> None:
     preview = previews[name]
     assert preview.code == 0, preview.messages()
     before = {each["urn"].rpartition("::")[2] for each in earlier_state.read(STATES[name])[1:]}
-    gate = {"prefect-credential-gate": "create"} if "prefect-credential-secret" in before else {}
-    steps = {resource: operation for resource, operation in preview.steps().items() if operation != "update"}
-    assert steps == {**GONE, **gate}
+    moved = {old: new for old, new in MOVED.items() if old in before}
+    secret = (
+        {"runs-prefect-credential-secret", "prefect-credential-gate"}
+        if "prefect-credential-secret" in before
+        else set()
+    )
+    assert {resource: operation for resource, operation in preview.steps().items() if operation != "update"} == {
+        **GONE,
+        **dict.fromkeys(moved, "delete"),
+        **dict.fromkeys((*moved.values(), *ADDED, *secret), "create"),
+        # The last step of a replacement: the new object is created before the old one is deleted.
+        **dict.fromkeys((each for each in REPLACED if each in before), "delete-replaced"),
+    }
 
 
 @every_stack

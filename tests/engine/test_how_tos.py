@@ -30,7 +30,7 @@ from infra.settings import Settings
 from infra.settings.references import references
 from tests.engine import hollow_node, pods_namespace
 from tests.engine.control_plane import Kubernetes
-from tests.engine.pods_namespace import NAMESPACE, create
+from tests.engine.pods_namespace import NAMESPACE, PLATFORM, create
 from tools.paths import ROOT
 
 pytestmark = pytest.mark.xdist_group("pods")
@@ -127,7 +127,7 @@ def of_kind(kind: str, data: Mapping[str, str]) -> dict[str, Any]:
 
 def looked_up(settings: Settings) -> Lookup:
     named = [{name: str(value) for name, value in asdict(each).items()} for each in references(settings)]
-    return look_up(named, NAMESPACE, None, exists=True)
+    return look_up(named, None, existing=(PLATFORM, NAMESPACE))
 
 
 def pods_of_a_run(settings: Settings) -> dict[str, dict[str, Any]]:

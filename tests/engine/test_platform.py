@@ -30,6 +30,7 @@ from tools.paths import PROJECT, ROOT
 from tools.target import PREVIEW_LIKE_UPDATE
 
 NAMESPACES: Final = {"dev": "flows", "prod": "flows-prod"}
+"""Stack -> the namespace of its platform."""
 AUTH: Final = "admin:of-the-tests"
 """What the Prefect server of `prod` asks for."""
 SECRETS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -58,6 +59,7 @@ class Platform(Commands):
     def __init__(self, folder: Path, name: str, kubernetes: Kubernetes) -> None:
         super().__init__(folder, project=ROOT)
         self.namespace = NAMESPACES[name]
+        self.runs_namespace = f"{self.namespace}-runs"
         plugins = Path(os.environ.get("PULUMI_HOME", Path.home() / ".pulumi")) / "plugins"
         (folder / "home" / "plugins").symlink_to(plugins)
         # Made away from the clone, into which Pulumi would write the salt.
@@ -232,7 +234,7 @@ def test_a_refresh_sees_no_drift_and_a_second_update_changes_nothing(stack: Plat
     [
         ("dev", {"worker": {"pod": {"memoryRequest": "300Mi"}}}, {"prefect-worker-dask-deployment": "update"}),
         ("dev", {"dask": {"maximum": 3}}, {"work-pool-dask": "update"}),
-        ("prod", {"quota": {"pods": 150}}, {"flows-quota": "update"}),
+        ("prod", {"quota": {"pods": 150}}, {"runs-quota": "update"}),
     ],
 )
 def test_a_changed_setting_changes_only_the_resources_that_use_it(
@@ -243,7 +245,7 @@ def test_a_changed_setting_changes_only_the_resources_that_use_it(
 
 
 @every_stack
-def test_the_namespace_admits_every_pod_and_cluster_of_a_run(
+def test_the_namespace_of_runs_admits_every_pod_and_cluster_of_a_run(
     name: str, stack: Platform, kubernetes: Kubernetes
 ) -> None:
     rendered = [each for each in test_scan.manifests(name) if each["kind"] in ("Job", "Pod")]
@@ -255,10 +257,10 @@ def test_the_namespace_admits_every_pod_and_cluster_of_a_run(
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "run"}, "spec": job["spec"]["template"]["spec"]}
     there = ["create", "--dry-run=server", "--validate=strict", "-f", "-"]
     for each in [*rendered, pod, test_scan.dask_cluster()]:
-        metadata = {**each["metadata"], "name": "run", "namespace": stack.namespace}
+        metadata = {**each["metadata"], "name": "run", "namespace": stack.runs_namespace}
         kubernetes.kubectl(*there, stdin={**each, "metadata": metadata})
     pod["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
-    refused = kubernetes.try_kubectl(*there, "--namespace", stack.namespace, stdin=pod)
+    refused = kubernetes.try_kubectl(*there, "--namespace", stack.runs_namespace, stdin=pod)
     assert 'violates PodSecurity "restricted' in refused.stderr
 
 
@@ -287,21 +289,21 @@ def drift(stacks: Mapping[str, Platform], made: Mapping[str, Result], kubernetes
     assert made
     stack = stacks["dev"]
     everything = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
-    somebody = {"kind": "ServiceAccount", "name": "default", "namespace": stack.namespace}
-    done: list[tuple[str, str, str, Any]] = [
-        ("replace", "role/prefect-worker", "/rules/0/verbs", ["*"]),
-        ("replace", "networkpolicy/prefect-server", "/spec/ingress/0/from", []),
-        ("add", "role/flow-run", "/rules/-", everything),
-        ("add", "rolebinding/prefect-worker", "/subjects/-", somebody),
-        ("add", "networkpolicy/dask-scheduler", "/spec/ingress/-", {}),
-        ("add", "networkpolicy/dns", "/spec/ingress", [{}]),
+    somebody = {"kind": "ServiceAccount", "name": "default", "namespace": stack.runs_namespace}
+    platform, runs = stack.namespace, stack.runs_namespace
+    done: list[tuple[str, str, str, str, Any]] = [
+        (runs, "replace", "role/prefect-worker", "/rules/0/verbs", ["*"]),
+        (platform, "replace", "networkpolicy/prefect-server", "/spec/ingress/0/from", []),
+        (runs, "add", "role/flow-run", "/rules/-", everything),
+        (runs, "add", "rolebinding/prefect-worker", "/subjects/-", somebody),
+        (runs, "add", "networkpolicy/dask-scheduler", "/spec/ingress/-", {}),
+        (platform, "add", "networkpolicy/dns", "/spec/ingress", [{}]),
     ]
     before = ours(kubernetes)
-    theirs = ["--namespace", stack.namespace]
-    for op, what, path, value in done:
-        patch = [{"op": op, "path": path, "value": value}]
-        kubernetes.kubectl("patch", what, *theirs, "--type=json", "--patch", json.dumps(patch))
-    kubernetes.kubectl("delete", "networkpolicy", "default-deny", *theirs)
+    for namespace, op, what, path, value in done:
+        patch = json.dumps([{"op": op, "path": path, "value": value}])
+        kubernetes.kubectl("patch", what, "--namespace", namespace, "--type=json", "--patch", patch)
+    kubernetes.kubectl("delete", "networkpolicy", "default-deny", "--namespace", runs)
     there = json.loads(kubernetes.kubectl("get", "crd", DASK_CRDS[0], "-o", "json"))
     kubernetes.kubectl(*definitions.APPLY, stdin=definitions.older(there))
     plain = stack.plan("--refresh")
@@ -315,8 +317,9 @@ def test_edits_additions_and_deletions_outside_are_previewed_and_reverted(drift:
     assert drift.planned.steps() == {
         "prefect-worker-identity-role": "update",
         "network-prefect-server": "update",
-        "network-default-deny": "create",
+        "runs-network-default-deny": "create",
         "access": "update",
+        "runs-access": "update",
         "dask-operator-daskautoscalers": "update",
     }
     assert drift.update.steps() == drift.planned.steps()
@@ -327,15 +330,14 @@ def test_edits_additions_and_deletions_outside_are_previewed_and_reverted(drift:
 
 def test_a_rule_added_to_a_role_or_policy_outside_is_reported_by_the_access_resource_alone(drift: Drift) -> None:
     """If the resources of the objects themselves reported it, `access` would not be needed."""
-    assert drift.planned.fields("access") == [
+    assert drift.planned.fields("access") == ["NetworkPolicy/dns", "NetworkPolicy/prefect-server"]
+    assert drift.planned.fields("runs-access") == [
         "NetworkPolicy/dask-scheduler",
-        "NetworkPolicy/dns",
-        "NetworkPolicy/prefect-server",
         "Role/flow-run",
         "Role/prefect-worker",
         "RoleBinding/prefect-worker",
     ]
-    own = ("flows-flow-run-role", "prefect-worker-identity-binding", "network-dask-scheduler", "network-dns")
+    own = ("runs-flow-run-role", "prefect-worker-identity-binding", "runs-network-dask-scheduler", "network-dns")
     assert not set(own) & set(drift.planned.steps())
 
 
@@ -401,12 +403,15 @@ def test_an_ingress_and_cloud_identities_appear_when_set_and_disappear_when_unse
         "tls": [{"hosts": [host], "secretName": "certificate"}],
         "rules": [{"host": host, "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}],
     }
-    existing = json.loads(kubernetes.kubectl("get", "serviceaccounts", *there))["items"]
+    everywhere = ["--all-namespaces", "-o", "json"]
+    owned = (stack.namespace, stack.runs_namespace)
+    listed = json.loads(kubernetes.kubectl("get", "serviceaccounts", *everywhere))["items"]
+    existing = [each for each in listed if each["metadata"]["namespace"] in owned]
     annotations = {each["metadata"]["name"]: each["metadata"].get("annotations", {}) for each in existing}
     assert [name for name in accounts.values() if not of_a_cloud.items() <= annotations[name].items()] == []
     again = stack.up()
     assert again.steps()["prefect-server-ingress"] == "delete"
-    assert "eks.amazonaws.com" not in kubernetes.kubectl("get", "serviceaccounts", *there)
+    assert "eks.amazonaws.com" not in kubernetes.kubectl("get", "serviceaccounts", *everywhere)
 
 
 @pytest.mark.parametrize("name", ["prod"])

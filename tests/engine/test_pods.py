@@ -146,8 +146,9 @@ def test_without_the_right_to_create_pods_there_is_a_note(
     monkeypatch.setenv("KUBECONFIG", str(file))
     settings = stack(dask={"workerPod": {"patch": {"spec": {"dnsPolicy": "Default"}}}})
     assert try_out(manifests(settings, {}), NAMESPACE, None, exists=True).warnings == (NOTE,)
-    reference = {"kind": "Secret", "name": "warehouse", "key": "password", "where": "pods.secretEnv.PGPASSWORD"}
-    lookup = look_up([reference], NAMESPACE, None, exists=True)
+    reference = {"kind": "Secret", "name": "warehouse", "key": "password"}
+    reference |= {"namespace": NAMESPACE, "where": "pods.secretEnv.PGPASSWORD"}
+    lookup = look_up([reference], None, existing=(NAMESPACE,))
     assert lookup.errors == ()
     assert "may not read it" in lookup.warnings[0]
 
@@ -156,8 +157,12 @@ def test_a_look_names_what_is_missing_and_nothing_else(kubernetes: Kubernetes) -
     assert kubernetes
     names = (("Secret", "warehouse", "password"), ("Secret", "warehouse", "user"), ("ConfigMap", "app", ""))
     classes = (("PriorityClass", "batch", ""), ("RuntimeClass", "nvidia", ""), ("resource", "nvidia.com/gpu", ""))
-    references = [{"kind": kind, "name": name, "key": key, "where": "pods"} for kind, name, key in (*names, *classes)]
-    lookup = look_up(references, NAMESPACE, None, exists=True)
+    references = [
+        {"kind": kind, "name": name, "key": key, "namespace": namespace, "where": "pods"}
+        for objects, namespace in ((names, NAMESPACE), (classes, ""))
+        for kind, name, key in objects
+    ]
+    lookup = look_up(references, None, existing=(NAMESPACE,))
     assert lookup.errors == (
         f"pods: {missing.key('Secret', 'warehouse', 'user', NAMESPACE)}",
         f"pods: {missing.reference('ConfigMap', 'app', NAMESPACE)}",

@@ -84,7 +84,7 @@ def dask_cluster() -> dict[str, Any]:
         "run",
         run=RunIdentity(flow="flow", flow_run_id="0198f0c4-1111-7000-8000-000000000000", flow_run_name="red-fox"),
         context=PodContext(
-            namespace="flows",
+            namespace="flows-runs",
             image="registry.example.com/flow@sha256:" + "a" * 64,
             service_account="dask",
             owner=Owner(name="job", uid="u"),
@@ -103,7 +103,7 @@ def dask_pods() -> list[dict[str, Any]]:
         {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {"name": role, "namespace": "flows"},
+            "metadata": {"name": role, "namespace": "flows-runs"},
             "spec": cluster["spec"][role]["spec"],
         }
         for role in ("scheduler", "worker")
@@ -144,7 +144,7 @@ def test_the_scanner_catches_a_bad_manifest(checkov: Path, tmp_path: Path) -> No
     bad = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": "bad", "namespace": "flows"},
+        "metadata": {"name": "bad", "namespace": "flows-runs"},
         "spec": {
             "hostNetwork": True,
             "containers": [{"name": "x", "image": "x", "securityContext": {"privileged": True}}],

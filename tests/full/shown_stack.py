@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from tests.e2e.newcomer import Newcomer
+from tests.e2e.newcomer import RUNS, Newcomer
 from tests.support.s3_server import S3
 
 
@@ -31,7 +31,7 @@ def shown(newcomer: Newcomer, s3: S3, stack_file: str, prefect_yaml: str = "depl
 
     """
     keys = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s3"}, "stringData": {"id": "a", "secret": "b"}}
-    newcomer.kubectl("apply", "-f", "-", stdin=json.dumps(keys))
+    newcomer.kubectl("apply", "-f", "-", namespace=RUNS, stdin=json.dumps(keys))
     files = [newcomer.clone / name for name in ("Pulumi.dev.yaml", "prefect.yaml")]
     before = [file.read_text() for file in files]
     content, project = (yaml.safe_load(text) for text in before)
@@ -52,7 +52,7 @@ def shown(newcomer: Newcomer, s3: S3, stack_file: str, prefect_yaml: str = "depl
     finally:
         for file, text in zip(files, before, strict=True):
             file.write_text(text)
-        newcomer.kubectl("delete", "secret/s3")
+        newcomer.kubectl("delete", "secret/s3", namespace=RUNS)
         done = newcomer.make("up")
         assert done.status == 0, done.progress
 

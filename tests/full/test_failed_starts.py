@@ -14,7 +14,7 @@ import pytest
 from benchmarks import flow_pod
 from ephemeral_dask.contract.causes import Cause
 from ephemeral_dask.contract.quantities import cores
-from tests.e2e.newcomer import Newcomer
+from tests.e2e.newcomer import RUNS, Newcomer
 from tools.cluster.wait import until
 
 SCRIPT = Path(__file__).with_name("in_pod_start.py")
@@ -33,7 +33,9 @@ def attempt(newcomer: Newcomer, flow: str, **order: Any) -> dict[str, Any]:
     assert len(reports) == 1, reports
 
     def left() -> str:
-        return newcomer.kubectl("get", "daskclusters,pods,services", "-l", f"ephemeral-dask/flow={flow}", "-o", "name")
+        return newcomer.kubectl(
+            "get", "daskclusters,pods,services", "-l", f"ephemeral-dask/flow={flow}", "-o", "name", namespace=RUNS
+        )
 
     assert until(lambda: not left(), seconds=60, interval=1), left()
     return reports[0]
@@ -101,16 +103,16 @@ def test_a_missing_secret_fails_the_start_at_once(newcomer: Newcomer) -> None:
 @contextlib.contextmanager
 def quota(newcomer: Newcomer, cpu: str) -> Iterator[float]:
     """Give the cores that the namespace's pods request by now."""
-    newcomer.kubectl("create", "quota", "tight", f"--hard=requests.cpu={cpu}")
+    newcomer.kubectl("create", "quota", "tight", f"--hard=requests.cpu={cpu}", namespace=RUNS)
 
     def used() -> str:
-        return newcomer.kubectl("get", "quota", "tight", "-o", "jsonpath={.status.used.requests\\.cpu}")
+        return newcomer.kubectl("get", "quota", "tight", "-o", "jsonpath={.status.used.requests\\.cpu}", namespace=RUNS)
 
     try:
         assert until(lambda: bool(used()), seconds=30, interval=0.5)
         yield cores(used())
     finally:
-        newcomer.kubectl("delete", "quota", "tight")
+        newcomer.kubectl("delete", "quota", "tight", namespace=RUNS)
 
 
 @pytest.mark.usefixtures("shell")

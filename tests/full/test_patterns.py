@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.e2e.newcomer import Newcomer
+from tests.e2e.newcomer import RUNS, Newcomer
 from tests.full.faults.runs import ask, logged
 from tests.full.test_runs import ended, state
 from tools.cluster.wait import until
@@ -34,8 +34,11 @@ def test_a_suspended_run_has_no_pod_and_continues_with_the_results_it_has(newcom
     run = newcomer.start("approved/default")
     assert until(lambda: state(newcomer, run) == "PAUSED", seconds=300, interval=2), logged(newcomer, run)
     selector = f"ephemeral-dask/flow-run={run}"
-    pods = f"pods -l {selector} -o name"
-    assert until(lambda: not newcomer.kubectl("get", *pods.split()), seconds=120, interval=2), "pods are left"
+
+    def pods() -> str:
+        return newcomer.kubectl("get", "pods", "-l", selector, "-o", "name", namespace=RUNS)
+
+    assert until(lambda: not pods(), seconds=120, interval=2), "pods are left"
     assert ask(newcomer, f"str(await client.resume_flow_run('{run}'))")
     assert ended(newcomer, run) == "COMPLETED", logged(newcomer, run)
     assert result(newcomer, run) == 10

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests import readme
-from tests.e2e.newcomer import Newcomer
+from tests.e2e.newcomer import RUNS, Newcomer
 from tests.e2e.typed import RUN, type_as_written
 from tests.readme_commands import TESTS, Way
 from tools.cluster.wait import until
@@ -35,7 +35,9 @@ def live_run(reader: Newcomer, command: str) -> Iterator[str]:
     label = f"ephemeral-dask/flow-run={run}"
 
     def pods() -> str:
-        return reader.kubectl("get", "pods", "-l", label, "--field-selector=status.phase=Running", "-o", "name")
+        return reader.kubectl(
+            "get", "pods", "-l", label, "--field-selector=status.phase=Running", "-o", "name", namespace=RUNS
+        )
 
     assert until(lambda: "scheduler" in pods(), seconds=240, interval=1), "the run got no Dask cluster"
     done = reader.shell(f".venv/bin/prefect flow-run inspect {run} --output json")

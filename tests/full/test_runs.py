@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from benchmarks import flow_pod
-from tests.e2e.newcomer import Newcomer
+from tests.e2e.newcomer import RUNS, Newcomer
 from tests.full.faults.runs import ask
 from tools.cluster.wait import until
 
@@ -38,7 +38,7 @@ def logged(newcomer: Newcomer, run: str) -> str:
 
 
 def of(newcomer: Newcomer, run: str, kinds: str = "daskclusters") -> list[str]:
-    return newcomer.kubectl("get", kinds, "-l", f"ephemeral-dask/flow-run={run}", "-o", "name").split()
+    return newcomer.kubectl("get", kinds, "-l", f"ephemeral-dask/flow-run={run}", "-o", "name", namespace=RUNS).split()
 
 
 def test_a_size_of_the_run_has_precedence_over_those_of_the_deployment_and_the_code(newcomer: Newcomer) -> None:
@@ -83,7 +83,7 @@ def test_a_run_under_a_uid_without_a_passwd_entry_completes_and_its_dask_pods_sh
         selector = f"ephemeral-dask/flow-run={run}"
 
         def users() -> set[str]:
-            return set(newcomer.kubectl("get", "pods", "-l", selector, "-o", field).split())
+            return set(newcomer.kubectl("get", "pods", "-l", selector, "-o", field, namespace=RUNS).split())
 
         assert until(lambda: bool(users()), seconds=60, interval=0.5)
         assert users() == {"54321"}
@@ -99,7 +99,9 @@ def test_large_tasks_run_on_a_second_worker_group_that_exists_only_while_it_is_n
     assert ran["after large"] == {}
     assert ran["ordinary"] == {"default": 2}
     assert ran["after ordinary"] == {}
-    assert until(lambda: not newcomer.kubectl("get", "daskworkergroups", "-o", "name"), seconds=60, interval=1)
+    assert until(
+        lambda: not newcomer.kubectl("get", "daskworkergroups", "-o", "name", namespace=RUNS), seconds=60, interval=1
+    )
 
 
 def test_two_runs_at_the_same_time_share_no_kubernetes_object(newcomer: Newcomer) -> None:
@@ -115,7 +117,9 @@ def test_an_evicted_run_continues_on_a_new_dask_cluster_with_the_task_results_it
     assert until(lambda: "pod/" in " ".join(of(newcomer, run, "pods")), seconds=180, interval=1)
     assert until(lambda: finished_tasks(newcomer, run) >= 5, seconds=240, interval=2)
     first = of(newcomer, run)
-    pods = newcomer.kubectl("get", "pods", "-l", "ephemeral-dask/component=flow-run", "-o", "name").split()
+    pods = newcomer.kubectl(
+        "get", "pods", "-l", "ephemeral-dask/component=flow-run", "-o", "name", namespace=RUNS
+    ).split()
     evict(newcomer, pods)
     assert until(lambda: not set(first) & set(of(newcomer, run)), seconds=90, interval=1), "the old cluster stays"
     assert ended(newcomer, run) == "COMPLETED", logged(newcomer, run)
@@ -125,7 +129,7 @@ def test_an_evicted_run_continues_on_a_new_dask_cluster_with_the_task_results_it
 
 def evict(newcomer: Newcomer, pods: list[str]) -> None:
     for pod in pods:
-        newcomer.kubectl("delete", pod, "--wait=false")
+        newcomer.kubectl("delete", pod, "--wait=false", namespace=RUNS)
 
 
 def task_states(newcomer: Newcomer, run: str) -> list[str]:

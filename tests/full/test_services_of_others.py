@@ -15,7 +15,7 @@ from infra.components import dask_operator, identity
 from tests.e2e import postgresql
 from tests.e2e.clones import clone
 from tests.e2e.newcomer import Done, Newcomer
-from tests.e2e.prod import PROD, SMALL, UP, take_back
+from tests.e2e.prod import PROD, PROD_RUNS, SMALL, UP, take_back
 from tests.full import redis
 from tools.cluster.wait import until
 
@@ -45,7 +45,7 @@ def operator_of_others(image: str) -> dict[str, Any]:
     container = {
         "name": "operator",
         "image": image,
-        "command": ["kopf", "run", "-m", "dask_kubernetes.operator.controller", f"--namespace={PROD}"],
+        "command": ["kopf", "run", "-m", "dask_kubernetes.operator.controller", f"--namespace={PROD_RUNS}"],
         "env": [{"name": "HOME", "value": "/tmp"}],
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
     }

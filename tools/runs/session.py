@@ -74,7 +74,7 @@ def connect(stack: Stack, target: Target, settings: Settings) -> Iterator[Sessio
     pages = None if isinstance(prefect, CloudPrefect) else prefect.browser_url
     with prefect_api(settings, environment) as url, api(url, credential, pages):
         yield Session(
-            namespace=settings.namespace,
+            namespace=settings.namespaces.runs,
             kubeconfig=environment.get("KUBECONFIG"),
             options=options,
             embedded=isinstance(prefect, EmbeddedPrefect) and prefect.ui_url is None and prefect.ingress is None,

@@ -92,10 +92,9 @@ def _against_quota(section: Capacity) -> list[str]:
     if quota is None:
         return []
     parts = []
-    cpu, size = section.platform
     pairs: tuple[tuple[str, float | None, float | None, Unit], ...] = (
-        ("CPU", quota.cpu, total.cpu + cpu if total else None, cores),
-        ("memory", quota.memory, total.memory + size if total else None, memory),
+        ("CPU", quota.cpu, total.cpu if total else None, cores),
+        ("memory", quota.memory, total.memory if total else None, memory),
     )
     for name, hard, requested, text in pairs:
         if hard is None:
@@ -111,4 +110,4 @@ def _against_quota(section: Capacity) -> list[str]:
         requested = total.resources[name]
         verdict = "**more than it admits**: runs would wait or fail" if requested > count else "fits"
         parts.append(f"{name} {requested} of {count}, {verdict}")
-    return [f"Against the namespace's quota, the platform's own pods included: {'; '.join(parts)}."]
+    return [f"Against the quota of runs: {'; '.join(parts)}."]

@@ -37,21 +37,27 @@ def _with_template(step: Step, templates: Mapping[str, Fields]) -> Step:
 
 
 def _in_their_namespace(steps: list[Step]) -> list[Step]:
-    """Undo that the Kubernetes provider writes `default` for a namespace that does not exist yet."""
+    """Undo that the Kubernetes provider writes `default` for a namespace that does not exist yet.
+
+    If a plan creates both of a stack's namespaces, it does not say which of them an object is in.
+    """
     kind = f"{KUBERNETES}core/v1:Namespace"
-    names = [step.new.get("metadata", {}).get("name") for step in steps if step.type == kind and step.new is not None]
-    if len(names) != 1 or not isinstance(names[0], str):
+    created = [step.new for step in steps if step.type == kind and step.operation == "create" and step.new is not None]
+    if not created:
         return steps
-    return [_moved(step, names[0]) for step in steps]
+    names = [each.get("metadata", {}).get("name") for each in created]
+    return [_moved(step, names[0] if len(names) == 1 else None) for step in steps]
 
 
-def _moved(step: Step, namespace: str) -> Step:
+def _moved(step: Step, namespace: str | None) -> Step:
     metadata = (step.new or {}).get("metadata")
     if not step.type.startswith(KUBERNETES) or not isinstance(metadata, Mapping):
         return step
     if metadata.get("namespace") != "default" or step.new is None:
         return step
-    return replace(step, new={**step.new, "metadata": {**metadata, "namespace": namespace}})
+    own = {} if namespace is None else {"namespace": namespace}
+    others = {key: value for key, value in metadata.items() if key != "namespace"}
+    return replace(step, new={**step.new, "metadata": {**others, **own}})
 
 
 def _without_credential(template: Any) -> Any:

@@ -34,8 +34,7 @@ class Capacity:
         loads: every deployment.
         old: total before; None where something has no limit.
         new: total after; the same.
-        quota: of the namespace after.
-        platform: cores and bytes that the stack's own pods request.
+        quota: of runs after.
         ceiling: workers that a run can get at most, whatever it asks for.
 
     """
@@ -44,7 +43,6 @@ class Capacity:
     old: capacity.Total | None
     new: capacity.Total | None
     quota: capacity.Quota | None
-    platform: tuple[float, int]
     ceiling: int
 
 
@@ -77,7 +75,7 @@ class Page:
         return sum(number for operation, number in self.counts.items() if operation != "same")
 
 
-def build(plan: Plan, *, templates: Mapping[str, Fields], now: datetime, platform: tuple[float, int] = (0, 0)) -> Page:
+def build(plan: Plan, *, templates: Mapping[str, Fields], now: datetime) -> Page:
     """Sort a plan.
 
     Args:
@@ -85,7 +83,6 @@ def build(plan: Plan, *, templates: Mapping[str, Fields], now: datetime, platfor
         templates: work pool -> its base job template as the settings make it. While an image is yet to be built, the
             engine does not know any part of the template; this one has all but the image.
         now: from which the next run times are computed.
-        platform: cores and bytes that the stack's own pods request; they count against a quota.
 
     """
     steps = completion.complete(plan.steps, templates)
@@ -96,7 +93,7 @@ def build(plan: Plan, *, templates: Mapping[str, Fields], now: datetime, platfor
             groups[_group(step.type)].append(change(step, now))
     return Page(
         counts=Counter(step.operation for step in shown),
-        capacity=_capacity(steps, platform),
+        capacity=_capacity(steps),
         warnings=plan.warnings,
         **{group: tuple(changes) for group, changes in groups.items()},
     )
@@ -110,7 +107,7 @@ def _group(kind: str) -> str:
     return "kubernetes" if kind.startswith((KUBERNETES, GUARDS)) else "others"
 
 
-def _capacity(steps: list[Step], platform: tuple[float, int]) -> Capacity | None:
+def _capacity(steps: list[Step]) -> Capacity | None:
     pools = [step for step in steps if step.type == f"{PREFECT}WorkPool"]
     before, after = _pools(step.old for step in pools), _pools(step.new for step in pools)
     if not after:
@@ -131,7 +128,6 @@ def _capacity(steps: list[Step], platform: tuple[float, int]) -> Capacity | None
         old=capacity.total([load.old for load in loads if load.old], {key: pool.limit for key, pool in before.items()}),
         new=capacity.total([load.new for load in loads if load.new], {key: pool.limit for key, pool in after.items()}),
         quota=capacity.quota(quotas),
-        platform=platform,
         ceiling=max(pool.ceiling for pool in after.values()),
     )
 

@@ -86,7 +86,7 @@ def require_up(selection: Selection) -> None:
         Problem: it was never brought up, or its Prefect server has no pod that is ready.
 
     """
-    name, namespace = selection.stack.name, selection.settings.namespace
+    name, namespace = selection.stack.name, selection.settings.namespaces.platform
     not_up = Problem(f"Stack {name} is not up", remedy=f"Run make up STACK={name}")
     if not isinstance(selection.settings.prefect, EmbeddedPrefect):
         if not selection.stack.outputs():
@@ -117,7 +117,7 @@ def wait_for_server(selection: Selection) -> None:
 
     def settled() -> bool:
         pods = kubernetes.list(
-            "pods", namespace=selection.settings.namespace, selector=f"app.kubernetes.io/name={naming.SERVER}"
+            "pods", namespace=selection.settings.namespaces.platform, selector=f"app.kubernetes.io/name={naming.SERVER}"
         )
         return any(map(is_ready, pods)) or not any(map(_is_starting, pods))
 

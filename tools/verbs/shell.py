@@ -79,7 +79,8 @@ def _api_url(selection: Selection) -> str:
         return settings.prefect.api_url
     if selection.target.local:
         try:
-            service = Kubernetes(selection.environment).get(f"services/{naming.SERVER}", namespace=settings.namespace)
+            cluster = Kubernetes(selection.environment)
+            service = cluster.get(f"services/{naming.SERVER}", namespace=settings.namespaces.platform)
         except Problem:
             service = None
         if service is not None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from infra import capacity, job_template
+from infra import job_template
 from infra.job_template import JobTemplateArgs
 from infra.settings import EmbeddedPrefect, Settings
 from infra.validation import Plan
@@ -149,12 +149,10 @@ def _page(selection: Selection) -> tuple[str, bool]:
     plan = summary.parse(preview.events)
     if preview.error:
         return summary.failure(selection.stack.name, plan, preview.error), True
-    needs = capacity.platform(selection.settings)
     page = summary.build(
         plan,
         templates=_templates(selection.settings),
         now=datetime.now(UTC),
-        platform=(needs.cpu, needs.memory),
     )
     return summary.render(selection.stack.name, page), False
 

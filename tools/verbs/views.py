@@ -35,7 +35,7 @@ def ui(arguments: argparse.Namespace) -> int:
         watch = Watch()
         try:
             while True:
-                pods = cluster.list("pods", namespace=settings.namespace, selector=labels)
+                pods = cluster.list("pods", namespace=settings.namespaces.platform, selector=labels)
                 if line := watch.look(pods):
                     say(f"    {line}")
                 time.sleep(_INTERVAL)
@@ -47,7 +47,8 @@ def dashboard(arguments: argparse.Namespace) -> int:
     """Open a run's live Dask dashboard until Ctrl-C."""
     selection = select(arguments)
     require_up(selection)
-    dashboards.show(text("RUN"), namespace=selection.settings.namespace, environment=selection.target.run_environment())
+    namespace = selection.settings.namespaces.runs
+    dashboards.show(text("RUN"), namespace=namespace, environment=selection.target.run_environment())
     return 0
 
 

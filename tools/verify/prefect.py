@@ -24,7 +24,8 @@ API: Final = "Prefect API and database"
 
 def api(client: SyncPrefectClient, settings: Settings, *, stack: str) -> Row:
     """Ask whether the API and its database answer."""
-    remedy = f"See kubectl --namespace {settings.namespace} get pods and the server's log; make doctor STACK={stack}"
+    pods = f"kubectl --namespace {settings.namespaces.platform} get pods"
+    remedy = f"See {pods} and the server's log; make doctor STACK={stack}"
     try:
         if isinstance(settings.prefect, CloudPrefect):
             client.read_work_pools(limit=1)
@@ -61,7 +62,7 @@ def workers(client: SyncPrefectClient, settings: Settings, *, stack: str) -> Ite
             continue
         beat = _last_heartbeat(client, name)
         age = None if beat is None else (datetime.now(UTC) - beat).total_seconds()
-        log = f"See kubectl --namespace {settings.namespace} logs deployment/{naming.WORKER}-{name}"
+        log = f"See kubectl --namespace {settings.namespaces.platform} logs deployment/{naming.WORKER}-{name}"
         if pool.is_paused:
             yield pool, failed(title, "the work pool is paused", f"Resume it: prefect work-pool resume '{name}'")
         elif age is None:

@@ -6,7 +6,7 @@ import json
 import shlex
 from typing import Any
 
-from tests.e2e.newcomer import Newcomer
+from tests.e2e.newcomer import RUNS, Newcomer
 from tools.cluster.wait import until
 
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
@@ -65,7 +65,9 @@ def summary(newcomer: Newcomer, run: str) -> str:
 def pods(newcomer: Newcomer, run: str, component: str) -> list[str]:
     """Return the Dask pods of a run, by name: of its `scheduler` or its `worker`s."""
     selector = f"ephemeral-dask/flow-run={run},dask.org/component={component}"
-    return newcomer.kubectl("get", "pods", "-l", selector, "-o", "jsonpath={.items[*].metadata.name}").split()
+    return newcomer.kubectl(
+        "get", "pods", "-l", selector, "-o", "jsonpath={.items[*].metadata.name}", namespace=RUNS
+    ).split()
 
 
 def with_tasks_under_way(newcomer: Newcomer, *options: str) -> tuple[str, str]:
@@ -79,12 +81,12 @@ def with_tasks_under_way(newcomer: Newcomer, *options: str) -> tuple[str, str]:
 
 def kill(newcomer: Newcomer, pod: str) -> None:
     """Delete a pod as a lost node does, without a moment to say goodbye."""
-    newcomer.kubectl("delete", "pod", pod, "--force", "--grace-period=0", "--wait=true")
-    assert newcomer.try_kubectl("get", "pod", pod).status != 0, "the fault took no effect"
+    newcomer.kubectl("delete", "pod", pod, "--force", "--grace-period=0", "--wait=true", namespace=RUNS)
+    assert newcomer.try_kubectl("get", "pod", pod, namespace=RUNS).status != 0, "the fault took no effect"
 
 
 def left(newcomer: Newcomer, run: str) -> str:
     """Return what there is in Kubernetes of a run's Dask clusters."""
     kinds = "daskclusters,daskworkergroups,services,deployments,pods"
     selector = f"ephemeral-dask/flow-run={run},ephemeral-dask/component=dask"
-    return newcomer.kubectl("get", kinds, "-l", selector, "-o", "name")
+    return newcomer.kubectl("get", kinds, "-l", selector, "-o", "name", namespace=RUNS)

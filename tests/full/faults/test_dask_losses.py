@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ephemeral_dask.contract.causes import Cause
-from tests.e2e.newcomer import Newcomer
+from tests.e2e.newcomer import RUNS, Newcomer
 from tests.full.faults.runs import ended, kill, left, logged, pods, state, summary, task_states, with_tasks_under_way
 from tools.cluster.wait import until
 
@@ -22,7 +22,7 @@ def test_a_run_goes_on_in_a_new_cluster_when_its_scheduler_is_killed(newcomer: N
 
 def test_a_run_goes_on_when_its_whole_dask_cluster_is_deleted(newcomer: Newcomer) -> None:
     run, _ = with_tasks_under_way(newcomer)
-    newcomer.kubectl("delete", "daskclusters", "-l", f"ephemeral-dask/flow-run={run}", "--wait=true")
+    newcomer.kubectl("delete", "daskclusters", "-l", f"ephemeral-dask/flow-run={run}", "--wait=true", namespace=RUNS)
     assert ended(newcomer, run, seconds=180)[0] == "COMPLETED", logged(newcomer, run)
     assert "the object was deleted: the DaskCluster" in logged(newcomer, run)
     assert until(lambda: not left(newcomer, run), seconds=60, interval=1), left(newcomer, run)

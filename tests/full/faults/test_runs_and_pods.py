@@ -7,7 +7,7 @@ import time
 from ephemeral_dask.contract import labels
 from ephemeral_dask.contract.causes import Cause
 from tests.e2e.clones import PENDING_TIMEOUT
-from tests.e2e.newcomer import Newcomer
+from tests.e2e.newcomer import RUNS, Newcomer
 from tests.full.faults.runs import ask, ended, left, logged, state, task_states
 from tools.cluster.wait import until
 
@@ -18,7 +18,7 @@ SERVER = "app.kubernetes.io/name=prefect-server"
 
 
 def jobs(newcomer: Newcomer, run: str) -> str:
-    return newcomer.kubectl("get", "jobs,pods", "-l", f"{labels.PREFECT_FLOW_RUN}={run}", "-o", "name")
+    return newcomer.kubectl("get", "jobs,pods", "-l", f"{labels.PREFECT_FLOW_RUN}={run}", "-o", "name", namespace=RUNS)
 
 
 def test_a_run_whose_image_is_missing_is_crashed_with_the_cause_and_leaves_nothing(newcomer: Newcomer) -> None:
@@ -72,7 +72,7 @@ def test_runs_live_through_a_restart_and_a_long_outage_of_the_server_and_one_tha
     newcomer.kubectl("scale", "deployment/prefect-server", "--replicas=0")
     newcomer.kubectl("wait", "--for=delete", "pod", "-l", SERVER, "--timeout=120s")
     stopped = time.monotonic()
-    newcomer.kubectl("delete", "job", "-l", f"{labels.PREFECT_FLOW_RUN}={doomed}", "--wait=true")
+    newcomer.kubectl("delete", "job", "-l", f"{labels.PREFECT_FLOW_RUN}={doomed}", "--wait=true", namespace=RUNS)
     assert until(lambda: not jobs(newcomer, doomed), seconds=120, interval=2), "the fault took no effect"
     assert until(lambda: time.monotonic() - stopped > OUTAGE, seconds=2 * OUTAGE, interval=5)
     newcomer.kubectl("scale", "deployment/prefect-server", "--replicas=1")

@@ -41,6 +41,7 @@ def test_the_dev_stack_is_a_server_a_worker_an_operator_and_its_registrations(
         "prefectServerLabels",
         "prefectServerPort",
         "namespace",
+        "runsNamespace",
         "prefectApiUrl",
         "prefectUiUrl",
         "workPool",
@@ -99,14 +100,36 @@ def test_a_work_pool_with_an_image_of_its_own_has_a_worker_and_a_template_of_its
 @pytest.mark.usefixtures("exported")
 def test_an_auth_string_of_an_embedded_server_is_passed_by_reference_only(render: Render) -> None:
     recorder = render(program.deploy, {**CONFIG, "prefectAuthString": "admin:marked"})
-    [secret] = recorder.of(":Secret")
+    secrets = recorder.of(":Secret")
+    # A pod can refer to Secrets of its own namespace only.
+    assert {each["metadata"]["namespace"] for each in secrets} == {"flows", "flows-runs"}
     # The mapping is how Pulumi marks a value as secret.
-    assert secret["stringData"]["value"]["value"] == "admin:marked"
+    assert {each["stringData"]["value"]["value"] for each in secrets} == {"admin:marked"}
     for each in recorder.resources:
         if not each.typ.endswith(":Secret"):
             assert "admin:marked" not in str(each.inputs)
     [pool] = recorder.of("prefect:WorkPool")
     assert "prefect-api" in str(pool["base_job_template"])
+
+
+@pytest.mark.usefixtures("exported")
+def test_both_copies_of_the_password_wait_for_live_runs_before_they_change(render: Render) -> None:
+    after: dict[str, set[str]] = {}
+
+    def look(args: pulumi.ResourceTransformationArgs) -> None:
+        before = args.opts.depends_on if isinstance(args.opts.depends_on, list) else []
+        after[args.name] = {type(each).__name__ for each in before}
+
+    def build() -> None:
+        pulumi.runtime.register_stack_transformation(look)
+        program.deploy()
+
+    recorder = render(build, {**CONFIG, "prefectAuthString": "admin:marked"})
+    [gate] = recorder.of(":CredentialGate")
+    # Runs are in one namespace, and the Secret that is compared is in the other.
+    assert (gate["namespace"], gate["secret_namespace"]) == ("flows-runs", "flows")
+    copies = ("prefect-credential-secret", "runs-prefect-credential-secret")
+    assert [after[name] for name in copies] == [{"CredentialGate"}, {"CredentialGate"}]
 
 
 @pytest.mark.usefixtures("exported")
@@ -181,6 +204,7 @@ def test_a_destroy_of_a_protected_stack_fails_before_anything_is_deleted(render:
     assert {name for name, protected in result.items() if protected} == {
         "drain",
         "flows-namespace",
+        "runs-namespace",
         "prefect-server-volume",
         "results-claim",
     }
@@ -202,15 +226,18 @@ SEVERAL = {
 )
 def test_exact_access_covers_every_role_binding_and_policy(render: Render, settings: dict[str, Any]) -> None:
     recorder = render(program.deploy, {**CONFIG, **settings})
-    declared = {
-        f"{each['kind']}/{each['metadata']['name']}": each[field]
-        for each in recorder.manifests()
-        for kind, field in (("Role", "rules"), ("RoleBinding", "subjects"), ("NetworkPolicy", "spec"))
-        if each["kind"] == kind
+    declared: dict[str, dict[str, Any]] = {"flows": {}, "flows-runs": {}}
+    for each in recorder.manifests():
+        for kind, field in (("Role", "rules"), ("RoleBinding", "subjects"), ("NetworkPolicy", "spec")):
+            if each["kind"] == kind:
+                declared[each["metadata"]["namespace"]][f"{kind}/{each['metadata']['name']}"] = each[field]
+    held = {
+        each["namespace"]: {name: content for name, content in each.items() if "/" in name}
+        for each in recorder.of("kubernetes:ExactAccess")
     }
-    [held] = recorder.of("kubernetes:ExactAccess")
-    assert {name: content for name, content in held.items() if "/" in name} == declared
-    assert len(declared) >= 6
+    assert held == declared
+    assert len(declared["flows-runs"]) >= 6
+    assert not any(name.startswith("Role") for name in declared["flows"])
 
 
 @pytest.mark.usefixtures("exported")

@@ -62,9 +62,9 @@ def diagnostic(severity: str, message: str) -> EngineEvent:
     return EngineEvent.from_json({"diagnosticEvent": {"severity": severity, "message": message}})
 
 
-def shown(*events: EngineEvent, settings: dict[str, Any] | None = None, platform: tuple[float, int] = (0, 0)) -> str:
+def shown(*events: EngineEvent, settings: dict[str, Any] | None = None) -> str:
     templates = {"dask": settings} if settings else {}
-    return summary.render("dev", summary.build(summary.parse(events), templates=templates, now=NOW, platform=platform))
+    return summary.render("dev", summary.build(summary.parse(events), templates=templates, now=NOW))
 
 
 def test_a_preview_without_changes_is_one_line_and_the_mark_of_the_comment() -> None:
@@ -301,7 +301,7 @@ def test_a_deployment_of_unknown_size_is_named_and_not_counted() -> None:
     assert "Not counted, because the size is secret or known only to the worker: `digits/b`, `digits/c`." in text
 
 
-def test_the_worst_case_is_held_against_the_namespaces_quota() -> None:
+def test_the_worst_case_is_held_against_the_quota_of_runs() -> None:
     quota = {
         "metadata": {"name": "q", "namespace": "flows"},
         "spec": {"hard": {"requests.cpu": "1", "limits.memory": "8Gi"}},
@@ -310,10 +310,9 @@ def test_the_worst_case_is_held_against_the_namespaces_quota() -> None:
         event("same", POOL, pool(), pool()),
         event("same", "kubernetes:core/v1:ResourceQuota", quota, quota),
         event("create", DEPLOYMENT, None, deployment(concurrency_limit=1)),
-        platform=(0.5, 2**30),
     )
-    assert "CPU 3 of 1 (300%), **more than it admits**" in text
-    assert "memory 6 GiB of 8 GiB (75%), fits" in text
+    assert "CPU 2.5 of 1 (250%), **more than it admits**" in text
+    assert "memory 5 GiB of 8 GiB (62%), fits" in text
 
 
 def test_a_pool_whose_image_is_yet_to_be_built_is_compared_with_what_the_settings_say() -> None:
@@ -360,6 +359,12 @@ def test_what_goes_into_a_namespace_that_is_yet_to_be_made_is_not_said_to_go_int
     )
     assert "ServiceAccount `flows/x`" in text
     assert "ConfigMap `other/x`" in text
+    text = shown(
+        event("create", "kubernetes:core/v1:Namespace", None, {"metadata": {"name": "flows"}}),
+        event("create", "kubernetes:core/v1:Namespace", None, {"metadata": {"name": "flows-runs"}}, name="runs"),
+        event("create", "kubernetes:core/v1:ServiceAccount", None, account("default"), name="a"),
+    )
+    assert "ServiceAccount `x`" in text
 
 
 def test_a_failed_preview_says_the_errors_sentences_and_nothing_else() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pulumi
 import pytest
 
+from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract import security
 from ephemeral_dask.contract.pods import PodExtras
 from ephemeral_dask.contract.secrets import SecretRef
@@ -18,7 +19,7 @@ from infra.components.dask_operator import DaskOperator, DaskOperatorArgs, custo
 from infra.components.dask_reaper import DaskReaper, DaskReaperArgs, RunBounds
 from infra.components.flow_image import FlowImage, FlowImageArgs
 from infra.components.identity import Identity, IdentityArgs
-from infra.components.namespace import FlowNamespace, FlowNamespaceArgs
+from infra.components.namespace import NamespaceArgs, PlatformNamespace, RunsNamespace, RunsNamespaceArgs
 from infra.components.prefect_server import PrefectServer, PrefectServerArgs
 from infra.components.prefect_worker import RULES as WORKER_RULES
 from infra.components.prefect_worker import PrefectWorker, PrefectWorkerArgs
@@ -46,14 +47,22 @@ from infra.settings import (
     Worker,
     layers,
 )
+from infra.specs.namespaces import Namespaces
 from tests.mocks import Recorder, Render
 from tools.paths import ROOT
 
 PLATFORM = "registry.example.com/platform@sha256:" + "a" * 64
 
 
+NAMES: Namespaces[str] = Namespaces(platform="flows", runs="flows-runs")
+
+
+def platform_namespace() -> None:
+    PlatformNamespace("flows", NamespaceArgs(name="flows", stack="org/ephemeral-dask/dev"))
+
+
 def namespace() -> None:
-    FlowNamespace("flows", FlowNamespaceArgs(name="flows", stack="org/ephemeral-dask/dev"))
+    RunsNamespace("runs", RunsNamespaceArgs(name="flows-runs", stack="org/ephemeral-dask/dev"))
 
 
 def server(**settings: Any) -> None:
@@ -72,7 +81,7 @@ def worker(credential: Mapping[str, SecretRef] | None = None, ca: PodExtras | No
     PrefectWorker(
         "worker",
         PrefectWorkerArgs(
-            namespace="flows",
+            namespaces=NAMES,
             account="prefect-worker",
             image=PLATFORM,
             api_url="http://prefect-server.flows.svc:4200/api",
@@ -86,14 +95,14 @@ def worker(credential: Mapping[str, SecretRef] | None = None, ca: PodExtras | No
 
 
 def operator() -> None:
-    DaskOperator("operator", DaskOperatorArgs(namespace="flows", image=PLATFORM))
+    DaskOperator("operator", DaskOperatorArgs(namespaces=NAMES, image=PLATFORM))
 
 
 def reaper() -> None:
     DaskReaper(
         "reaper",
         DaskReaperArgs(
-            namespace="flows",
+            namespaces=NAMES,
             image=PLATFORM,
             maximum_lifetime=3600,
             api_url="http://prefect-server.flows.svc:4200/api",
@@ -136,7 +145,25 @@ def test_every_platform_pod_is_probed_and_bounded(render: Render, build: Any) ->
 
 
 def identities() -> None:
-    Identity("identity", IdentityArgs(account=naming.WORKER, namespace="flows", rules=WORKER_RULES))
+    args = IdentityArgs(account=naming.WORKER, namespace="flows", rules=WORKER_RULES, rules_in="flows-runs")
+    Identity("identity", args)
+
+
+@pytest.mark.parametrize("build", [identities, operator, reaper])
+def test_the_platforms_pods_have_their_permissions_in_the_namespace_of_runs(render: Render, build: Any) -> None:
+    recorder = render(build)
+    [account] = recorder.of("v1:ServiceAccount")
+    [role], [binding] = recorder.of("/v1:Role"), recorder.of("/v1:RoleBinding")
+    assert account["metadata"]["namespace"] == "flows"
+    assert role["metadata"]["namespace"] == binding["metadata"]["namespace"] == "flows-runs"
+    [subject] = binding["subjects"]
+    assert (subject["name"], subject["namespace"]) == (account["metadata"]["name"], "flows")
+
+
+@pytest.mark.parametrize("build", [worker, operator, reaper])
+def test_the_platforms_pods_run_in_its_own_namespace(render: Render, build: Any) -> None:
+    [deployment] = render(build).of("apps/v1:Deployment")
+    assert deployment["metadata"]["namespace"] == "flows"
 
 
 @pytest.mark.parametrize("build", [namespace, identities, operator, reaper])
@@ -157,8 +184,9 @@ def test_only_identities_with_a_role_get_a_token(render: Render) -> None:
     assert tokens == {naming.FLOW_RUN: True, naming.DASK: False}
 
 
-def test_the_namespace_enforces_a_pinned_version_of_the_restricted_standard(render: Render) -> None:
-    [made] = render(namespace).of("v1:Namespace")
+@pytest.mark.parametrize("build", [platform_namespace, namespace])
+def test_both_namespaces_enforce_a_pinned_version_of_the_restricted_standard(render: Render, build: Any) -> None:
+    [made] = render(build).of("v1:Namespace")
     labels = made["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     assert labels["pod-security.kubernetes.io/enforce-version"].startswith("v1.")
@@ -278,7 +306,16 @@ def test_a_label_of_the_stack_never_displaces_one_that_selectors_need(render: Re
     assert selector.items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
 
 
-def test_the_namespace_names_its_stack_and_has_a_quota_only_if_set(render: Render) -> None:
+def test_the_platform_has_no_quota_and_no_account_of_runs(render: Render) -> None:
+    recorder = render(platform_namespace)
+    [made] = recorder.of("v1:Namespace")
+    assert made["metadata"]["annotations"] == {naming.STACK: "org/ephemeral-dask/dev"}
+    assert [each.typ for each in recorder.resources if each.typ.startswith("kubernetes:")] == [
+        "kubernetes:core/v1:Namespace"
+    ]
+
+
+def test_the_namespace_of_runs_names_its_stack_and_has_a_quota_only_if_set(render: Render) -> None:
     recorder = render(namespace)
     [made] = recorder.of("v1:Namespace")
     assert made["metadata"]["annotations"] == {naming.STACK: "org/ephemeral-dask/dev"}
@@ -287,7 +324,7 @@ def test_the_namespace_names_its_stack_and_has_a_quota_only_if_set(render: Rende
 
     def with_quota() -> None:
         quota = Quota(cpu="10", memory="20Gi")
-        FlowNamespace("flows", FlowNamespaceArgs(name="flows", stack="s", quota=quota))
+        RunsNamespace("runs", RunsNamespaceArgs(name="flows-runs", stack="s", quota=quota))
 
     [quota] = render(with_quota).of("v1:ResourceQuota")
     assert quota["spec"]["hard"] == {"requests.cpu": "10", "requests.memory": "20Gi", "pods": "200"}
@@ -299,8 +336,8 @@ def test_the_worker_never_creates_the_pool(render: Render) -> None:
     assert command[command.index("--install-policy") + 1] == "never"
 
 
-def test_the_workers_observer_watches_its_own_namespace_only(render: Render) -> None:
-    assert environment(render(worker))["PREFECT_INTEGRATIONS_KUBERNETES_OBSERVER_NAMESPACES"] == "flows"
+def test_the_workers_observer_watches_the_namespace_of_runs_only(render: Render) -> None:
+    assert environment(render(worker))["PREFECT_INTEGRATIONS_KUBERNETES_OBSERVER_NAMESPACES"] == "flows-runs"
 
 
 def test_the_worker_and_its_jobs_refer_to_the_credential(render: Render) -> None:
@@ -324,7 +361,10 @@ def test_the_crds_are_those_of_the_client_that_flows_import() -> None:
 
 
 def test_the_operator_acts_in_one_namespace(render: Render) -> None:
-    assert "--namespace=flows" in container(render(operator))["command"]
+    recorder = render(operator)
+    assert "--namespace=flows-runs" in container(recorder)["command"]
+    # Its liveness probe asks about the same namespace.
+    assert environment(recorder)[env.NAMESPACE] == "flows-runs"
 
 
 def test_the_reaper_may_delete_only_dask_clusters_and_jobs(render: Render) -> None:
@@ -335,9 +375,11 @@ def test_the_reaper_may_delete_only_dask_clusters_and_jobs(render: Render) -> No
     assert writable == {"daskclusters", "daskautoscalers", "daskworkergroups"}
 
 
-def test_the_reaper_knows_its_namespace_the_maximum_lifetime_and_the_bounds_of_each_work_pool(render: Render) -> None:
+def test_the_reaper_knows_the_namespace_of_runs_the_maximum_lifetime_and_the_bounds_of_each_pool(
+    render: Render,
+) -> None:
     namespace_option, lifetime, pools = container(render(reaper))["command"][-3:]
-    assert (namespace_option, lifetime) == ("--namespace=flows", "--maximum-lifetime=3600")
+    assert (namespace_option, lifetime) == ("--namespace=flows-runs", "--maximum-lifetime=3600")
     assert json.loads(pools.removeprefix("--pools=")) == {"dask": {"pendingTimeout": 600, "crashedAfter": None}}
 
 

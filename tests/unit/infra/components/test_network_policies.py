@@ -12,7 +12,10 @@ from infra import naming
 from infra.components import network_policies as policies
 from infra.components.network_policies import NetworkPolicies, NetworkPoliciesArgs, specs
 from infra.settings import Network, Peer
+from infra.specs.namespaces import Namespaces
 from tests.mocks import Render
+
+Policies = Namespaces[dict[str, Any]]
 
 PODS: Mapping[str, Mapping[str, str]] = {
     "server": naming.labels(naming.SERVER),
@@ -23,12 +26,21 @@ PODS: Mapping[str, Mapping[str, str]] = {
     "scheduler": {**policies.SCHEDULER, "dask.org/cluster-name": "a"},
     "dask-worker": {**policies.DASK_WORKER, "dask.org/cluster-name": "a"},
     "stranger": {"app": "something-else"},
+    "strange-run": {"app": "something-else"},
 }
+
+
+NAMES: Namespaces[str] = Namespaces(platform="flows", runs="flows-runs")
+HOMES: Mapping[str, str] = {
+    **dict.fromkeys(("server", "worker", "operator", "reaper", "stranger"), "flows"),
+    **dict.fromkeys(("flow", "scheduler", "dask-worker", "strange-run"), "flows-runs"),
+}
+"""Pod -> its namespace."""
 
 
 def args(embedded: bool = True, operator_namespace: str | None = None, **network: Any) -> NetworkPoliciesArgs:
     return NetworkPoliciesArgs(
-        namespace="flows", network=Network(**network), embedded=embedded, operator_namespace=operator_namespace
+        names=NAMES, network=Network(**network), embedded=embedded, operator_namespace=operator_namespace
     )
 
 
@@ -37,21 +49,31 @@ def selects(policy: Mapping[str, Any], pod: str) -> bool:
     return match.items() <= PODS[pod].items()
 
 
-def rules(policies_by_name: Mapping[str, Any], pod: str, direction: str) -> list[Any]:
+def of(pod: str, policies: Policies) -> Mapping[str, Any]:
+    """Return the policies of a pod's namespace."""
+    return policies.platform if HOMES[pod] == NAMES.platform else policies.runs
+
+
+def rules(policies: Policies, pod: str, direction: str) -> list[Any]:
     key = {"Ingress": "ingress", "Egress": "egress"}[direction]
-    return [rule for policy in policies_by_name.values() if selects(policy, pod) for rule in policy.get(key, [])]
+    return [rule for policy in of(pod, policies).values() if selects(policy, pod) for rule in policy.get(key, [])]
 
 
-def allows(rule: Mapping[str, Any], side: str, other: str, port: int) -> bool:
-    peers = [each["podSelector"]["matchLabels"] for each in rule[side] if "podSelector" in each and len(each) == 1]
-    matching = any(match.items() <= PODS[other].items() for match in peers)
+def allows(rule: Mapping[str, Any], side: str, pod: str, other: str, port: int) -> bool:
+    """Whether a rule of a pod's policy names another pod: without a namespace it means the policy's own."""
+    matching = False
+    for peer in rule[side]:
+        if "podSelector" in peer:
+            name = peer.get("namespaceSelector", {}).get("matchLabels", {}).get("kubernetes.io/metadata.name")
+            match = peer["podSelector"]["matchLabels"]
+            matching |= HOMES[other] == (name or HOMES[pod]) and match.items() <= PODS[other].items()
     return matching and port in [each["port"] for each in rule["ports"]]
 
 
-def sides(policies_by_name: Mapping[str, Any], source: str, target: str, port: int) -> tuple[bool, bool]:
+def sides(policies_by_name: Policies, source: str, target: str, port: int) -> tuple[bool, bool]:
     """Whether the source may go out to the target, and whether the target lets it in."""
-    out = any(allows(rule, "to", target, port) for rule in rules(policies_by_name, source, "Egress"))
-    into = any(allows(rule, "from", source, port) for rule in rules(policies_by_name, target, "Ingress"))
+    out = any(allows(rule, "to", source, target, port) for rule in rules(policies_by_name, source, "Egress"))
+    into = any(allows(rule, "from", target, source, port) for rule in rules(policies_by_name, target, "Ingress"))
     return out, into
 
 
@@ -95,11 +117,12 @@ def test_exactly_the_connections_that_the_platform_needs_are_open_and_no_other_i
 
 
 def test_every_pod_is_closed_in_both_directions_by_default() -> None:
-    deny = specs(args())["default-deny"]
-    assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    policies_by_name = specs(args())
+    assert policies_by_name.platform["default-deny"] == policies_by_name.runs["default-deny"]
+    assert policies_by_name.platform["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
-def outside(policies_by_name: Mapping[str, Any], pod: str) -> set[tuple[str, int]]:
+def outside(policies_by_name: Policies, pod: str) -> set[tuple[str, int]]:
     return {
         (each["ipBlock"]["cidr"], port["port"])
         for rule in rules(policies_by_name, pod, "Egress")
@@ -114,7 +137,7 @@ def test_only_pods_that_use_the_kubernetes_api_may_reach_its_server(pod: str) ->
     server = Peer(cidr="10.0.0.1/32", ports=(6443,))
     policies_by_name = specs(args(api_server=(server,)))
     assert ("10.0.0.1/32", 6443) in outside(policies_by_name, pod)
-    for other in ("server", "scheduler", "dask-worker", "stranger"):
+    for other in ("server", "scheduler", "dask-worker", "stranger", "strange-run"):
         assert ("10.0.0.1/32", 6443) not in outside(policies_by_name, other)
 
 
@@ -134,7 +157,7 @@ def test_without_a_setting_flows_reach_nothing_outside_but_the_api_server() -> N
 
 def test_an_external_prefect_is_reached_by_address_and_no_server_policy_is_left() -> None:
     policies_by_name = specs(args(embedded=False, prefect=(Peer(cidr="192.0.2.7/32", ports=(443,)),)))
-    assert "prefect-server" not in policies_by_name
+    assert "prefect-server" not in policies_by_name.platform
     for pod in ("worker", "reaper", "flow", "scheduler", "dask-worker"):
         assert ("192.0.2.7/32", 443) in outside(policies_by_name, pod)
     for other in ("operator", "stranger"):
@@ -154,14 +177,14 @@ def test_an_existing_operator_reaches_the_schedulers_from_its_own_namespace() ->
 
 def test_metrics_are_closed_until_a_namespace_is_named() -> None:
     closed, opened = specs(args()), specs(args(metrics_clients=("monitoring",)))
-    assert "ingress" not in closed["prefect-worker"]
-    [rule] = opened["prefect-worker"]["ingress"]
+    assert "ingress" not in closed.platform["prefect-worker"]
+    [rule] = opened.platform["prefect-worker"]["ingress"]
     assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
 
 
 def test_no_rule_has_an_empty_peer_list_which_would_allow_every_address() -> None:
     for policies_by_name in (specs(args()), specs(args(embedded=False)), specs(args(operator_namespace="x"))):
-        for policy in policies_by_name.values():
+        for policy in (*policies_by_name.platform.values(), *policies_by_name.runs.values()):
             for rule in policy.get("ingress", []):
                 assert rule["from"]
             for rule in policy.get("egress", []):
@@ -169,6 +192,7 @@ def test_no_rule_has_an_empty_peer_list_which_would_allow_every_address() -> Non
 
 
 def test_every_policy_becomes_an_object_of_the_namespace(render: Render) -> None:
-    recorder = render(lambda: NetworkPolicies("network", args()))
+    declared = specs(args()).runs
+    recorder = render(lambda: NetworkPolicies("network", "flows-runs", declared))
     made = {each["metadata"]["name"]: each["metadata"]["namespace"] for each in recorder.of("v1:NetworkPolicy")}
-    assert made == dict.fromkeys(specs(args()), "flows")
+    assert made == dict.fromkeys(declared, "flows-runs")

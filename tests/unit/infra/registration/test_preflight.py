@@ -13,6 +13,7 @@ from infra.registration.preflight import PreflightArgs, PreflightProvider, error
 
 ARGS = PreflightArgs(
     namespace="flows",
+    runs_namespace="flows-runs",
     stack_annotation="ephemeral-dask/stack",
     stack="team/ephemeral-dask/dev",
     operator="install",
@@ -21,7 +22,7 @@ ARGS = PreflightArgs(
     version="2026.3.0",
 )
 EXISTING = dataclasses.replace(ARGS, operator="existing", operator_namespace="dask")
-OURS = {ARGS.stack_annotation: ARGS.stack}
+OURS = {name: {ARGS.stack_annotation: ARGS.stack} for name in ARGS.namespaces}
 
 
 @pytest.fixture(autouse=True)
@@ -45,12 +46,12 @@ def operator(*options: str, namespace: str = "dask") -> Operator:
     "cluster",
     [
         ClusterState(),
-        ClusterState(namespace=OURS, crds=crds()),
+        ClusterState(namespaces=OURS, crds=crds()),
         # Ours and older is upgraded.
-        ClusterState(namespace=OURS, crds=crds("2025.7.0")),
+        ClusterState(namespaces=OURS, crds=crds("2025.7.0")),
         ClusterState(crds=crds(), operators=(operator("--namespace=other"), operator("-n", "third"))),
         # The stack's own.
-        ClusterState(namespace=OURS, crds=crds(), operators=(operator("--namespace=flows", namespace="flows"),)),
+        ClusterState(namespaces=OURS, crds=crds(), operators=(operator("--namespace=flows-runs", namespace="flows"),)),
     ],
 )
 def test_a_cluster_without_conflicts_passes(cluster: ClusterState) -> None:
@@ -58,12 +59,20 @@ def test_a_cluster_without_conflicts_passes(cluster: ClusterState) -> None:
 
 
 @pytest.mark.parametrize("annotations", [{}, {ARGS.stack_annotation: "team/ephemeral-dask/prod"}])
+@pytest.mark.parametrize(("name", "key"), [("flows", "namespace"), ("flows-runs", "runsNamespace")])
 def test_a_foreign_namespace_is_refused_with_the_command_that_hands_it_over(
-    annotations: dict[str, str],
+    name: str, key: str, annotations: dict[str, str]
 ) -> None:
-    [text] = errors(ARGS, ClusterState(namespace=annotations))
-    assert "namespace 'flows'" in text
-    assert "kubectl annotate --overwrite namespace flows ephemeral-dask/stack=team/ephemeral-dask/dev" in text
+    [text] = errors(ARGS, ClusterState(namespaces={name: annotations}))
+    assert f"namespace '{name}'" in text
+    assert f"choose another `{key}`" in text
+    assert f"kubectl annotate --overwrite namespace {name} ephemeral-dask/stack=team/ephemeral-dask/dev" in text
+
+
+def test_live_runs_where_an_earlier_version_ran_them_are_refused() -> None:
+    [text] = errors(ARGS, ClusterState(namespaces=OURS, platform_jobs=("happy-fox-1", "sad-cat-2")))
+    assert "2 flow run(s) are live in namespace 'flows' (happy-fox-1, sad-cat-2)" in text
+    assert "runs move to 'flows-runs'" in text
 
 
 def test_crds_of_another_tool_are_refused_with_the_operator_mode_that_uses_them() -> None:
@@ -78,10 +87,10 @@ def test_a_downgrade_of_the_crds_is_refused() -> None:
     assert "2026.10.0, newer than 2026.3.0" in messages[0]
 
 
-@pytest.mark.parametrize("command", [(), ("-A",), ("--namespace=flows",), ("-n", "flows")])
+@pytest.mark.parametrize("command", [(), ("-A",), ("--namespace=flows-runs",), ("-n", "flows-runs")])
 def test_a_second_operator_for_the_same_namespace_is_refused(command: tuple[str, ...]) -> None:
     [text] = errors(ARGS, ClusterState(crds=crds(), operators=(operator(*command),)))
-    assert "dask/dask-operator watches namespace 'flows' already" in text
+    assert "dask/dask-operator watches namespace 'flows-runs' already" in text
 
 
 def test_an_existing_operator_needs_its_crds_and_must_run_and_watch_the_namespace() -> None:
@@ -90,7 +99,7 @@ def test_an_existing_operator_needs_its_crds_and_must_run_and_watch_the_namespac
         "no Dask operator runs there (namespaces with one: none)" in errors(EXISTING, ClusterState(crds=crds(None)))[0]
     )
     bound = ClusterState(crds=crds(None), operators=(operator("--namespace=other"),))
-    assert "does not watch namespace 'flows'" in errors(EXISTING, bound)[0]
+    assert "does not watch namespace 'flows-runs'" in errors(EXISTING, bound)[0]
     assert errors(EXISTING, ClusterState(crds=crds(None), operators=(operator(),))) == []
 
 
@@ -99,7 +108,8 @@ def props() -> dict[str, Any]:
 
 
 def test_preflight_errors_fail_the_preview(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kubernetes, "cluster_state", lambda _namespace, _context: ClusterState(namespace={}))
+    foreign = ClusterState(namespaces={"flows": {}})
+    monkeypatch.setattr(kubernetes, "cluster_state", lambda _namespaces, _context: foreign)
     [failure] = PreflightProvider().check({}, props()).failures
     assert "exists already" in failure.reason
 
@@ -107,7 +117,7 @@ def test_preflight_errors_fail_the_preview(monkeypatch: pytest.MonkeyPatch) -> N
 def test_an_unreachable_cluster_does_not_fail_the_preview(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def unreachable(_namespace: str, _context: str | None) -> ClusterState:
+    def unreachable(_namespaces: tuple[str, str], _context: str | None) -> ClusterState:
         raise UnreachableError("Could not read", why="no answer", remedy="start it")
 
     monkeypatch.setattr(kubernetes, "cluster_state", unreachable)
@@ -157,7 +167,7 @@ def test_nodes_that_the_image_leaves_out_are_a_warning(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mixed = ClusterState(platforms=("linux/amd64", "linux/arm64"))
-    monkeypatch.setattr(kubernetes, "cluster_state", lambda _namespace, _context: mixed)
+    monkeypatch.setattr(kubernetes, "cluster_state", lambda _namespaces, _context: mixed)
     assert PreflightProvider().check({}, {**props(), "platforms": ["linux/amd64"]}).failures == []
     assert "image.platforms leaves out linux/arm64" in capsys.readouterr().err
     PreflightProvider().check({}, props())
@@ -166,7 +176,7 @@ def test_nodes_that_the_image_leaves_out_are_a_warning(
 
 def test_platforms_of_nodes_are_kept_when_they_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     def check(cluster: ClusterState, olds: dict[str, Any]) -> Any:
-        monkeypatch.setattr(kubernetes, "cluster_state", lambda _namespace, _context: cluster)
+        monkeypatch.setattr(kubernetes, "cluster_state", lambda _namespaces, _context: cluster)
         return PreflightProvider().check(olds, {**props(), "node_platforms": None}).inputs.get("node_platforms")
 
     # Not None: a preview would take that for unknown, and announce new images.
@@ -178,10 +188,10 @@ def test_platforms_of_nodes_are_kept_when_they_cannot_be_read(monkeypatch: pytes
 def test_a_volume_that_the_update_would_delete_fails_the_preview_unless_it_is_named(
     monkeypatch: pytest.MonkeyPatch, volumes: list[Claim]
 ) -> None:
-    monkeypatch.setattr(kubernetes, "cluster_state", lambda _namespace, _context: ClusterState(namespace=OURS))
-    volumes.append(Claim(namespace="earlier", name="results"))
-    declared = {**props(), "claims": [{"namespace": "flows", "name": "results", "access_mode": "ReadWriteOnce"}]}
+    monkeypatch.setattr(kubernetes, "cluster_state", lambda _namespaces, _context: ClusterState(namespaces=OURS))
+    volumes.append(Claim(namespace="flows", name="results"))
+    declared = {**props(), "claims": [{"namespace": "flows-runs", "name": "results", "access_mode": "ReadWriteOnce"}]}
     [failure] = PreflightProvider().check({}, declared).failures
-    assert "would delete volume earlier/results with its data, because the stack has flows/results" in failure.reason
-    monkeypatch.setenv(claims.VARIABLE, "earlier/results")
+    assert "would delete volume flows/results with its data" in failure.reason
+    monkeypatch.setenv(claims.VARIABLE, "flows/results")
     assert PreflightProvider().check({}, declared).failures == []

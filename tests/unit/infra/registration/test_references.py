@@ -11,37 +11,41 @@ from infra.registration import references
 from infra.registration.errors import UnreachableError
 from infra.registration.references import Objects, compare, look_up
 
-SECRET = {"kind": "Secret", "name": "warehouse", "key": "password", "where": "pods.secretEnv.PGPASSWORD"}
-GPU = {"kind": "resource", "name": "nvidia.com/gpu", "key": "", "where": "dask.workerPod.resources"}
-PRIORITY = {"kind": "PriorityClass", "name": "batch", "key": "", "where": "pods.priorityClass"}
-CLAIM = {"kind": "PersistentVolumeClaim", "name": "cache", "key": "", "where": "pods.volumes.cache"}
+HERE = ("flows",)
+IN_FLOWS = {"key": "", "namespace": "flows"}
+OF_CLUSTER = {"key": "", "namespace": ""}
+SECRET = {**IN_FLOWS, "kind": "Secret", "name": "warehouse", "key": "password", "where": "pods.secretEnv.PGPASSWORD"}
+GPU = {**OF_CLUSTER, "kind": "resource", "name": "nvidia.com/gpu", "where": "dask.workerPod.resources"}
+PRIORITY = {**OF_CLUSTER, "kind": "PriorityClass", "name": "batch", "where": "pods.priorityClass"}
+CLAIM = {**IN_FLOWS, "kind": "PersistentVolumeClaim", "name": "cache", "where": "pods.volumes.cache"}
+WAREHOUSE = ("Secret", "warehouse", "flows")
 
 
 def test_a_secret_that_does_not_exist_or_lacks_the_key_is_an_error_in_the_words_of_a_run() -> None:
-    absent = compare([SECRET], Objects(keys={("Secret", "warehouse"): None}), "flows", exists=True)
+    absent = compare([SECRET], Objects(keys={WAREHOUSE: None}), existing=HERE)
     assert absent.errors == (f"pods.secretEnv.PGPASSWORD: {missing.reference('Secret', 'warehouse', 'flows')}",)
-    keyless = compare([SECRET], Objects(keys={("Secret", "warehouse"): frozenset({"user"})}), "flows", exists=True)
+    keyless = compare([SECRET], Objects(keys={WAREHOUSE: frozenset({"user"})}), existing=HERE)
     assert keyless.errors == (f"pods.secretEnv.PGPASSWORD: {missing.key('Secret', 'warehouse', 'password', 'flows')}",)
-    there = compare([SECRET], Objects(keys={("Secret", "warehouse"): frozenset({"password"})}), "flows", exists=True)
+    there = compare([SECRET], Objects(keys={WAREHOUSE: frozenset({"password"})}), existing=HERE)
     assert there == references.Lookup()
 
 
 def test_before_the_namespace_exists_what_must_be_in_it_is_a_warning_and_a_class_is_still_an_error() -> None:
-    lookup = compare([SECRET, PRIORITY], Objects(keys={("PriorityClass", "batch"): None}), "flows", exists=False)
+    lookup = compare([SECRET, PRIORITY], Objects(keys={("PriorityClass", "batch", ""): None}), existing=())
     assert "cannot exist before namespace 'flows'" in lookup.warnings[0]
     assert lookup.errors == (f"pods.priorityClass: {missing.reference('PriorityClass', 'batch')}",)
 
 
 def test_a_resource_that_no_node_offers_is_a_warning_because_an_autoscaler_may_add_such_a_node() -> None:
-    lookup = compare([GPU], Objects(resources=frozenset()), "flows", exists=True)
+    lookup = compare([GPU], Objects(resources=frozenset()), existing=HERE)
     assert (lookup.errors, len(lookup.warnings)) == ((), 1)
     assert missing.resource("nvidia.com/gpu") in lookup.warnings[0]
     for known in (frozenset({"nvidia.com/gpu"}), None):
-        assert compare([GPU], Objects(resources=known), "flows", exists=True) == references.Lookup()
+        assert compare([GPU], Objects(resources=known), existing=HERE) == references.Lookup()
 
 
 def test_without_the_right_to_look_there_is_a_warning_and_no_error() -> None:
-    lookup = compare([SECRET], Objects(forbidden=frozenset({("Secret", "warehouse")})), "flows", exists=True)
+    lookup = compare([SECRET], Objects(forbidden=frozenset({WAREHOUSE})), existing=HERE)
     assert lookup.errors == ()
     assert "may not read it" in lookup.warnings[0]
 
@@ -66,7 +70,7 @@ def look(monkeypatch: pytest.MonkeyPatch, api: FakeApi, *named: Any, exists: boo
 
     monkeypatch.setattr(references, "call", api)
     monkeypatch.setattr(references, "run", lambda _what, _context, work: asyncio.run(work(None)))
-    return look_up(named, "flows", None, exists=exists)
+    return look_up(named, None, existing=HERE if exists else ())
 
 
 def test_each_object_is_read_once_and_only_the_names_of_its_keys_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,6 +97,13 @@ def test_a_cluster_that_does_not_answer_is_a_warning(monkeypatch: pytest.MonkeyP
         raise UnreachableError("Could not read", why="no answer", remedy="check")
 
     monkeypatch.setattr(references, "run", unreachable)
-    [warning] = look_up([SECRET], "flows", None, exists=True).warnings
+    [warning] = look_up([SECRET], None, existing=HERE).warnings
     assert "could not be looked up" in warning
-    assert look_up([], "flows", None, exists=True) == references.Lookup()
+    assert look_up([], None, existing=HERE) == references.Lookup()
+
+
+def test_an_object_that_pods_of_both_namespaces_refer_to_is_looked_up_in_each() -> None:
+    elsewhere = {**SECRET, "namespace": "flows-runs"}
+    keys = {WAREHOUSE: frozenset({"password"}), ("Secret", "warehouse", "flows-runs"): None}
+    [error] = compare([SECRET, elsewhere], Objects(keys=keys), existing=("flows", "flows-runs")).errors
+    assert "namespace 'flows-runs'" in error

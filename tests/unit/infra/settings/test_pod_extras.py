@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -162,7 +163,7 @@ def test_every_object_that_others_create_is_a_reference_with_the_key_that_names_
             },
         },
     )
-    assert set(references(stack)) == {
+    assert {replace(each, namespace="") for each in references(stack)} == {
         Reference(kind="Secret", name="warehouse", key="password", where="pods.secretEnv.PGPASSWORD"),
         Reference(kind="PriorityClass", name="batch", where="pods.priorityClass"),
         Reference(kind="ConfigMap", name="ca", key="ca.crt", where="caBundle"),
@@ -175,6 +176,21 @@ def test_every_object_that_others_create_is_a_reference_with_the_key_that_names_
         Reference(kind="Secret", name="a", key="b", where="dask.profiles.big.scheduler.secretEnv.A"),
         Reference(kind="Secret", name="l", key="k", where="dask.profiles.big.largeWorkers.volumes.l"),
     }
+    assert [each.where for each in references(stack) if each.namespace == "flows"] == ["caBundle"]
+    of_the_cluster = {each.kind for each in references(stack) if not each.namespace}
+    assert of_the_cluster == {"PriorityClass", "RuntimeClass", "resource"}
+
+
+def test_an_existing_secret_with_the_credential_must_be_in_both_namespaces() -> None:
+    stack = parsed(prefect={"mode": "embedded", "authSecret": {"name": "login", "key": "auth"}}, runsNamespace="batch")
+    secret = Reference(kind="Secret", name="login", key="auth", where="prefect.authSecret")
+    assert set(references(stack)) == {replace(secret, namespace=name) for name in ("flows", "batch")}
+
+
+def test_a_secret_that_pulls_images_must_be_in_both_namespaces() -> None:
+    stack = validation.load_settings({"image": {**IMAGE, "pullSecrets": ["registry"]}}, stack="dev")
+    secret = Reference(kind="Secret", name="registry", where="image.pullSecrets")
+    assert set(references(stack)) == {replace(secret, namespace=name) for name in ("flows", "flows-runs")}
 
 
 @pytest.mark.parametrize(
@@ -252,7 +268,7 @@ def test_what_a_patch_names_is_looked_up() -> None:
     volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]
     patch = {"patch": {"spec": {"containers": [container], "volumes": volumes}}}
     stack = parsed(dask={"workerPod": patch}, workPools={"dask": {"jobVariables": {"tier": {}}}})
-    assert set(references(stack)) == {
+    assert {replace(each, namespace="") for each in references(stack)} == {
         Reference(kind="Secret", name="warehouse", key="user", where="dask.workerPod.patch"),
         Reference(kind="PersistentVolumeClaim", name="data", where="dask.workerPod.patch"),
     }

@@ -7,6 +7,7 @@ import yaml
 from pydantic.alias_generators import to_camel
 
 from infra import settings
+from infra.specs.namespaces import Namespaces
 from tools import stackfile
 from tools.paths import ROOT
 
@@ -236,3 +237,23 @@ def test_a_report_without_a_result_store_is_refused() -> None:
     assert "dask.report is html, and results.store is none" in refusal(dask={"report": "html"})
     assert "dask.profiles.big.report is html" in refusal(dask={"profiles": {"big": {"report": "html"}}})
     settings.parse({"image": IMAGE, "results": {"store": "volume"}, "dask": {"report": "html"}}, stack="dev")
+
+
+def test_runs_have_a_namespace_of_their_own_named_after_the_platforms_unless_it_is_set() -> None:
+    assert settings.parse({"image": IMAGE}, stack="dev").namespaces == Namespaces(platform="flows", runs="flows-runs")
+    own = settings.parse({"image": IMAGE, "namespace": "team", "runsNamespace": "batch"}, stack="dev")
+    assert own.namespaces == Namespaces(platform="team", runs="batch")
+    # Pulumi.yaml has to name a default.
+    assert settings.parse({"image": IMAGE, "runsNamespace": ""}, stack="dev").namespaces.runs == "flows-runs"
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"runsNamespace": "flows"}, "ephemeral-dask:runsNamespace is 'flows', which is the platform's namespace"),
+        ({"namespace": "n" * 60}, "has more than 63 characters: set it"),
+        ({"runsNamespace": "Runs"}, "'Runs' is not a valid Kubernetes name"),
+    ],
+)
+def test_one_namespace_for_both_is_refused(values: dict[str, Any], sentence: str) -> None:
+    assert sentence in refusal(**values)

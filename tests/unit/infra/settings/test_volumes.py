@@ -20,7 +20,7 @@ EXTERNAL = {"mode": "embedded", "database": {"kind": "postgresql", "urlSecret": 
         {},
         {"results": {"store": "none"}},
         {"results": {"store": "volume", "existingClaim": "shared"}},
-        {"results": {"store": "volume", "storageClass": "fast"}, "namespace": "team"},
+        {"results": {"store": "volume", "storageClass": "fast"}, "namespace": "team", "runsNamespace": "batch"},
         {"prefect": EXTERNAL},
         {"prefect": {"mode": "embedded", "database": {"kind": "sqlite", "storageClass": "fast"}}},
     ],
