@@ -52,8 +52,9 @@ def of_the_flow_run(lease_id: UUID) -> bool:
     from prefect.context import FlowRunContext  # noqa: PLC0415  as above
 
     context = FlowRunContext.get()
-    state = context and context.flow_run and context.flow_run.state
-    return bool(state) and state.state_details.deployment_concurrency_lease_id == lease_id
+    if context is None or context.flow_run is None or context.flow_run.state is None:
+        return False
+    return context.flow_run.state.state_details.deployment_concurrency_lease_id == lease_id
 
 
 def renew(client: SyncPrefectClient, lease_id: UUID, stop_event: threading.Event) -> None:
