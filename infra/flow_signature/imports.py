@@ -18,6 +18,9 @@ from infra.flow_signature.files import SourceError, import_roots, module_path, p
 _MOST_MODULES: Final = 500
 """Modules of the project that are followed from one flow."""
 
+_CHANGES: Final = frozenset({"append", "extend", "insert"})
+"""Methods of `sys.path` by which a module makes others importable."""
+
 _OWN_PACKAGE: Final = "ephemeral_dask"
 """This project's runtime package, which every flow image has with all its dependencies."""
 
@@ -32,12 +35,15 @@ class Import:
         module: dotted name of the project's module that has the import.
         name: dotted name of what it imports; its last part may be an attribute instead of a module.
         sibling: a file of that name beside the importing file, which `PYTHONPATH` does not reach.
+        changes_path: whether the importing file changes `sys.path`; then the sibling may be anywhere in the project,
+            and a run may find it.
 
     """
 
     module: str
     name: str
     sibling: Path | None = None
+    changes_path: bool = False
 
     @property
     def top(self) -> str:
@@ -55,13 +61,40 @@ def third_party_imports(path: Path, root: Path) -> tuple[Import, ...]:
     """
     imports: dict[tuple[str, str], Import] = {}
     for file in project_files(path, root):
+        changes = _changes_path(file)
         for name in _imported_names(file):
             top = name.partition(".")[0]
             if top in sys.stdlib_module_names or top == _OWN_PACKAGE or _is_own(name, root):
                 continue
             module, sibling = dotted(file, root), module_path(top, file.parent)
-            imports.setdefault((module, name), Import(module=module, name=name, sibling=sibling))
+            if sibling is None and changes:
+                sibling = _anywhere(top, root)
+            found = Import(module=module, name=name, sibling=sibling, changes_path=changes)
+            imports.setdefault((module, name), found)
     return tuple(imports.values())
+
+
+def _changes_path(file: Path) -> bool:
+    try:
+        nodes = list(ast.walk(parse(file)))
+    except SourceError:
+        return False
+    methods = [node.func for node in nodes if isinstance(node, ast.Call)]
+    changed = [each.value for each in methods if isinstance(each, ast.Attribute) and each.attr in _CHANGES]
+    changed += [target for node in nodes if isinstance(node, ast.Assign) for target in node.targets]
+    changed += [node.target for node in nodes if isinstance(node, ast.AugAssign)]
+    return any(ast.unparse(each).startswith("sys.path") for each in changed)
+
+
+def _anywhere(name: str, root: Path) -> Path | None:
+    """Return the file of a module of that name in a visible folder of the project; None if there is none."""
+    pending = [root]
+    for folder in pending:
+        if (file := module_path(name, folder)) is not None:
+            return file
+        below = [each for each in sorted(folder.iterdir()) if each.is_dir() and each.name[0] not in "._"]
+        pending += below[: _MOST_MODULES - len(pending)]
+    return None
 
 
 def project_files(path: Path, root: Path) -> dict[Path, Path | None]:

@@ -48,7 +48,7 @@ def schema_error(
     if isinstance(schema, bool):
         return "" if schema else "is not allowed"
     if "$ref" in schema:
-        target = _referenced(str(schema["$ref"]), root)
+        target = referenced(str(schema["$ref"]), root)
         return schema_error(value, target, root, bound_origin=bound_origin) if target is not None else ""
     return (
         _value_error(value, schema, bound_origin)
@@ -156,7 +156,7 @@ def _choice_error(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]
     return ""
 
 
-def _referenced(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def referenced(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any] | None:
     target: Any = root
     for part in reference.removeprefix("#/").split("/"):
         target = target.get(part) if isinstance(target, Mapping) else None

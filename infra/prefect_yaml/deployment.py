@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import Any, Final
@@ -14,7 +15,7 @@ from infra.prefect_yaml.concurrency import parse_concurrency_limit
 from infra.prefect_yaml.document import Document, Place
 from infra.prefect_yaml.entrypoint import module_form
 from infra.prefect_yaml.flow import Description, Flow, read_flow
-from infra.prefect_yaml.parameters import parameter_errors
+from infra.prefect_yaml.parameters import conversions, parameter_errors
 from infra.prefect_yaml.reader import Reader
 from infra.prefect_yaml.schedule import ScheduleError, parse_schedule
 from infra.prefect_yaml.values import dotted
@@ -89,7 +90,7 @@ def parse_deployment(document: Document, place: Place, raw: Any, defaults: FileD
 
 def _rendered_pull(raw: Mapping[str, Any], defaults: FileDefaults) -> templating.Rendered:
     steps = {
-        key: defaults.steps.get(key) if raw.get(key) is None and (key == "pull" or key not in raw) else raw[key]
+        key: defaults.steps.get(key) if raw.get(key) in (None, {}) and (key == "pull" or key not in raw) else raw[key]
         for key in ("build", "push", "pull")
     }
     outputs = templating.step_ids(steps["build"]) | templating.step_ids(steps["push"])
@@ -119,13 +120,7 @@ def _spec(
     enforce = reader.boolean("enforce_parameter_schema") is not False
     parameters = reader.mapping("parameters")
     schedules, triggers = _schedules(reader), _triggers(reader, name, secret_fields)
-    _check_parameters(
-        reader,
-        parameters,
-        schedules,
-        triggers,
-        lambda values: parameter_errors(values, flow, enforce=enforce),
-    )
+    _check_parameters(reader, parameters, schedules, triggers, flow, enforce=enforce)
     _check_version_type(reader)
     reader.mapping("work_pool", known=keys.WORK_POOL)
     limit = parse_concurrency_limit(reader)
@@ -212,10 +207,13 @@ def _schedules(reader: Reader) -> tuple[Schedule, ...]:
         reader.error((key,), f"{key} must be a list of mappings; write `- cron: '0 6 * * *'` below it")
         return ()
     schedules: list[Schedule] = []
+    slugs = {str(item["slug"]) for item in items if item.get("slug")}
+    free = (number for number in itertools.count(len(items) + 1) if f"schedule-{number}" not in slugs)
     for index, item in enumerate(items):
         place: Place = ("schedule",) if single else ("schedules", index)
+        number = next(free) if not item.get("slug") and f"schedule-{index + 1}" in slugs else index + 1
         try:
-            schedule = parse_schedule(item, index + 1, warn=_schedule_warning(reader, place))
+            schedule = parse_schedule(item, number, warn=_schedule_warning(reader, place))
         except ScheduleError as error:
             reader.error((*place, error.key), f"{dotted(place)}: {error}")
             continue
@@ -253,16 +251,21 @@ def _check_parameters(
     parameters: Mapping[str, Any],
     schedules: tuple[Schedule, ...],
     triggers: tuple[AutomationSpec, ...],
-    errors: Callable[[Mapping[str, Any]], list[str]],
+    flow: Flow,
+    *,
+    enforce: bool,
 ) -> None:
     """Check all parameters of a deployment: its own, and those of its schedules and triggers."""
     places: dict[Place, Mapping[str, Any]] = {("parameters",): parameters}
     for index, schedule in enumerate(schedules):
-        places["schedules", index, "parameters"] = schedule.parameters
+        place: Place = ("schedules", index, "parameters")
+        places[place], messages = conversions(schedule.parameters, flow) if enforce else (schedule.parameters, [])
+        for message in messages:
+            reader.warning(place, f"{dotted(place)}: {message}")
     for index, trigger in enumerate(triggers):
         places["triggers", index, "parameters"] = trigger.actions[0].get("parameters", {})
     for place, values in places.items():
-        for error in errors(values):
+        for error in parameter_errors(values, flow, enforce=enforce):
             reader.error(place, f"{dotted(place)}: {error}")
 
 

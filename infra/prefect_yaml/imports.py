@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
-from infra.flow_signature.imports import Import, third_party_imports
+from infra.flow_signature.imports import Import, dotted, third_party_imports
 from infra.flow_signature.lock import NAMESPACES, Lock, read_lock
 from infra.flow_signature.source import locate
 from infra.specs.deployment import DeploymentSpec
@@ -58,6 +58,14 @@ def _verdict(each: Import, lock: Lock, root: Path) -> tuple[str, str]:
     answer, distribution = lock.find(each.name)
     if answer != "present" and each.sibling is not None:
         package = each.module.rpartition(".")[0]
+        if each.changes_path:
+            own = dotted(each.sibling, root)
+            place, _, module = own.rpartition(".")
+            return "unknown", (
+                f"{each.module} imports {each.top}, which is {each.sibling.relative_to(root)}, from a sys.path that it"
+                f" changes: a Dask worker finds it only after it has imported {each.module}; write"
+                f" {f'from {place} ' if place else ''}import {module}"
+            )
         return "missing", (
             f"{each.module} imports {each.top}, which is {each.sibling.relative_to(root)} and not importable under that"
             f" name in a run: write from {package or '.'} import {each.top}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from infra.flow_signature.conversion import converted
 from infra.flow_signature.validate import schema_error
 from infra.prefect_yaml.document import nearest
 from infra.prefect_yaml.flow import Flow
@@ -31,6 +32,28 @@ def parameter_errors(parameters: Mapping[str, Any], flow: Flow, *, enforce: bool
             error = schema_error(value, optional["properties"][name], optional)
             errors += [f"'{name}' {error}; correct it"] if error else []
     return errors
+
+
+def conversions(parameters: Mapping[str, Any], flow: Flow) -> tuple[dict[str, Any], list[str]]:
+    """Return the parameters of a schedule as its runs will have them, and a message for each that is converted.
+
+    Prefect's server does not check what a schedule passes on, so text in place of a number becomes one in the run.
+
+    Args:
+        parameters: name -> value.
+        flow: the flow.
+
+    """
+    schema, values, messages = _without_required(flow.schema), dict(parameters), list[str]()
+    for name, value in parameters.items():
+        field = schema["properties"].get(name)
+        if field is None or has_placeholder(value) or not schema_error(value, field, schema):
+            continue
+        values[name] = converted(value, field, schema)
+        if not schema_error(values[name], field, schema):
+            problem = schema_error(value, field, schema)
+            messages.append(f"'{name}' {problem}; a schedule may pass it on, and a run by hand would be refused")
+    return values, messages
 
 
 def incomplete(parameters: Mapping[str, Any], schema: Mapping[str, Any], *, enforce: bool) -> Iterator[str]:

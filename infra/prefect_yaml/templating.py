@@ -9,15 +9,7 @@ from typing import Any, Final
 
 from infra.prefect_yaml.document import Place, strings
 from infra.prefect_yaml.keys import DEPLOYMENT, WORK_POOL
-
-PLACEHOLDER: Final = re.compile(r"{{\s*([\w.\-\[\]$]+)\s*}}")
-"""What Prefect replaces. Braces around anything else, such as a Jinja filter, are text to it."""
-
-_FOR_LATER: Final = ("prefect.blocks.", "prefect.variables.", "ctx.")
-"""Prefixes that the worker replaces in job variables when a run starts."""
-
-_CONTEXT: Final = "ctx."
-_VARIABLES: Final = "prefect.variables."
+from infra.prefect_yaml.placeholder import CONTEXT, FOR_LATER, PLACEHOLDER, VARIABLES, second_pass
 
 _UNTOUCHED: Final = ("build", "push", "pull", "flow_name")
 """Keys that are not rendered here: no image is built by steps, and `render_pull` does the pull steps."""
@@ -126,7 +118,7 @@ def _pull_step(
             return _from_environment(match, place, {"pull_steps"}, rendered, environment)
         if step in outputs and step not in earlier:
             rendered.errors.append((place, _output_error(name)))
-        elif first and not name.startswith(_FOR_LATER):
+        elif first and not name.startswith(FOR_LATER):
             text = f"'{{{{ {name} }}}}' is empty in the run, because no step before it has that output; write the value"
             rendered.warnings.append((place, text))
         return match[0]
@@ -155,14 +147,17 @@ def _walk(value: Any, place: Place, rendered: Rendered, sources: Sources) -> Any
 
 def _text(value: str, place: Place, rendered: Rendered, sources: Sources) -> Any:
     names = PLACEHOLDER.findall(value)
-    outputs = [name for name in names if name not in sources.environment and not name.startswith(("$", *_FOR_LATER))]
+    outputs = [name for name in names if name not in sources.environment and not name.startswith(("$", *FOR_LATER))]
     if outputs and _can_be_left_out(place):
         if place != ("work_pool", "job_variables", "image"):
             what = f"'{{{{ {outputs[0]} }}}}' is the output of a build or push step, and Pulumi builds the image"
             rendered.warnings.append((place, f"left out, because {what}; write the value, or remove it"))
         return _LEFT_OUT
     whole, variables = PLACEHOLDER.fullmatch(value), sources.variables or {}
-    lost = [name for name in names if name.startswith(_CONTEXT) and _is_lost(place, whole=bool(whole))]
+    held = sources.environment.get(whole[1].lstrip("$")) if whole else None
+    if whole and held and _again(whole[1], held, place, rendered, sources.environment) is None:
+        return _LEFT_OUT
+    lost = [name for name in names if name.startswith(CONTEXT) and _is_lost(place, whole=bool(whole))]
     if lost:
         text = (
             f"left out, because Prefect replaces '{{{{ {lost[0]} }}}}' by nothing there; write the value, or remove it"
@@ -178,7 +173,7 @@ def _text(value: str, place: Place, rendered: Rendered, sources: Sources) -> Any
 
 def _variable(placeholder: str) -> str:
     """Return the name of the Prefect variable that a placeholder refers to; empty for another placeholder."""
-    return placeholder.removeprefix(_VARIABLES) if placeholder.startswith(_VARIABLES) else ""
+    return placeholder.removeprefix(VARIABLES) if placeholder.startswith(VARIABLES) else ""
 
 
 def _is_lost(place: Place, *, whole: bool) -> bool:
@@ -205,7 +200,9 @@ def _replacer(place: Place, rendered: Rendered, sources: Sources) -> Callable[[r
             return str(variables[_variable(name)])
         # Prefect looks up every name in the environment first, also one without a dollar sign.
         if name.startswith("$") or name in sources.environment:
-            return _from_environment(match, place, _secret_field(place), rendered, sources.environment)
+            text = _from_environment(match, place, _secret_field(place), rendered, sources.environment)
+            known = name.lstrip("$") in sources.environment
+            return (_again(name, text, place, rendered, sources.environment) or "") if known else text
         if _stays(place, name):
             return match[0]
         if _variable(name) and sources.variables is None:
@@ -213,7 +210,7 @@ def _replacer(place: Place, rendered: Rendered, sources: Sources) -> Callable[[r
                 f"'{{{{ {name} }}}}' becomes the value that `variables` of the stack file has for '{_variable(name)}'"
             )
             rendered.warnings.append((place, f"{text}; declare it there"))
-        elif name.startswith(_CONTEXT) and place[0] != "triggers":
+        elif name.startswith(CONTEXT) and place[0] != "triggers":
             text = (
                 f"'{{{{ {name} }}}}' is registered as it is, because a run replaces it in job_variables only; move it"
             )
@@ -237,6 +234,13 @@ def _from_environment(
     return value
 
 
+def _again(name: str, value: str, place: Place, rendered: Rendered, environment: Mapping[str, str]) -> str | None:
+    second = second_pass(name.lstrip("$"), value, place, environment)
+    if second.warning and (place, second.warning) not in rendered.warnings:
+        rendered.warnings.append((place, second.warning))
+    return second.text
+
+
 def _secret_field(place: Place) -> set[str]:
     if place[0] == "triggers":
         return {f"triggers.{place[1]}"} if place[2:3] in (("parameters",), ("job_variables",)) else set()
@@ -247,16 +251,16 @@ def _stays(place: Place, name: str) -> bool:
     """Return whether a placeholder is left for the worker or for the event that fires a trigger."""
     if place[0] == "triggers" and place[2:3] == ("parameters",):
         return True
-    return _is_job_variable(place) and name.startswith(_FOR_LATER)
+    return _is_job_variable(place) and name.startswith(FOR_LATER)
 
 
 def _error(name: str, place: Place) -> str:
-    if place[0] == "triggers" and not name.startswith(_FOR_LATER):
+    if place[0] == "triggers" and not name.startswith(FOR_LATER):
         return f"'{{{{ {name} }}}}' is replaced in a trigger's parameters only; write the value"
     if _variable(name):
         text = f"'{{{{ {name} }}}}' is a variable that the stack file does not declare"
         return f"{text}; add '{_variable(name)}' to its `variables`, or write the value"
-    if name.startswith(_FOR_LATER):
+    if name.startswith(FOR_LATER):
         return f"'{{{{ {name} }}}}' is replaced in job_variables only; move it there or write the value"
     literal = ""
     if place[0] == "parameters":

@@ -57,12 +57,25 @@ def load_data(source: Source, since: datetime.date | None = None, level: Level =
 def report(top: Annotated[int, Field(ge=1)] = 10, style: Literal["short", "long"] = "short"): ...
 '''
 
+
+def _mostly(usual: list[Any], odd: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Return a strategy of values that Prefect takes, with others among them: most files must be registered."""
+    return st.one_of(st.sampled_from(usual), st.sampled_from(usual), st.sampled_from(usual), odd)
+
+
 _words = st.sampled_from(["a", "b-c", "x y", "ä", "data 日本", "🙂", "1", "true", "null", "load.py", "a.b", "a:b"])
-_texts = st.one_of(_words, st.text(alphabet="abc xyz-_.:äß{}$#'\"\n", max_size=12))
-_booleans = st.sampled_from([True, False, None, "yes", "no", "on", "OFF", "1", 1, 0, 1.0, "t", "maybe", 2, "", []])
-_numbers = st.sampled_from([0, 1, 2, 3, 7, -1, "3", "x", 1.5, 2.0, True, None, 10**6, "", []])
-_zones = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Asia/Tokyo", "", "No/Zone", None, "CET"])
-_crons = st.sampled_from(
+_from_environment = st.sampled_from(
+    ["{{ $BRACES }}", "{{ BRACES }}", "{{ $ONLY_BRACES }}", "{{ ONLY_BRACES }}", "-{{ $ONLY_BRACES }}", "{{ $NESTED }}"]
+) | st.sampled_from(["{{ $FOR_LATER }}", "x {{ FOR_LATER }} {{ $TOKEN }}"])
+_texts = st.one_of(_words, _from_environment, st.text(alphabet="abc xyz-_.:äß{}$#'\"\n", max_size=12))
+_booleans = _mostly(
+    [True, False, "yes", "no"], st.sampled_from([None, "on", "OFF", "1", 1, 0, 1.0, "t", "maybe", 2, "", []])
+)
+_numbers = _mostly([1, 2, 3, 7], st.sampled_from([0, -1, "3", "x", 1.5, 2.0, True, None, 10**6, "", []]))
+_zones = _mostly(
+    ["UTC", "Europe/Berlin", "America/New_York", "Asia/Tokyo"], st.sampled_from(["", "No/Zone", None, "CET"])
+)
+_odd_crons = st.sampled_from(
     [
         "0 6 * * *",
         "*/5 * * * *",
@@ -77,7 +90,10 @@ _crons = st.sampled_from(
         5,
     ]
 )
-_intervals = st.sampled_from([60, 3600, 0.5, "PT1H", "01:00:00", "3600", "P1D", 0, -5, "soon", "", None, 86400])
+_crons = _mostly(["0 6 * * *", "*/5 * * * *", "@daily", "0 9 8-14 * 5", "0 0 * * MON-FRI"], _odd_crons)
+_intervals = _mostly(
+    [60, 3600, "PT1H", "01:00:00", "P1D", 86400], st.sampled_from([0.5, "3600", 0, -5, "soon", "", None])
+)
 _anchors = st.sampled_from(
     [
         "2026-01-01T06:00:00+01:00",
@@ -92,7 +108,7 @@ _anchors = st.sampled_from(
         dt.date(2026, 1, 5),
     ]
 )
-_rules = st.sampled_from(
+_odd_rules = st.sampled_from(
     [
         "FREQ=DAILY",
         "FREQ=WEEKLY;BYDAY=MO;BYHOUR=6",
@@ -106,6 +122,9 @@ _rules = st.sampled_from(
         "{",
     ]
 )
+_rules = _mostly(
+    ["FREQ=DAILY", "FREQ=WEEKLY;BYDAY=MO;BYHOUR=6", "DTSTART:20260101T060000\nRRULE:FREQ=DAILY"], _odd_rules
+)
 _json = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-5, 5), st.floats(-2, 2), _texts, st.just(float("inf"))),
     lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(_words, inner, max_size=2)),
@@ -115,16 +134,15 @@ _parameters = st.one_of(
     st.fixed_dictionaries(
         {},
         optional={
-            "n": st.sampled_from([1, 2, "3", "x", None, 1.0, True]),
+            "n": _mostly([1, 2], st.sampled_from(["3", "x", None, 1.0, True])),
             "name": _texts,
-            "limit": st.sampled_from([None, 1, 1.5, "x"]),
-            "items": st.sampled_from([[], [1], [1, "x"], "x"]),
-            "extra": _json,
-            "day": st.sampled_from(["mon", 1]),
+            "limit": _mostly([None, 1, 1.5], st.just("x")),
+            "items": _mostly([[], [1]], st.sampled_from([[1, "x"], "x"])),
+            "extra": _mostly([{"a": "{{ $TOKEN }}", "b": [None, {"c": 1.5}]}, {}, None], _json),
         },
     ),
     st.none(),
-    st.sampled_from([{}, {"unknown": 1}, [], "x"]),
+    st.sampled_from([{}, {"unknown": 1}, {"day": "mon"}, [], "x"]),
 )
 
 _schedule_fields: Final[dict[str, st.SearchStrategy[Any]]] = {
@@ -207,7 +225,7 @@ _deployment_fields: Final[dict[str, st.SearchStrategy[Any]]] = {
     "paused": _booleans,
     "concurrency_limit": st.one_of(_numbers, st.fixed_dictionaries({}, optional=_limit_fields)),
     "flow_name": st.sampled_from([None, "f", "other"]),
-    "entrypoint": st.sampled_from(["f.py:f", "f.py:f", "f.f", "f.py:needs", "f.py:absent"]),
+    "entrypoint": _mostly(["f.py:f", "f.f"], st.sampled_from(["f:f", "f.py:needs", "f.py:absent"])),
     "parameters": _parameters,
     "enforce_parameter_schema": _booleans,
     "build": st.none(),

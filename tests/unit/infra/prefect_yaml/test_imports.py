@@ -74,6 +74,37 @@ def test_an_import_of_a_file_beside_the_flow_has_its_own_remedy(root: Path) -> N
     assert "write from flows import helper" in error
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "sys.path.insert(0, os.path.dirname(__file__))",
+        "sys.path.append('lib')",
+        "sys.path += ['lib']",
+        "sys.path[:0] = ['lib']",
+        "def put():\n    sys.path.extend(['lib'])\nput()",
+    ],
+)
+@pytest.mark.parametrize("folder", ["flows", "flows/lib", "shared/deep"])
+def test_an_import_from_a_path_that_the_flow_adds_is_a_warning_with_the_other_way(
+    root: Path, change: str, folder: str
+) -> None:
+    (root / folder).mkdir(parents=True, exist_ok=True)
+    (root / folder / "helper.py").write_text("")
+    errors, warnings = check(root, f"import os, sys\n{change}\nfrom helper import Row")
+    assert errors == []
+    dotted = folder.replace("/", ".")
+    assert warnings[0] == (
+        f"prefect.yaml:70: flows.one imports helper, which is {folder}/helper.py, from a sys.path that it changes: a"
+        f" Dask worker finds it only after it has imported flows.one; write from {dotted} import helper."
+    )
+
+
+def test_a_library_is_missing_whatever_the_flow_adds_to_the_path(root: Path) -> None:
+    [error], warnings = check(root, "import sys\nsys.path.insert(0, 'lib')\nimport polars")
+    assert "flows.one imports polars, which requirements/flows.txt lacks" in error
+    assert warnings == []
+
+
 def test_a_lock_that_does_not_exist_is_an_error(root: Path) -> None:
     (root / LOCK).unlink()
     [error], _ = check(root, "import numpy")

@@ -106,6 +106,20 @@ def test_a_schedule_without_a_slug_gets_one_from_its_position(project: Project) 
     assert [schedule.slug for schedule in spec.schedules] == ["schedule-1", "mine", "schedule-3"]
 
 
+def test_a_slug_from_a_position_makes_way_for_one_in_the_file(project: Project) -> None:
+    spec = project.one(
+        'schedules: [{cron: "0 0 * * *"}, {interval: 60, slug: schedule-1}, {interval: 7}, {interval: 8}]'
+    )
+    assert [schedule.slug for schedule in spec.schedules] == ["schedule-5", "schedule-1", "schedule-3", "schedule-4"]
+    spec = project.one("schedules: [{interval: 5}, {interval: 6, slug: schedule-1}, {interval: 7, slug: schedule-4}]")
+    assert [schedule.slug for schedule in spec.schedules] == ["schedule-5", "schedule-1", "schedule-4"]
+
+
+def test_an_empty_mapping_of_pull_steps_means_those_of_the_file_as_in_prefect(project: Project) -> None:
+    [spec] = project.load("pull: [{a.b: {c: 1}}]\n" + deployment("pull: {}"))
+    assert spec.pull_steps == ({"a.b": {"c": 1}},)
+
+
 def test_the_deprecated_key_schedule_is_a_list_of_one(project: Project) -> None:
     assert [s.interval for s in project.one("schedule: {interval: 60}").schedules] == [60]
     assert project.one("schedule: null").schedules == ()

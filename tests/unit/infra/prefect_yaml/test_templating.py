@@ -57,6 +57,38 @@ def test_a_name_of_the_environment_is_replaced_as_prefect_does(text: str, projec
     assert (spec.description, spec.secret_fields) == ("t", {"description"})
 
 
+@pytest.mark.parametrize(
+    ("value", "registered"),
+    [
+        ("select {{ x }}", "select "),
+        ("{{ x.y }}", None),
+        ("{{ $NAME }}{{ $ABSENT }}!", "n!"),
+        ("{{ ctx.flow_run.id }} {{ prefect.variables.v }}", "{{ ctx.flow_run.id }} {{ prefect.variables.v }}"),
+        ("{{ x | upper }}", "{{ x | upper }}"),
+    ],
+)
+def test_braces_in_an_environment_variable_are_replaced_once_more_as_prefect_does(
+    value: str, registered: str | None, project: Project
+) -> None:
+    environment = {"SECRET": value, "NAME": "n"}
+    spec = project.one('work_pool: {job_variables: {env: {A: "{{ $SECRET }}"}}}', environment=environment)
+    assert spec.job_variables["env"] == ({} if registered is None else {"A": registered})
+    for warning in project.warnings:
+        assert "SECRET has a name in double braces, and Prefect replaces that by nothing" in warning
+        assert "{{" not in warning  # the value may be a secret
+    assert bool(project.warnings) == (registered in (None, "select ", "n!"))
+
+
+def test_braces_in_an_environment_variable_stay_where_prefect_leaves_them(project: Project) -> None:
+    spec = project.one(
+        'pull: [{a.b: {c: "{{ $SECRET }}"}}]\ntriggers: [{expect: [e], parameters: {b: "{{ $SECRET }}"}}]',
+        environment={"SECRET": "{{ event.id }}"},
+    )
+    assert spec.pull_steps == ({"a.b": {"c": "{{ event.id }}"}},)
+    assert str(spec.triggers[0].actions[0]["parameters"]).count("{{ event.id }}") == 1
+    assert project.warnings == []
+
+
 @pytest.mark.parametrize("place", ["top", "deployment"])
 def test_an_environment_variable_in_a_pull_step_is_filled_in(place: str, project: Project) -> None:
     steps = 'pull: [{prefect.deployments.steps.git_clone: {repository: "{{ $REPO }}", branch: "{{ x.y | z }}"}}]\n'
