@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from typing import Any
 
 import pytest
@@ -19,12 +18,14 @@ class Size(BaseModel):
     share: float = 0.5
 
 
-class Level(enum.Enum):
-    LOW = 1
-
-
 @flow
-def sized(n: int = 1, x: float | None = None, on: bool = False, size: Size = Size(), many: list[int] = [], of: Level = Level.LOW) -> None: ...  # noqa: B006, B008, FBT001, FBT002  # fmt: skip
+def sized(
+    n: int = 1,
+    x: float | None = None,
+    on: bool = False,
+    size: Size | None = None,
+    many: tuple[int, ...] = (),
+) -> None: ...
 
 
 SCHEMA = parameter_schema(sized).model_dump()
