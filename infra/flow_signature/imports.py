@@ -69,8 +69,8 @@ def third_party_imports(path: Path, root: Path) -> tuple[Import, ...]:
             module, sibling = dotted(file, root), module_path(top, file.parent)
             if sibling is None and changes:
                 sibling = _anywhere(top, root)
-            found = Import(module=module, name=name, sibling=sibling, changes_path=changes)
-            imports.setdefault((module, name), found)
+            each = Import(module=module, name=name, sibling=sibling, changes_path=changes)
+            imports.setdefault((module, name), each)
     return tuple(imports.values())
 
 
