@@ -246,5 +246,5 @@ def files(draw: st.DrawFn) -> dict[str, Any]:
     names = ["name", "entrypoint", "work_pool", *names]
     deployment = {name: draw(_deployment_fields[name]) for name in names}
     deployment |= draw(st.sampled_from([{}, {}, {}, {"unknown": 1}, {"job_variables": {"a": 1}}]))
-    top = draw(st.sampled_from([{}, {}, {"name": "project"}, {"version": 2}, {"x-anchors": [1]}]))
+    top: dict[str, Any] = draw(st.sampled_from([{}, {}, {"name": "project"}, {"version": 2}, {"x-anchors": [1]}]))
     return {**top, "pull": draw(_steps) if draw(st.booleans()) else [], "deployments": [deployment]}
