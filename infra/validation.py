@@ -161,7 +161,9 @@ def import_errors(settings: Settings, deployments: Deployments, root: Path, warn
         key = "image.flow" if name is None else f"image.flows.{name}"
         errors += python_version.check_syntax(specs, root, build.python, key=key)
         errors += check_contents(specs, root, build.packages, key=key, lock=build.requirements)
-        errors += check_imports(specs, root, build.requirements, warn=warn, provided=build.provides)
+        errors += check_imports(
+            specs, root, build.requirements, warn=warn, provided=build.provides, packages=build.packages
+        )
     return list(dict.fromkeys(errors))
 
 

@@ -18,6 +18,7 @@ def check_imports(
     *,
     warn: Callable[[str], None],
     provided: Collection[str] = (),
+    packages: Collection[str] = (".",),
 ) -> list[str]:
     """Compare what flows import when they are loaded with the lock of their flow image.
 
@@ -29,6 +30,7 @@ def check_imports(
         lock: the image's `requirements`, relative to the root.
         warn: takes a message about an import whose distribution cannot be determined.
         provided: import names that the image has beside the lock, because its Dockerfile installs them.
+        packages: folders and files of the project that the image holds, relative to the root.
 
     Returns:
         One message with file, line and remedy for each import that the lock lacks.
@@ -45,7 +47,7 @@ def check_imports(
         path, _ = locate(spec.entrypoint, root)
         for each in third_party_imports(path, root):
             if each.top not in provided and (each.module, each.top) not in errors:
-                answer, text = _verdict(each, distributions, root)
+                answer, text = _verdict(each, distributions, root, packages)
                 if answer == "missing":
                     errors[each.module, each.top] = f"{spec.location}: {text}"
                 elif answer == "unknown":
@@ -53,7 +55,7 @@ def check_imports(
     return list(errors.values())
 
 
-def _verdict(each: Import, lock: Lock, root: Path) -> tuple[str, str]:
+def _verdict(each: Import, lock: Lock, root: Path, packages: Collection[str]) -> tuple[str, str]:
     """Return `present`, `missing` or `unknown`, and the message for the last two."""
     answer, distribution = lock.find(each.name)
     if answer != "present" and each.sibling is not None:
@@ -61,6 +63,11 @@ def _verdict(each: Import, lock: Lock, root: Path) -> tuple[str, str]:
         if each.changes_path:
             own = dotted(each.sibling, root)
             place, _, module = own.rpartition(".")
+            if not any(each.sibling.is_relative_to(root / package) for package in packages):
+                return "missing", (
+                    f"{each.module} imports {each.top}, which is {each.sibling.relative_to(root)}, and the flow image"
+                    f" holds {', '.join(packages)} only: move it there, or add its folder to the image's packages"
+                )
             return "unknown", (
                 f"{each.module} imports {each.top}, which is {each.sibling.relative_to(root)}, from a sys.path that it"
                 f" changes: a Dask worker finds it only after it has imported {each.module}; write"

@@ -18,13 +18,16 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def check(root: Path, source: str, *, provided: tuple[str, ...] = (), **fields: object) -> tuple[list[str], list[str]]:
+def check(
+    root: Path, source: str, *, provided: tuple[str, ...] = (), packages: tuple[str, ...] = (".",), **fields: object
+) -> tuple[list[str], list[str]]:
     """Return errors and warnings of one deployment."""
     (root / "flows" / "one.py").write_text(source)
-    options = {"entrypoint": "flows.one.one", "location": "prefect.yaml:70", **fields}
-    spec = DeploymentSpec(flow_name="one", name="default", **options)  # type: ignore[arg-type]  fields of the spec
+    values = {"entrypoint": "flows.one.one", "location": "prefect.yaml:70", **fields}
+    spec = DeploymentSpec(flow_name="one", name="default", **values)  # type: ignore[arg-type]  fields of the spec
     warnings: list[str] = []
-    return check_imports([spec, spec], root, LOCK, warn=warnings.append, provided=provided), warnings
+    options = {"warn": warnings.append, "provided": provided, "packages": packages}
+    return check_imports([spec, spec], root, LOCK, **options), warnings  # type: ignore[arg-type]  as above
 
 
 @pytest.mark.parametrize("entrypoint", ["flows.one.one", "flows/one.py:one", "flows.one:Class.one"])
@@ -97,6 +100,18 @@ def test_an_import_from_a_path_that_the_flow_adds_is_a_warning_with_the_other_wa
         f"prefect.yaml:70: flows.one imports helper, which is {folder}/helper.py, from a sys.path that it changes: a"
         f" Dask worker finds it only after it has imported flows.one; write from {dotted} import helper."
     )
+
+
+def test_an_import_from_a_folder_that_the_image_does_not_hold_is_an_error(root: Path) -> None:
+    for folder in ("flows", "lib"):
+        (root / folder).mkdir(exist_ok=True)
+        (root / folder / f"helper_of_{folder}.py").write_text("")
+    source = "import sys\nsys.path.insert(0, 'lib')\nimport helper_of_flows\nimport helper_of_lib"
+    [error], [warning, _] = check(root, source, packages=("flows",))
+    assert (
+        "flows.one imports helper_of_lib, which is lib/helper_of_lib.py, and the flow image holds flows only" in error
+    )
+    assert "helper_of_flows" in warning
 
 
 def test_a_library_is_missing_whatever_the_flow_adds_to_the_path(root: Path) -> None:
