@@ -58,9 +58,9 @@ def test_runs_live_through_a_restart_and_a_long_outage_of_the_server_and_one_tha
     newcomer: Newcomer,
 ) -> None:
     """Prefect renews a lease every 225 s: the outage is longer, so it has one of these moments in it, at the least."""
-    leased = newcomer.start("patient/one", "--param", "seconds=660")
-    on_dask = newcomer.start("steps/default", "--param", "count=450")
-    doomed = newcomer.start("steps/default", "--param", "count=450")
+    leased = newcomer.start("patient/one", "--param", "seconds=600")
+    on_dask = newcomer.start("steps/default", "--param", "count=500")
+    doomed = newcomer.start("steps/default", "--param", "count=500")
     for run in (leased, on_dask, doomed):
         assert until(lambda run=run: state(newcomer, run)[0] == "RUNNING", seconds=180, interval=2), logged(
             newcomer, run
