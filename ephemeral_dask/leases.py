@@ -33,11 +33,11 @@ def install() -> None:
     """Let Prefect renew the leases of flow runs as described above; other leases are left to Prefect."""
     from prefect.concurrency import _leases  # noqa: PLC0415  a second to import, which a flow's process pays anyway
 
-    prefects_own = _leases._lease_renewal_loop  # noqa: SLF001  there is no public way
+    original = _leases._lease_renewal_loop  # noqa: SLF001  Prefect has no public API for it
 
     def loop(lease_id: UUID, lease_duration: float, stop_event: threading.Event) -> None:
         if not of_the_flow_run(lease_id):
-            prefects_own(lease_id, lease_duration, stop_event)
+            original(lease_id, lease_duration, stop_event)
             return
         from prefect.client.orchestration import get_client  # noqa: PLC0415  as above
 

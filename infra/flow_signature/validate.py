@@ -157,6 +157,7 @@ def _choice_error(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]
 
 
 def referenced(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the schema that a `$ref` refers to; None if there is none."""
     target: Any = root
     for part in reference.removeprefix("#/").split("/"):
         target = target.get(part) if isinstance(target, Mapping) else None

@@ -63,7 +63,7 @@ def _verdict(each: Import, lock: Lock, root: Path, packages: Collection[str]) ->
         if each.changes_path:
             own = dotted(each.sibling, root)
             place, _, module = own.rpartition(".")
-            if not any(each.sibling.is_relative_to(root / package) for package in packages):
+            if not any(each.sibling.is_relative_to(root / folder) for folder in packages):
                 return "missing", (
                     f"{each.module} imports {each.top}, which is {each.sibling.relative_to(root)}, and the flow image"
                     f" holds {', '.join(packages)} only: move it there, or add its folder to the image's packages"

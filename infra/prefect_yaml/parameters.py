@@ -47,11 +47,10 @@ def conversions(parameters: Mapping[str, Any], flow: Flow) -> tuple[dict[str, An
     schema, values, messages = _without_required(flow.schema), dict(parameters), list[str]()
     for name, value in parameters.items():
         field = schema["properties"].get(name)
-        if field is None or has_placeholder(value) or not schema_error(value, field, schema):
+        if field is None or has_placeholder(value) or not (problem := schema_error(value, field, schema)):
             continue
         values[name] = converted(value, field, schema)
         if not schema_error(values[name], field, schema):
-            problem = schema_error(value, field, schema)
             messages.append(f"'{name}' {problem}; a schedule may pass it on, and a run by hand would be refused")
     return values, messages
 
