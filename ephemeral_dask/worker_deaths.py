@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from ephemeral_dask import kube, losses
 from ephemeral_dask.contract.causes import Cause
@@ -110,37 +111,40 @@ class WorkerDeaths:
 
     async def _explain(self, death: Death) -> _Explanation:
         deadline = asyncio.get_running_loop().time() + _NAMED_WITHIN
+        name, lines = "", ""
         while True:
-            pod, why, lines = await self._look(death)
+            pod, why, latest = await self._look(death)
+            name, lines = pod or name, latest or lines
             if why is not None or asyncio.get_running_loop().time() >= deadline:
                 break
             await asyncio.sleep(_POLL)
         if why is None:
             text = f"worker {death.name} at {death.address} left the scheduler ({death.memory})"
-            why = Diagnosis(cause=Cause.DELETED if pod is None else Cause.UNKNOWN, detail=text)
+            why = Diagnosis(cause=Cause.UNKNOWN, detail=text)
         if len(self._explanations) <= _LOGGED:
             self._log.warning(
-                "A Dask worker was lost while it ran %d tasks: %s%s",
+                "A Dask worker was lost with %d unfinished task%s: %s%s",
                 len(death.tasks),
+                "" if len(death.tasks) == 1 else "s",
                 why.sentence,
                 f"\nIts last log lines:\n{lines}" if lines else "",
             )
         return _Explanation(death, why, lines)
 
-    async def _look(self, death: Death) -> tuple[str | None, Diagnosis | None, str]:
+    async def _look(self, death: Death) -> tuple[str, Diagnosis | None, str]:
         """Return the worker's pod, why it or its process ended, and its last lines; what is not known is empty."""
         try:
             pods = await self._kube.list(kube.PODS, labels=kube.of_cluster(self._cluster))
-            mine = [pod for pod in pods if pod["metadata"]["name"].startswith(death.name)]
-            if not mine:
-                return None, None, ""
-            pod = max(mine, key=lambda one: str(one["metadata"].get("creationTimestamp", "")))
+            pod = _pod_at(death.address, pods)
+            if pod is None:
+                text = f"the pod of worker {death.name} at {death.address} ({death.memory})"
+                return "", Diagnosis(cause=Cause.DELETED, detail=text), ""
             name = pod["metadata"]["name"]
             events = await self._kube.list(kube.EVENTS, fields=f"involvedObject.name={name}")
             lines = await self._lines(pod)
         except KubeError as error:
             self._log.debug("Kubernetes did not say why worker %s ended: %s", death.name, error)
-            return death.name, None, ""
+            return "", None, ""
         why = losses.why_pod(Pod(name=name), pods, events, death.memory)
         return name, why or losses.why_process(name, lines, death.memory), lines
 
@@ -151,3 +155,10 @@ class WorkerDeaths:
             return await self._kube.log(pod["metadata"]["name"], "worker", lines=_LINES, previous=restarted)
         except KubeError:  # the container, and with it its log, is gone
             return ""
+
+
+def _pod_at(address: str, pods: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the pod with the address of a worker. The next pod of its Deployment has the same worker name."""
+    host = urlsplit(address).hostname
+    matching = [pod for pod in pods if pod.get("status", {}).get("podIP") == host]
+    return max(matching, key=lambda one: str(one["metadata"].get("creationTimestamp", "")), default=None)

@@ -39,10 +39,11 @@ def reader(newcomer: Newcomer, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture(scope="session")
-def s3(newcomer: Newcomer) -> Iterator[S3]:
-    """Start the server on the address of the node, where pods find it."""
+def s3(newcomer: Newcomer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """Start a server on the address of the node, where pods find it, with a certificate of a private CA."""
     addresses = "jsonpath={.items[0].status.addresses[?(@.type=='InternalIP')].address}"
-    with s3_server.running(newcomer.kubectl("get", "nodes", "-o", addresses)) as server:
+    host = newcomer.kubectl("get", "nodes", "-o", addresses)
+    with s3_server.running(host, certificates=tmp_path_factory.mktemp("certificates")) as server:
         server.create(s3_server.BUCKET)
         yield server
 

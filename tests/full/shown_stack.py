@@ -5,13 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shutil
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from tests.e2e.newcomer import RUNS, Newcomer
 from tests.support.s3_server import S3
+from tools.paths import ROOT
+
+PRIVATE_CA: Final = (ROOT / "docs" / "pods.md").read_text().partition("\n## A private CA\n")[2].partition("\n## ")[0]
+CA_FILE: Final = "company-ca-bundle.pem"
+"""What that page calls the file with the CA's certificate."""
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -23,22 +29,30 @@ def blocks(text: str, language: str) -> list[str]:
 def shown(newcomer: Newcomer, s3: S3, stack_file: str, prefect_yaml: str = "deployments: []") -> Iterator[None]:
     """Add the keys and deployments that a page shows to a stack, with the address of a server, for a while.
 
+    Pods trust the server's private CA because of what docs/pods.md shows.
+
     Args:
         newcomer: whose stack it is.
-        s3: takes the place of `https://s3.example.com`.
+        s3: takes the place of `https://s3.example.com`, with TLS.
         stack_file: YAML of the page.
         prefect_yaml: likewise.
 
     """
     keys = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s3"}, "stringData": {"id": "a", "secret": "b"}}
     newcomer.kubectl("apply", "-f", "-", namespace=RUNS, stdin=json.dumps(keys))
+    assert s3.ca is not None
+    shutil.copy(s3.ca, newcomer.clone / CA_FILE)
+    created = newcomer.shell(blocks(PRIVATE_CA, "bash")[0])
+    (newcomer.clone / CA_FILE).unlink()
+    assert created.status == 0, created.progress
     files = [newcomer.clone / name for name in ("Pulumi.dev.yaml", "prefect.yaml")]
     before = [file.read_text() for file in files]
     content, project = (yaml.safe_load(text) for text in before)
     config, registry = content["config"], content["config"]["ephemeral-dask:image"]["registry"]
+    merge(config, yaml.safe_load(blocks(PRIVATE_CA, "yaml")[0])["config"])
     merge(config, yaml.safe_load(stack_file.replace("https://s3.example.com", s3.url))["config"])
     config["ephemeral-dask:image"]["registry"] = registry
-    host, _, port = s3.url.removeprefix("http://").partition(":")
+    host, _, port = s3.url.removeprefix("https://").partition(":")
     config["ephemeral-dask:network"] = {"data": [{"cidr": f"{host}/32", "ports": [int(port)]}]}
     if config["ephemeral-dask:results"]["store"] != "volume":
         config["ephemeral-dask:results"].pop("accessMode", None)
@@ -52,8 +66,9 @@ def shown(newcomer: Newcomer, s3: S3, stack_file: str, prefect_yaml: str = "depl
     finally:
         for file, text in zip(files, before, strict=True):
             file.write_text(text)
-        newcomer.kubectl("delete", "secret/s3", namespace=RUNS)
         done = newcomer.make("up")
+        newcomer.kubectl("delete", "secret/s3", "configmap/company-ca", namespace=RUNS)
+        newcomer.kubectl("delete", "configmap/company-ca")
         assert done.status == 0, done.progress
 
 

@@ -30,9 +30,12 @@ def test_a_run_goes_on_when_its_whole_dask_cluster_is_deleted(newcomer: Newcomer
 
 def test_a_run_goes_on_when_a_worker_is_killed_during_its_task(newcomer: Newcomer) -> None:
     run, _ = with_tasks_under_way(newcomer)
-    kill(newcomer, pods(newcomer, run, "worker")[0])
+    worker = pods(newcomer, run, "worker")[0]
+    kill(newcomer, worker)
     assert ended(newcomer, run, seconds=180)[0] == "COMPLETED", logged(newcomer, run)
-    assert "A Dask worker was lost while it ran 1 tasks" in logged(newcomer, run)
+    log = logged(newcomer, run)
+    assert "A Dask worker was lost with " in log
+    assert f"{Cause.DELETED}: the pod of worker {worker.rsplit('-', 2)[0]} at tcp://" in log
     assert set(task_states(newcomer, run)) == {"COMPLETED"}
     assert "clusters lost | 0" in summary(newcomer, run) or "clusters lost" not in summary(newcomer, run)
     assert until(lambda: not left(newcomer, run), seconds=60, interval=1), left(newcomer, run)
@@ -81,7 +84,7 @@ def test_a_task_that_needs_more_memory_than_its_worker_has_ends_the_run_with_the
     assert "memory" in message
     assert "limit 416 MiB" in message
     log = logged(newcomer, run)
-    assert "A Dask worker was lost while it ran 1 tasks" in log
+    assert "A Dask worker was lost with 1 unfinished task: " in log
     assert "Its last log lines:" in log
     assert task_states(newcomer, run) == ["CRASHED"]
     assert until(lambda: not left(newcomer, run), seconds=60, interval=1), left(newcomer, run)

@@ -19,10 +19,22 @@ from tests.support.fake_kubernetes import FakeKubernetes, nothing
 LOG = logging.getLogger("test.deaths")
 DEATH = Death(name="etl-1", address="tcp://10.0.0.7:8790", memory=Memory(used=2**29, limit=2**29), tasks=("fill-1",))
 
+DELETED = (
+    "The last one: the object was deleted: the pod of worker etl-1 at tcp://10.0.0.7:8790 "
+    "(512 MiB in its last report, limit 512 MiB)."
+)
+
+
+def pod(name: str, address: str, *containers: dict[str, Any], created: int = 0) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name, "creationTimestamp": f"2026-11-28T10:00:0{created}Z"},
+        "status": {"podIP": address, "containerStatuses": list(containers)},
+    }
+
 
 def kubernetes(status: dict[str, Any], log: str) -> FakeKubernetes:
     fake = FakeKubernetes(nothing)
-    fake.pods = [{"metadata": {"name": "etl-1-abc"}, "status": {"containerStatuses": [{"name": "worker", **status}]}}]
+    fake.pods = [pod("etl-1-abc", "10.0.0.7", {"name": "worker", **status})]
 
     async def lines(pod: str, container: str, *, lines: int, previous: bool) -> str:
         return f"{log} [{pod}/{container}, {lines} lines, previous={previous}]"
@@ -55,16 +67,46 @@ def test_a_worker_that_its_nanny_restarted_is_named_by_the_nannys_own_words(capl
     text = why(kubernetes({}, "Worker tcp://10.0.0.7:8790 (pid=9) exceeded 95% memory budget. Restarting..."), DEATH)
     assert "exceeded 95 % of its memory and was restarted by its nanny" in text
     [warning] = [record.getMessage() for record in caplog.records]
-    assert warning.startswith("A Dask worker was lost while it ran 1 tasks: the container ran out of memory")
+    assert warning.startswith("A Dask worker was lost with 1 unfinished task: the container ran out of memory")
     assert "previous=False" in warning
 
 
-def test_a_pod_that_is_gone_without_a_trace_ends_the_search_after_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_deaths, "_NAMED_WITHIN", 0.0)
-    text = why(FakeKubernetes(nothing), DEATH)
-    assert text == (
-        "The last one: the object was deleted: worker etl-1 at tcp://10.0.0.7:8790 left the scheduler "
-        "(512 MiB in its last report, limit 512 MiB)."
+def test_a_pod_that_is_gone_without_a_trace_is_a_deleted_one() -> None:
+    assert why(FakeKubernetes(nothing), DEATH) == DELETED
+
+
+def test_the_pod_that_takes_the_place_of_a_deleted_one_is_not_the_lost_worker(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING, "test.deaths")
+    fake = kubernetes({}, "starting")
+    fake.pods = [pod("etl-1-def", "10.0.0.8", {"name": "worker"}, created=1)]
+    assert why(fake, Death(**{**vars(DEATH), "tasks": ("fill-1", "fill-2")})) == DELETED
+    [warning] = [record.getMessage() for record in caplog.records]
+    assert warning.startswith("A Dask worker was lost with 2 unfinished tasks: the object was deleted: the pod of")
+    assert "starting" not in warning
+
+
+def test_the_lines_of_a_pod_that_goes_away_during_the_search_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_deaths, "_POLL", 0.0)
+    fake = kubernetes({}, "filling")
+    once = fake.log
+
+    async def lines(*arguments: Any, **options: Any) -> str:
+        fake.pods = []
+        return await once(*arguments, **options)
+
+    fake.log = lines  # type: ignore[method-assign]  # the pod is gone after its log was read
+    text = why(fake, DEATH)
+    assert text.startswith(DELETED)
+    assert "filling [etl-1-abc/worker" in text
+
+
+def test_a_worker_at_an_ipv6_address_is_found() -> None:
+    fake = kubernetes({"lastState": {"terminated": {"reason": "OOMKilled", "exitCode": 137}}}, "filling")
+    fake.pods = [pod("etl-1-abc", "fd00::7", *fake.pods[0]["status"]["containerStatuses"])]
+    assert "pod etl-1-abc: container worker was killed" in why(
+        fake, Death(**{**vars(DEATH), "address": "tcp://[fd00::7]:8790"})
     )
 
 
