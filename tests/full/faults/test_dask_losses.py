@@ -56,7 +56,7 @@ def test_a_run_goes_on_without_an_operator_and_leaves_nothing_once_it_is_back(ne
 
 def test_a_task_that_fills_its_disk_ends_the_run_with_the_eviction(newcomer: Newcomer) -> None:
     run = newcomer.start("hoarding/default", "--job-variable", "dask_profile=small-disk")
-    kind, message = ended(newcomer, run, seconds=480)
+    kind, message = ended(newcomer, run, seconds=900)
     assert kind == "CRASHED", message
     assert "Task 'hoard' was given up" in message
     assert Cause.EVICTED in message

@@ -42,12 +42,12 @@ def greedy(mebibytes: int = 1500) -> int:
 
 @task
 def hoard(mebibytes: int) -> int:
-    """Write a temporary file of that size, and keep it for longer than the kubelet takes to see it."""
-    with tempfile.TemporaryFile() as file:
+    """Write a temporary file of that size, with a name, and keep it for longer than the kubelet takes to count it."""
+    with tempfile.NamedTemporaryFile() as file:  # the kubelet does not count a file without a name
         for _ in range(mebibytes):
             file.write(b"x" * 2**20)
         file.flush()
-        time.sleep(120)
+        time.sleep(300)
     return mebibytes
 
 
