@@ -17,7 +17,7 @@ from tests.e2e.newcomer import newcomer as with_own_cluster
 CLUSTERS = (
     ("test_local_cluster",),
     ("test_network_policies",),
-    ("test_main_job", "test_entrypoints", "test_pods", "test_readme"),
+    ("test_main_job", "test_entrypoints", "test_faults", "test_pods", "test_readme"),
     ("test_prod_stack",),
 )
 """Modules that share a cluster, in the order in which clusters come and go."""

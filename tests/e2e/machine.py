@@ -45,6 +45,7 @@ class Deployed:
         first: that `make up`.
         since: when it began: an audit log of the same folder goes further back.
         killed: runs whose processes were killed.
+        begun: runs that several tests wait for, by deployment.
 
     """
 
@@ -52,3 +53,4 @@ class Deployed:
     first: Done
     since: str
     killed: list[str] = field(default_factory=list)
+    begun: dict[str, str] = field(default_factory=dict)

@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from ephemeral_dask.contract import environment as env
+from tests.e2e import runs
 from tests.e2e.newcomer import Newcomer
-from tests.full.faults import runs
 from tools.cluster import Layout, images, local_registry
 from tools.cluster.images import Built
 

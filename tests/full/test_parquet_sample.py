@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.e2e.newcomer import Newcomer
-from tests.full.faults.runs import ask
+from tests.e2e.runs import ask
 from tests.full.shown_stack import blocks, shown
 from tests.full.test_runs import ended, logged
 from tests.support import scratch_prefect

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from tests.e2e.newcomer import RUNS, Newcomer
-from tests.full.faults.runs import ask, logged
+from tests.e2e.runs import ask, logged
 from tests.full.test_runs import ended, state
 from tools.cluster.wait import until
 

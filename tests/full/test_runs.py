@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks import flow_pod
 from tests.e2e.newcomer import RUNS, Newcomer
-from tests.full.faults.runs import ask
+from tests.e2e.runs import ask
 from tools.cluster.wait import until
 
 

@@ -4,20 +4,8 @@ from __future__ import annotations
 
 from ephemeral_dask.contract.causes import Cause
 from tests.e2e.newcomer import RUNS, Newcomer
-from tests.full.faults.runs import ended, kill, left, logged, pods, state, summary, task_states, with_tasks_under_way
+from tests.e2e.runs import ended, kill, left, logged, state, task_states, with_tasks_under_way
 from tools.cluster.wait import until
-
-
-def test_a_run_goes_on_in_a_new_cluster_when_its_scheduler_is_killed(newcomer: Newcomer) -> None:
-    run, scheduler = with_tasks_under_way(newcomer)
-    kill(newcomer, scheduler)
-    assert ended(newcomer, run, seconds=180)[0] == "COMPLETED", logged(newcomer, run)
-    log = logged(newcomer, run)
-    assert "Restart 1 of 2" in log
-    assert f"the object was deleted: pod {scheduler}" in log
-    assert "clusters lost | 1; " in summary(newcomer, run)
-    assert set(task_states(newcomer, run)) == {"COMPLETED"}
-    assert until(lambda: not left(newcomer, run), seconds=60, interval=1), left(newcomer, run)
 
 
 def test_a_run_goes_on_when_its_whole_dask_cluster_is_deleted(newcomer: Newcomer) -> None:
@@ -25,19 +13,6 @@ def test_a_run_goes_on_when_its_whole_dask_cluster_is_deleted(newcomer: Newcomer
     newcomer.kubectl("delete", "daskclusters", "-l", f"ephemeral-dask/flow-run={run}", "--wait=true", namespace=RUNS)
     assert ended(newcomer, run, seconds=180)[0] == "COMPLETED", logged(newcomer, run)
     assert "the object was deleted: the DaskCluster" in logged(newcomer, run)
-    assert until(lambda: not left(newcomer, run), seconds=60, interval=1), left(newcomer, run)
-
-
-def test_a_run_goes_on_when_a_worker_is_killed_during_its_task(newcomer: Newcomer) -> None:
-    run, _ = with_tasks_under_way(newcomer)
-    worker = pods(newcomer, run, "worker")[0]
-    kill(newcomer, worker)
-    assert ended(newcomer, run, seconds=180)[0] == "COMPLETED", logged(newcomer, run)
-    log = logged(newcomer, run)
-    assert "A Dask worker was lost with " in log
-    assert f"{Cause.DELETED}: the pod of worker {worker.rsplit('-', 2)[0]} at tcp://" in log
-    assert set(task_states(newcomer, run)) == {"COMPLETED"}
-    assert "clusters lost | 0" in summary(newcomer, run) or "clusters lost" not in summary(newcomer, run)
     assert until(lambda: not left(newcomer, run), seconds=60, interval=1), left(newcomer, run)
 
 
@@ -73,18 +48,4 @@ def test_without_restarts_a_killed_scheduler_ends_the_run_crashed_with_the_cause
     assert "Without a result: " in message
     assert "add" in message
     assert set(task_states(newcomer, run)) <= {"COMPLETED", "CRASHED"}
-    assert until(lambda: not left(newcomer, run), seconds=60, interval=1), left(newcomer, run)
-
-
-def test_a_task_that_needs_more_memory_than_its_worker_has_ends_the_run_with_the_numbers(newcomer: Newcomer) -> None:
-    run = newcomer.start("greedy/default")
-    kind, message = ended(newcomer, run, seconds=300)
-    assert kind == "CRASHED", message
-    assert "Task 'fill' was given up" in message
-    assert "memory" in message
-    assert "limit 416 MiB" in message
-    log = logged(newcomer, run)
-    assert "A Dask worker was lost with 1 unfinished task: " in log
-    assert "Its last log lines:" in log
-    assert task_states(newcomer, run) == ["CRASHED"]
     assert until(lambda: not left(newcomer, run), seconds=60, interval=1), left(newcomer, run)

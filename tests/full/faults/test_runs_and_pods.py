@@ -1,46 +1,19 @@
-"""What happens to a run on the real cluster when its pod does not start, and when the Prefect server goes away."""
+"""What happens to a run on the real cluster when it gets no Job, and when the Prefect server goes away."""
 
 from __future__ import annotations
 
 import time
 
 from ephemeral_dask.contract import labels
-from ephemeral_dask.contract.causes import Cause
 from tests.e2e.clones import PENDING_TIMEOUT
 from tests.e2e.newcomer import RUNS, Newcomer
-from tests.full.faults.runs import ask, ended, left, logged, state, task_states
+from tests.e2e.runs import ask, ended, jobs, left, logged, state, task_states
 from tools.cluster.wait import until
 
 OUTAGE = 300
 """Seconds without a server."""
 
 SERVER = "app.kubernetes.io/name=prefect-server"
-
-
-def jobs(newcomer: Newcomer, run: str) -> str:
-    return newcomer.kubectl("get", "jobs,pods", "-l", f"{labels.PREFECT_FLOW_RUN}={run}", "-o", "name", namespace=RUNS)
-
-
-def test_a_run_whose_image_is_missing_is_crashed_with_the_cause_and_leaves_nothing(newcomer: Newcomer) -> None:
-    repository = newcomer.shell("pulumi stack output flowImage").output.partition("@")[0].strip()
-    image = f"{repository}@sha256:{'0' * 64}"
-    run = newcomer.start("patient/one", "--job-variable", f"image={image}")
-    assert until(lambda: "pod/" in jobs(newcomer, run), seconds=60, interval=1), "the fault took no effect"
-    kind, message = ended(newcomer, run, seconds=PENDING_TIMEOUT + 90)
-    assert kind == "CRASHED", message
-    assert f"did not start within {PENDING_TIMEOUT} s: {Cause.IMAGE_PULL}" in message
-    assert image in message
-    assert until(lambda: not jobs(newcomer, run), seconds=30, interval=1), jobs(newcomer, run)
-
-
-def test_a_run_that_is_cancelled_while_pending_is_cancelled_at_once_and_leaves_nothing(newcomer: Newcomer) -> None:
-    run = newcomer.start("patient/one", "--job-variable", "cpu_request=64")
-    assert until(lambda: "pod/" in jobs(newcomer, run), seconds=60, interval=1), "the slot of the crashed run is taken"
-    assert newcomer.shell(f".venv/bin/prefect flow-run cancel {run}").status == 0
-    cancelled = time.monotonic()
-    assert until(lambda: not jobs(newcomer, run), seconds=60, interval=1), jobs(newcomer, run)
-    assert time.monotonic() - cancelled < 15
-    assert ended(newcomer, run, seconds=30)[0] == "CANCELLED"
 
 
 def test_a_run_that_gets_no_job_is_crashed_with_the_cause(newcomer: Newcomer) -> None:

@@ -6,6 +6,7 @@ import json
 import shlex
 from typing import Any
 
+from ephemeral_dask.contract import labels
 from tests.e2e.newcomer import RUNS, Newcomer
 from tools.cluster.wait import until
 
@@ -83,6 +84,11 @@ def kill(newcomer: Newcomer, pod: str) -> None:
     """Delete a pod as a lost node does, without a moment to say goodbye."""
     newcomer.kubectl("delete", "pod", pod, "--force", "--grace-period=0", "--wait=true", namespace=RUNS)
     assert newcomer.try_kubectl("get", "pod", pod, namespace=RUNS).status != 0, "the fault took no effect"
+
+
+def jobs(newcomer: Newcomer, run: str) -> str:
+    """Return the Job and the pods of a run that Prefect's worker has created."""
+    return newcomer.kubectl("get", "jobs,pods", "-l", f"{labels.PREFECT_FLOW_RUN}={run}", "-o", "name", namespace=RUNS)
 
 
 def left(newcomer: Newcomer, run: str) -> str:

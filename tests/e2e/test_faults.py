@@ -1,0 +1,96 @@
+"""Faults below runs that are under way side by side, on the stack of this tier; others are in tests/full/faults."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from ephemeral_dask.contract.causes import Cause
+from tests.e2e.clones import PENDING_TIMEOUT
+from tests.e2e.machine import Deployed
+from tests.e2e.newcomer import Newcomer
+from tests.e2e.runs import ended, jobs, kill, left, logged, pods, summary, task_states, with_tasks_under_way
+from tools.cluster.wait import until
+
+NO_DIGEST = f"@sha256:{'0' * 64}"
+
+
+@pytest.fixture
+def greedy(deployed: Deployed) -> str:
+    """Return a run whose task needs more memory than a worker has."""
+    return _begun(deployed, "greedy/default")
+
+
+@pytest.fixture
+def without_image(deployed: Deployed) -> str:
+    """Return a run of a deployment with one place, whose image does not exist."""
+    repository = deployed.newcomer.shell("pulumi stack output flowImage").output.partition("@")[0].strip()
+    return _begun(deployed, "patient/one", "--job-variable", f"image={repository}{NO_DIGEST}")
+
+
+def _begun(deployed: Deployed, deployment: str, *options: str) -> str:
+    if deployment not in deployed.begun:
+        deployed.begun[deployment] = deployed.newcomer.start(deployment, *options)
+    return deployed.begun[deployment]
+
+
+@pytest.mark.usefixtures("without_image", "greedy")
+def test_a_run_goes_on_in_a_new_cluster_when_its_scheduler_is_killed(newcomer: Newcomer) -> None:
+    run, scheduler = with_tasks_under_way(newcomer)
+    kill(newcomer, scheduler)
+    assert ended(newcomer, run, seconds=240)[0] == "COMPLETED", logged(newcomer, run)
+    log = logged(newcomer, run)
+    assert "Restart 1 of 2" in log
+    assert f"{Cause.DELETED}: pod {scheduler}" in log
+    assert "clusters lost | 1; " in summary(newcomer, run)
+    assert set(task_states(newcomer, run)) == {"COMPLETED"}
+    assert until(lambda: not left(newcomer, run), seconds=60, interval=1), left(newcomer, run)
+
+
+def test_a_run_goes_on_when_a_worker_is_killed_during_its_task(newcomer: Newcomer) -> None:
+    run, _ = with_tasks_under_way(newcomer)
+    worker = pods(newcomer, run, "worker")[0]
+    kill(newcomer, worker)
+    assert ended(newcomer, run, seconds=240)[0] == "COMPLETED", logged(newcomer, run)
+    log = logged(newcomer, run)
+    assert "A Dask worker was lost with " in log
+    assert f"{Cause.DELETED}: the pod of worker {worker.rsplit('-', 2)[0]} at tcp://" in log
+    assert set(task_states(newcomer, run)) == {"COMPLETED"}
+    assert "clusters lost | 0" in summary(newcomer, run) or "clusters lost" not in summary(newcomer, run)
+    assert until(lambda: not left(newcomer, run), seconds=60, interval=1), left(newcomer, run)
+
+
+def test_a_task_that_needs_more_memory_than_its_worker_has_ends_the_run_with_the_numbers(
+    newcomer: Newcomer, greedy: str
+) -> None:
+    kind, message = ended(newcomer, greedy, seconds=300)
+    assert kind == "CRASHED", message
+    assert "Task 'fill' was given up" in message
+    assert "memory" in message
+    assert "limit 416 MiB" in message
+    log = logged(newcomer, greedy)
+    assert "A Dask worker was lost with 1 unfinished task: " in log
+    assert "Its last log lines:" in log
+    assert task_states(newcomer, greedy) == ["CRASHED"]
+    assert until(lambda: not left(newcomer, greedy), seconds=60, interval=1), left(newcomer, greedy)
+
+
+def test_a_run_whose_image_is_missing_is_crashed_with_the_cause_and_leaves_nothing(
+    newcomer: Newcomer, without_image: str
+) -> None:
+    kind, message = ended(newcomer, without_image, seconds=PENDING_TIMEOUT + 90)
+    assert kind == "CRASHED", message
+    assert f"did not start within {PENDING_TIMEOUT} s: {Cause.IMAGE_PULL}" in message
+    assert NO_DIGEST in message
+    assert until(lambda: not jobs(newcomer, without_image), seconds=30, interval=1), jobs(newcomer, without_image)
+
+
+def test_a_run_that_is_cancelled_while_pending_is_cancelled_at_once_and_leaves_nothing(newcomer: Newcomer) -> None:
+    run = newcomer.start("patient/one", "--job-variable", "cpu_request=64")
+    assert until(lambda: "pod/" in jobs(newcomer, run), seconds=60, interval=1), "the slot of the crashed run is taken"
+    assert newcomer.shell(f".venv/bin/prefect flow-run cancel {run}").status == 0
+    cancelled = time.monotonic()
+    assert until(lambda: not jobs(newcomer, run), seconds=60, interval=1), jobs(newcomer, run)
+    assert time.monotonic() - cancelled < 15
+    assert ended(newcomer, run, seconds=30)[0] == "CANCELLED"
