@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from typing import Any
 
@@ -28,6 +29,12 @@ def ask(newcomer: Newcomer, expression: str) -> Any:
     done = newcomer.shell(f".venv/bin/python -c {shlex.quote(program)}")
     assert done.status == 0, done.progress
     return json.loads(done.output.splitlines()[-1])
+
+
+def all_runs(newcomer: Newcomer) -> set[str]:
+    """Return the ids of all flow runs."""
+    listed = newcomer.shell("COLUMNS=200 .venv/bin/prefect flow-run ls --limit 200").output
+    return set(re.findall(r"[0-9a-f-]{36}", listed))
 
 
 def state(newcomer: Newcomer, run: str) -> tuple[str, str]:

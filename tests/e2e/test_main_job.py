@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,8 @@ from ephemeral_dask.contract import verification
 from tests.e2e.clones import changes
 from tests.e2e.machine import Deployed, Machine
 from tests.e2e.newcomer import NAMESPACE, RUNS, Newcomer
+from tests.e2e.results import DELETE, LIST, on_results
+from tests.e2e.runs import all_runs
 from tests.support import audit
 from tools.cluster import LocalCluster, process
 from tools.cluster.wait import until
@@ -118,43 +119,19 @@ def test_what_prefect_knows_survives_its_pod(newcomer: Newcomer) -> None:
     assert "COMPLETED" in done.output.upper()
 
 
-ON_RESULTS = """
-import os, subprocess, sys
-from tools.backup.pods import Kubectl
-with Kubectl(namespace=sys.argv[1], environment=os.environ).pod(
-    "results", "/results", image=sys.argv[2], account="dask", read_only=False
-) as pod:
-    subprocess.run([*pod.command, "-c", sys.argv[3]], check=True)
-"""
-"""Runs Python in a pod with the result volume: namespace, image and script are its arguments."""
-LIST = "import os; print(*sorted(os.listdir('/results')))"
-DELETE = "import os; [os.remove('/results/' + name) for name in os.listdir('/results')]"
-
-
 def test_a_restore_brings_back_the_runs_and_the_results_of_a_backup(newcomer: Newcomer, tmp_path: Path) -> None:
-    image = json.loads(newcomer.shell("pulumi stack output --json").output)["platformImage"]
-
-    def on_results(script: str) -> str:
-        done = newcomer.shell(f".venv/bin/python -c {shlex.join([ON_RESULTS, RUNS, image, script])}")
-        assert done.status == 0, done.progress
-        return done.output
-
-    def runs() -> set[str]:
-        listed = newcomer.shell("COLUMNS=200 .venv/bin/prefect flow-run ls --limit 200").output
-        return set(re.findall(r"[0-9a-f-]{36}", listed))
-
-    before, results = runs(), on_results(LIST)
+    before, results = all_runs(newcomer), on_results(newcomer, LIST)
     assert before
     assert results.strip()
     made = newcomer.make("backup", f"FILE={tmp_path / 'backup.zip'}")
     assert made.status == 0, made.progress
     for run in before:
         assert newcomer.shell(f".venv/bin/prefect --no-prompt flow-run delete {run}").status == 0
-    on_results(DELETE)
-    assert (runs(), on_results(LIST).strip()) == (set(), "")
+    on_results(newcomer, DELETE)
+    assert (all_runs(newcomer), on_results(newcomer, LIST).strip()) == (set(), "")
     done = newcomer.make("restore", f"FILE={tmp_path / 'backup.zip'}")
     assert done.status == 0, done.progress
-    assert (runs(), on_results(LIST)) == (before, results)
+    assert (all_runs(newcomer), on_results(newcomer, LIST)) == (before, results)
     preview = newcomer.make("preview")
     assert "nothing changes" in preview.output, preview.output
 
