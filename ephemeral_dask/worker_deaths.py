@@ -135,7 +135,7 @@ class WorkerDeaths:
         """Return the worker's pod, why it or its process ended, and its last lines; what is not known is empty."""
         try:
             pods = await self._kube.list(kube.PODS, labels=kube.of_cluster(self._cluster))
-            pod = _pod_at(death.address, pods)
+            pod = _pod_of(death, pods)
             if pod is None:
                 text = f"the pod of worker {death.name} at {death.address} ({death.memory})"
                 return "", Diagnosis(cause=Cause.DELETED, detail=text), ""
@@ -157,8 +157,9 @@ class WorkerDeaths:
             return ""
 
 
-def _pod_at(address: str, pods: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """Return the pod with the address of a worker. The next pod of its Deployment has the same worker name."""
-    host = urlsplit(address).hostname
-    matching = [pod for pod in pods if pod.get("status", {}).get("podIP") == host]
+def _pod_of(death: Death, pods: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return a worker's pod: the next pod of its Deployment has the same name of a worker, but another address."""
+    host = urlsplit(death.address).hostname
+    named = [pod for pod in pods if pod["metadata"]["name"].startswith(death.name)]
+    matching = [pod for pod in named if pod.get("status", {}).get("podIP") == host]
     return max(matching, key=lambda one: str(one["metadata"].get("creationTimestamp", "")), default=None)
