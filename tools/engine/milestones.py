@@ -135,7 +135,7 @@ class Milestones:
 def _milestone(step: StepEventMetadata) -> str:
     """Return what is ready when the step is done, empty when no one waits for it."""
     if step.type == "kubernetes:core/v1:Namespace":
-        return "namespace"
+        return "namespace of runs" if "RunsNamespace$" in step.urn else "namespace of the platform"
     if step.type != _WORKLOAD:
         return "images" if is_image(step.urn) else ""
     component = next((title for part, title in _COMPONENTS.items() if part in step.urn), "")

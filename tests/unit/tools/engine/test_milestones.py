@@ -59,7 +59,8 @@ def test_images_that_are_built_together_are_one_line_with_the_time_of_all(update
 @pytest.mark.parametrize(
     ("kind", "name", "parent", "line"),
     [
-        ("kubernetes:core/v1:Namespace", "flows-namespace", "FlowNamespace", "namespace ready (1.0 s)"),
+        ("kubernetes:core/v1:Namespace", "flows-namespace", "FlowNamespace", "namespace of the platform ready (1.0 s)"),
+        ("kubernetes:core/v1:Namespace", "runs-namespace", "RunsNamespace", "namespace of runs ready (1.0 s)"),
         (WORKLOAD, "prefect-server-deployment", "PrefectServer", "Prefect server ready (1.0 s)"),
         (
             WORKLOAD,
