@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import http.server
+import socket
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +15,8 @@ import yaml
 from tests.e2e.newcomer import Newcomer
 from tests.full.test_patterns import result
 from tests.full.test_runs import ended, logged
+from tests.support.scratch_prefect import free_port
+from tools.cluster.wait import until
 
 IN_THE_IMAGE: Final = '''
 """A flow as it was when the image was built."""
@@ -82,14 +82,21 @@ LAST_LINE_AS_ROOT: Final = "USER 10001:10001\nCOPY --from=flow-packages"
 
 @contextlib.contextmanager
 def served(folder: Path, host: str) -> Iterator[str]:
-    """Serve the files of a folder over HTTP, which is all that `git clone` needs of a repository prepared for it."""
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
-    with http.server.ThreadingHTTPServer((host, 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://{host}:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    """Serve the Git repositories of a folder and return their address."""
+    port = free_port()
+    options = ("--reuseaddr", "--export-all", f"--base-path={folder}", f"--listen={host}", f"--port={port}")
+    with subprocess.Popen(["git", "daemon", *options]) as server:
+        try:
+            assert until(lambda: answers(host, port), seconds=30, interval=0.2), "git daemon is silent"
+            yield f"git://{host}:{port}"
+        finally:
+            server.terminate()
+
+
+def answers(host: str, port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=5):
+        return True
+    return False
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +112,6 @@ def repository(newcomer: Newcomer, tmp_path_factory: pytest.TempPathFactory) -> 
         ("add", "."),
         (*identity, "commit", "-q", "-m", "flow"),
         ("clone", "-q", "--bare", ".", str(folder / "flows.git")),
-        ("--git-dir", str(folder / "flows.git"), "update-server-info"),
     ):
         subprocess.run(["git", *words], cwd=source, check=True)
     addresses = "jsonpath={.items[0].status.addresses[?(@.type=='InternalIP')].address}"
@@ -121,7 +127,7 @@ def changed(newcomer: Newcomer, repository: str) -> Iterator[Newcomer]:
     before = {name: (clone / name).read_text() for name in names}
     stack, project = (yaml.safe_load(before[name]) for name in names[:2])
     stack["config"]["ephemeral-dask:image"].setdefault("flow", {})["aptPackages"] = ["libgomp1"]
-    host, port = repository.removeprefix("http://").partition("/")[0].split(":")
+    host, port = repository.removeprefix("git://").partition("/")[0].split(":")
     stack["config"]["ephemeral-dask:network"] = {"data": [{"cidr": f"{host}/32", "ports": [int(port)]}]}
     deployment: dict[str, Any] = {
         "name": "pulled",
