@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,9 @@ def test_every_workflow_uses_the_same_version_of_an_action() -> None:
 @pytest.mark.parametrize("path", FILES)
 def test_jobs_have_only_the_permissions_that_they_need(path: Path) -> None:
     assert read(path)["permissions"] == {}
-    permissions = {"contents": "read"} | ({"pull-requests": "write"} if path.stem == "preview" else {})
-    assert all(job["permissions"] == permissions for job in jobs(path))
+    own = {"reviewed": {"actions": "read"}, "comment": {"pull-requests": "write"}} if path.stem == "preview" else {}
+    for name, job in read(path)["jobs"].items():
+        assert job["permissions"] == own.get(name, {"contents": "read"})
 
 
 @pytest.mark.parametrize("path", FILES)
@@ -120,11 +122,60 @@ def test_secrets_are_passed_to_single_steps_and_the_checkout_keeps_no_token(path
     assert all(step["with"] == {"persist-credentials": False} for step in checkout)
 
 
-@pytest.mark.parametrize("path", FILES)
-def test_code_of_a_pull_request_runs_without_the_token_that_can_comment(path: Path) -> None:
-    for step in steps(path):
-        if "github.token" in str(step):
-            assert "make" not in step["run"]
+def test_what_comments_has_neither_code_of_the_pull_request_nor_a_secret() -> None:
+    comment = read(FOLDER / "preview.yml")["jobs"]["comment"]
+    text = str(comment)
+    assert "checkout" not in text
+    assert "secrets." not in text
+    assert "environment" not in comment
+    with_code = read(FOLDER / "preview.yml")["jobs"]["preview"]
+    assert "github.token" not in str(with_code)
+
+
+def test_a_preview_needs_an_environment_with_reviewers() -> None:
+    content = read(FOLDER / "preview.yml")["jobs"]
+    assert content["preview"]["needs"] == "reviewed"
+    assert "if: always" not in str(content["preview"]["if"])
+    assert "secrets." not in str(content["reviewed"])
+    assert "checkout" not in str(content["reviewed"])
+
+
+GH = """#!/bin/sh
+[ "$2" = repos/acme/flows/environments/prod-preview ] || { echo "gh: Not Found (HTTP 404)" >&2; exit 1; }
+printf '%s' "$RULES"
+"""
+"""Stands for GitHub's program, whose `--jq` prints one type of a rule per line."""
+
+
+@pytest.mark.parametrize(
+    ("rules", "variables", "status", "text"),
+    [
+        ("required_reviewers\n", {}, 0, ""),
+        ("branch_policy\nrequired_reviewers\n", {}, 0, ""),
+        ("branch_policy\n", {}, 1, "::error title=Environment prod-preview has no required reviewers::"),
+        ("", {}, 1, "Settings > Environments > prod-preview"),
+        ("", {"ENVIRONMENT": "repos/acme/flows/environments/other"}, 1, "has no required reviewers"),
+        ("", {"UNREVIEWED": "true"}, 0, "::warning::"),
+    ],
+)
+def test_an_environment_without_required_reviewers_ends_the_workflow(
+    rules: str, variables: dict[str, str], status: int, text: str, tmp_path: Path
+) -> None:
+    (tmp_path / "gh").write_text(GH)
+    (tmp_path / "gh").chmod(0o755)
+    [step] = read(FOLDER / "preview.yml")["jobs"]["reviewed"]["steps"]
+    environment = {
+        "PATH": f"{tmp_path}:/usr/bin:/bin",
+        "ENVIRONMENT": "repos/acme/flows/environments/prod-preview",
+        "NAME": "prod-preview",
+        "UNREVIEWED": "",
+        "RULES": rules,
+        **variables,
+    }
+    done = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", step["run"]], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, text in done.stdout) == (status, True), done
 
 
 @pytest.mark.parametrize("path", FILES)
