@@ -60,7 +60,7 @@ def shown(newcomer: Newcomer, s3: S3, stack_file: str, prefect_yaml: str = "depl
     for file, value in zip(files, (content, project), strict=True):
         file.write_text(yaml.safe_dump(value, sort_keys=False))
     try:
-        done = newcomer.make("up")
+        done = newcomer.make("up", f"DISCARD={RUNS}/results")
         assert done.status == 0, done.progress
         yield
     finally:
