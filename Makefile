@@ -30,7 +30,7 @@ endif
 SELECT := --stack $(STACK) --cluster $(CLUSTER)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down preview run logs cancel demo stack ui dashboard unit engine e2e test lint format lock doctor verify unlock env cluster-up cluster-down venv
+.PHONY: help up down preview run logs cancel demo stack new-flow ui dashboard unit engine e2e test lint format lock doctor verify unlock env cluster-up cluster-down venv
 .PHONY: backup restore check summary e2e-full crash-sweep bench-registration bench-tasks bench-scaling bench-churn crd-remove settings-reference image-size
 
 help: ## List the verbs
@@ -81,6 +81,9 @@ env: venv ## Print exports: eval "$(make -s env)" makes a shell for pulumi, kube
 
 stack: venv ## Create the file of a new stack from that of STACK, with its own namespace (NAME=)
 	@$(TOOLS) stack $(SELECT)
+
+new-flow: venv ## Write a flow, its test, and its deployment in prefect.yaml (NAME=)
+	@$(TOOLS) new-flow $(SELECT)
 
 backup: venv ## Write the server's database and the task results to a file (FILE=)
 	@$(TOOLS) backup $(SELECT)

@@ -54,6 +54,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "verify": Verb("tools.verify.verbs:verify"),
     "unlock": Verb("tools.verbs.stack:unlock"),
     "stack": Verb("tools.verbs.stack:create"),
+    "new-flow": Verb("tools.verbs.project:create_flow"),
     "backup": Verb("tools.verbs.backup:back_up"),
     "restore": Verb("tools.verbs.backup:restore", resumes=True),
     "cluster-up": Verb("tools.verbs.machine:cluster_up", on_stack=False, resumes=True),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from tools import locks, prefect_yaml_check, reference, tiers
+from tools import locks, new_flow, prefect_yaml_check, reference, stackfile, tiers
 from tools.make import is_set, text
+from tools.paths import ROOT
+from tools.progress import say
 
 
 def check(_: argparse.Namespace) -> int:
@@ -13,6 +15,17 @@ def check(_: argparse.Namespace) -> int:
     page, accepted = prefect_yaml_check.report(prefect_yaml_check.located(text("FILE")), strict=is_set("STRICT"))
     print(page)
     return int(not accepted)
+
+
+def create_flow(arguments: argparse.Namespace) -> int:
+    """Write a new flow, its test and its deployment (NAME=)."""
+    settings = stackfile.check(arguments.stack, stackfile.read(arguments.stack), {})
+    new = new_flow.plan(text("NAME"), next(iter(settings.work_pools)), ROOT)
+    new.write()
+    for path in new.contents:
+        say(f"    wrote {path.relative_to(ROOT)}")
+    say(f"    make up, and then: make run FLOW={new.deployment}")
+    return 0
 
 
 def settings_reference(_: argparse.Namespace) -> int:
