@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks import admission
 from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract import labels, security
 from ephemeral_dask.contract.dask import GROUP
@@ -23,7 +25,7 @@ _START: Final = 180
 """Seconds for the pod to start, including the pull of its image."""
 
 
-def lines(script: Path, *arguments: str) -> Iterator[dict[str, Any]]:
+def lines(script: Path, *arguments: str, admitted: bool = True) -> Iterator[dict[str, Any]]:
     """Run a script, yield every JSON object that it prints as a line, and delete all its objects.
 
     This needs the environment of `eval "$(make -s env)"`, in which `pulumi` and `kubectl` use the stack.
@@ -31,6 +33,7 @@ def lines(script: Path, *arguments: str) -> Iterator[dict[str, Any]]:
     Args:
         script: the file; it may import everything in the flow image.
         arguments: the arguments of the script.
+        admitted: whether the script makes only what the stack's admission policies take.
 
     Raises:
         RuntimeError: the script failed; the message has the last line of its output.
@@ -41,24 +44,29 @@ def lines(script: Path, *arguments: str) -> Iterator[dict[str, Any]]:
     platform = json.loads(output.stdout)
     name, namespace = f"benchmark-{secrets.token_hex(3)}", platform["runsNamespace"]
     objects = _objects(name, script, arguments, platform)
-    _kubectl(
-        namespace, "apply", "--filename", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
-    )
-    try:
-        _kubectl(namespace, "wait", "--for=condition=Ready", f"pod/{name}", f"--timeout={_START}s")
-        last = ""
-        command = ["kubectl", "--namespace", namespace, "logs", "--follow", f"pod/{name}"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as log:
-            for line in log.stdout or ():
-                if line.startswith("{"):
-                    yield json.loads(line)
-                last = line.strip() or last
-        phase = f"pod/{name}", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=30s"
-        if _kubectl(namespace, "wait", *phase, check=False):
-            raise RuntimeError(f"{script.name} failed in pod {name}: {last}")
-    finally:
-        kinds = ",".join(sorted({one["kind"].lower() for one in objects}))
-        _kubectl(namespace, "delete", kinds, "--selector", f"app.kubernetes.io/name={name}", "--wait=true")
+    with contextlib.nullcontext() if admitted else admission.unbound(namespace):
+        _kubectl(
+            namespace,
+            "apply",
+            "--filename",
+            "-",
+            stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}),
+        )
+        try:
+            _kubectl(namespace, "wait", "--for=condition=Ready", f"pod/{name}", f"--timeout={_START}s")
+            last = ""
+            command = ["kubectl", "--namespace", namespace, "logs", "--follow", f"pod/{name}"]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as log:
+                for line in log.stdout or ():
+                    if line.startswith("{"):
+                        yield json.loads(line)
+                    last = line.strip() or last
+            phase = f"pod/{name}", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=30s"
+            if _kubectl(namespace, "wait", *phase, check=False):
+                raise RuntimeError(f"{script.name} failed in pod {name}: {last}")
+        finally:
+            kinds = ",".join(sorted({one["kind"].lower() for one in objects}))
+            _kubectl(namespace, "delete", kinds, "--selector", f"app.kubernetes.io/name={name}", "--wait=true")
 
 
 def _kubectl(namespace: str, *arguments: str, stdin: str | None = None, check: bool = True) -> int:

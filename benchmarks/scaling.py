@@ -35,7 +35,8 @@ def main(arguments: Sequence[str]) -> int:
     results: dict[str, list[dict[str, Any]]] = {side: [] for side in sides}
     for number in range(options.rounds):
         for side in sides[:: 1 if number % 2 == 0 else -1]:
-            result = list(flow_pod.lines(_SCRIPT, side, f"{_INTERVAL * number / options.rounds:.2f}"))[-1]
+            start = f"{_INTERVAL * number / options.rounds:.2f}"
+            result = list(flow_pod.lines(_SCRIPT, side, start, admitted=side == "ours"))[-1]
             print(f"{side}: {result}", file=sys.stderr, flush=True)
             results[side].append(result)
     medians = {

@@ -95,6 +95,7 @@ def _labels(run: RunIdentity, context: PodContext) -> dict[str, str]:
         labels.FLOW_RUN: run.flow_run_id,
         **({labels.FLOW_RUN_NAME: run.name_label} if run.name_label else {}),
         **({labels.DEPLOYMENT: context.deployment} if context.deployment else {}),
+        **({labels.JOB: context.owner.name} if context.owner else {}),
     }
 
 

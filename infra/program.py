@@ -12,6 +12,7 @@ from infra.prefect_yaml.load import DeploymentError
 from infra.settings import EmbeddedPrefect, SettingsError
 from infra.validation import Plan
 from infra.wiring.access import exact_access
+from infra.wiring.admission import admission
 from infra.wiring.dask import dask_platform
 from infra.wiring.drain import drain
 from infra.wiring.foundation import Foundation, foundation
@@ -34,7 +35,7 @@ def deploy() -> None:
     base = foundation(plan, secrets)
     prefect = prefect_access(plan.settings, secrets, base)
     dask = dask_platform(plan.settings, base, prefect)
-    platform = [*base.resources, *dask.resources, *prefect.resources]
+    platform = [*base.resources, *admission(plan.settings, base), *dask.resources, *prefect.resources]
     access = exact_access(plan.settings, base, after=platform)
     pools = work_pools(plan, base, prefect, access)
     objects = prefect_objects(plan, prefect, pools)

@@ -25,6 +25,9 @@ FLOW_RUN_POD: Final = "flow-run"
 DASK_POD: Final = "dask"
 """Two of its values: the pod with a flow's own code, and scheduler and workers."""
 
+JOB: Final = f"{DOMAIN}/job"
+"""The name of the Job whose pod created a Dask cluster: an admission policy lets no other run change it."""
+
 PREFECT_FLOW_RUN: Final = "prefect.io/flow-run-id"
 """Prefect's own label of a run's Job and its pod: the id of the flow run."""
 

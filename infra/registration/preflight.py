@@ -37,6 +37,7 @@ class PreflightArgs:
         claims: of the stack, as `infra.registration.claims` has them.
         context: kubeconfig context; the current one if unset.
         platforms: what the settings build the images for; those of the nodes if empty.
+        admission: whether the stack has admission policies.
 
     """
 
@@ -53,6 +54,7 @@ class PreflightArgs:
     claims: tuple[Mapping[str, str], ...] = ()
     context: str | None = None
     platforms: tuple[str, ...] = ()
+    admission: bool = True
 
     @property
     def namespaces(self) -> tuple[str, str]:
@@ -85,7 +87,7 @@ class PreflightProvider(StatelessProvider):
 
         Nodes that cannot be listed this time, as without the right to do so, are taken to be the ones of last time.
         """
-        from infra.registration import claims  # noqa: PLC0415  a second to import
+        from infra.registration import admission, claims  # noqa: PLC0415  a second to import
         from infra.registration.dry_run import try_out  # noqa: PLC0415  likewise
         from infra.registration.kubernetes import cluster_state  # noqa: PLC0415  likewise
         from infra.registration.references import look_up  # noqa: PLC0415  likewise
@@ -95,6 +97,7 @@ class PreflightProvider(StatelessProvider):
             operator_namespace=news.get("operator_namespace"),
             context=news.get("context"),
             platforms=tuple(news.get("platforms") or ()),
+            admission=news.get("admission", True),
             **{name: news[name] for name in _REQUIRED},
         )
         # Always a list, though an empty one: what a resource lacks is unknown to a preview, and so to the images.
@@ -109,7 +112,8 @@ class PreflightProvider(StatelessProvider):
         trial = try_out(news.get("manifests") or (), runs, args.context, exists=runs in cluster.namespaces)
         volumes = claims.read(args.stack_annotation, args.stack, args.namespaces, args.context)
         lost = claims.errors(news.get("claims") or (), volumes.claims, claims.discarded())
-        warnings = [*lookup.warnings, *trial.warnings, *volumes.warnings]
+        policies = admission.look_up(runs, args.context, enabled=args.admission)
+        warnings = [*lookup.warnings, *trial.warnings, *volumes.warnings, *policies.warnings]
         if others := set(cluster.platforms) - set(args.platforms or cluster.platforms):
             platforms = ", ".join(sorted(others))
             warnings.append(f"image.platforms leaves out {platforms}, which some of the nodes are: {_MIXED}.")
@@ -117,7 +121,7 @@ class PreflightProvider(StatelessProvider):
             log("warning", text)
         if cluster.platforms:
             news["node_platforms"] = list(cluster.platforms)
-        texts = (*errors(args, cluster), *lookup.errors, *trial.errors, *lost)
+        texts = (*errors(args, cluster), *lookup.errors, *trial.errors, *lost, *policies.errors)
         return CheckResult(news, [CheckFailure("", text) for text in texts])
 
 

@@ -83,6 +83,9 @@ class _Build(Model):
     """The flow image of work pools without an `image` of their own."""
     flows: Mapping[DnsLabel, FlowBuild] = Field(default_factory=dict)
     """Additional flow images by name, which work pools select with `image`."""
+    only: bool = False
+    """Whether `admission` refuses pods of runs with images from elsewhere than `registry`, patches of the stack file
+    apart. The job variable `image` can name any image otherwise."""
 
     @model_validator(mode="after")
     def _bases_have_the_pythons(self) -> Self:
@@ -136,6 +139,9 @@ class Prebuilt(Model):
     flows: Mapping[DnsLabel, ImageReference] = Field(default_factory=dict)
     """Additional flow images by name."""
     pull_secrets: tuple[DnsLabel, ...] = Field(default=(), strict=False)
+    only: bool = False
+    """Whether `admission` refuses pods of runs with images from elsewhere than the folders of these, patches of the
+    stack file apart."""
 
 
 Image = Annotated[DockerBuild | Docker | Prebuilt, Field(discriminator="builder")]

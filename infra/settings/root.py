@@ -82,6 +82,8 @@ class Settings(Model):
     quota: Annotated[Quota | None, BeforeValidator(lambda value: value or None)] = None
     """No quota when empty: Pulumi has no other way to leave out a key that has a type."""
     identities: Identities = Identities()
+    admission: Switch = True
+    """Whether ValidatingAdmissionPolicies bound what runs create. They need Kubernetes 1.30."""
     drain: Drain = Drain()
     protect: Switch = False
     """Whether a destroy is refused while it would delete the database's volume, the results or a namespace."""

@@ -64,6 +64,7 @@ def foundation(plan: Plan, secrets: Secrets) -> Foundation:
             manifests=tuple(pod_manifests.manifests(settings, plan.deployments)),
             references=tuple(dataclasses.asdict(each) for each in references(settings)),
             claims=tuple(claims(settings)),
+            admission=settings.admission,
         ),
     )
     checked = ResourceOptions(depends_on=[preflight])

@@ -48,7 +48,7 @@ _QUANTITIES: Final = (
 )
 UPDATES: Final[Mapping[str, tuple[str, ...]]] = {
     # Images are built for the platforms of the nodes; volumes with data are not deleted silently.
-    "preflight": ("claims", "node_platforms", "runs_namespace"),
+    "preflight": ("admission", "claims", "node_platforms", "runs_namespace"),
     # Runs have a namespace of their own (ADR 14).
     "dask-operator-deployment": (_ACCOUNT, f"{_CONTAINER}.command", f"{_CONTAINER}.env"),
     "network-dask-operator": ("spec.egress",),
@@ -112,11 +112,15 @@ MOVED: Final[Mapping[str, str]] = {
 }
 """Resource -> the one that takes its place in the namespace of runs (ADR 14)."""
 
+_POLICIES: Final = ("creators", "dask-pods", "flow-pods", "runs", "services")
+
 ADDED: Final = (
     *("runs", "runs-namespace", "runs-network", "runs-network-default-deny", "runs-network-dns"),
     *("runs-access", "runs-prefect-credential"),
+    "admission",
+    *(f"admission-{name}{part}" for name in _POLICIES for part in ("", "-binding")),
 )
-"""What the namespace of runs has as well as the platform's."""
+"""What the namespace of runs has as well as the platform's, and its admission policies (ADR 15)."""
 
 REPLACED: Final = (
     *(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import flow_pod
+from benchmarks import admission, flow_pod
 from ephemeral_dask.contract.causes import Cause
 from ephemeral_dask.contract.quantities import cores
 from tests.e2e.newcomer import RUNS, Newcomer
@@ -52,6 +52,29 @@ def assert_named(report: dict[str, Any], cause: Cause, *words: str, at_once: boo
     assert named[0] < NAMED_WITHIN, report
 
 
+@pytest.fixture
+def without_admission() -> Iterator[None]:
+    """Let a run ask for what the policies of the stack would refuse."""
+    with admission.unbound(RUNS):
+        yield
+
+
+@pytest.mark.usefixtures("shell")
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"tampered": True}, "uses no network, processes or memory of its node"),
+        ({"place": {"service_account": "flow-run"}}, "run as ServiceAccount dask"),
+        ({"place": {"credential": {"name": "other", "key": "k", "variable": "KEY"}}}, "declares the Secrets"),
+    ],
+)
+def test_what_the_admission_policies_refuse_fails_the_start_at_once_with_their_sentence(
+    newcomer: Newcomer, change: dict[str, Any], words: str
+) -> None:
+    report = attempt(newcomer, "refused", **change)
+    assert_named(report, Cause.REFUSED, words, at_once=True)
+
+
 @pytest.mark.usefixtures("shell")
 def test_a_missing_image_is_named_and_waited_for(newcomer: Newcomer) -> None:
     repository = newcomer.shell("pulumi stack output flowImage").output.partition("@")[0].strip()
@@ -75,13 +98,13 @@ def test_a_worker_in_a_crash_loop_fails_the_start_at_once_with_its_last_log_line
     assert report["seconds"] < NAMED_WITHIN, report
 
 
-@pytest.mark.usefixtures("shell")
+@pytest.mark.usefixtures("shell", "without_admission")
 def test_a_pod_that_pod_security_refuses_fails_the_start_at_once(newcomer: Newcomer) -> None:
     report = attempt(newcomer, "forbidden", tampered=True)
     assert_named(report, Cause.POD_SECURITY, "host namespaces", at_once=True)
 
 
-@pytest.mark.usefixtures("shell")
+@pytest.mark.usefixtures("shell", "without_admission")
 def test_a_missing_service_account_fails_the_start_at_once(newcomer: Newcomer) -> None:
     report = attempt(newcomer, "no-account", place={"service_account": "missing"})
     assert_named(report, Cause.RBAC, "missing", at_once=True)
@@ -93,7 +116,7 @@ def test_a_namespace_without_permissions_for_the_run_fails_the_start_at_once(new
     assert_named(report, Cause.RBAC, "cannot create resource", at_once=True)
 
 
-@pytest.mark.usefixtures("shell")
+@pytest.mark.usefixtures("shell", "without_admission")
 def test_a_missing_secret_fails_the_start_at_once(newcomer: Newcomer) -> None:
     reference = {"name": "nothing", "key": "key", "variable": "PREFECT_API_KEY"}
     report = attempt(newcomer, "no-secret", place={"credential": reference})

@@ -269,6 +269,7 @@ def test_the_labels_name_flow_run_and_deployment_and_none_is_prefects() -> None:
         labels.FLOW_RUN: RUN.flow_run_id,
         labels.FLOW_RUN_NAME: "daring-mole",
         labels.DEPLOYMENT: "nightly",
+        labels.JOB: "job-1",
     }
     assert not any("prefect" in name for name in part)
 

@@ -241,6 +241,22 @@ def test_exact_access_covers_every_role_binding_and_policy(render: Render, setti
 
 
 @pytest.mark.usefixtures("exported")
+def test_every_admission_policy_is_bound_under_a_name_of_the_stack_and_none_is_there_without_the_setting(
+    render: Render,
+) -> None:
+    recorder = render(program.deploy, {**CONFIG, "runsNamespace": "mine"})
+    policies = {each["metadata"]["name"] for each in recorder.of(":ValidatingAdmissionPolicy")}
+    bindings = {each["metadata"]["name"]: each["spec"] for each in recorder.of(":ValidatingAdmissionPolicyBinding")}
+    assert set(bindings) == policies
+    assert all(name.startswith("ephemeral-dask-mine-") for name in policies)
+    assert all(spec == {"policyName": name, "validationActions": ["Deny"]} for name, spec in bindings.items())
+
+    without = render(program.deploy, {**CONFIG, "admission": "false"})
+    assert without.of(":ValidatingAdmissionPolicy") == without.of(":ValidatingAdmissionPolicyBinding") == []
+    assert [each["admission"] for each in without.of(":Preflight")] == [False]
+
+
+@pytest.mark.usefixtures("exported")
 @pytest.mark.parametrize("builder", ["docker-build", "docker"])
 def test_nothing_of_a_stack_names_the_folder_that_it_was_cloned_to(render: Render, builder: str) -> None:
     recorder = render(program.deploy, {**CONFIG, "image": {"builder": builder, "registry": "localhost:5001"}})

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from infra.registration import claims, kubernetes
+from infra.registration import admission, claims, kubernetes
 from infra.registration.claims import Claim, Volumes
 from infra.registration.cluster_state import DASK_CRDS, ClusterState, Operator, node_platforms
 from infra.registration.errors import UnreachableError
 from infra.registration.preflight import PreflightArgs, PreflightProvider, errors
+from infra.registration.references import Lookup
 
 ARGS = PreflightArgs(
     namespace="flows",
@@ -31,6 +32,14 @@ def volumes(monkeypatch: pytest.MonkeyPatch) -> list[Claim]:
     live: list[Claim] = []
     monkeypatch.setattr(claims, "read", lambda *_: Volumes(claims=tuple(live)))
     return live
+
+
+@pytest.fixture(autouse=True)
+def policies(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Provide why the cluster takes no admission policies."""
+    refusals: list[str] = []
+    monkeypatch.setattr(admission, "look_up", lambda *_, enabled: Lookup(errors=tuple(refusals) if enabled else ()))
+    return refusals
 
 
 def crds(version: str | None = "2026.3.0") -> dict[str, dict[str, str]]:
@@ -112,6 +121,16 @@ def test_preflight_errors_fail_the_preview(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(kubernetes, "cluster_state", lambda _namespaces, _context: foreign)
     [failure] = PreflightProvider().check({}, props()).failures
     assert "exists already" in failure.reason
+
+
+def test_a_cluster_without_admission_policies_fails_the_preview_of_a_stack_that_has_some(
+    monkeypatch: pytest.MonkeyPatch, policies: list[str]
+) -> None:
+    monkeypatch.setattr(kubernetes, "cluster_state", lambda _namespaces, _context: ClusterState())
+    policies.append("too old")
+    [failure] = PreflightProvider().check({}, props()).failures
+    assert failure.reason == "too old"
+    assert PreflightProvider().check({}, {**props(), "admission": False}).failures == []
 
 
 def test_an_unreachable_cluster_does_not_fail_the_preview(

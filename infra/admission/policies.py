@@ -1,0 +1,282 @@
+"""The ValidatingAdmissionPolicies of a stack, as specs in the form of the Kubernetes API.
+
+They match the accounts of the platform and of runs alone: a rule that is wrong cannot lock out an administrator, and
+users who may create pods themselves do not need a Dask cluster for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ephemeral_dask.contract import dask, labels, reserved
+from infra import naming
+from infra.admission import allowed, pod_rules
+from infra.admission.names import literal
+from infra.settings import InstallOperator, Settings
+
+_CONTROLLERS: Final = (
+    # Kubernetes runs its controllers as one user, or each with an account of its own.
+    "system:kube-controller-manager",
+    *(
+        f"system:serviceaccount:kube-system:{name}-controller"
+        for name in ("job", "replicaset", "statefulset", "daemon-set", "replication")
+    ),
+)
+
+_POD: Final = "authentication.kubernetes.io/pod-name"
+"""The pod that an account's token was made for, which the API server adds to a request's user."""
+
+_WORKLOADS: Final = ("replicasets", "statefulsets", "daemonsets", "replicationcontrollers", "cronjobs")
+"""Further kinds that make pods."""
+
+_COMPONENT: Final = f"?{literal(labels.COMPONENT)}"
+_JOB: Final = f"?{literal(labels.JOB)}"
+_CLUSTER_NAME: Final = f"?{literal('dask.org/cluster-name')}"
+
+
+def policies(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Return name, without the stack's part, -> spec."""
+    flow, pods = allowed.flow_pods(settings), allowed.dask_pods(settings)
+    images = allowed.images(settings)
+    changed = {
+        "name": "changes-pods",
+        # A live run is scaled though the stack no longer declares a Secret of its pods.
+        "expression": "request.operation == 'CREATE' || (request.resource.resource == 'daskworkergroups'"
+        " ? dyn(object).spec.worker.spec != dyn(oldObject).spec.worker.spec : dyn(object).spec != dyn(oldObject).spec)",
+    }
+    made = {
+        "creators": _creators(settings, flow, pods),
+        "flow-pods": {
+            "rules": [_rule("batch", "jobs")],
+            "conditions": [_platform(settings), changed],
+            "variables": {"pods": "[dyn(object).spec.template.spec]"},
+            "validations": [
+                _labelled("dyn(object).spec.template.metadata", labels.FLOW_RUN_POD),
+                *pod_rules.validations(flow, images),
+            ],
+        },
+        "dask-pods": {
+            "rules": [_rule("apps", "deployments"), _rule(dask.GROUP, dask.CLUSTERS, dask.WORKER_GROUPS)],
+            "conditions": [_platform(settings), changed],
+            "variables": {
+                "template": "request.resource.resource == 'deployments' ? dyn(object).spec.template : dyn(object)",
+                "pods": "request.resource.resource == 'deployments' ? [dyn(object).spec.template.spec]"
+                " : request.resource.resource == 'daskworkergroups' ? [dyn(object).spec.worker.spec]"
+                " : [dyn(object).spec.scheduler.spec, dyn(object).spec.worker.spec]",
+            },
+            "validations": [
+                _labelled("variables.template.metadata", labels.DASK_POD),
+                *pod_rules.validations(pods, images),
+            ],
+        },
+        "services": _services(settings, changed),
+        "runs": _runs(settings),
+    }
+    return {name: _spec(settings, **parts) for name, parts in made.items()}
+
+
+def _spec(
+    settings: Settings,
+    *,
+    rules: list[Any],
+    conditions: list[Any],
+    variables: Mapping[str, str],
+    validations: list[Any],
+) -> dict[str, Any]:
+    return {
+        "failurePolicy": "Fail",
+        "matchConstraints": {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": settings.namespaces.runs}},
+            "resourceRules": rules,
+        },
+        "matchConditions": conditions,
+        "variables": [{"name": name, "expression": expression} for name, expression in variables.items()],
+        "validations": validations,
+    }
+
+
+def _rule(group: str, *resources: str, operations: tuple[str, ...] = ("CREATE", "UPDATE")) -> dict[str, Any]:
+    return {
+        "apiGroups": [group],
+        "apiVersions": ["v1"],
+        "operations": list(operations),
+        "resources": list(resources),
+    }
+
+
+def _account(namespace: str, name: str) -> str:
+    return f"system:serviceaccount:{namespace}:{name}"
+
+
+def _is_run(settings: Settings) -> str:
+    return f"{literal(f'system:serviceaccounts:{settings.namespaces.runs}')} in request.userInfo.groups"
+
+
+def _is_worker(settings: Settings) -> str:
+    return f"request.userInfo.username == {literal(_account(settings.namespaces.platform, naming.WORKER))}"
+
+
+def _is_operator(settings: Settings) -> str:
+    operator = settings.dask.operator
+    if isinstance(operator, InstallOperator):
+        return f"request.userInfo.username == {literal(_account(settings.namespaces.platform, naming.OPERATOR))}"
+    # The account of an operator that others run is not known, but its namespace is.
+    return f"{literal(f'system:serviceaccounts:{operator.namespace}')} in request.userInfo.groups"
+
+
+def _is_platform(settings: Settings) -> str:
+    accounts = [_account(settings.namespaces.platform, name) for name in (naming.SERVER, naming.REAPER)]
+    others = f"request.userInfo.username in {literal(accounts)}"
+    return f"({' || '.join([_is_worker(settings), _is_operator(settings), others, _is_run(settings)])})"
+
+
+def _platform(settings: Settings) -> dict[str, str]:
+    return {"name": "accounts-of-the-stack", "expression": _is_platform(settings)}
+
+
+def _labelled(metadata: str, component: str) -> dict[str, str]:
+    return {
+        "expression": f"{metadata}.?labels[{_COMPONENT}].orValue('') == {literal(component)}",
+        "message": f"these pods are labelled {labels.COMPONENT}: {component}, by which the platform finds them",
+    }
+
+
+def _creators(settings: Settings, flow: allowed.Allowed, pods: allowed.Allowed) -> dict[str, Any]:
+    """Return which account creates which kind of object."""
+    creators = {
+        "pods": ["controller"],
+        **{kind: ["none"] for kind in _WORKLOADS},
+        "jobs": ["worker"],
+        "deployments": ["operator"],
+        "services": ["operator"],
+        dask.CLUSTERS: ["run"],
+        dask.WORKER_GROUPS: ["run", "operator"],
+        dask.AUTOSCALERS: ["none"],
+        dask.JOBS: ["none"],
+    }
+    controllers = f"request.userInfo.username in {literal(list(_CONTROLLERS))}"
+    create = ("CREATE",)
+    component = f"dyn(object).metadata.?labels[{_COMPONENT}].orValue('')"
+    account = "dyn(object).spec.?serviceAccountName.orValue('default')"
+    return {
+        "rules": [
+            _rule("", "pods", "services", "replicationcontrollers", operations=create),
+            _rule("apps", "deployments", "replicasets", "statefulsets", "daemonsets", operations=create),
+            _rule("batch", "jobs", "cronjobs", operations=create),
+            _rule(dask.GROUP, dask.CLUSTERS, dask.WORKER_GROUPS, dask.AUTOSCALERS, dask.JOBS, operations=create),
+        ],
+        "conditions": [
+            {
+                "name": "accounts-of-the-stack-and-controllers",
+                "expression": f"{_is_platform(settings)} || (request.resource.resource == 'pods' && {controllers})",
+            }
+        ],
+        "variables": {
+            "creator": f"{_is_worker(settings)} ? 'worker' : {_is_operator(settings)} ? 'operator'"
+            f" : {_is_run(settings)} ? 'run' : {controllers} ? 'controller' : 'other'",
+            "creators": literal(creators),
+        },
+        "validations": [
+            {
+                "expression": "variables.creator in variables.creators[request.resource.resource]",
+                "messageExpression": "request.userInfo.username + ' creates no ' + request.resource.resource"
+                f" + {literal(f' in namespace {settings.namespaces.runs}')}",
+                "message": "this account creates no object of this kind in the namespace of runs",
+            },
+            {
+                # The account says what a pod may do, the label what may connect to it and who decides on its end.
+                "expression": f"request.resource.resource != 'pods' || {component} == ''"
+                f" || ({component} == {literal(labels.FLOW_RUN_POD)} && {flow.accounts.contain(account)})"
+                f" || ({component} == {literal(labels.DASK_POD)} && {pods.accounts.contain(account)})",
+                "message": f"a pod with label {labels.COMPONENT} is a flow pod and runs as {flow.accounts}, or belongs"
+                f" to a Dask cluster and runs as {pods.accounts}",
+            },
+        ],
+    }
+
+
+def _services(settings: Settings, changed: Mapping[str, str]) -> dict[str, Any]:
+    """Return what holds for the Service of a Dask scheduler, which a run describes and the operator creates."""
+    service = "variables.service"
+    return {
+        "rules": [_rule("", "services"), _rule(dask.GROUP, dask.CLUSTERS)],
+        "conditions": [_platform(settings), dict(changed)],
+        "variables": {
+            "service": "request.resource.resource == 'services' ? dyn(object).spec"
+            " : dyn(object).spec.scheduler.service",
+            "cluster": f"{service}.?selector[{_CLUSTER_NAME}].orValue('')",
+        },
+        "validations": [
+            {
+                "expression": f"{service}.?type.orValue('ClusterIP') == 'ClusterIP'"
+                f" && {service}.?externalIPs.orValue([]).size() == 0",
+                "message": "the Service of a Dask scheduler is of type ClusterIP and has no externalIPs: it is not"
+                " reached from outside the cluster",
+            },
+            {
+                "expression": "variables.cluster != '' && dyn(object).metadata.name == (request.resource.resource =="
+                " 'services' ? variables.cluster + '-scheduler' : variables.cluster)",
+                "message": "the Service of a Dask scheduler selects the pods of its own Dask cluster, by the label"
+                " dask.org/cluster-name",
+            },
+        ],
+    }
+
+
+def _runs(settings: Settings) -> dict[str, Any]:
+    """Return what keeps the Dask clusters of runs apart, and within the stack's bounds."""
+    large = [each.large_workers.maximum for each in settings.dask.profiles.values() if each.large_workers]
+    most = max([settings.dask.ceiling, *large])
+    create, update = "request.operation == 'CREATE'", "request.operation == 'UPDATE'"
+    foreign = [prefix for prefix in reserved.LABEL_PREFIXES if prefix != f"{labels.DOMAIN}/"]
+    reserved_keys = " || ".join(f"key.startsWith({literal(prefix)})" for prefix in reserved.LABEL_PREFIXES)
+    foreign_keys = " || ".join(f"key.startsWith({literal(prefix)})" for prefix in foreign)
+    roles = "[dyn(object).spec.?scheduler, dyn(object).spec.?worker]"
+    of_pods = f"{roles}.all(role, role.?metadata.?labels.orValue({{}}).all(key, !({reserved_keys})))"
+    replicas = "spec.worker.?replicas.orValue(0)"
+    operations = ("CREATE", "UPDATE", "DELETE")
+    return {
+        "rules": [_rule(dask.GROUP, dask.CLUSTERS, dask.WORKER_GROUPS, operations=operations)],
+        "conditions": [{"name": "accounts-of-runs", "expression": _is_run(settings)}],
+        "variables": {
+            "pod": f"request.userInfo.?extra[?{literal(_POD)}].orValue([''])[0]",
+            # Kubernetes names a Job's pod after the Job, of which it keeps 58 characters, with 5 random ones.
+            "job": "variables.pod.size() > 5 ? variables.pod.substring(0, variables.pod.size() - 5) : ''",
+            "labels": "(request.operation == 'DELETE' ? dyn(oldObject) : dyn(object)).metadata.?labels.orValue({})",
+            "owner": f"({create} ? dyn(object) : dyn(oldObject)).metadata.?labels[{_JOB}].orValue('')",
+        },
+        "validations": [
+            {
+                "expression": f"variables.owner == '' || {_is_job_of_run('variables.owner')}",
+                "message": f"this Dask cluster belongs to the Job in its label {labels.JOB}: only the pod of that Job"
+                " creates, changes and deletes it",
+            },
+            {
+                "expression": f"!({create}) || dyn(object).metadata.?ownerReferences.orValue([]).all(owner,"
+                f" owner.kind != 'Job' || {_is_job_of_run('owner.name')})",
+                "message": "a Dask cluster is owned by the Job of the pod that creates it, and goes with it",
+            },
+            {
+                "expression": f"!({create}) || variables.labels[{_COMPONENT}].orValue('') == {literal(labels.DASK_POD)}"
+                f" && variables.labels.all(key, !({foreign_keys})) && {of_pods}",
+                "message": f"a Dask cluster has label {labels.COMPONENT}: {labels.DASK_POD}, and no label of Prefect,"
+                " Dask or Kubernetes, which the operator would give to its pods",
+            },
+            {
+                "expression": f"!({update}) || variables.labels == dyn(oldObject).metadata.?labels.orValue({{}})"
+                " && dyn(object).spec.worker.?metadata == dyn(oldObject).spec.worker.?metadata",
+                "message": "a run changes the number of workers, and no label of its Dask cluster",
+            },
+            {
+                "expression": f"request.operation == 'DELETE' || dyn(object).{replicas} <= {most}"
+                f" || ({update} && dyn(object).{replicas} <= dyn(oldObject).{replicas})",
+                "message": f"a worker group has at most {most} workers: dask.ceiling of the stack file",
+            },
+        ],
+    }
+
+
+def _is_job_of_run(name: str) -> str:
+    """Return the CEL expression for: a Job of that name made the pod that makes the request."""
+    return f"variables.job == ({name}.size() > 57 ? {name}.substring(0, 58) : {name} + '-')"
