@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -302,6 +303,13 @@ def test_a_late_port_forward_is_retried_and_a_missing_service_is_not(clock: Cloc
 
 def test_names_are_escaped_in_paths() -> None:
     assert path("deployments", "name", "a b", "c?d/e") == "/deployments/name/a%20b/c%3Fd%2Fe"
+
+
+@pytest.mark.parametrize("name", [".", "..", "日本 🙂", "a::b", "50 percent?#;"])
+def test_a_name_is_one_part_of_a_requests_address(name: str) -> None:
+    request = httpx.Client(base_url="http://test/api").build_request("GET", path("deployments", "name", "f", name))
+    parts = request.url.raw_path.decode().split("/")
+    assert [unquote(part) for part in parts] == ["", "api", "deployments", "name", "f", name]
 
 
 def test_concurrent_deployments_of_a_flow_create_it_once(clock: Clock) -> None:
