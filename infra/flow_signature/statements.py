@@ -163,10 +163,9 @@ class Statements(Patterns, Branches):
             raise AssertionError(*([self.evaluate(node.msg, frame)] if node.msg else []))
 
     def _raise(self, node: ast.Raise, frame: Frame) -> None:
-        handled = sys.exc_info()[1]  # the handlers of the source run inside one of this program
-        error = (
-            self.evaluate(node.exc, frame) if node.exc else handled or RuntimeError("No active exception to reraise")
-        )
+        # A handler of the source runs inside one of this program.
+        again = sys.exc_info()[1] or RuntimeError("No active exception to reraise")
+        error = self.evaluate(node.exc, frame) if node.exc else again
         if isinstance(error, Unknown):
             raise RuntimeError("an unknown exception")  # noqa: TRY004  what the source raises
         kind = error if isinstance(error, type) else type(error)
