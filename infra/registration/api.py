@@ -169,7 +169,7 @@ class PrefectApi:
                 raise
             except UnreachableError as error:
                 failure = error
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 failure = self._unreachable(
                     operation, self._connection_error() or f"no answer ({error or type(error).__name__})"
                 )

@@ -366,6 +366,14 @@ def test_an_address_without_a_prefect_api_is_one_sentence(
     assert "secret" not in str(caught.value)
 
 
+def test_an_answer_that_cannot_be_decoded_is_one_sentence(clock: Clock) -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(b"not gzip"))
+
+    with pytest.raises(UnreachableError, match=r"no answer .*incorrect header check"):
+        _api(answer, clock).get("/x", operation="look")
+
+
 def test_a_web_page_in_place_of_a_later_answer_is_one_sentence(clock: Clock) -> None:
     api = _api(lambda _: httpx.Response(200, html="<html>Log in</html>"), clock)
     with pytest.raises(RegistrationError, match="a web page answered 200 in place of the Prefect API"):
