@@ -69,7 +69,8 @@ def is_adoptable(name: str) -> bool:
         name: `<kind>/<key>`, such as `deployment/sales/nightly`.
 
     """
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in _adoptable)
+    # A name with brackets is listed as it is, too.
+    return name in _adoptable or any(fnmatch.fnmatchcase(name, pattern) for pattern in _adoptable)
 
 
 def _patterns(value: Any) -> list[str]:

@@ -95,6 +95,13 @@ def test_a_proxy_or_certificate_of_this_machine_that_is_not_valid_is_one_sentenc
     assert "word" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["deployment/load/eu[1]", "deployment/日本/毎日 🙂", "automation/why?*"])
+def test_an_object_is_adopted_by_its_name_or_by_a_pattern(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for listed, adoptable in (([name], True), (["*/*"], True), ([f"{name}x"], False)):
+        monkeypatch.setattr(session, "_adoptable", listed)
+        assert session.is_adoptable(name) is adoptable
+
+
 def test_equal_endpoints_share_one_api() -> None:
     first = session.api({"reach": to_props(ENDPOINTS[0])})
     assert session.api({"reach": to_props(ENDPOINTS[0])}) is first
