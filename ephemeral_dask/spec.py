@@ -34,7 +34,10 @@ def dask_cluster(name: str, *, run: RunIdentity, context: PodContext, settings: 
         "name": name,
         "namespace": context.namespace,
         "labels": _labels(run, context),
-        "annotations": {labels.START_TIMEOUT: str(settings.start_timeout)},
+        "annotations": {
+            labels.START_TIMEOUT: str(settings.start_timeout),
+            **({labels.FLOW_RUN_NAME: run.flow_run_name} if run.flow_run_name else {}),
+        },
     }
     if context.owner is not None:
         metadata["ownerReferences"] = [

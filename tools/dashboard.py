@@ -74,9 +74,16 @@ def _name(cluster: Mapping[str, Any]) -> str:
 
 def _names(cluster: Mapping[str, Any]) -> set[str]:
     marks = cluster["metadata"].get("labels", {})
-    return {_name(cluster), marks.get(labels.FLOW_RUN, ""), marks.get(labels.FLOW_RUN_NAME, "")}
+    return {_name(cluster), marks.get(labels.FLOW_RUN, ""), marks.get(labels.FLOW_RUN_NAME, ""), _run_name(cluster)}
+
+
+def _run_name(cluster: Mapping[str, Any]) -> str:
+    """Return the run's own name; a cluster that an older image has started knows only what fits into a label."""
+    metadata = cluster["metadata"]
+    known = (metadata.get("annotations") or {}, metadata.get("labels") or {})
+    return next((str(each[labels.FLOW_RUN_NAME]) for each in known if labels.FLOW_RUN_NAME in each), "?")
 
 
 def _describe(cluster: Mapping[str, Any]) -> str:
-    marks = cluster["metadata"].get("labels", {})
-    return f"{_name(cluster)} of run {marks.get(labels.FLOW_RUN_NAME, '?')} ({marks.get(labels.FLOW_RUN, '?')})"
+    run = cluster["metadata"].get("labels", {}).get(labels.FLOW_RUN, "?")
+    return f"{_name(cluster)} of run {_run_name(cluster)} ({run})"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import os
 import signal
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Final, get_args
+
+from rich.cells import cell_len
 
 from infra.flow_signature import newer_python
 from infra.prefect_yaml import python_version, run_times
@@ -67,8 +70,8 @@ def report(path: Path, *, strict: bool, environment: Mapping[str, str] = os.envi
     would = "would register" if accepted else "could be read"
     parts = [f"{path}: {_counted(len(specs), 'deployment')} {would}"]
     parts += ["", *_table([_HEAD, *rows])] if rows else []
-    for title, lines in (("Warnings", warnings), ("Refused", errors)):
-        parts += ["", f"{title} ({len(lines)}):", *(f"  {line}" for line in lines)] if lines else []
+    for title, texts in (("Warnings", warnings), ("Refused", errors)):
+        parts += ["", f"{title} ({len(texts)}):", *(f"  {_shown_lines(text)}" for text in texts)] if texts else []
     parts += ["", _verdict(len(errors), len(warnings), accepted=accepted, strict=strict)]
     return "\n".join(parts), accepted
 
@@ -77,7 +80,8 @@ def _rows(spec: DeploymentSpec, now: dt.datetime) -> Iterator[tuple[str, ...]]:
     runs = [_runs(run_times.described(schedule, now), active=schedule.active) for schedule in spec.schedules]
     runs += [f"on {'a trigger' if trigger.enabled is not False else 'a disabled trigger'}" for trigger in spec.triggers]
     first, *others = runs or ["by hand"]
-    yield spec.key, spec.entrypoint, spec.work_pool_name or "(the stack's first)", first
+    pool = spec.work_pool_name or "(the stack's first)"
+    yield _shown(spec.key), _shown(spec.entrypoint), _shown(pool), first
     for each in others:
         yield "", "", "", each
 
@@ -87,9 +91,23 @@ def _runs(runs: str, *, active: bool | None) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return [f"  {lines[0]}", f"  {'-' * max(map(len, lines))}", *(f"  {line}" for line in lines[1:])]
+    widths = [max(cell_len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  ".join(_padded(cell, width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [f"  {lines[0]}", f"  {'-' * max(map(cell_len, lines))}", *(f"  {line}" for line in lines[1:])]
+
+
+def _padded(cell: str, width: int) -> str:
+    """Fill a cell with spaces; a terminal gives characters such as Chinese ones and emoji two columns."""
+    return cell + " " * (width - cell_len(cell))
+
+
+def _shown(text: str) -> str:
+    """Return text of a foreign file without the characters that would move the cursor of a terminal."""
+    return "".join(each if unicodedata.category(each) != "Cc" else repr(each)[1:-1] for each in text)
+
+
+def _shown_lines(text: str) -> str:
+    return "\n".join(map(_shown, text.split("\n")))
 
 
 def _verdict(errors: int, warnings: int, *, accepted: bool, strict: bool) -> str:

@@ -14,7 +14,7 @@ FLOW_RUN: Final = f"{DOMAIN}/flow-run"
 """The id of the flow run that a Dask cluster belongs to."""
 
 FLOW_RUN_NAME: Final = f"{DOMAIN}/flow-run-name"
-"""Its name, as far as a label value can hold it."""
+"""Its name: as a label as far as a label value can hold it, as an annotation of the DaskCluster in full."""
 
 FLOW: Final = f"{DOMAIN}/flow"
 DEPLOYMENT: Final = f"{DOMAIN}/deployment"

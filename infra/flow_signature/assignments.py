@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import MutableMapping
 from typing import Any, Final
 
 from infra.flow_signature.classes import Classes
@@ -87,8 +88,7 @@ class Assignments(Classes):
         for target in node.targets:
             match target:
                 case ast.Name():
-                    place = frame.elsewhere.get(target.id)
-                    names = frame.module.object.__dict__ if place == "global" else frame.names
+                    names = self.own_names(frame, target.id)
                     if target.id not in names:
                         raise NameError(target.id)
                     self.erase(names, target.id)
@@ -98,8 +98,17 @@ class Assignments(Classes):
                         self.alter(owner, self.unknown(frame, node, "may change it when the flow is loaded"))
                     if not isinstance(owner, Unknown):
                         del owner[self.evaluate(target.slice, frame)]
-                case _:
-                    raise Undecidable(self.unknown(frame, node, "deletes an attribute"))
+                case ast.Attribute():
+                    owner = self.evaluate(target.value, frame)
+                    cls = owner if isinstance(owner, type) else type(owner)
+                    own = cls in self.purity.classes or id(owner) in self.purity.functions
+                    if self.uncertain or not own:
+                        raise Undecidable(self.unknown(frame, node, "deletes an attribute"))
+                    delattr(owner, target.attr)
+
+    def own_names(self, frame: Frame, name: str) -> MutableMapping[str, Any]:
+        """Return the names among which a block binds and deletes a name."""
+        return frame.module.object.__dict__ if frame.elsewhere.get(name) == "global" else frame.names
 
 
 def _as_load(target: ast.Name | ast.Attribute | ast.Subscript) -> ast.expr:

@@ -12,6 +12,8 @@ from infra.flow_signature.machine import Frame, Machine
 
 _MACHINES: Final = frozenset({("os", "environ"), ("os", "environb"), ("time", "timezone"), ("time", "tzname")})
 _SYSTEM: Final = frozenset(["argv", "path", "executable", "prefix", "base_prefix", "exec_prefix", "flags", "orig_argv"])
+LOADER: Final = frozenset({"__spec__", "__loader__", "__cached__"})
+"""Names of a module that Python's own loader sets."""
 _OPEN: Final = frozenset({"typing", "typing_extensions", "pydantic", "pydantic_core", "annotated_types", "__future__"})
 """Libraries of which any attribute is usable."""
 
@@ -25,6 +27,8 @@ class Attributes(Machine):
             top = owner.__name__.partition(".")[0]
             if (top, name) == ("sys", "modules"):
                 return self.loaded_modules()
+            if name in LOADER and self.is_read(owner):
+                return self.unknown(frame, node, f"reads {name}, which only running it would show")
             if (top, name) in _MACHINES or (top == "sys" and name in _SYSTEM):
                 return self.unknown(frame, node, f"reads {top}.{name}, which another machine may have otherwise")
             value = getattr(owner, name)

@@ -135,11 +135,17 @@ class Branches(Assignments):
     def _handler(self, handler: Handler, frame: Frame) -> Callable[[], None]:
         def run() -> None:
             _, name, body = handler
-            if name:
-                self.store(frame, name, Unknown.because("it is an exception"))
-            self.block(body, frame)
+            self._except(name, Unknown.because("it is an exception"), body, frame)
 
         return run
+
+    def _except(self, name: str | None, error: Any, body: Sequence[ast.stmt], frame: Frame) -> None:
+        """Execute a handler, and forget the name of its exception as Python does."""
+        if name:
+            self.store(frame, name, error)
+        self.block(body, frame)
+        if name and name in self.own_names(frame, name):
+            self.erase(self.own_names(frame, name), name)
 
     def either_of(self, branches: list[Callable[[], None]], frame: Frame, node: ast.AST) -> None:
         """Execute branches of which one runs when the module is loaded."""
@@ -163,9 +169,7 @@ class Branches(Assignments):
             if isinstance(kinds, Unknown):
                 raise Undecidable(kinds)
             if isinstance(error, kinds):
-                if name:
-                    self.store(frame, name, error)
-                self.block(body, frame)
+                self._except(name, error, body, frame)
                 return
         raise error
 

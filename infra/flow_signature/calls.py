@@ -12,7 +12,7 @@ from typing import Any, Final
 import pydantic
 
 from infra.flow_signature.budget import check_operation, check_text
-from infra.flow_signature.comprehensions import Comprehensions
+from infra.flow_signature.import_calls import ImportCalls
 from infra.flow_signature.limits import check_call, check_orders
 from infra.flow_signature.machine import Frame
 from infra.flow_signature.prefect_names import FLOW, OPTIONS, Flow, FlowDecorator
@@ -24,10 +24,11 @@ _NATIVE: Final = compile("function(*arguments, **keywords)", "<module>", "eval")
 """Classes take the name of their module from the code that makes them."""
 _ELEMENTS: Final = frozenset(["append", "appendleft", "insert"])
 _OF_MODULE: Final = frozenset({globals, locals, vars, exec, eval})
+_REFLECTING: Final = (getattr, hasattr, setattr, delattr)
 _FIELDS: Final = (pydantic.Field, dataclasses.field)
 
 
-class Calls(Comprehensions):
+class Calls(ImportCalls):
     """Evaluates calls."""
 
     purity: Purity
@@ -85,12 +86,8 @@ class Calls(Comprehensions):
             return None
         unknown = self.unknown(frame, node, "runs code that is not read")
         if function is exec:
-            self._lose_names(frame, unknown)
+            self.lose_names(frame.module.object, unknown)
         return unknown
-
-    def _lose_names(self, frame: Frame, unknown: Unknown) -> None:
-        for name in [name for name in frame.module.object.__dict__ if not name.startswith("__")]:
-            self.write(frame.module.object.__dict__, name, unknown)
 
     def _call_on_names(
         self, function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any], frame: Frame, node: ast.AST
@@ -106,7 +103,7 @@ class Calls(Comprehensions):
                 self.write(names, key, value)
             return None
         if name in MUTATORS or name.startswith("__"):
-            self._lose_names(frame, unknown)
+            self.lose_names(frame.module.object, unknown)
             return unknown
         return self.known(function(*arguments, **keywords))
 
@@ -128,6 +125,8 @@ class Calls(Comprehensions):
         function = self.known(function)
         if getattr(function, "__self__", None) is frame.module.object.__dict__:
             return self._call_on_names(function, arguments, keywords, frame, node)
+        if self.imports(function):
+            return self.imported(function, arguments, keywords)
         if not isinstance(function, Unknown) and self.purity.permits(function):
             owner = getattr(function, "__self__", None)
             if self.uncertain and getattr(function, "__name__", "") in MUTATORS:
@@ -151,9 +150,7 @@ class Calls(Comprehensions):
             unknown = Unknown(*function.causes)
         else:
             unknown = self.unknown(frame, node, f"calls {_name(function)}, whose result only running it would show")
-        for value in [*values, getattr(function, "__self__", None)]:
-            if not isinstance(value, types.ModuleType) and not callable(value):
-                self.alter(value, unknown)
+        self.change(function, values, unknown)
         return unknown
 
     def _permitted(self, function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any], frame: Frame) -> Any:
@@ -169,7 +166,7 @@ class Calls(Comprehensions):
                 for value in values:
                     if callable(value) and not isinstance(value, Unknown) and not self.purity.passes(value):
                         raise Undecidable(Unknown.because("it calls a function that is not read"))
-        if function in (getattr, hasattr, setattr, delattr):
+        if any(function is each for each in _REFLECTING):
             return self._reflect(function, list(arguments), frame)
         if function is pow or function is divmod:
             check_operation("Pow" if function is pow else "Mod", *list(arguments)[:2])

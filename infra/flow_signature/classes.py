@@ -47,6 +47,9 @@ class Classes(Functions):
         metaclass, namespace, options = types.prepare_class(node.name, resolved, dict(keywords))
         if not self._is_library_metaclass(metaclass):
             raise Undecidable(self.unknown(frame, node, "has a metaclass that is not read"))
+        if not issubclass(metaclass, enum.EnumMeta):
+            # Pydantic's own mapping looks into the values that are assigned, which may be unknown.
+            namespace = dict(namespace)
         namespace["__module__"] = frame.module.name
         namespace["__qualname__"] = qualified(node.name, frame)
         docstring = ast.get_docstring(node, clean=False)

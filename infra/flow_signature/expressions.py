@@ -7,7 +7,7 @@ import typing
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Final
 
-from infra.flow_signature.attributes import Attributes
+from infra.flow_signature.attributes import LOADER, Attributes
 from infra.flow_signature.budget import check_format, check_order, check_text, size
 from infra.flow_signature.machine import Frame
 from infra.flow_signature.operations import COMPARE, UNARY, operate
@@ -59,7 +59,10 @@ class Expressions(Attributes):
         return node.value
 
     def _name(self, node: ast.Name, frame: Frame) -> Any:
-        return self.load(frame, node.id)
+        value = self.load(frame, node.id)
+        if value is None and node.id in LOADER:
+            return self.unknown(frame, node, f"reads {node.id}, which only running it would show")
+        return value
 
     def _namedexpr(self, node: ast.NamedExpr, frame: Frame) -> Any:
         value = self.evaluate(node.value, frame)
@@ -200,7 +203,7 @@ class Expressions(Attributes):
             if not isinstance(value, range):
                 self.budget.spend(size(value))
         if name in ("In", "NotIn"):
-            if not isinstance(right, str | bytes | dict | set | frozenset | list | tuple | range | type):
+            if not hasattr(type(right), "__contains__"):
                 right = list(self.iterate(right))
             return (left in right) is (name == "In")
         return COMPARE[name](left, right)

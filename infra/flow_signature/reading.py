@@ -128,7 +128,7 @@ class Reading(Statements):
         self._install(name, made)
         names = made.__dict__
         names["__doc__"] = ast.get_docstring(tree, clean=False)
-        names["__package__"] = name if location.folders and name != self._script else name.rpartition(".")[0]
+        names["__package__"] = name if location.folders else name.rpartition(".")[0]
         names["__file__"] = Unknown.because("the folder of the project differs from machine to machine")
         loops, guarded, self.loops, self.guarded = self.loops, self.guarded, 0, 0
         journals, self._journals = self._journals, []

@@ -62,11 +62,11 @@ def build(source: FlowSource) -> tuple[Json, tuple[str, ...]]:
     return schema, notes
 
 
-def names(source: FlowSource) -> tuple[list[str], bool]:
-    """Return the names of the flow's parameters, and whether it accepts others (`**kwargs`)."""
-    parameters = source.signature.parameters.values()
-    known = [each.name for each in parameters if each.kind is not inspect.Parameter.VAR_KEYWORD]
-    return [name for name in known if name not in ("self", "cls")], len(known) < len(parameters)
+def names(source: FlowSource) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of the flow's parameters, and those of `*args` and `**kwargs` among them."""
+    parameters = [each for each in source.signature.parameters.values() if each.name not in ("self", "cls")]
+    variadic = [each.name for each in parameters if each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD)]
+    return tuple(each.name for each in parameters), tuple(variadic)
 
 
 class _Builder:

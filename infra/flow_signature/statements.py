@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -159,15 +160,20 @@ class Statements(Patterns, Branches):
 
     def _assert(self, node: ast.Assert, frame: Frame) -> None:
         if self.test(node.test, frame) is False:
-            raise AssertionError
+            raise AssertionError(*([self.evaluate(node.msg, frame)] if node.msg else []))
 
     def _raise(self, node: ast.Raise, frame: Frame) -> None:
-        error = self.evaluate(node.exc, frame) if node.exc else RuntimeError("no active exception")
+        # A handler of the source runs inside one of this program.
+        again = sys.exc_info()[1] or RuntimeError("No active exception to reraise")
+        error = self.evaluate(node.exc, frame) if node.exc else again
         if isinstance(error, Unknown):
             raise RuntimeError("an unknown exception")  # noqa: TRY004  what the source raises
         kind = error if isinstance(error, type) else type(error)
         if not issubclass(kind, Exception):
             raise RuntimeError(kind.__name__)  # noqa: TRY004  such as SystemExit, which must not end the reading
+        cause = self.evaluate(node.cause, frame) if node.cause else None
+        if node.cause is not None and not isinstance(cause, Unknown):
+            raise error from cause
         raise error
 
     def _match(self, node: ast.Match, frame: Frame) -> None:

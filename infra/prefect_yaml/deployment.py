@@ -135,6 +135,7 @@ def _spec(
         tags=_tags(reader),
         parameters=parameters,
         parameter_schema=flow.schema,
+        variadic=flow.variadic,
         enforce_parameter_schema=enforce,
         schedules=schedules,
         concurrency_limit=limit.limit,

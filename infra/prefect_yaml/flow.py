@@ -33,7 +33,7 @@ class Flow:
         root: the folder that module names start from.
         schema: of the parameters.
         parameters: their names.
-        accepts_others: whether it accepts other parameters (`**kwargs`).
+        variadic: names of `*args` and `**kwargs` among them. Values of the latter are below its name.
         notes: what is registered otherwise than Prefect would, and why.
 
     """
@@ -43,7 +43,7 @@ class Flow:
     root: Path
     schema: Mapping[str, Any]
     parameters: tuple[str, ...]
-    accepts_others: bool = False
+    variadic: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -81,7 +81,7 @@ def read_flow(entrypoint: str, root: Path, deployment: str, descriptions: Mappin
     if description is not None and description.parameter_schema is not None:
         return _described(root, name, description.parameter_schema, source)
     schema, notes = flow_schema.build(source)
-    names, accepts_others = flow_schema.names(source)
+    names, variadic = flow_schema.names(source)
     if notes:
         way_out = f'set deployments."{name}/{deployment}".schema in the stack file to register another schema'
         notes = (*notes[:-1], f"{notes[-1]}; {way_out}")
@@ -90,8 +90,8 @@ def read_flow(entrypoint: str, root: Path, deployment: str, descriptions: Mappin
         description=source.description,
         root=source.root,
         schema=schema,
-        parameters=tuple(names),
-        accepts_others=accepts_others,
+        parameters=names,
+        variadic=variadic,
         notes=(*source.notes, *notes),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -172,15 +172,18 @@ def _overridden(
 def _check_runs(document: Document, place: Place, spec: DeploymentSpec) -> None:
     """Record an error for each schedule and trigger whose runs lack a parameter, and so would all fail."""
     raw = document.values["deployments"][place[-1]]
-    starts: list[tuple[Place, Mapping[str, Any], bool]] = []
+    starts: list[tuple[Place, Mapping[str, Any], bool, Sequence[str]]] = []
     for index, schedule in enumerate(spec.schedules):
         where: Place = ("schedule",) if raw.get("schedule") else ("schedules", index)
-        starts.append((where, schedule.parameters, schedule.active is not False))
+        starts.append((where, schedule.parameters, schedule.active is not False, spec.variadic))
     for index, trigger in enumerate(spec.triggers):
-        starts.append((("triggers", index), trigger.actions[0].get("parameters", {}), trigger.enabled is not False))
-    for where, parameters, active in starts:
+        own = trigger.actions[0].get("parameters", {})
+        # The server validates the runs of a trigger, and those of a schedule it does not.
+        starts.append((("triggers", index), own, trigger.enabled is not False, ()))
+    schema, enforce = spec.parameter_schema, spec.enforce_parameter_schema
+    for where, parameters, active, optional in starts:
         merged = {**spec.parameters, **parameters}
-        for problem in incomplete(merged, spec.parameter_schema, enforce=spec.enforce_parameter_schema):
+        for problem in incomplete(merged, schema, enforce=enforce, optional=optional):
             record = document.error if active else document.warning
             record((*place, *where), f"deployment '{spec.name}': {dotted(where)}: {problem}")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from infra.flow_signature.conversion import converted
@@ -26,7 +26,7 @@ def parameter_errors(parameters: Mapping[str, Any], flow: Flow, *, enforce: bool
     optional = _without_required(flow.schema)
     errors = []
     for name, value in parameters.items():
-        if name not in flow.parameters and not flow.accepts_others:
+        if name not in flow.parameters:
             errors.append(f"the flow has no parameter '{name}'; {nearest(name, flow.parameters)}")
         elif enforce and name in flow.schema["properties"] and not has_placeholder(value):
             error = schema_error(value, optional["properties"][name], optional)
@@ -55,17 +55,20 @@ def conversions(parameters: Mapping[str, Any], flow: Flow) -> tuple[dict[str, An
     return values, messages
 
 
-def incomplete(parameters: Mapping[str, Any], schema: Mapping[str, Any], *, enforce: bool) -> Iterator[str]:
+def incomplete(
+    parameters: Mapping[str, Any], schema: Mapping[str, Any], *, enforce: bool, optional: Sequence[str] = ()
+) -> Iterator[str]:
     """Yield one message for each parameter without which a run that no person starts certainly fails.
 
     Args:
         parameters: all that the run gets.
         schema: of all parameters of the flow.
         enforce: whether values are checked as well.
+        optional: names that may be missing although the schema requires them.
 
     """
     for name in schema.get("required", []):
-        if name not in parameters:
+        if name not in parameters and name not in optional:
             yield f"'{name}' has no default and no value, so every run would fail; write it below `parameters`"
     for name, value in parameters.items() if enforce else ():
         if name in schema["properties"] and not has_placeholder(value):

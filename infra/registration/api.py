@@ -27,6 +27,9 @@ READ_DEADLINE: Final = 10.0
 OLDEST_SERVER: Final = (3, 2)
 """First version of Prefect with schedule slugs, and with labels and concurrency limits of deployments."""
 
+_DOTS: Final = {".": "%2E", "..": "%2E%2E"}
+"""Names that an HTTP client would take for steps in a path."""
+
 Json = Any
 
 
@@ -166,7 +169,7 @@ class PrefectApi:
                 raise
             except UnreachableError as error:
                 failure = error
-            except httpx.TransportError as error:
+            except httpx.RequestError as error:
                 failure = self._unreachable(
                     operation, self._connection_error() or f"no answer ({error or type(error).__name__})"
                 )
@@ -245,7 +248,7 @@ class PrefectApi:
 
 def path(*parts: str) -> str:
     """Join names into a path and escape each: a deployment's name may contain a space or a question mark."""
-    return "/" + "/".join(quote(part, safe="") for part in parts)
+    return "/" + "/".join(_DOTS.get(part) or quote(part, safe="") for part in parts)
 
 
 def without_credentials(url: str) -> str:

@@ -31,6 +31,12 @@ ADOPT: Final = "adopt"
 _ABSENCE: Final = 20.0
 """Seconds for which a 404 in the preview phase is trusted when the object is created."""
 
+_CONNECTION: Final = (
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "PREFECT_API_SSL_CERT_FILE"),
+)
+"""Environment variables that an HTTP client reads when it is made."""
+
 _lock = threading.Lock()
 _configuration: dict[str, str] = {}
 _apis: dict[tuple[Any, ...], PrefectApi] = {}
@@ -63,7 +69,8 @@ def is_adoptable(name: str) -> bool:
         name: `<kind>/<key>`, such as `deployment/sales/nightly`.
 
     """
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in _adoptable)
+    # A name with brackets is listed as it is, too.
+    return name in _adoptable or any(fnmatch.fnmatchcase(name, pattern) for pattern in _adoptable)
 
 
 def _patterns(value: Any) -> list[str]:
@@ -120,7 +127,15 @@ def _connect(endpoint: ApiEndpoint) -> PrefectApi:
 
         headers = _headers(endpoint.auth)
         if isinstance(endpoint, Url):
-            return httpx.Client(base_url=str(endpoint.url), headers=headers, verify=_trust())
+            try:
+                return httpx.Client(base_url=str(endpoint.url), headers=headers, verify=_trust())
+            except (httpx.InvalidURL, ValueError, ImportError, OSError) as error:
+                # Without its text, which may quote the password of a proxy.
+                raise RegistrationError(
+                    f"Could not connect to the Prefect API at {_address(endpoint)}",
+                    why=f"its address, a proxy or a certificate file of this machine is not valid ({_kind(error)})",
+                    remedy=f"correct apiUrl or what is set of {', '.join(_CONNECTION)}",
+                ) from None
         from infra.registration.port_forward import Tunnel  # noqa: PLC0415  a second to import
 
         tunnel = Tunnel(endpoint)
@@ -158,6 +173,10 @@ def _headers(auth: Auth) -> dict[str, str]:
     import base64  # noqa: PLC0415  beside its only use
 
     return {"Authorization": "Basic " + base64.b64encode(value.encode()).decode()}
+
+
+def _kind(error: Exception) -> str:
+    return "a SOCKS proxy is not supported" if isinstance(error, ImportError) else type(error).__name__
 
 
 def _trust() -> Any:

@@ -15,6 +15,8 @@ from ephemeral_dask.contract import quantities
 MAX_LABEL: Final = 63
 """Characters of a namespace's name."""
 
+_ADDRESS: Final = re.compile(r"https?://(?P<host>\[[0-9a-fA-F:.]+\]|[^/@\s\[\]:?#]+)(:(?P<port>\d{1,5}))?(/[^@\s]*)?")
+_LAST_PORT: Final = 65535
 _DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -41,7 +43,9 @@ def _as_written(value: object) -> object:
 
 
 def _url(value: str) -> str:
-    if not re.fullmatch(r"https?://[^/@\s]+(/[^@\s]*)?", value):
+    match = _ADDRESS.fullmatch(value)
+    labels = match["host"].removesuffix(".").split(".") if match else []
+    if not match or int(match["port"] or 0) > _LAST_PORT or not all(0 < len(each) <= MAX_LABEL for each in labels):
         # Without the value: a password in it would end up in a log.
         raise ValueError("is not a valid address: write http(s)://host[:port]/path, without credentials")
     return value.rstrip("/")

@@ -54,6 +54,7 @@ class DeploymentSpec:
         tags: tags of every run.
         parameters: default parameters of every run.
         parameter_schema: JSON schema of the flow's parameters.
+        variadic: names of `*args` and `**kwargs`, which the schema requires and a scheduled run may lack.
         enforce_parameter_schema: whether Prefect refuses parameters that do not match the schema.
         schedules: its schedules.
         concurrency_limit: active runs at the same time; no limit if None.
@@ -78,6 +79,7 @@ class DeploymentSpec:
     tags: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     parameter_schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "object", "properties": {}})
+    variadic: tuple[str, ...] = ()
     enforce_parameter_schema: bool = True
     schedules: tuple[Schedule, ...] = ()
     concurrency_limit: int | None = None

@@ -79,6 +79,7 @@ def client(server: str, tmp_path: Path) -> Iterator[SyncPrefectClient]:
             parameter_openapi_schema=parameter_schema(division).model_dump(),
             enforce_parameter_schema=True,
         )
+        prefect.create_deployment(prefect.create_flow_from_name("Daily's"), "at 6")
         yield prefect
 
 
@@ -148,6 +149,7 @@ def test_a_run_that_fails_names_its_task_and_shows_the_persons_own_line_first(
     [
         ({"deployment": "Division 日本"}, f"Set FLOW='{DEPLOYMENT}'"),
         ({"deployment": "Divison 日本/with space"}, f"did you mean '{DEPLOYMENT}'?"),
+        ({"deployment": "Daily's"}, "Set FLOW='Daily'\"'\"'s/at 6'"),
         ({"deployment": ""}, "FLOW is not set"),
         ({"parameters": parse("conut=1", "PARAMS")}, "did you mean 'count'?"),
     ],

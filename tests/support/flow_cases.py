@@ -42,6 +42,43 @@ EQUAL: dict[str, tuple[Files, str]] = {
         "class C:\n  def __enter__(s): return s\n  def __exit__(s, *a): X.append(a[0] is None)\nX = []\nwith C():\n  M = 2\ntry:\n  with C(): M = int('x')\nexcept ValueError: M = 3\n@flow\ndef f(m=M, x=X): ...",
         "f.py:f",
     ),
+    "in, of a class's own": (
+        "class V:\n  def __contains__(s, x): return x == 9\n  def __iter__(s): return iter([3])\n@flow\ndef f(a: bool = 9 in V(), b: bool = 3 in V()): ...",
+        "f.py:f",
+    ),
+    "an object that is called and compares by its own rule": (
+        "class V:\n  def __eq__(s, o): return o.n == 1\n  def __call__(s, k): return k * 2\n@flow\ndef f(a: int = V()(4)): ...",
+        "f.py:f",
+    ),
+    "name of a handled exception": (
+        "try: int('x')\nexcept ValueError as e: A = str(e)\ntry: e\nexcept NameError: A += '!'\n@flow\ndef f(a: str = A): ...",
+        "f.py:f",
+    ),
+    "raised again": (
+        "try:\n  try: int('x')\n  except ValueError: raise\nexcept ValueError: A = 1\nexcept Exception: A = 2\n@flow\ndef f(a: int = A): ...",
+        "f.py:f",
+    ),
+    "raised from": (
+        "try:\n  try: {}['k']\n  except KeyError as e: raise ValueError from e\nexcept ValueError as e: A = type(e.__cause__).__name__\n@flow\ndef f(a: str = A): ...",
+        "f.py:f",
+    ),
+    "message of an assertion": (
+        "try: assert not 1, 'no'\nexcept AssertionError as e: A = str(e)\n@flow\ndef f(a: str = A): ...",
+        "f.py:f",
+    ),
+    "deleted attribute": (
+        "class K: x = 1\ndel K.x\n@flow\ndef f(a: bool = hasattr(K, 'x')): ...",
+        "f.py:f",
+    ),
+    "package of a file": ("@flow\ndef f(p: str = __package__): ...", "f.py:f"),
+    "package of a module": ({"p/m.py": "@flow\ndef f(p: str = __package__): ..."}, "p.m.f"),
+    "imported by a call": (
+        {
+            "p/c.py": "L = 4",
+            "p/f.py": "import importlib as i\nm = i.import_module('.c', 'p')\n@i.import_module('prefect').flow\ndef f(n: int = m.L, k: int = __import__('p.c').c.L): ...",
+        },
+        "p.f.f",
+    ),
     "name of the module": ("@flow\ndef f(m: str = __name__): ...", "f.py:f"),
     "name of a submodule": ({"p/m.py": "from prefect import flow\n@flow\ndef f(m: str = __name__): ..."}, "p.m.f"),
     "infinite": ("import math\n@flow\ndef f(a: float = math.inf, b: float = -math.inf): ...", "f.py:f"),

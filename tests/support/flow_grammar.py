@@ -57,6 +57,12 @@ CHANGES = (
     "def outer():\n    count = 0\n    def inner():\n        nonlocal count\n        count += 1\n        return count\n    inner()\n    return inner()\n{n} = outer()",
     "class Pair:\n    def __init__(self, left):\n        self.left = left\n    @property\n    def double(self):\n        return [self.left, self.left]\n{n} = Pair({v}).double",
     "class Settings:\n    pass\nSettings.rows = {v}\n{n} = Settings.rows",
+    "try:\n    try:\n        int('x')\n    except ValueError:\n        raise\nexcept ValueError as error:\n    {n} = str(error)\nexcept Exception:\n    {n} = {v}",
+    "try:\n    assert {c}, 'message'\nexcept AssertionError as {n}:\n    pass\ntry:\n    {n}\nexcept NameError:\n    {n} = {v}",
+    "class Odd:\n    def __contains__(self, item):\n        return item == 1\n    def __eq__(self, other):\n        return other.none\n    def __call__(self, value):\n        return value\n{n} = [1 in Odd(), Odd()({v})]",
+    "class Keys:\n    value = {v}\ndel Keys.value\n{n} = getattr(Keys, 'value', {w})",
+    "import importlib\n{n} = importlib.import_module('math').pi",
+    "try:\n    raise KeyError('k') from ValueError({v})\nexcept KeyError as error:\n    {n} = list(error.__cause__.args)",
 )  # fmt: skip
 """Statements that bind a name {n} to values {v} or {w}, where {c} and {d} are conditions."""
 

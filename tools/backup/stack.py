@@ -11,6 +11,7 @@ from infra import naming
 from infra.components.prefect_server import DATA
 from tools.backup import archive
 from tools.backup.pods import Kubectl
+from tools.engine import urn
 from tools.engine.results import State
 from tools.errors import Problem
 from tools.progress import say
@@ -50,7 +51,7 @@ class Volumes:
     @classmethod
     def of(cls, state: State, outputs: Mapping[str, Any], environment: Mapping[str, str]) -> Volumes:
         """Return the volumes that the state of a stack names: they may be where an earlier version has put them."""
-        claims = {str(each["urn"]).rpartition("::")[2]: each for each in state.of_type(CLAIM)}
+        claims = {urn.name(str(each["urn"])): each for each in state.of_type(CLAIM)}
         return cls(
             database=_volume(claims.get("prefect-server-volume")),
             results=_volume(claims.get("results-claim")),

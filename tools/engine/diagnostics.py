@@ -10,6 +10,8 @@ from typing import Final
 
 from pulumi.automation.events import DiagnosticEvent, EngineEvent
 
+from tools.engine import urn as urns
+
 _COLOUR: Final = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
 
 _FRAME: Final = (
@@ -119,12 +121,10 @@ def is_about_plain_http(text: str) -> bool:
 
 def resource(urn: str) -> str:
     """Return a resource as people name it, such as `Deployment prefect-server-deployment`; empty for the stack."""
-    _, _, rest = urn.partition("::")
-    kinds, _, name = rest.partition("::")[2].rpartition("::")
-    kind = kinds.rpartition("$")[2]
+    kind = urns.kind(urn)
     if not kind or kind == "pulumi:pulumi:Stack":
         return ""
-    return f"{kind.rpartition(':')[2].rpartition('/')[2]} {name}"
+    return f"{kind.rpartition(':')[2].rpartition('/')[2]} {urns.name(urn)}"
 
 
 def is_image(urn: str) -> bool:

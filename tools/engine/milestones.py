@@ -11,6 +11,7 @@ from typing import Final
 
 from pulumi.automation.events import EngineEvent, StepEventMetadata
 
+from tools.engine import urn
 from tools.engine.diagnostics import is_image
 from tools.progress import duration
 
@@ -139,14 +140,14 @@ def _milestone(step: StepEventMetadata) -> str:
     if step.type != _WORKLOAD:
         return "images" if is_image(step.urn) else ""
     component = next((title for part, title in _COMPONENTS.items() if part in step.urn), "")
-    name = step.urn.rpartition("::")[2].removesuffix("-deployment")
+    name = urn.name(step.urn).removesuffix("-deployment")
     if component == "Prefect worker":
         return f"Prefect worker of work pool {name.removeprefix('prefect-worker-')}"
     return "Prefect background services" if name == "prefect-server-services" else component
 
 
 def _title(step: StepEventMetadata) -> str:
-    name = step.urn.rpartition("::")[2]
+    name = urn.name(step.urn)
     if is_image(step.urn) and step.op.value != "delete":
         return f"building {name}"
     verbs = {"create": "creating", "update": "updating", "delete": "deleting", "replace": "replacing"}

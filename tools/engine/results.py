@@ -9,6 +9,8 @@ from typing import Any
 
 from pulumi.automation.events import EngineEvent
 
+from tools.engine import urn
+
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
@@ -67,7 +69,7 @@ def parse_state(exported: str) -> State:
     return State(
         resources=tuple(deployment.get("resources") or ()),
         pending=tuple(
-            f"{each['type']} {str(each['resource']['urn']).rpartition('::')[2]}"
+            f"{each['type']} {urn.name(str(each['resource']['urn']))}"
             for each in deployment.get("pending_operations") or ()
         ),
     )

@@ -65,7 +65,8 @@ def print_artifact(artifact: Artifact, output: Console) -> None:
     elif artifact.type == "progress":
         output.print(Text(f"{data} %"))
     else:
-        output.print(Text(data.strip() if isinstance(data, str) else json.dumps(data, indent=2)), soft_wrap=True)
+        text = data.strip() if isinstance(data, str) else json.dumps(data, indent=2, ensure_ascii=False)
+        output.print(Text(text), soft_wrap=True)
 
 
 def _rows(data: Any) -> list[Mapping[str, Any]]:
@@ -100,4 +101,4 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.6g}"
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any, Final, TypeVar
@@ -53,10 +54,10 @@ def _unknown(name: str, names: Sequence[str]) -> Problem:
     known = "\n".join(["Registered deployments:", *(f"  {each}" for each in names)])
     if not name:
         return Problem("FLOW is not set", remedy="Set FLOW=<flow>/<deployment>", detail=known)
-    of_flow = [each for each in names if each.rpartition("/")[0] == name]
+    of_flow = [each for each in names if each.partition("/")[0] == name]
     if of_flow:
         what = f"FLOW='{name}' names a flow, and a run needs one of its deployments"
-        remedy = " or ".join(f"FLOW='{each}'" for each in of_flow)
+        remedy = " or ".join(f"FLOW={shlex.quote(each)}" for each in of_flow)
         return Problem(what, remedy=f"Set {remedy}")
     what = f"There is no deployment '{name}'{did_you_mean(name, names)}"
     return Problem(what, remedy="Set FLOW=<flow>/<deployment>", detail=known)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pulumi.automation.events import EngineEvent, StepEventMetadata, StepEventStateMetadata
 
-from tools.engine import diagnostics
+from tools.engine import diagnostics, urn
 
 Fields = Mapping[str, Any]
 
@@ -133,7 +133,7 @@ def _step(step: StepEventMetadata, drift: _Drift) -> Step:
     return Step(
         operation=_OPERATIONS[step.op.value],
         type=step.type,
-        name=step.urn.rpartition("::")[2],
+        name=urn.name(step.urn),
         old=_inputs(step.old) if step.old is not None else None,
         new=_inputs(step.new) if step.new is not None else None,
         recorded=drift.edited.get(step.urn),

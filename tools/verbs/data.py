@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from tools.engine import urn
 from tools.engine.results import State
 from tools.errors import Problem
 
@@ -52,7 +53,7 @@ def confirm(stack: str, state: State, *, yes: bool, ask: Callable[[str], str] = 
 
 
 def _described(resource: Mapping[str, Any]) -> str:
-    name = str(resource["urn"]).rpartition("::")[2]
+    name = urn.name(str(resource["urn"]))
     inputs = resource.get("inputs") or {}
     metadata, spec = inputs.get("metadata") or {}, inputs.get("spec") or {}
     size = ((spec.get("resources") or {}).get("requests") or {}).get("storage", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import time
 from collections.abc import Mapping
@@ -196,7 +197,6 @@ def _say_next_steps(plan: Plan, options: str) -> None:
     flow = demo.sample(plan) or next((spec.key for specs in plan.deployments.values() for spec in specs), "")
     say("Next:")
     if flow:
-        quoted = f"'{flow}'" if " " in flow else flow
-        say(f"    make run FLOW={quoted}{options}   runs a deployment and follows it")
+        say(f"    make run FLOW={shlex.quote(flow)}{options}   runs a deployment and follows it")
     say(f"    make dashboard{options}   opens the Dask dashboard of a run, while it is running")
     say(f"    your own flow: a file in flows/, an entry in prefect.yaml, make up{options}")

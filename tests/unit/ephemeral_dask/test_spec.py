@@ -38,8 +38,8 @@ SETTINGS = DaskSettings.from_env(
 )
 
 
-def manifest(context: PodContext = CONTEXT) -> dict[str, Any]:
-    return dask_cluster("etl-1", run=RUN, context=context, settings=SETTINGS)
+def manifest(context: PodContext = CONTEXT, run: RunIdentity = RUN) -> dict[str, Any]:
+    return dask_cluster("etl-1", run=run, context=context, settings=SETTINGS)
 
 
 def pod(role: str) -> dict[str, Any]:
@@ -272,6 +272,12 @@ def test_the_labels_name_flow_run_and_deployment_and_none_is_prefects() -> None:
         labels.JOB: "job-1",
     }
     assert not any("prefect" in name for name in part)
+
+
+def test_a_cluster_tells_the_name_of_its_run_in_full() -> None:
+    metadata = manifest(run=replace(RUN, flow_run_name="毎日 6:00"))["metadata"]
+    assert metadata["annotations"][labels.FLOW_RUN_NAME] == "毎日 6:00"
+    assert metadata["labels"][labels.FLOW_RUN_NAME] == "6-00"
 
 
 def test_without_owner_credential_and_account_the_manifest_has_no_trace_of_them() -> None:

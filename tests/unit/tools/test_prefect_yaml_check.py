@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 from tools import prefect_yaml_check
 from tools.errors import Problem
@@ -81,6 +82,31 @@ def test_a_name_may_have_spaces_and_any_characters(flow: str, name: str, tmp_pat
     page, accepted = prefect_yaml_check.report(_written(tmp_path, {"f.py": source, "prefect.yaml": file}), strict=True)
     assert accepted
     assert f"  {flow}/{name} " in page
+
+
+def test_columns_stay_in_line_where_characters_take_two_columns(tmp_path: Path) -> None:
+    flows = {"load": "日本語のフロー", "wide": "🙂🙂", "plain": "Zu\u0308rich"}
+    source = "from prefect import flow\n" + "".join(
+        f"@flow(name={name!r})\ndef {function}(): ...\n" for function, name in flows.items()
+    )
+    deployments = "".join(
+        f'- {{name: "{name}", entrypoint: "f.py:{function}", work_pool: {{name: p}}}}\n'
+        for function, name in (("load", "毎日"), ("wide", "d"), ("plain", "daily"))
+    )
+    path = _written(tmp_path, {"f.py": source, "prefect.yaml": f"deployments:\n{deployments}"})
+    page, _ = prefect_yaml_check.report(path, strict=False)
+    head, line, *rows = page.splitlines()[2:7]
+    assert len(rows) == 3
+    assert {cell_len(row[: row.index(" f.") + 1]) for row in rows} == {head.index("entrypoint")}
+    assert cell_len(line) == max(map(cell_len, (head, *rows)))
+
+
+def test_a_foreign_name_does_not_move_the_cursor_of_a_terminal(tmp_path: Path) -> None:
+    source = "from prefect import flow\n@flow(name='a\\x1b[2Kb')\ndef load(): ...\n"
+    file = 'deployments:\n- {name: "c\\e[1A\\nd", entrypoint: "f.py:load", work_pool: {name: p}, "x\\ey": 1}\n'
+    page, _ = prefect_yaml_check.report(_written(tmp_path, {"f.py": source, "prefect.yaml": file}), strict=False)
+    assert "\x1b" not in page
+    assert "  a\\x1b[2Kb/c\\x1b[1A\\nd " in page
 
 
 def test_what_is_refused_is_listed_beside_what_could_be_read(tmp_path: Path) -> None:

@@ -38,6 +38,11 @@ def test_markdown_is_printed_as_it_is_without_a_terminal() -> None:
     assert printed("markdown", "# Title\n\n*a*\n")[2:] == ["# Title", "", "*a*"]
 
 
+def test_characters_of_any_language_are_printed_as_they_are() -> None:
+    assert "毎日" in printed("table", json.dumps([{"名前": ["毎日"]}]))[-1]
+    assert printed("result", {"名前": "毎日 🙂"})[2:] == ["{", '  "名前": "毎日 🙂"', "}"]
+
+
 def test_the_runtimes_own_artifacts_are_known_by_their_keys() -> None:
     assert {runtime.DASHBOARD_KEY, runtime.SUMMARY_KEY} == PLATFORM_KEYS
     assert flow_result.RESULT_KEY == RESULT_KEY

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from pulumi.automation.events import EngineEvent
+from rich.cells import cell_len
 
 from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract import knobs, profiles
@@ -101,6 +102,22 @@ def test_a_deployment_is_shown_field_by_field_with_old_and_new_value() -> None:
 @pytest.mark.parametrize(("flow", "name"), [("Daily Report", "every minute"), ("日本", "毎日"), ("🙂 flow", "a:b")])
 def test_a_name_may_have_spaces_and_any_characters(flow: str, name: str) -> None:
     assert f"`{flow}/{name}`" in shown(event("create", DEPLOYMENT, None, deployment(name, flow_name=flow)))
+
+
+def test_the_page_on_a_terminal_keeps_names_and_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    old = deployment("毎日 🙂", flow_name="日本 :smile:", tags=["あ"], description="[b]古い[/b]")
+    summary.show(shown(event("update", DEPLOYMENT, old, {**old, "tags": ["🙂🙂"], "description": "新しい"})))
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("deployment 日本 :smile:/毎日 🙂 is updated") for line in lines)
+    head = next(number for number, line in enumerate(lines) if line.split() == ["field", "now", "then"])
+    first, second = lines[head + 2 : head + 4]
+    assert first.split() == ["tags", '["あ"]', '["🙂🙂"]']
+    assert second.split() == ["description", "[b]古い[/b]", "新しい"]
+    for line, texts in ((first, ('["あ', '["🙂')), (second, ("[b]", "新"))):
+        assert [cell_len(line.partition(text)[0]) for text in texts] == [lines[head].index(w) for w in ("now", "then")]
 
 
 def test_no_secret_is_shown_and_one_that_may_have_changed_is_named() -> None:

@@ -42,6 +42,13 @@ LEFT_OUT: dict[str, tuple[str, str, str]] = {
         "an import of geolib",
     ),
     "library that changes a list": ("import geolib\nT = ['a']\ngeolib.fill(T)", "t: list = T", "an import of geolib"),
+    "loader": ("", "p: str = __spec__.name", "reads __spec__"),
+    "loader of a module": ("import importlib, json", "p: str = json.__spec__.name", "reads json.__spec__"),
+    "loaded again": (
+        "import importlib, settings\nsettings.L = 2\nimportlib.reload(settings)",
+        "n: int = settings.L",
+        "calls importlib.reload",
+    ),
     "order of a set": ("T = list({'a', 'b'})", "t: list = T", "order differs"),
     "address": ("", "t: str = str(object())", "address of an object"),
 }
@@ -61,7 +68,8 @@ def test_a_flow_is_read_as_prefect_loads_it(case: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("case", LEFT_OUT)
 def test_a_default_that_only_running_the_flow_would_show_is_left_out_with_a_note(case: str, tmp_path: Path) -> None:
     before, parameter, reason = LEFT_OUT[case]
-    write_project(tmp_path, f"from prefect import flow\n{before}\n@flow\ndef f({parameter}): ...")
+    flow = f"from prefect import flow\n{before}\n@flow\ndef f({parameter}): ..."
+    write_project(tmp_path, {"f.py": flow, "settings.py": "L = 1"})
     ours = flow_project.ours(tmp_path, "f.py:f")
     [note] = ours.notes
     assert "is registered without its default, because" in note
@@ -78,6 +86,21 @@ def test_an_enumeration_with_its_own_way_to_make_members_is_left_out_with_a_note
     assert flow_project.differences(ours, theirs) == []
     [note] = ours.notes
     assert note.startswith("parameter 'e' is registered without its type and default")
+
+
+@pytest.mark.parametrize(
+    "decorated",
+    [
+        "@geolib.retry(3)\n  def go(self): ...",
+        "@geolib.a\n  @geolib.b\n  def go(self): ...\n  @go.setter\n  def go(self, v): ...",
+    ],
+)
+def test_a_model_keeps_its_type_when_a_library_decorates_its_methods(decorated: str, tmp_path: Path) -> None:
+    source = f"from prefect import flow\nimport geolib\nfrom pydantic import BaseModel\nclass S(BaseModel):\n  rows: int = 1\n  {decorated}\n@flow\ndef f(s: S): ..."
+    write_project(tmp_path, source)
+    ours = flow_project.ours(tmp_path, "f.py:f")
+    assert ours.notes == ()
+    assert ours.schema["definitions"]["S"]["properties"] == {"rows": {"default": 1, "title": "Rows", "type": "integer"}}
 
 
 def test_a_class_of_a_library_is_noted_for_each_parameter(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import prefect
 import pytest
+from prefect.exceptions import SignatureMismatchError
 
 from infra.prefect_yaml.load import DeploymentError, load_deployments
 from tests.support.prefect_yaml_project import Override, Project, deployment
@@ -147,9 +149,9 @@ def test_an_anchor_is_an_instant_in_utc(anchor: str, instant: str, project: Proj
 
 
 def test_yaml_dates_become_iso_8601_strings(project: Project) -> None:
-    text = "parameters: {b: 2026-01-02, x: {1: 2026-01-02T03:04:05Z}}"
+    text = "parameters: {anything: {b: 2026-01-02, x: {1: 2026-01-02T03:04:05Z}}}"
     [spec] = project.load(deployment(text).replace("plain_one", "through_module"))
-    assert spec.parameters == {"b": "2026-01-02", "x": {"1": "2026-01-02T03:04:05Z"}}
+    assert spec.parameters["anything"] == {"b": "2026-01-02", "x": {"1": "2026-01-02T03:04:05Z"}}
 
 
 def test_an_rrule_may_be_a_whole_schedule_as_json(project: Project) -> None:
@@ -397,9 +399,28 @@ def test_the_error_of_an_override_names_the_stack(key: str, override: Override, 
     assert f"the stack's deployments: {error}" in project.refusal(deployment(""), overrides={key: override})
 
 
-def test_a_flow_with_kwargs_accepts_any_parameter(project: Project) -> None:
-    text = "deployments: [{name: one, entrypoint: flows.jobs.through_module, parameters: {x: 1}}]"
-    assert project.load(text)[0].parameters == {"x": 1}
+def test_values_of_kwargs_are_below_its_name_because_prefect_takes_them_nowhere_else(project: Project) -> None:
+    @prefect.flow
+    def through_module(**anything: int) -> dict[str, int]:
+        return anything
+
+    text = "deployments: [{name: one, entrypoint: flows.jobs.through_module, parameters: %s}]"
+    assert project.load(text % "{anything: {x: 1}}")[0].parameters == {"anything": {"x": 1}}
+    assert through_module.validate_parameters({"anything": {"x": 1}})
+    assert "the flow has no parameter 'x'; known here: anything" in project.refusal(text % "{x: 1}")
+    with pytest.raises(SignatureMismatchError):
+        through_module.validate_parameters({"x": 1})
+
+
+def test_a_schedule_may_lack_values_of_args_and_kwargs_and_a_trigger_may_not(project: Project) -> None:
+    @prefect.flow
+    def through_module(*args: int, **anything: int) -> None: ...
+
+    assert through_module.validate_parameters({}) == {"args": [], "anything": {}}
+    assert project.load(deployment("schedules: [{interval: 5}]").replace("plain_one", "through_module"))
+    # Prefect's server validates what an automation starts, and its schema requires them.
+    refusal = project.refusal(deployment("triggers: [{expect: [a]}]").replace("plain_one", "through_module"))
+    assert "triggers.0: 'anything' has no default and no value" in refusal
 
 
 def test_an_error_does_not_contain_a_secret_value(project: Project) -> None:

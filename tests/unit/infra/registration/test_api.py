@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 import pytest
@@ -304,6 +305,13 @@ def test_names_are_escaped_in_paths() -> None:
     assert path("deployments", "name", "a b", "c?d/e") == "/deployments/name/a%20b/c%3Fd%2Fe"
 
 
+@pytest.mark.parametrize("name", [".", "..", "日本 🙂", "a::b", "50 percent?#;"])
+def test_a_name_is_one_part_of_a_requests_address(name: str) -> None:
+    request = httpx.Client(base_url="http://test/api").build_request("GET", path("deployments", "name", "f", name))
+    parts = request.url.raw_path.decode().split("/")
+    assert [unquote(part) for part in parts] == ["", "api", "deployments", "name", "f", name]
+
+
 def test_concurrent_deployments_of_a_flow_create_it_once(clock: Clock) -> None:
     second = threading.Barrier(2)
     posted: list[str] = []
@@ -356,6 +364,14 @@ def test_an_address_without_a_prefect_api_is_one_sentence(
         api.wait_ready()
     assert sentence in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_an_answer_that_cannot_be_decoded_is_one_sentence(clock: Clock) -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(b"not gzip"))
+
+    with pytest.raises(UnreachableError, match=r"no answer .*incorrect header check"):
+        _api(answer, clock).get("/x", operation="look")
 
 
 def test_a_web_page_in_place_of_a_later_answer_is_one_sentence(clock: Clock) -> None:

@@ -69,6 +69,39 @@ def test_the_error_for_a_missing_credential_names_the_command_that_sets_it() -> 
         session._headers("auth-string")
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "reason"),
+    [
+        ("HTTP_PROXY", "http://user:pass/word@proxy.test", "InvalidURL"),
+        ("ALL_PROXY", "ftp://user:word@proxy.test", "ValueError"),
+        ("ALL_PROXY", "socks5://user:word@proxy.test", "a SOCKS proxy is not supported"),
+        ("NO_PROXY", "[::1", "InvalidURL"),
+        ("PREFECT_API_SSL_CERT_FILE", "/missing.pem", "FileNotFoundError"),
+    ],
+)
+def test_a_proxy_or_certificate_of_this_machine_that_is_not_valid_is_one_sentence(
+    variable: str, value: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in session._CONNECTION:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    if variable == "NO_PROXY":
+        monkeypatch.setenv("HTTP_PROXY", "http://proxy.test")
+    monkeypatch.setenv(variable, value)
+    api = session._connect(Url(url="http://prefect.test/api"))
+    with pytest.raises(RegistrationError) as caught:
+        api.wait_ready()
+    assert f"of this machine is not valid ({reason}); correct apiUrl or what is set of HTTP_PROXY" in str(caught.value)
+    assert "word" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["deployment/load/eu[1]", "deployment/日本/毎日 🙂", "automation/why?*"])
+def test_an_object_is_adopted_by_its_name_or_by_a_pattern(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for listed, adoptable in (([name], True), (["*/*"], True), ([f"{name}x"], False)):
+        monkeypatch.setattr(session, "_adoptable", listed)
+        assert session.is_adoptable(name) is adoptable
+
+
 def test_equal_endpoints_share_one_api() -> None:
     first = session.api({"reach": to_props(ENDPOINTS[0])})
     assert session.api({"reach": to_props(ENDPOINTS[0])}) is first

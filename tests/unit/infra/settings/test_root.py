@@ -115,6 +115,20 @@ def test_an_api_address_with_credentials_in_it_is_refused() -> None:
     assert "prefect.apiUrl" in text
 
 
+@pytest.mark.parametrize(
+    "address",
+    ["http://h:99999/api", "http://[::1/api", "http://h:/api", "http://a..b/api", f"http://{'a' * 64}.test/api"],
+)
+def test_an_address_that_no_client_can_use_is_refused(address: str) -> None:
+    assert "write http(s)://host[:port]/path" in refusal(prefect={"mode": "server", "apiUrl": address})
+
+
+@pytest.mark.parametrize("address", ["http://[::1]:4200/api", "https://hä.example.com./api", "http://h/a/api?b=c"])
+def test_an_address_may_have_any_host(address: str) -> None:
+    parsed = settings.parse({"image": IMAGE, "prefect": {"mode": "server", "apiUrl": address}}, stack="dev")
+    assert getattr(parsed.prefect, "api_url", None) == address
+
+
 def test_a_work_pool_name_that_prefect_reserves_is_refused() -> None:
     assert "reserved by Prefect" in refusal(workPools={"prefect-pool": {}})
 

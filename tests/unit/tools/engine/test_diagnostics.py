@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from pulumi.automation.events import EngineEvent
 
 from tools.engine import diagnostics
@@ -28,6 +29,13 @@ def test_an_error_is_shown_once_with_the_resource_that_failed_and_without_the_en
         ]
     )
     assert [str(failure) for failure in failures] == ["Deployment prefect-server-deployment: no node can take the pod"]
+
+
+@pytest.mark.parametrize("name", ["Daily Report-every minute", "日本-毎日 🙂", "etl::load-a::b"])
+def test_an_error_has_the_whole_name_of_a_deployment(name: str) -> None:
+    urn = f"{PREFIX}pulumi-python:dynamic/prefect:Deployment::{name}"
+    (failure,) = diagnostics.failures([event("error", "409", urn)])
+    assert str(failure) == f"Deployment {name}: 409"
 
 
 def test_a_programs_own_sentence_stands_alone() -> None:

@@ -106,6 +106,12 @@ def test_the_status_names_what_is_running_and_for_how_long(update: Update) -> No
     assert update.milestones.describe() == ""
 
 
+@pytest.mark.parametrize("name", ["Daily Report-every minute", "日本-毎日 🙂", "etl::load-a::b"])
+def test_the_status_has_the_whole_name_of_a_deployment(update: Update, name: str) -> None:
+    update.begin("delete", DEPLOYMENT, name)
+    assert update.milestones.describe() == f"deleting {name} 0.0 s"
+
+
 def test_a_component_is_not_in_the_status(update: Update) -> None:
     update.begin("create", "ephemeral-dask:index:PrefectServer", "prefect-server")
     assert update.milestones.describe() == ""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -119,6 +120,20 @@ def test_a_project_without_the_sample_runs_nothing_and_names_its_first_deploymen
     assert verbs.up(ARGUMENTS) == 0
     assert runs == []
     assert "make run FLOW='mine/nightly run'" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("runs")
+@pytest.mark.parametrize("name", ["it's", "a;b $HOME", "日本 🙂", "(all)", "a`b`"])
+def test_the_next_step_can_be_pasted_into_a_shell(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    prepared.before = State(resources=())
+    declare(monkeypatch, DeploymentSpec(name=name, flow_name="mine", entrypoint="flows.a.a"))
+    assert verbs.up(ARGUMENTS) == 0
+    line = next(line for line in capsys.readouterr().err.splitlines() if "make run" in line)
+    command = line.partition("make run ")[2].partition("   runs")[0]
+    printed = subprocess.run(["sh", "-c", f"printf '<%s>' {command}"], capture_output=True, text=True, check=True)
+    assert printed.stdout == f"<FLOW=mine/{name}>"
 
 
 @pytest.mark.usefixtures("runs")
