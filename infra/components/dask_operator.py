@@ -122,7 +122,7 @@ def _container(args: DaskOperatorArgs) -> dict[str, Any]:
         "ports": [{"name": "health", "containerPort": ports.OPERATOR_HTTP}],
         "startupProbe": {"httpGet": health, "periodSeconds": 1, "failureThreshold": 120},
         "readinessProbe": {"httpGet": health, "periodSeconds": 10},
-        "livenessProbe": {"httpGet": health, "periodSeconds": 20, "failureThreshold": 6},
+        "livenessProbe": pods.liveness(health, period=20, failures=6),
         "resources": pods.resources("operator", args.settings.pod),
         "securityContext": security.container_security(),
         "volumeMounts": [pods.writable_mount()],

@@ -126,7 +126,7 @@ def _container(args: DaskReaperArgs) -> dict[str, Any]:
         "ports": [{"name": "health", "containerPort": ports.REAPER_HTTP}],
         "startupProbe": {"httpGet": health, "periodSeconds": 1, "failureThreshold": 120},
         "readinessProbe": {"httpGet": health, "periodSeconds": 10},
-        "livenessProbe": {"httpGet": health, "periodSeconds": 20, "failureThreshold": 3},
+        "livenessProbe": pods.liveness(health, period=20, failures=3),
         "resources": pods.resources("reaper", Pod()),
         "securityContext": security.container_security(),
         "volumeMounts": [

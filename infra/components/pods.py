@@ -110,6 +110,21 @@ def disruption_budget(
     )
 
 
+def liveness(http_get: Mapping[str, Any], *, period: int, failures: int) -> dict[str, Any]:
+    """Return a liveness probe.
+
+    A program on a busy node answers late, and a restart would only make it start again there: Kubernetes' own limit of
+    one second is not enough.
+
+    Args:
+        http_get: what is asked.
+        period: seconds between two probes.
+        failures: in a row, after which the container is restarted.
+
+    """
+    return {"httpGet": dict(http_get), "periodSeconds": period, "timeoutSeconds": 10, "failureThreshold": failures}
+
+
 def environment(values: Mapping[str, Input[str] | SecretRef]) -> list[dict[str, Any]]:
     """Return the `env` of a container: values, and references to Secrets."""
     entries: list[dict[str, Any]] = []

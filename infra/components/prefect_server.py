@@ -233,7 +233,7 @@ def _server(args: PrefectServerArgs, *, services: bool) -> dict[str, Any]:
         "ports": [{"name": "http", "containerPort": naming.SERVER_PORT}],
         "startupProbe": {"httpGet": _HEALTH, "periodSeconds": 1, "failureThreshold": 120},
         "readinessProbe": _readiness(args),
-        "livenessProbe": {"httpGet": _HEALTH, "periodSeconds": 10, "failureThreshold": 6},
+        "livenessProbe": pods.liveness(_HEALTH, period=10, failures=6),
     }
 
 

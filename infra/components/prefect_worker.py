@@ -98,7 +98,7 @@ def _container(args: PrefectWorkerArgs) -> dict[str, Any]:
         "ports": [{"name": "health", "containerPort": HEALTH_PORT}],
         "startupProbe": {"httpGet": health, "periodSeconds": 1, "failureThreshold": 120},
         "readinessProbe": {"httpGet": health, "periodSeconds": 10},
-        "livenessProbe": {"httpGet": health, "periodSeconds": 20, "failureThreshold": 6},
+        "livenessProbe": pods.liveness(health, period=20, failures=6),
         "resources": pods.resources("worker", args.settings.pod),
         "securityContext": security.container_security(),
         "volumeMounts": [
