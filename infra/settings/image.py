@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from infra.settings.types import DnsLabel, ImageReference, Model
+from infra.settings.types import DnsLabel, ImageDigest, ImageReference, Model
 
 PYTHON: Final = "3.11"
 """The version of the platform image, and that of flow images unless they have another."""
@@ -131,12 +131,12 @@ class Docker(_Build):
 
 
 class Prebuilt(Model):
-    """Images that another pipeline builds and pushes."""
+    """Images that another pipeline builds and pushes, by digest."""
 
     builder: Literal["prebuilt"]
-    flow: ImageReference
-    platform: ImageReference
-    flows: Mapping[DnsLabel, ImageReference] = Field(default_factory=dict)
+    flow: ImageDigest
+    platform: ImageDigest
+    flows: Mapping[DnsLabel, ImageDigest] = Field(default_factory=dict)
     """Additional flow images by name."""
     pull_secrets: tuple[DnsLabel, ...] = Field(default=(), strict=False)
     only: bool = False

@@ -68,6 +68,16 @@ def _cidr(value: str) -> str:
         raise ValueError(message) from None
 
 
+def _digest(value: str) -> str:
+    if not re.search(r"@sha256:[0-9a-f]{64}$", value):
+        message = (
+            f"'{value}' has no digest, and a tag can be moved: a preview could not show that other code runs. Write"
+            " the digest that the pipeline pushed, such as registry.example.com/flow@sha256:<64 hexadecimal digits>"
+        )
+        raise ValueError(message)
+    return value
+
+
 def _switch(value: object) -> object:
     """Accept a top-level `true` as text: Pulumi writes it back that way whenever it changes the file."""
     return value == "true" if value in ("true", "false") else value
@@ -80,6 +90,8 @@ Bytes = Annotated[str, BeforeValidator(_as_written), AfterValidator(_bytes)]
 """Memory or storage as a Kubernetes quantity: `512Mi`, `4Gi`."""
 Url = Annotated[str, AfterValidator(_url)]
 ImageReference = Annotated[str, AfterValidator(_image)]
+ImageDigest = Annotated[str, AfterValidator(_digest)]
+"""An image by digest, with or without its tag."""
 Cidr = Annotated[str, AfterValidator(_cidr)]
 Switch = Annotated[bool, BeforeValidator(_switch)]
 Port = Annotated[int, Field(ge=1, le=65535)]

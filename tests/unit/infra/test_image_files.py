@@ -62,7 +62,7 @@ def test_what_the_build_will_not_install_is_a_warning(text: str, clause: str, ro
 
 
 def test_images_of_another_pipeline_are_not_checked(tmp_path: Path) -> None:
-    image = Prebuilt(builder="prebuilt", flow="r/flow:1", platform="r/platform:1")
+    image = Prebuilt(builder="prebuilt", flow=f"r/flow@sha256:{'a' * 64}", platform=f"r/platform@sha256:{'b' * 64}")
     assert image_errors(image, tmp_path, pytest.fail) == []
 
 

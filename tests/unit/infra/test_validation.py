@@ -127,7 +127,7 @@ def test_an_import_that_the_lock_of_the_flow_image_lacks_is_refused_with_its_rem
         validation.load_plan(project, settings(), stack="dev")
     provided = {**STACK["image"], "flow": {"provides": ["polars"]}}
     assert validation.load_plan(project, settings(image=provided), stack="dev").deployments["dask"]
-    prebuilt = {"builder": "prebuilt", "flow": "a:1", "platform": "b:1"}
+    prebuilt = {"builder": "prebuilt", "flow": f"a@sha256:{'a' * 64}", "platform": f"b@sha256:{'b' * 64}"}
     assert validation.load_plan(project, settings(image=prebuilt), stack="dev").deployments["dask"]
 
 

@@ -133,12 +133,12 @@ def test_the_images_of_a_stack_are_those_of_its_registry() -> None:
 def test_the_images_of_prebuilt_ones_are_those_of_their_folders() -> None:
     prebuilt = {
         "builder": "prebuilt",
-        "flow": "ghcr.io/acme/flow:1",
+        "flow": f"ghcr.io/acme/flow:1@sha256:{'a' * 64}",
         "platform": f"registry.example.com:5000/platform@sha256:{'a' * 64}",
-        "flows": {"gpu": "flow-gpu:1"},
+        "flows": {"gpu": f"flow-gpu@sha256:{'a' * 64}"},
         "only": True,
     }
     names = images(stack(image=prebuilt))
     assert names
     assert names.patterns == {"ghcr\\.io/acme/.*", "registry\\.example\\.com:5000/.*"}
-    assert names.exact == {"flow-gpu:1"}
+    assert names.exact == {f"flow-gpu@sha256:{'a' * 64}"}

@@ -511,7 +511,7 @@ def test_an_image_is_built_for_the_nodes_unless_the_settings_say_otherwise(
 
 
 def test_a_prebuilt_image_is_taken_as_it_is(render: Render) -> None:
-    flow, platform = "r/flow@sha256:" + "1" * 64, "r/platform:2"
+    flow, platform = "r/flow@sha256:" + "1" * 64, "r/platform:2@sha256:" + "2" * 64
     recorder, result = image(Prebuilt(builder="prebuilt", flow=flow, platform=platform), render)
     assert result == {"flow": flow, "platform": platform}
     assert not recorder.of("Image")[1:]

@@ -93,11 +93,20 @@ def test_a_missing_image_section_says_how_to_set_it() -> None:
     assert "ephemeral-dask:image: is missing" in str(caught.value)
 
 
-def test_an_image_without_tag_or_digest_is_refused() -> None:
-    image = {"builder": "prebuilt", "flow": "localhost:5001/flow", "platform": "localhost:5001/platform:1"}
-    text = refusal(image=image)
-    assert "ephemeral-dask:image.flow" in text
+def test_a_base_image_without_tag_or_digest_is_refused() -> None:
+    text = refusal(image={**IMAGE, "base": "localhost:5001/base"})
+    assert "ephemeral-dask:image.base" in text
     assert "neither tag nor digest" in text
+
+
+@pytest.mark.parametrize("flow", ["r/flow", "r/flow:1", "r/flow@sha256:abc", f"r/flow@sha256:{'A' * 64}"])
+def test_a_prebuilt_image_without_a_digest_is_refused_with_the_reason(flow: str) -> None:
+    digest = f"r/platform:1@sha256:{'a' * 64}"
+    text = refusal(image={"builder": "prebuilt", "flow": flow, "platform": digest, "flows": {"gpu": digest}})
+    assert "ephemeral-dask:image.flow" in text
+    assert "has no digest, and a tag can be moved" in text
+    assert "image.platform" not in text
+    assert "image.flows" not in text
 
 
 def test_a_bare_number_is_a_quantity_as_yaml_users_write_it() -> None:
