@@ -399,7 +399,7 @@ def test_the_error_of_an_override_names_the_stack(key: str, override: Override, 
     assert f"the stack's deployments: {error}" in project.refusal(deployment(""), overrides={key: override})
 
 
-def test_values_of_kwargs_are_below_its_name_because_prefect_takes_them_nowhere_else(project: Project) -> None:
+def test_values_of_kwargs_are_below_its_name_where_alone_prefect_takes_them(project: Project) -> None:
     @prefect.flow
     def through_module(**anything: int) -> dict[str, int]:
         return anything
