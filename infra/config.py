@@ -54,14 +54,18 @@ def read() -> tuple[settings.Settings, Secrets]:
 
 
 def _check_secrets(checked: settings.Settings) -> None:
-    """Refuse a stack whose secrets are missing, or readable in its file."""
+    """Refuse a stack whose secrets are missing, contradict its settings, or are readable in its file."""
     config = pulumi.Config()
-    for key, why, existing in _required(checked.prefect):
-        if config.get_secret(key) is None:
-            raise settings.SettingsError(
-                f"{naming.PROJECT}:{key} is not set, and {why}: run `pulumi config set --secret {key}` and paste it, or"
-                f" name an existing Secret of the platform's namespace as {existing}"
-            )
+    errors = [
+        f"{key}: is not set, and {why}: run `pulumi config set --secret {key}` and paste it, or"
+        f" name an existing Secret of the platform's namespace as {existing}"
+        for key, why, existing in _required(checked)
+        if config.get_secret(key) is None
+    ]
+    password = CREDENTIALS["auth-string"].key
+    prefect = checked.prefect
+    if isinstance(prefect, settings.EmbeddedPrefect) and prefect.auth == "none" and config.get_secret(password):
+        errors.append(f"{password}: is set, and prefect.auth is none: remove one of them")
     for name in _build_secrets(checked):
         if config.get_secret(name) is None:
             why = "is not set, and image.buildSecrets names it"
@@ -69,14 +73,14 @@ def _check_secrets(checked: settings.Settings) -> None:
             why = "is not encrypted, and image.buildSecrets names it"
         else:
             continue
-        raise settings.SettingsError(
-            f"Pulumi.{pulumi.get_stack()}.yaml: {naming.PROJECT}:{name} {why}: put the value into a file and run"
-            f" `pulumi config set --secret {name} < FILE`"
-        )
+        errors.append(f"{name}: {why}: put the value into a file and run `pulumi config set --secret {name} < FILE`")
+    if errors:
+        raise settings.SettingsError(settings.invalid(pulumi.get_stack(), errors))
 
 
-def _required(prefect: settings.Prefect) -> Iterator[tuple[str, str, str]]:
+def _required(checked: settings.Settings) -> Iterator[tuple[str, str, str]]:
     """Yield each secret that must be set: its key, why, and the key that names an existing Secret instead."""
+    prefect = checked.prefect
     if isinstance(prefect, settings.CloudPrefect) and not prefect.key_secret:
         yield CREDENTIALS["api-key"].key, "Prefect Cloud requires an API key", "prefect.keySecret"
     if not isinstance(prefect, settings.EmbeddedPrefect):
@@ -85,6 +89,12 @@ def _required(prefect: settings.Prefect) -> Iterator[tuple[str, str, str]]:
         yield settings.DATABASE_URL, "the server needs the address of PostgreSQL", "prefect.database.urlSecret"
     if prefect.redis is not None and not prefect.redis.url_secret:
         yield settings.REDIS_URL, "the server needs the address of Redis", "prefect.redis.urlSecret"
+    if prefect.auth == "password" and not prefect.auth_secret:
+        keys = checked.needs_password
+        why = "without a password, user:password, everyone who reaches the Prefect server can run code"
+        why += f", and {keys[0]} is set" if keys else ""
+        existing = "prefect.authSecret" + ("" if keys else ", or write `auth: none` in prefect to go without")
+        yield CREDENTIALS["auth-string"].key, why, existing
 
 
 def _build_secrets(checked: settings.Settings) -> tuple[str, ...]:

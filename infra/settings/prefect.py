@@ -62,9 +62,12 @@ class EmbeddedPrefect(Model):
     database: Database = Sqlite()
     ui_url: Url | None = None
     """Address of the UI in a browser; by default that of the ingress, or of `make ui`."""
+    auth: Literal["password", "none"] = "password"
+    """Whether the server asks for a password. Without one, everyone who reaches it can run code in the namespace of
+    runs; `none` is refused with an ingress, `network.prefectClients`, `protect` or PostgreSQL."""
     auth_secret: SecretKey | None = None
     """Existing Secret with the basic-auth string that the server requires, `user:password`, which must exist in both
-    namespaces; otherwise `prefectAuthString` is used if it is set."""
+    namespaces; otherwise `prefectAuthString` is used, and must be set unless `auth` is `none`."""
     ingress: Ingress | None = None
     replicas: int = Field(default=1, ge=1)
     background_services: Literal["together", "apart"] = "together"
@@ -83,6 +86,12 @@ class EmbeddedPrefect(Model):
                 "one writer, and without Redis each process has its own events"
             )
             raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _one_answer_about_a_password(self) -> EmbeddedPrefect:
+        if self.auth == "none" and self.auth_secret is not None:
+            raise ValueError("auth is none, and authSecret names a password: remove one of them")
         return self
 
     @property

@@ -17,7 +17,7 @@ from infra.settings.image import DockerBuild, Image
 from infra.settings.isolation import Identities, Network, Quota
 from infra.settings.objects import Adopted, Automation, ConcurrencyLimit, LimitName, Variable, VariableName
 from infra.settings.pod_extras import CaBundle, PodExtras
-from infra.settings.prefect import EmbeddedPrefect, Prefect
+from infra.settings.prefect import EmbeddedPrefect, Postgresql, Prefect
 from infra.settings.results import NoResults, Results
 from infra.settings.secrets import SECRETS
 from infra.settings.types import MAX_LABEL, DnsLabel, Model, Switch
@@ -117,6 +117,31 @@ class Settings(Model):
             raise ValueError(message)
         if len(runs) > MAX_LABEL:
             message = f"runsNamespace is empty, and '{runs}' has more than {MAX_LABEL} characters: set it"
+            raise ValueError(message)
+        return self
+
+    @property
+    def needs_password(self) -> tuple[str, ...]:
+        """The keys because of which the stack's own Prefect server must ask for a password; empty without one."""
+        prefect = self.prefect
+        if not isinstance(prefect, EmbeddedPrefect):
+            return ()
+        keys = {
+            "prefect.ingress": prefect.ingress is not None,
+            "prefect.database.kind postgresql": isinstance(prefect.database, Postgresql),
+            "network.prefectClients": bool(self.network.prefect_clients),
+            "protect": self.protect,
+        }
+        return tuple(key for key, is_set in keys.items() if is_set)
+
+    @model_validator(mode="after")
+    def _a_server_for_others_has_a_password(self) -> Settings:
+        if isinstance(self.prefect, EmbeddedPrefect) and self.prefect.auth == "none" and self.needs_password:
+            message = (
+                f"prefect.auth is none, and {self.needs_password[0]} is set: the server is for more than this cluster's"
+                " developer, and everyone who reaches it could run code; remove prefect.auth and run"
+                " `pulumi config set --secret prefectAuthString`, or name a Secret in prefect.authSecret"
+            )
             raise ValueError(message)
         return self
 

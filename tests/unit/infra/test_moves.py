@@ -17,7 +17,11 @@ from tools.paths import ROOT
 
 LIST: Final = ROOT / "tests" / "unit" / "infra" / "resources.txt"
 
-SMALL = {"image": {"builder": "docker", "registry": "localhost:5001"}, "results": {"store": "volume", "keepDays": 30}}
+SMALL = {
+    "image": {"builder": "docker", "registry": "localhost:5001"},
+    "prefect": {"mode": "embedded", "auth": "none"},
+    "results": {"store": "volume", "keepDays": 30},
+}
 LARGE = {
     "image": {"builder": "docker-build", "registry": "registry.example.com", "flows": {"gpu": {}}},
     "prefect": {

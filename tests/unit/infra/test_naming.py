@@ -70,6 +70,7 @@ def test_objects_whose_joined_names_are_equal_are_all_registered(
     monkeypatch.setattr(program, "ROOT", tmp_path)
     config = {
         "image": {"builder": "docker-build", "registry": "localhost:5001"},
+        "prefect": {"mode": "embedded", "auth": "none"},
         "workPools": {
             "dask": {"workQueues": {"gpu-fast": {}, "slow": {}}},
             "dask-gpu": {"workQueues": {"fast": {}}},

@@ -16,6 +16,8 @@ CONFIG = {
     # Settings of the sample flows.
     if key != "ephemeral-dask:deployments"
 }
+THEIRS = {"kind": "postgresql", "urlSecret": {"name": "pg", "key": "url"}}
+PASSWORD = {"prefect": {"mode": "embedded"}, "prefectAuthString": "admin:marked"}
 CLOUD = {"mode": "cloud", "apiUrl": "https://api.example.com/api/accounts/a/workspaces/b"}
 
 
@@ -99,7 +101,7 @@ def test_a_work_pool_with_an_image_of_its_own_has_a_worker_and_a_template_of_its
 
 @pytest.mark.usefixtures("exported")
 def test_an_auth_string_of_an_embedded_server_is_passed_by_reference_only(render: Render) -> None:
-    recorder = render(program.deploy, {**CONFIG, "prefectAuthString": "admin:marked"})
+    recorder = render(program.deploy, {**CONFIG, **PASSWORD})
     secrets = recorder.of(":Secret")
     # A pod can refer to Secrets of its own namespace only.
     assert {each["metadata"]["namespace"] for each in secrets} == {"flows", "flows-runs"}
@@ -124,7 +126,7 @@ def test_both_copies_of_the_password_wait_for_live_runs_before_they_change(rende
         pulumi.runtime.register_stack_transformation(look)
         program.deploy()
 
-    recorder = render(build, {**CONFIG, "prefectAuthString": "admin:marked"})
+    recorder = render(build, {**CONFIG, **PASSWORD})
     [gate] = recorder.of(":CredentialGate")
     # Runs are in one namespace, and the Secret that is compared is in the other.
     assert (gate["namespace"], gate["secret_namespace"]) == ("flows-runs", "flows")
@@ -145,6 +147,7 @@ def test_a_stack_on_an_existing_operator_installs_none(render: Render) -> None:
         ({"prefect": CLOUD}, "prefectApiKey"),
         ({"prefect": {"mode": "embedded", "database": {"kind": "postgresql"}}}, "prefectDatabaseUrl"),
         ({"prefect": {"mode": "embedded", "redis": {}}}, "prefectRedisUrl"),
+        ({"prefect": {"mode": "embedded"}}, "prefectAuthString"),
     ],
 )
 def test_a_missing_secret_is_refused_before_the_first_resource(
@@ -154,11 +157,55 @@ def test_a_missing_secret_is_refused_before_the_first_resource(
         render(program.deploy, {**CONFIG, **config})
 
 
+def test_all_missing_secrets_are_named_at_once_with_the_file(render: Render) -> None:
+    with pytest.raises(pulumi.RunError) as caught:
+        render(program.deploy, {**CONFIG, "prefect": {"mode": "embedded", "database": {"kind": "postgresql"}}})
+    lines = str(caught.value).splitlines()
+    assert lines[0].startswith("Pulumi.dev.yaml is not valid")
+    assert [line.split(":")[1] for line in lines[1:]] == ["prefectDatabaseUrl", "prefectAuthString"]
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({"prefect": {"mode": "embedded"}}, "or write `auth: none` in prefect to go without"),
+        ({"prefect": {"mode": "embedded", "ingress": {"host": "a.example.com"}}}, "and prefect.ingress is set"),
+        ({"prefect": {"mode": "embedded"}, "protect": True}, "and protect is set"),
+        ({"prefect": {"mode": "embedded"}, "network": {"prefectClients": ["x"]}}, "and network.prefectClients is set"),
+        (
+            {
+                "prefect": {
+                    "mode": "embedded",
+                    "database": {"kind": "postgresql", "urlSecret": {"name": "a", "key": "b"}},
+                }
+            },
+            "and prefect.database.kind postgresql is set",
+        ),
+    ],
+)
+def test_a_server_of_the_stack_needs_a_password_and_goes_without_only_where_no_one_else_uses_it(
+    render: Render, config: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(pulumi.RunError) as caught:
+        render(program.deploy, {**CONFIG, **config})
+    text = str(caught.value)
+    assert "ephemeral-dask:prefectAuthString: is not set, and without a password, user:password" in text
+    assert sentence in text
+    assert ("auth: none" in text) == (config == {"prefect": {"mode": "embedded"}})
+
+
+def test_a_password_and_the_setting_for_none_contradict_each_other(render: Render) -> None:
+    with pytest.raises(pulumi.RunError, match=r"prefectAuthString: is set, and prefect\.auth is none"):
+        render(program.deploy, {**CONFIG, "prefectAuthString": "admin:marked"})
+
+
 @pytest.mark.usefixtures("exported")
 def test_the_address_of_redis_is_in_a_secret_of_its_own_and_in_no_pod(render: Render) -> None:
     database = {"kind": "postgresql", "urlSecret": {"name": "pg", "key": "url"}}
     prefect = {"mode": "embedded", "database": database, "redis": {}, "replicas": 2, "backgroundServices": "apart"}
-    recorder = render(program.deploy, {**CONFIG, "prefect": prefect, "prefectRedisUrl": "redis://u:marked@r:6379/0"})
+    recorder = render(
+        program.deploy, {**CONFIG, **PASSWORD, "prefect": prefect, "prefectRedisUrl": "redis://u:marked@r:6379/0"}
+    )
     [made] = [each for each in recorder.of("v1:Secret") if each["metadata"]["name"] == "prefect-redis"]
     assert "redis://u:marked@r:6379/0" in str(made)
     for deployment in recorder.of("apps/v1:Deployment"):
@@ -200,7 +247,7 @@ def test_a_destroy_of_a_protected_stack_fails_before_anything_is_deleted(render:
         pulumi.runtime.register_stack_transformation(look)
         program.deploy()
 
-    render(build, {**CONFIG, "protect": True})
+    render(build, {**CONFIG, **PASSWORD, "protect": True})
     assert {name for name, protected in result.items() if protected} == {
         "drain",
         "flows-namespace",
@@ -222,7 +269,14 @@ SEVERAL = {
 
 @pytest.mark.usefixtures("exported")
 @pytest.mark.parametrize(
-    "settings", [{}, {"dask": EXISTING}, {"prefect": SEVERAL}, {"network": {"policies": False}}], ids=str
+    "settings",
+    [
+        {},
+        {"dask": EXISTING},
+        {"prefect": SEVERAL, "prefectAuthString": "admin:marked"},
+        {"network": {"policies": False}},
+    ],
+    ids=str,
 )
 def test_exact_access_covers_every_role_binding_and_policy(render: Render, settings: dict[str, Any]) -> None:
     recorder = render(program.deploy, {**CONFIG, **settings})
@@ -287,7 +341,8 @@ def test_a_build_secret_that_is_missing_or_no_secret_is_refused_with_file_key_an
     with pytest.raises(pulumi.RunError) as caught:
         render(program.deploy, {**NETRC, **values})
     text = str(caught.value)
-    assert f"Pulumi.dev.yaml: ephemeral-dask:netrc {reason}" in text
+    assert text.startswith("Pulumi.dev.yaml is not valid")
+    assert f"ephemeral-dask:netrc: {reason}" in text
     assert "pulumi config set --secret netrc < FILE" in text
     assert "marked" not in text
 

@@ -186,6 +186,30 @@ def test_large_workers_without_a_size_are_refused_by_key() -> None:
     assert "dask.profiles.split.largeWorkers.cpu" in text
 
 
+@pytest.mark.parametrize(
+    ("values", "key"),
+    [
+        ({"prefect": {"mode": "embedded", "auth": "none", "ingress": {"host": "a.example.com"}}}, "prefect.ingress"),
+        ({"prefect": {"mode": "embedded", "auth": "none", "database": {"kind": "postgresql"}}}, "postgresql"),
+        ({"prefect": {"mode": "embedded", "auth": "none"}, "protect": True}, "protect"),
+        (
+            {"prefect": {"mode": "embedded", "auth": "none"}, "network": {"prefectClients": ["x"]}},
+            "network.prefectClients",
+        ),
+    ],
+)
+def test_a_server_for_others_without_a_password_is_refused(values: dict[str, Any], key: str) -> None:
+    text = refusal(**values)
+    assert "ephemeral-dask:prefect.auth is none, and" in text
+    assert f"{key} is set" in text
+    assert "pulumi config set --secret prefectAuthString" in text
+
+
+def test_a_password_in_a_secret_and_none_are_refused() -> None:
+    text = refusal(prefect={"mode": "embedded", "auth": "none", "authSecret": {"name": "a", "key": "b"}})
+    assert "ephemeral-dask:prefect: auth is none, and authSecret names a password" in text
+
+
 def test_two_servers_on_sqlite_are_refused() -> None:
     text = refusal(prefect={"mode": "embedded", "replicas": 2})
     assert "ephemeral-dask:prefect: replicas above 1" in text
