@@ -113,7 +113,7 @@ def test_a_flow_in_newer_syntax_runs_on_python_3_13_beside_a_platform_on_3_11(mo
     assert schema["definitions"]["Numbers"] == {"items": {"type": "integer"}, "type": "array"}
     done = modern.make("run", "FLOW=modern/default")
     assert done.status == 0, done.progress
-    assert "result: 12 on 3.13" in done.output + done.progress
+    assert 'result: "12 on 3.13"' in done.output + done.progress
     platform = modern.kubectl("exec", "deploy/prefect-server", "--", "python", "--version")
     assert platform.startswith("Python 3.11.")
 
