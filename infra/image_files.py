@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from infra.flow_signature.lock import read_lock
-from infra.settings import BlockResults, FlowBuild, Image, Prebuilt, Settings
+from infra.settings import BlockResults, DockerBuild, FlowBuild, Image, Prebuilt, Settings
 
 _OTHER_FILE: Final = re.compile(r"(-r|-c|--requirement|--constraint)\b")
 _LIBRARIES: Final = {
@@ -30,7 +30,11 @@ def image_errors(image: Image, root: Path, warn: Callable[[str], None]) -> list[
         warn: takes a sentence about a file that pip's hash mode would refuse to install.
 
     """
-    return [error for key, build in flow_builds(image).items() for error in _build_errors(key, build, root, warn)]
+    errors = [error for key, build in flow_builds(image).items() for error in _build_errors(key, build, root, warn)]
+    bundle = image.ca_bundle if isinstance(image, DockerBuild) else None
+    if bundle is not None and not (root / bundle).is_file():
+        errors.append(f"image.caBundle: there is no file '{bundle}': name one with CA certificates, or remove the key")
+    return errors
 
 
 def library_errors(settings: Settings, root: Path) -> list[str]:
@@ -91,7 +95,7 @@ def _build_errors(key: str, build: FlowBuild, root: Path, warn: Callable[[str], 
 
 def _problem(path: Path) -> str:
     """Return what pip's hash mode would refuse in a requirements file, or an empty string."""
-    text = re.sub(r"\\\n", " ", path.read_text(encoding="utf-8"))
+    text = re.sub(r"\\\n", " ", path.read_text(encoding="utf-8-sig"))
     for line in (each.strip() for each in text.splitlines()):
         if _OTHER_FILE.match(line):
             return f"refers to another file with '{line}', which the build does not get: {_REMEDY}"

@@ -9,7 +9,7 @@ import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from ephemeral_dask.contract import labels, placeholders, pod_template, pods, security
+from ephemeral_dask.contract import labels, placeholders, pod_template, pods, quantities, security
 from ephemeral_dask.contract.pods import PodExtras
 from infra import job_template, naming
 from infra.job_template import JobTemplateArgs
@@ -141,7 +141,7 @@ def _dask_pod(name: str, extras: PodExtras) -> dict[str, Any]:
     container = {
         "name": name,
         "image": IMAGE,
-        "env": [{"name": variable, "value": value} for variable, value in extras.env.items()],
+        "env": [{"name": variable, "value": value} for variable, value in {"HOME": "/tmp", **extras.env}.items()],  # noqa: S108  as flow pods do
         "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"memory": "256Mi"}},
         "securityContext": security.container_security(),
         "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108  an emptyDir of the pod
@@ -166,14 +166,36 @@ def _unknown_fields(value: Any, kind: str, path: str, models: Any) -> Iterator[s
             return
         for number, part in enumerate(value):
             yield from _unknown_fields(part, kind[5:-1], f"{path}[{number}]", models)
-    elif kind == "Dict[str, str]" and not path.endswith((".requests", ".limits")):
-        for name, part in value.items():
-            if not isinstance(part, str):
-                yield f"{path}.{name} must be a string"
+    elif kind == "Dict[str, str]":
+        yield from _mapping_errors(value, path)
     elif (model := getattr(models, kind, None)) is not None and hasattr(model, "openapi_types"):
         yield from _unknown_members(value, model, path, models)
     elif (kind in _TYPES and not isinstance(value, _TYPES[kind])) or (kind == "int" and isinstance(value, bool)):
         yield f"{path} must be {_NAMES[kind]}"
+
+
+def _mapping_errors(value: Any, path: str) -> Iterator[str]:
+    if not isinstance(value, Mapping):
+        yield f"{path} must be a mapping"
+        return
+    for name, part in value.items():
+        if path.endswith((".requests", ".limits", ".overhead")):
+            yield from _quantity_errors(name, part, f"{path}.{name}")
+        elif not isinstance(part, str):
+            yield f"{path}.{name} must be a string"
+
+
+def _quantity_errors(name: str, value: Any, path: str) -> Iterator[str]:
+    text = str(quantities.text(value))
+    if placeholders.PATTERN.search(text):
+        return
+    try:
+        quantities.check(text)
+    except ValueError as error:
+        yield f"{path}: {error}: write one such as 500m or 2Gi"
+    else:
+        if "/" in name and not text.isdecimal():
+            yield f"{path} must be a whole number, because it is an extended resource"
 
 
 def _unknown_members(value: Any, model: Any, path: str, models: Any) -> Iterator[str]:
@@ -187,6 +209,11 @@ def _unknown_members(value: Any, model: Any, path: str, models: Any) -> Iterator
             yield f"{where} is not a field of the Kubernetes API; known there: {', '.join(sorted(fields))}"
         else:
             yield from _unknown_fields(part, fields[name], where, models)
+    for attribute, field in model.model_fields.items():
+        name = field.serialization_alias or attribute
+        # A name that is written in another way is reported above.
+        if field.is_required() and value.get(name) is None and fields.keys() >= value.keys():
+            yield f"{path or 'the pod'} needs {name}"
 
 
 _TYPES: Final[Mapping[str, type]] = {"str": str, "int": int, "bool": bool}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ephemeral_dask.contract import knobs, profiles, quantities, reserved
-from infra import capacity, job_template, pod_patches, pull_steps
+from infra import capacity, job_template, limits, pod_patches, pull_steps
 from infra.flow_signature.newer_python import accepted
 from infra.flow_signature.validate import schema_error
 from infra.image_files import flow_builds, image_errors, library_errors
@@ -78,10 +78,9 @@ def load_settings(values: Mapping[str, Any], *, stack: str) -> Settings:
 
     """
     settings = parse(values, stack=stack)
-    errors = [*layers.mount_errors(settings), *(pod_patches.collisions(settings) or pod_patches.errors(settings))]
-    if error := capacity.quota_error(settings):
-        errors.append(error)
-    if errors:
+    errors = [*layers.mount_errors(settings), *limits.errors(settings)]
+    errors += pod_patches.collisions(settings) or pod_patches.errors(settings)
+    if errors := [*errors, *filter(None, [capacity.quota_error(settings)])]:
         raise SettingsError(invalid(stack, errors))
     return settings
 
@@ -130,6 +129,8 @@ def load_plan(
         schema = job_template.variables_schema(settings, pool)
         for spec in members:
             errors += job_variable_errors(spec, schema, settings)
+            variables = limits.variable_errors(spec.job_variables, schema, settings, pool)
+            errors += [f"{_where(spec)}: job variable {error}" for error in variables]
     for warning in pull_steps.network_warnings(settings, deployments):
         warn(f"{warning}.")
     errors += [f"{warning.rstrip('.')} (an error, because the stack sets `strict`)" for warning in warnings]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any
 
-from ephemeral_dask.contract import security, strategic_merge
+from ephemeral_dask.contract import quantities, reserved, security, strategic_merge
 from ephemeral_dask.contract.pods import PodExtras
 
 
@@ -46,8 +46,8 @@ def patched(template: Mapping[str, Any], patches: Iterable[Mapping[str, Any]]) -
     """Return a template with patches applied. A container that a patch adds gets the security context of ours.
 
     Raises:
-        ValueError: the pod would break the restricted Pod Security Standard, or lack its container or an image; a
-            clause that says how.
+        ValueError: the pod would break the restricted Pod Security Standard, lack what the platform put there, or mount
+            a volume that it does not have; a clause that says how.
 
     """
     pod: Any = dict(template)
@@ -60,7 +60,16 @@ def patched(template: Mapping[str, Any], patches: Iterable[Mapping[str, Any]]) -
     for name in ("initContainers", "containers"):
         for container in pod["spec"].get(name) or ():
             container["securityContext"] = {**security.container_security(), **(container.get("securityContext") or {})}
-    if errors := security.violations(pod["spec"]):
+    volumes = {each["name"] for each in pod["spec"].get("volumes") or ()}
+    for each in template["spec"].get("volumes") or ():
+        if each["name"] in reserved.VOLUMES and each["name"] not in volumes:
+            raise ValueError(f"would remove volume '{each['name']}', which the platform needs: keep it")
+    for name, container in own.items():
+        after = next(each for each in pod["spec"]["containers"] if each["name"] == name)
+        if lost := _lost(container, after):
+            raise ValueError(f"would remove {lost} of container '{name}', which the platform needs: keep it")
+    annotations = pod.get("metadata", {}).get("annotations") or {}
+    if errors := [*security.violations(pod["spec"]), *security.annotation_violations(annotations)]:
         raise ValueError(
             f"would break the restricted Pod Security Standard, so Kubernetes would refuse the pod: {'; '.join(errors)}"
         )
@@ -70,8 +79,46 @@ def patched(template: Mapping[str, Any], patches: Iterable[Mapping[str, Any]]) -
                 f"leaves container '{container['name']}' without an image: give it one, or name the pod's own"
                 f" container, {', '.join(own)}"
             )
+    _check_mounts(pod["spec"])
     result: dict[str, Any] = pod
     return result
+
+
+def limit_error(container: Mapping[str, Any]) -> str:
+    """Return why Kubernetes would refuse the resources of a container, as a clause, or an empty string."""
+    resources = container.get("resources") or {}
+    requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
+    for name in ("cpu", "memory"):
+        if name in requests and name in limits and quantities.is_below(limits[name], requests[name]):
+            numbers = f"{name} limit is {limits[name]} and {name} request {requests[name]}"
+            return f"{numbers}: raise the limit, or lower the request"
+    return ""
+
+
+def _lost(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Return what of the platform's a container does not have any more, or an empty string."""
+    names = {each["name"] for each in after.get("env") or ()}
+    for each in before.get("env") or ():
+        if each["name"] not in names and reserved.variable_error(each["name"]):
+            return f"variable {each['name']}"
+    paths = {each["mountPath"] for each in after.get("volumeMounts") or ()}
+    for each in before.get("volumeMounts") or ():
+        if each["mountPath"] not in paths and each["name"] in reserved.VOLUMES:
+            return f"the mount at {each['mountPath']}"
+    return ""
+
+
+def _check_mounts(spec: Mapping[str, Any]) -> None:
+    # A preview does not know which of the platform's own volumes a run has.
+    names = {*reserved.VOLUMES, *(each["name"] for each in spec.get("volumes") or ())}
+    for kind in ("containers", "initContainers"):
+        for container in spec.get(kind) or ():
+            for mount in container.get("volumeMounts") or ():
+                if mount.get("name") not in names:
+                    raise ValueError(
+                        f"mounts volume '{mount.get('name')}' at {mount.get('mountPath')}, and the pod has no volume of"
+                        " that name: add it to spec.volumes, or to the key volumes"
+                    )
 
 
 def _add_environment(container: dict[str, Any], extras: PodExtras, optional: Mapping[str, Any]) -> None:

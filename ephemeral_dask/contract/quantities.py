@@ -1,4 +1,4 @@
-"""Kubernetes quantities, as far as Dask sizes need them: `500m`, `2`, `1.5`, `512Mi`, `2Gi`, `1G`.
+"""Kubernetes quantities: `500m`, `2`, `1.5`, `512Mi`, `2Gi`, `1G`, `1e9`.
 
 Source of the notation: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 """
@@ -14,17 +14,13 @@ SMALLEST_WORKER_MEMORY: Final = 384 * 2**20
 
 _SUFFIXES: Final = {
     "": Decimal(1),
-    "m": Decimal("0.001"),
-    "k": Decimal(10) ** 3,
-    "M": Decimal(10) ** 6,
-    "G": Decimal(10) ** 9,
-    "T": Decimal(10) ** 12,
-    "Ki": Decimal(2) ** 10,
-    "Mi": Decimal(2) ** 20,
-    "Gi": Decimal(2) ** 30,
-    "Ti": Decimal(2) ** 40,
+    **{suffix: Decimal(10) ** power for suffix, power in zip("num", (-9, -6, -3), strict=True)},
+    **{suffix: Decimal(10) ** power for suffix, power in zip("kMGTPE", range(3, 19, 3), strict=True)},
+    **{f"{suffix}i": Decimal(2) ** power for suffix, power in zip("KMGTPE", range(10, 61, 10), strict=True)},
 }
-_QUANTITY: Final = re.compile(r"(?P<number>\d{1,12}(?:\.\d{1,6})?)(?P<suffix>m|k|M|G|T|Ki|Mi|Gi|Ti)?")
+_QUANTITY: Final = re.compile(
+    r"\+?(?P<number>[0-9]{1,20}\.?[0-9]{0,9}|\.[0-9]{1,9})(?:(?P<suffix>[numkMGTPE]|[KMGTPE]i)|[eE](?P<exponent>[+-]?[0-9]{1,2}))?"
+)
 
 
 SCHEMA: Final = {"anyOf": [{"type": "string"}, {"type": "number", "exclusiveMinimum": 0}]}
@@ -42,6 +38,8 @@ def _value(text: str) -> Decimal:
     match = _QUANTITY.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is not a Kubernetes quantity")
+    if match["exponent"]:
+        return Decimal(match["number"]).scaleb(int(match["exponent"]))
     return Decimal(match["number"]) * _SUFFIXES[match["suffix"] or ""]
 
 
@@ -56,6 +54,26 @@ def cores(text: str) -> float:
     if value <= 0:
         raise ValueError(f"{text!r} is not above zero")
     return float(value)
+
+
+def is_below(limit: object, request: object) -> bool:
+    """Compare two quantities, as which bare numbers count.
+
+    Raises:
+        ValueError: one of them is not a quantity.
+
+    """
+    return _value(str(text(limit))) < _value(str(text(request)))
+
+
+def check(text: str) -> None:
+    """Accept every quantity, zero included.
+
+    Raises:
+        ValueError: it is not one.
+
+    """
+    _value(text)
 
 
 def memory_bytes(text: str) -> int:

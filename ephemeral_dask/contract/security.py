@@ -47,6 +47,18 @@ _VOLUMES: Final = (
 _SECCOMP: Final = ("RuntimeDefault", "Localhost")
 
 
+_APP_ARMOR: Final = "container.apparmor.security.beta.kubernetes.io/"
+
+
+def annotation_violations(annotations: Mapping[str, Any]) -> list[str]:
+    """Return what in a pod's annotations the restricted standard does not admit."""
+    return [
+        f"annotation {name} must be runtime/default or localhost/<profile>"
+        for name, value in annotations.items()
+        if name.startswith(_APP_ARMOR) and value != "runtime/default" and not str(value).startswith("localhost/")
+    ]
+
+
 def violations(pod: Mapping[str, Any]) -> list[str]:
     """Return what in a pod's spec the restricted standard, or the read-only root file system, does not admit.
 

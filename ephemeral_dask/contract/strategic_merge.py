@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-_KEYS: Final = {
+KEYS: Final = {
     "containers": "name",
     "initContainers": "name",
     "ephemeralContainers": "name",
@@ -50,8 +50,8 @@ def merge(original: Any, patch: Any, name: str = "") -> Any:
             else:
                 result[key] = merge(result.get(key), value, key)
         return result
-    if isinstance(patch, list | tuple) and name in _KEYS:
-        return _merge_list(original or [], patch, _KEYS[name], name)
+    if isinstance(patch, list | tuple) and name in KEYS:
+        return _merge_list(original or [], patch, KEYS[name], name)
     return patch
 
 

@@ -61,11 +61,9 @@ def assemble(sources: Mapping[str, str], root: Path, folder: Path) -> None:
         OSError: a source does not exist, or the folder cannot be written.
 
     """
-    files = {
-        Path(target) / path.relative_to(root / source): path
-        for target, source in sources.items()
-        for path in _files(root / source)
-    }
+    # A source that is a link itself stands for what it leads to: elsewhere in the folder it would lead to nothing.
+    places = {target: (root / source).resolve() for target, source in sources.items()}
+    files = {Path(target) / path.relative_to(place): path for target, place in places.items() for path in _files(place)}
     folder.mkdir(parents=True, exist_ok=True)
     _remove_others(folder, files)
     for target, source in files.items():

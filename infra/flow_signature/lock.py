@@ -133,7 +133,7 @@ def read_lock(path: Path, file: str) -> Lock:
 
     """
     distributions, conditional, complete = set[str](), set[str](), True
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8-sig").splitlines():
         text = line.partition(" #")[0].strip()
         if not text or text.startswith(("#", "--hash")):
             continue

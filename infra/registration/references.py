@@ -9,12 +9,12 @@ from typing import Any, Final
 import httpx
 import kr8s
 
-from ephemeral_dask.contract import missing
+from ephemeral_dask.contract import missing, reserved
 from infra.registration.errors import RegistrationError
 from infra.registration.kubernetes import call, run
 
-Reference = Mapping[str, str]
-"""`kind`, `name`, `key`, `namespace` and `where`, as `infra.settings.references` has them."""
+Reference = Mapping[str, Any]
+"""`kind`, `name`, `key`, `namespace`, `where` and `prefix`, as `infra.settings.references` has them."""
 
 _NAMESPACED: Final = {
     "Secret": ("v1", "secrets"),
@@ -125,6 +125,10 @@ def compare(references: Iterable[Reference], objects: Objects, *, existing: Coll
             errors.append(f"{where}: {missing.reference(kind, name, namespace)}")
         elif key and key not in keys:
             errors.append(f"{where}: {missing.key(kind, name, key, namespace)}")
+        elif (prefix := each.get("prefix")) is not None:
+            # Kubernetes leaves out a key that is no name of a variable.
+            variables = (f"{prefix}{own}" for own in sorted(keys) if f"{prefix}{own}".isidentifier())
+            errors += [f"{where}: {kind} '{name}' {error}" for error in reserved.variable_errors(variables)]
     return Lookup(errors=tuple(errors), warnings=tuple(warnings))
 
 

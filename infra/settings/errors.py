@@ -5,12 +5,26 @@ from __future__ import annotations
 import difflib
 import typing
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import pydantic
 from pydantic.alias_generators import to_camel
 
 from infra.naming import PROJECT
+
+_WORDS: Final[Mapping[str, str]] = {
+    "tuple_type": "must be a list, such as [a, b]",
+    "dict_type": "must be a mapping, such as {key: value}",
+    "model_type": "must be a mapping, such as {key: value}",
+    "string_type": "must be text: put a number, or a word such as true, in quotes",
+    "bool_type": "must be true or false",
+    "int_type": "must be an integer",
+    "too_short": "must have at least one element",
+}
+"""Type of a mistake in pydantic -> what is right."""
+
+_FOLLOWS: Final = ("default_factory_not_called", "too_short")
+"""Types of mistakes that pydantic adds to another one."""
 
 
 class SettingsError(Exception):
@@ -37,6 +51,27 @@ def no_place_for_a_secret(key: str) -> str:
     )
 
 
+def sentences(problems: Iterable[Any], values: Mapping[str, Any], model: type[pydantic.BaseModel]) -> list[str]:
+    """Return the sentence of each of pydantic's mistakes, without those that only follow from another one.
+
+    Args:
+        problems: pydantic's `ErrorDetails`.
+        values: the whole stack file.
+        model: what the file was checked against.
+
+    """
+    problems = list(problems)
+    causes = [each for each in problems if each["type"] not in _FOLLOWS]
+    return [sentence(each, values, model) for each in problems if not _follows(each, causes)]
+
+
+def _follows(problem: Any, causes: Iterable[Any]) -> bool:
+    if problem["type"] == "too_short":
+        place = problem["loc"]
+        return any(each["loc"][: len(place)] == place for each in causes)
+    return bool(problem["type"] in _FOLLOWS)
+
+
 def sentence(problem: Any, values: Mapping[str, Any], model: type[pydantic.BaseModel]) -> str:
     """Return the key, without the project's prefix, and what is wrong with it.
 
@@ -59,9 +94,9 @@ def sentence(problem: Any, values: Mapping[str, Any], model: type[pydantic.BaseM
         context = problem["ctx"]
         discriminator = context["discriminator"].strip("'")
         return f"{key}: {discriminator} is '{context['tag']}'; use one of {context['expected_tags']}"
-    if kind == "tuple_type":
-        return f"{key}: must be a list, such as [a, b]"
-    message = str(problem["msg"]).removeprefix("Value error, ")
+    if kind in _WORDS:
+        return f"{key}: {_WORDS[kind]}"
+    message = str(problem["msg"]).removeprefix("Value error, ").replace("Input should be", "must be")
     # A check across sections has no path: its message begins with the key.
     return f"{key}: {message}" if path else message
 

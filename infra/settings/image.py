@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from infra.settings.types import DnsLabel, ImageDigest, ImageReference, Model
+from infra.settings.types import DnsLabel, ImageDigest, ImageReference, Model, Repository, Url
 
 PYTHON: Final = "3.11"
 """The version of the platform image, and that of flow images unless they have another."""
@@ -17,6 +17,7 @@ PYTHON: Final = "3.11"
 BASE: Final = "python:3.11-slim-bookworm"
 
 _SECRET = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
+_APT: Final = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?(=[A-Za-z0-9.+:~-]+|/[a-z0-9-]+)?")
 
 
 def _build_secret(value: str) -> str:
@@ -36,6 +37,22 @@ def _project_path(value: str) -> str:
     return str(path)
 
 
+def _apt_package(value: str) -> str:
+    if not _APT.fullmatch(value):
+        message = f"{value!r} is not the name of a Debian package: write one per element, such as libgomp1"
+        raise ValueError(message)
+    return value
+
+
+def _import_name(value: str) -> str:
+    if not value.isidentifier():
+        message = f"{value!r} is not the first part of an import: write what stands after `import`, up to the first dot"
+        raise ValueError(message)
+    return value
+
+
+AptPackage = Annotated[str, AfterValidator(_apt_package)]
+ImportName = Annotated[str, AfterValidator(_import_name)]
 ProjectPath = Annotated[str, AfterValidator(_project_path)]
 """File or folder of the project, relative to the folder of prefect.yaml."""
 Platform = Literal[
@@ -63,14 +80,14 @@ class FlowBuild(Model):
     `requirements/flows-3.13.txt`."""
     base: ImageReference | None = None
     """Base image, if it differs from the stack's, such as one with CUDA. It has the image's version of Python."""
-    apt_packages: tuple[str, ...] = Field(default=(), strict=False)
+    apt_packages: tuple[AptPackage, ...] = Field(default=(), strict=False)
     """Debian packages to install."""
-    provides: tuple[str, ...] = Field(default=(), strict=False)
+    provides: tuple[ImportName, ...] = Field(default=(), strict=False)
     """Import names of packages that the base image or the Dockerfile installs in addition to `requirements`."""
 
 
 class _Build(Model):
-    registry: str
+    registry: Repository
     """Where images are pushed: host and optional path, such as `registry.example.com/data/workflows`."""
     base: ImageReference = BASE
     """Base image of all targets, with Python 3.11."""
@@ -111,11 +128,11 @@ class DockerBuild(_Build):
     """Name of the buildx builder; the current one when unset."""
     ca_bundle: str | None = None
     """File with CA certificates that the build trusts in addition, for networks with a TLS-inspecting proxy."""
-    package_index: str | None = None
+    package_index: Url | None = None
     """Address of an additional Python package index, without credentials."""
     build_secrets: tuple[BuildSecret, ...] = Field(default=(), strict=False)
     """Ids of the stack's secrets that a flow image's build can mount; the Dockerfile mounts `netrc`, for uv."""
-    cache: str | None = None
+    cache: Repository | None = None
     """Repository for a BuildKit cache that machines share, such as `registry.example.com/data/cache`."""
     build_on_preview: bool = False
     """Whether a preview builds the images as well, which takes minutes."""

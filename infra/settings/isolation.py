@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from pydantic import Field
 
+from infra.settings.metadata import AnnotationValues
 from infra.settings.pod_extras import ExtendedResources
 from infra.settings.types import Bytes, Cidr, Cpu, DnsLabel, Model, Port
 
@@ -55,7 +54,7 @@ class Quota(Model):
 class Identity(Model):
     """One ServiceAccount."""
 
-    annotations: Mapping[str, str] = Field(default_factory=dict)
+    annotations: AnnotationValues = Field(default_factory=dict)
     """Such as those that map it to a cloud identity."""
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from ephemeral_dask.contract import pods
+from ephemeral_dask.contract import pods, reserved
 from ephemeral_dask.contract.pods import PodExtras, RunPods
 from infra.settings.flow_run import FlowRun
 from infra.settings.pod_extras import CaBundle
@@ -61,7 +61,7 @@ def mount_errors(settings: Settings) -> list[str]:
         for key, extras in _kinds(settings, pool):
             names: dict[str, str] = {}
             for name, volume in extras.volumes.items():
-                path = volume["mount"]["mountPath"].rstrip("/")
+                path = reserved.mount_folder(volume["mount"]["mountPath"])
                 if path in names:
                     errors[name, key] = (
                         f"{key}: volumes '{names[path]}' and '{name}' are both mounted at {path} in one pod: give each"

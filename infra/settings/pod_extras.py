@@ -8,21 +8,14 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from ephemeral_dask.contract import pods, reserved
-from infra.settings.patch_shape import shape_errors
+from ephemeral_dask.contract import pods, reserved, security
+from infra.settings.metadata import AnnotationValues, DataKey, LabelValues, ObjectName, is_qualified_name
+from infra.settings.patch_shape import projected_error, shape_errors
 from infra.settings.pod import Toleration
 from infra.settings.types import Bytes, Cpu, Model
 
-_OBJECT: Final = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
-_RESOURCE: Final = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?/[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?")
+_WHOLE: Final = re.compile(r"0*[1-9][0-9]{0,8}")
 _PATCH_FIELDS: Final = ("metadata", "spec")
-
-
-def _object_name(value: str) -> str:
-    if not _OBJECT.fullmatch(value):
-        message = f"'{value}' is not the name of a Kubernetes object: use lower-case letters, digits, dashes and dots"
-        raise ValueError(message)
-    return value
 
 
 def _environment(value: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -37,8 +30,26 @@ def _metadata(value: Mapping[str, str]) -> Mapping[str, str]:
     return value
 
 
+def _annotations(value: Mapping[str, str]) -> Mapping[str, str]:
+    if errors := security.annotation_violations(value):
+        raise ValueError("; ".join(errors))
+    return _metadata(value)
+
+
 def _mount_path(value: str) -> str:
     if error := reserved.mount_error(value):
+        raise ValueError(error)
+    return value
+
+
+def _part(value: str) -> str:
+    if error := reserved.part_error(value):
+        raise ValueError(error)
+    return value
+
+
+def _projected(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    if error := projected_error(value):
         raise ValueError(error)
     return value
 
@@ -49,12 +60,16 @@ def _prefix(value: str) -> str:
     return value
 
 
+def _is_native(name: str) -> bool:
+    return name.startswith("requests.") or f".{name}".partition("/")[0].endswith(".kubernetes.io")
+
+
 def _resources(value: Mapping[str, str]) -> Mapping[str, str]:
     for name, count in value.items():
-        if not _RESOURCE.fullmatch(name) or name.startswith("kubernetes.io/"):
+        if "/" not in name or not is_qualified_name(name) or _is_native(name):
             message = f"contains '{name}', which is not an extended resource: write one like nvidia.com/gpu"
             raise ValueError(message)
-        if not count.isdigit() or int(count) < 1:
+        if not _WHOLE.fullmatch(count):
             message = f"contains {name}: {count}, and an extended resource is a whole number of at least 1"
             raise ValueError(message)
     return value
@@ -62,9 +77,7 @@ def _resources(value: Mapping[str, str]) -> Mapping[str, str]:
 
 def _counts(value: object) -> object:
     """Take bare YAML numbers, such as `nvidia.com/gpu: 1`, for the quantities that they are."""
-    if not isinstance(value, Mapping):
-        return value
-    return {name: str(count) if type(count) is int else count for name, count in value.items()}
+    return {name: str(count) for name, count in value.items()} if isinstance(value, Mapping) else value
 
 
 def _patch(value: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -76,11 +89,12 @@ def _patch(value: Mapping[str, Any]) -> Mapping[str, Any]:
     return value
 
 
-ObjectName = Annotated[str, AfterValidator(_object_name)]
-"""Name of a Kubernetes object in the namespace of runs."""
 Variables = Annotated[Mapping[str, str], AfterValidator(_environment)]
-Labels = Annotated[Mapping[str, str], AfterValidator(_metadata)]
+Labels = Annotated[LabelValues, AfterValidator(_metadata)]
+Annotations = Annotated[AnnotationValues, AfterValidator(_annotations)]
 MountPath = Annotated[str, AfterValidator(_mount_path)]
+VolumePart = Annotated[str, AfterValidator(_part)]
+"""A file or folder within a volume."""
 ExtendedResources = Annotated[Mapping[str, str], BeforeValidator(_counts), AfterValidator(_resources)]
 Patch = Annotated[Mapping[str, Any], AfterValidator(_patch)]
 
@@ -89,7 +103,7 @@ class SecretVariable(Model):
     """A key of a Secret in the namespace of runs."""
 
     name: ObjectName
-    key: str = Field(min_length=1)
+    key: DataKey
 
 
 class _SecretOrConfigMap(Model):
@@ -127,7 +141,7 @@ class Volume(Model):
     """A volume and where it is mounted: one of `claim`, `configMap`, `secret`, `emptyDir` and `projected`."""
 
     mount_path: MountPath
-    sub_path: str | None = None
+    sub_path: VolumePart | None = None
     """A folder or file of the volume, instead of all of it."""
     read_only: bool | None = None
     """True unless it is set; an emptyDir is always writable."""
@@ -135,10 +149,10 @@ class Volume(Model):
     """A PersistentVolumeClaim."""
     config_map: ObjectName | None = None
     secret: ObjectName | None = None
-    items: Mapping[str, str] = Field(default_factory=dict)
+    items: Mapping[DataKey, VolumePart] = Field(default_factory=dict)
     """Key of the ConfigMap or Secret -> file; all keys when empty."""
     empty_dir: EmptyDir | None = None
-    projected: Mapping[str, Any] | None = None
+    projected: Annotated[Mapping[str, Any], AfterValidator(_projected)] | None = None
     """In the form of the Kubernetes API."""
 
     @model_validator(mode="after")
@@ -148,6 +162,12 @@ class Volume(Model):
             raise ValueError("needs one of claim, configMap, secret, emptyDir and projected")
         if self.items and not (self.config_map or self.secret):
             raise ValueError("items are keys of a configMap or a secret")
+        if len(set(self.items.values())) < len(self.items):
+            raise ValueError("items puts two keys into one file: give each a file of its own")
+        if self.empty_dir is not None and self.read_only:
+            raise ValueError("readOnly is true, and an emptyDir is always writable: remove it")
+        if self.read_only is False and not (self.claim or self.empty_dir):
+            raise ValueError("readOnly is false, and only a claim or an emptyDir can be written to: remove it")
         return self
 
     def contract(self) -> dict[str, Any]:
@@ -194,14 +214,14 @@ class PodExtras(Model):
     """Size of `/tmp`, to which Dask workers spill; no limit when unset."""
     runtime_class: ObjectName | None = None
     priority_class: ObjectName | None = None
-    node_selector: Mapping[str, str] = Field(default_factory=dict)
+    node_selector: LabelValues = Field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = Field(default=(), strict=False)
     affinity: Mapping[str, Any] = Field(default_factory=dict)
     """In the form of the Kubernetes API: `nodeAffinity`, `podAffinity`, `podAntiAffinity`."""
     topology_spread_constraints: tuple[Mapping[str, Any], ...] = Field(default=(), strict=False)
     """In the form of the Kubernetes API."""
     labels: Labels = Field(default_factory=dict)
-    annotations: Labels = Field(default_factory=dict)
+    annotations: Annotations = Field(default_factory=dict)
     """Such as one that keeps the cluster autoscaler from evicting the pod."""
     patch: Patch = Field(default_factory=dict)
     """A strategic merge patch of the pod, with `metadata` and `spec`, for what no other key covers."""
@@ -215,7 +235,7 @@ class PodExtras(Model):
             if name in reserved.VOLUMES or not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", name):
                 message = f"volumes contains '{name}': use another name, of lower-case letters, digits and dashes"
                 raise ValueError(message)
-        paths = [volume.mount_path.rstrip("/") for volume in self.volumes.values()]
+        paths = [reserved.mount_folder(volume.mount_path) for volume in self.volumes.values()]
         if twice := [path for path in paths if paths.count(path) > 1]:
             message = f"volumes mounts two at {twice[0]}: give each a folder of its own"
             raise ValueError(message)
@@ -247,7 +267,7 @@ class PodExtras(Model):
 class CaBundle(_SecretOrConfigMap):
     """CA certificates in PEM form that all programs of a run trust, in place of the public ones."""
 
-    key: str = "ca.crt"
+    key: DataKey = "ca.crt"
 
     def source(self) -> dict[str, Any]:
         """Return the volume with the bundle in the form of the Kubernetes API."""

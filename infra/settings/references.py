@@ -28,6 +28,7 @@ class Reference:
         namespace: of the object; empty for one of the whole cluster.
         key: in its data, if one is named.
         where: the key of the stack file that names it.
+        prefix: of the variables that pods get from all its keys; None if they get none.
 
     """
 
@@ -36,6 +37,7 @@ class Reference:
     namespace: str = ""
     key: str = ""
     where: str
+    prefix: str | None = None
 
 
 def references(settings: Settings) -> tuple[Reference, ...]:
@@ -91,7 +93,8 @@ def _of_pod(where: str, extras: PodExtras) -> Iterator[Reference]:
     for variable, secret in extras.secret_env.items():
         yield Reference(kind="Secret", name=secret.name, key=secret.key, where=f"{where}.secretEnv.{variable}")
     for number, source in enumerate(extras.env_from):
-        yield from _of_source(f"{where}.envFrom.{number}", source)
+        for each in _of_source(f"{where}.envFrom.{number}", source):
+            yield replace(each, prefix=source.prefix or "")
     for name, volume in extras.volumes.items():
         key = f"{where}.volumes.{name}"
         for item in volume.items or ("",):

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from infra.settings.dask import Dask
-from infra.settings.errors import SettingsError, invalid, sentence
+from infra.settings.errors import SettingsError, invalid, sentences
 from infra.settings.flow_run import FlowRun
 from infra.settings.image import DockerBuild, Image
 from infra.settings.isolation import Identities, Network, Quota
@@ -217,4 +217,4 @@ def parse(values: Mapping[str, Any], *, stack: str) -> Settings:
     try:
         return Settings.model_validate(dict(values), by_alias=True, by_name=False)
     except pydantic.ValidationError as error:
-        raise SettingsError(invalid(stack, [sentence(each, values, Settings) for each in error.errors()])) from None
+        raise SettingsError(invalid(stack, sentences(error.errors(), values, Settings))) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable
 from typing import Annotated, Final
 
 import pydantic
@@ -17,6 +18,14 @@ MAX_LABEL: Final = 63
 
 _ADDRESS: Final = re.compile(r"https?://(?P<host>\[[0-9a-fA-F:.]+\]|[^/@\s\[\]:?#]+)(:(?P<port>\d{1,5}))?(/[^@\s]*)?")
 _LAST_PORT: Final = 65535
+_PATH: Final = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_REPOSITORY: Final = re.compile(rf"(?:[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]+)?|\[[0-9a-f:]+\](?::[0-9]+)?)(?:/{_PATH})*")
+_REFERENCE: Final = re.compile(
+    rf"(?:(?:[A-Za-z0-9][A-Za-z0-9.-]*(?::[0-9]+)?|\[[0-9a-f:]+\](?::[0-9]+)?)/)?{_PATH}(?:/{_PATH})*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?"
+)
+"""Source of the notation: https://github.com/distribution/reference"""
+
 _DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
@@ -28,12 +37,18 @@ def _dns_label(value: str) -> str:
 
 
 def _cpu(value: str) -> str:
-    quantities.cores(value)
-    return value
+    return _quantity(value, quantities.cores, "500m or 2")
 
 
 def _bytes(value: str) -> str:
-    quantities.memory_bytes(value)
+    return _quantity(value, quantities.memory_bytes, "512Mi or 4Gi")
+
+
+def _quantity(value: str, read: Callable[[str], object], example: str) -> str:
+    try:
+        read(value)
+    except ValueError as error:
+        raise ValueError(f"{error}: write one such as {example}") from None
     return value
 
 
@@ -51,7 +66,20 @@ def _url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _repository(value: str) -> str:
+    if not _REPOSITORY.fullmatch(value):
+        # Without the value: it may contain a login.
+        message = "is not the address of images: write host[:port]/path in lower case, without https:// and credentials"
+        raise ValueError(message)
+    return value
+
+
 def _image(value: str) -> str:
+    if not _REFERENCE.fullmatch(value):
+        message = (
+            f"{value!r} is not the name of an image: write host[:port]/path in lower case, and :tag or @sha256:..."
+        )
+        raise ValueError(message)
     if "@sha256:" not in value and ":" not in value.rpartition("/")[2]:
         message = (
             f"'{value}' has neither tag nor digest, so a run's code could change unnoticed: add @sha256:... or a tag"
@@ -89,6 +117,8 @@ Cpu = Annotated[str, BeforeValidator(_as_written), AfterValidator(_cpu)]
 Bytes = Annotated[str, BeforeValidator(_as_written), AfterValidator(_bytes)]
 """Memory or storage as a Kubernetes quantity: `512Mi`, `4Gi`."""
 Url = Annotated[str, AfterValidator(_url)]
+Repository = Annotated[str, AfterValidator(_repository)]
+"""Host and optional path of images in a registry."""
 ImageReference = Annotated[str, AfterValidator(_image)]
 ImageDigest = Annotated[str, AfterValidator(_digest)]
 """An image by digest, with or without its tag."""

@@ -440,3 +440,8 @@ def test_a_patch_is_applied_to_its_pod_and_one_that_undoes_the_security_context_
     bad = PodExtras(patches=({"spec": {"hostNetwork": True}},))
     with pytest.raises(SettingsError, match="patch of a Dask worker would break the restricted Pod Security Standard"):
         with_pods(Profile(pod=bad))
+
+
+def test_a_size_from_code_above_the_stacks_limit_fails_the_run_with_both_numbers() -> None:
+    with pytest.raises(SettingsError, match="pod of a Dask worker: its cpu limit is 100m and cpu request 250m: raise"):
+        with_pods(Profile(pod=PodExtras(cpu_limit="100m")))

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from infra.flow_signature.lock import read_lock
 from infra.image_files import image_errors, library_errors
-from infra.settings import DockerBuild, Prebuilt, Settings, parse
+from infra.settings import DockerBuild, Prebuilt, Settings, SettingsError, parse
 
 HASHED = "# comment\nnumpy==2.0 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n"
 
@@ -72,6 +73,48 @@ def test_a_requirements_file_that_pip_cannot_read_is_refused_with_its_key(root: 
     assert error.startswith("image.flows.gpu.requirements: requirements/gpu.txt is not text in UTF-8")
     [error], _ = check(root, requirements="requirements")
     assert error == "image.flows.gpu.requirements: requirements is a folder: name the file in it"
+
+
+def test_a_requirements_file_with_the_byte_order_mark_of_windows_is_read(root: Path) -> None:
+    (root / "requirements" / "flows.txt").write_text(HASHED, encoding="utf-8-sig")
+    assert check(root) == ([], [])
+    assert read_lock(root / "requirements" / "flows.txt", "f").distributions == {"numpy"}
+
+
+def test_a_ca_bundle_of_the_build_that_does_not_exist_is_refused_with_its_key(root: Path) -> None:
+    image = DockerBuild(registry="r", ca_bundle="ca.pem")
+    [error] = image_errors(image, root, pytest.fail)
+    assert error.startswith("image.caBundle: there is no file 'ca.pem'")
+    (root / "ca.pem").write_text("certificate")
+    assert image_errors(image, root, pytest.fail) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "clause"),
+    [
+        ({"registry": "https://r"}, "image.registry: is not the address of images"),
+        ({"registry": "user:word@r"}, "image.registry: is not the address of images"),
+        ({"registry": "r/Path/"}, "image.registry: is not the address of images"),
+        ({"cache": "r/a b"}, "image.cache: is not the address of images"),
+        ({"packageIndex": "https://user:word@r/simple"}, "image.packageIndex: is not a valid address"),
+        ({"base": "http://r/x:1"}, "image.base: 'http://r/x:1' is not the name of an image"),
+        ({"base": "r/x@sha256:abc"}, "is not the name of an image"),
+        ({"base": "r:5000/x"}, "has neither tag nor digest"),
+        ({"flow": {"aptPackages": ["git; ls"]}}, "image.flow.aptPackages.0: 'git; ls' is not the name of a Debian"),
+        ({"flow": {"aptPackages": ["--force"]}}, "is not the name of a Debian package"),
+        ({"flow": {"provides": ["torch.nn"]}}, "image.flow.provides.0: 'torch.nn' is not the first part of an import"),
+        ({"flow": {"packages": ["."]}}, "image.flow.packages.0: '.' is not below the project's folder"),
+        ({"flow": {"packages": []}}, "image.flow.packages: must have at least one element"),
+        ({"flow": {"python": "3.14"}}, "image.flow.python: must be '3.11', '3.12' or '3.13'"),
+        ({"flows": {"gpu": None}}, "image.flows.gpu: must be a mapping"),
+    ],
+)
+def test_a_mistake_in_how_images_are_built_is_one_line_with_its_key(values: dict[str, Any], clause: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse({"image": {"registry": "r", "builder": "docker-build", **values}}, stack="dev")
+    [_, line] = str(caught.value).splitlines()
+    assert clause in line
+    assert "word" not in line
 
 
 def stack(**values: Any) -> Settings:

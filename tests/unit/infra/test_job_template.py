@@ -138,7 +138,7 @@ LARGE = DaskProfile(
     worker_cpu="2",
     nanny=False,
     env={"GREETING": "{{ hello }}"},
-    tolerations=(Toleration(key="spot", operator="Exists", toleration_seconds=30),),
+    tolerations=(Toleration(key="spot", operator="Exists", effect="NoExecute", toleration_seconds=30),),
     large_workers=LargeWorkers(maximum=2, cpu="8", memory="64Gi", tolerations=(Toleration(operator="Exists"),)),
 )
 
@@ -149,7 +149,7 @@ def test_a_profile_reaches_the_flow_pod_as_the_stack_wrote_it_even_with_braces_i
     [arrived] = profiles.decode(configuration.env[env.PROFILES]).values()
     assert arrived == LARGE.contract()
     assert arrived.sizes == {"maximum": 12, "worker_cpu": "2"}
-    assert arrived.pod.tolerations == ({"key": "spot", "operator": "Exists", "tolerationSeconds": 30},)
+    assert arrived.pod.tolerations == (LARGE.tolerations[0].manifest(),)
 
 
 def test_only_the_stacks_profiles_are_in_the_schema_of_their_variable() -> None:

@@ -53,11 +53,25 @@ def test_an_unknown_field_of_a_patch_is_refused_with_its_key_for_every_kind_of_p
     ("spec", "error"),
     [
         ({"terminationGracePeriodSeconds": "ten"}, "spec.terminationGracePeriodSeconds must be an integer"),
+        ({"tolerations": [{}], "readinessGates": [{}]}, "spec.readinessGates[0] needs conditionType"),
+        ({"initContainers": [{"name": "a", "image": "b", "volumeDevices": [{"devicePath": "/a"}]}]}, "[0] needs name"),
         ({"shareProcessNamespace": 1}, "spec.shareProcessNamespace must be true or false"),
         ({"hostAliases": {"ip": "1.2.3.4"}}, "spec.hostAliases must be a list"),
         ({"dnsConfig": ["a"]}, "spec.dnsConfig must be a mapping"),
         ({"schedulerName": 3}, "spec.schedulerName must be a string"),
         ({"nodeSelector": {"a": 3}}, "spec.nodeSelector.a must be a string"),
+        (
+            {"containers": [{"name": "prefect-job", "resources": {"limits": ["x"]}}]},
+            ".resources.limits must be a mapping",
+        ),
+        (
+            {"containers": [{"name": "prefect-job", "resources": {"limits": {"memory": "1 Gi"}}}]},
+            ".resources.limits.memory: '1 Gi' is not a Kubernetes quantity: write one such as 500m or 2Gi",
+        ),
+        (
+            {"containers": [{"name": "prefect-job", "resources": {"limits": {"nvidia.com/gpu": 0.5}}}]},
+            ".resources.limits.nvidia.com/gpu must be a whole number",
+        ),
         ({"containers": [{"name": "prefect-job", "livenessProbe": {"httpGet": {"prt": 1}}}]}, ".httpGet.prt is not a"),
     ],
 )
@@ -74,6 +88,11 @@ def test_an_affinity_is_checked_like_a_patch() -> None:
     assert error.startswith("workPools.b.pods: spec.affinity.nodeAfinity is not a field")
     [error] = errors(parsed(pods={"patch": {"spec": {"hostPID": True}}}))
     assert error.startswith("pods.patch: would break")
+
+
+def test_a_part_without_a_field_that_the_api_requires_is_refused() -> None:
+    [error] = errors(parsed(pods={"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone"}]}))
+    assert error == "pods: spec.topologySpreadConstraints[0] needs whenUnsatisfiable"
 
 
 def test_a_placeholder_stands_for_a_value_of_any_type_and_quantities_may_be_numbers() -> None:

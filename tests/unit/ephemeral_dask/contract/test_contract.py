@@ -35,17 +35,22 @@ def test_no_job_variable_collides_with_what_the_platform_says_about_the_place() 
     assert place.isdisjoint({one.variable for one in knobs.JOB_VARIABLES})
 
 
-@pytest.mark.parametrize(("text", "value"), [("500m", 0.5), ("2", 2.0), ("1.5", 1.5), ("1k", 1000.0)])
+@pytest.mark.parametrize(
+    ("text", "value"), [("500m", 0.5), ("2", 2.0), ("1.5", 1.5), ("1k", 1000.0), ("1e3", 1000.0), (".5", 0.5)]
+)
 def test_a_cpu_quantity_is_read_in_cores(text: str, value: float) -> None:
     assert cores(text) == value
 
 
-@pytest.mark.parametrize(("text", "value"), [("1Ki", 1024), ("512Mi", 512 * 2**20), ("1G", 10**9), ("7", 7)])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1Ki", 1024), ("512Mi", 512 * 2**20), ("1G", 10**9), ("7", 7), ("1e9", 10**9), ("+2E", 2 * 10**18)],
+)
 def test_a_memory_quantity_is_read_in_bytes(text: str, value: int) -> None:
     assert memory_bytes(text) == value
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "1 Gi", "1GB", "lots", "1e3", "0m"])
+@pytest.mark.parametrize("text", ["", "0", "-1", "1 Gi", "1GB", "lots", "0m", "100 m", "\u0663", "1.5.", "e3"])
 def test_a_text_that_is_not_a_quantity_above_zero_is_refused_by_name(text: str) -> None:
     for read in (cores, memory_bytes):
         with pytest.raises(ValueError, match=repr(text)):

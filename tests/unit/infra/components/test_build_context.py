@@ -117,3 +117,14 @@ def test_a_flow_image_gets_the_folders_that_the_settings_name_under_their_own_pa
         "app/src/acme": "src/acme",
         "app/start.py": "start.py",
     }
+
+
+def test_a_source_that_is_a_link_itself_is_copied_as_what_it_leads_to(root: Path, tmp_path: Path) -> None:
+    (root / "locks").mkdir()
+    (root / "locks" / "flows.txt").write_text("numpy")
+    (root / "flows.txt").symlink_to("locks/flows.txt")
+    (root / "jobs").symlink_to("flows")
+    assemble({"requirements/flows.txt": "flows.txt", "app/jobs": "jobs"}, root, tmp_path / "context")
+    assert (tmp_path / "context" / "requirements" / "flows.txt").read_text() == "numpy"
+    assert (tmp_path / "context" / "app" / "jobs" / "data" / "rows.csv").is_file()
+    assert (tmp_path / "context" / "app" / "jobs" / "latest.csv").is_symlink()

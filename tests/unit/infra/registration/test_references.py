@@ -107,3 +107,15 @@ def test_an_object_that_pods_of_both_namespaces_refer_to_is_looked_up_in_each() 
     keys = {WAREHOUSE: frozenset({"password"}), ("Secret", "warehouse", "flows-runs"): None}
     [error] = compare([SECRET, elsewhere], Objects(keys=keys), existing=("flows", "flows-runs")).errors
     assert "namespace 'flows-runs'" in error
+
+
+def test_a_key_that_would_become_a_variable_of_the_platform_is_an_error_without_its_value() -> None:
+    whole = {**SECRET, "key": "", "where": "pods.envFrom.0", "prefix": ""}
+    keys = {WAREHOUSE: frozenset({"prefect_api_url", "password", "a.b"})}
+    [error] = compare([whole], Objects(keys=keys), existing=HERE).errors
+    assert error.startswith("pods.envFrom.0: Secret 'warehouse' contains prefect_api_url, which the platform sets")
+    assert compare([{**whole, "prefix": "W_"}], Objects(keys=keys), existing=HERE).errors == ()
+    [error] = compare(
+        [{**whole, "prefix": "PREFECT_"}], Objects(keys={WAREHOUSE: frozenset({"API_URL"})}), existing=HERE
+    ).errors
+    assert "PREFECT_API_URL" in error

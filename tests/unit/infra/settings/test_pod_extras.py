@@ -123,6 +123,29 @@ def test_a_ca_bundle_is_a_volume_and_the_variables_that_programs_read(name: str)
         ({"caBundle": {"key": "a"}}, "caBundle: needs one of secret and configMap"),
         ({"pods": {"resources": {"cpu": 1}}}, "pods.resources: contains 'cpu', which is not an extended resource"),
         ({"pods": {"resources": {"nvidia.com/gpu": "0.5"}}}, "a whole number of at least 1"),
+        ({"pods": {"resources": {"nvidia.com/gpu": 0.5}}}, "nvidia.com/gpu: 0.5, and an extended resource is a whole"),
+        ({"pods": {"resources": {"nvidia.com/gpu": "\u00b2"}}}, "a whole number of at least 1"),
+        ({"pods": {"resources": {"requests.nvidia.com/gpu": 1}}}, "which is not an extended resource"),
+        ({"pods": {"resources": {"nvidia..com/gpu": 1}}}, "which is not an extended resource"),
+        ({"pods": {"env": {"PORT": 5432}}}, "pods.env.PORT: must be text: put a number, or a word such as true, in"),
+        ({"pods": {"env": {"A": "x" * 130_000}}}, "workPools.dask: variable A of the pods of runs take 126 KiB"),
+        ({"pods": {"secretEnv": {"A": {"name": "a", "key": "b/c"}}}}, "'b/c' is not a key of a Secret or ConfigMap"),
+        ({"pods": {"secretEnv": {"A": {"name": "a..b", "key": "c"}}}}, "'a..b' is not the name of a Kubernetes object"),
+        ({"pods": {"cpuLimit": "100 m"}}, "'100 m' is not a Kubernetes quantity: write one such as 500m or 2"),
+        ({"caBundle": {"configMap": "a", "key": "../ca.crt"}}, "caBundle.key: '../ca.crt' is not a key of a Secret"),
+        ({"pods": {"labels": {"a b": "c"}}}, "pods.labels: contains 'a b', which Kubernetes refuses as a key"),
+        ({"pods": {"labels": {"team": "b c"}}}, "pods.labels: contains team: 'b c', and the value of a label has"),
+        ({"pods": {"labels": {"PREFECT.io/x": "y"}}}, "which Kubernetes refuses as a key"),
+        ({"pods": {"labels": {"job-name": "x"}}}, "pods.labels: contains job-name, which the platform sets"),
+        ({"worker": {"pod": {"labels": {"a": "b c"}}}}, "worker.pod.labels: contains a: 'b c'"),
+        ({"pods": {"nodeSelector": {"a b": "c"}}}, "pods.nodeSelector: contains 'a b'"),
+        (
+            {"pods": {"annotations": {"container.apparmor.security.beta.kubernetes.io/worker": "unconfined"}}},
+            "pods.annotations: annotation container.apparmor.security.beta.kubernetes.io/worker must be runtime/",
+        ),
+        ({"pods": {"tolerations": [{}]}}, "pods.tolerations.0: needs a key, or operator: Exists"),
+        ({"pods": {"tolerations": [{"operator": "Exists", "value": "x"}]}}, "operator Exists takes every value"),
+        ({"pods": {"tolerations": [{"key": "a", "tolerationSeconds": 5}]}}, "for effect NoExecute only"),
         ({"pods": {"labels": {"prefect.io/flow-run-id": "x"}}}, "pods.labels: contains prefect.io/flow-run-id"),
         ({"pods": {"secretEnv": {"A": {"name": "Not_a_name", "key": "b"}}}}, "is not the name of a Kubernetes object"),
         ({"pods": {"patch": {"spce": {}}}}, "pods.patch: contains spce, and a patch of a pod has only"),
@@ -167,7 +190,7 @@ def test_every_object_that_others_create_is_a_reference_with_the_key_that_names_
         Reference(kind="Secret", name="warehouse", key="password", where="pods.secretEnv.PGPASSWORD"),
         Reference(kind="PriorityClass", name="batch", where="pods.priorityClass"),
         Reference(kind="ConfigMap", name="ca", key="ca.crt", where="caBundle"),
-        Reference(kind="ConfigMap", name="app", where="flowRun.pod.envFrom.0"),
+        Reference(kind="ConfigMap", name="app", where="flowRun.pod.envFrom.0", prefix=""),
         Reference(kind="PersistentVolumeClaim", name="results", where="results.existingClaim"),
         Reference(kind="resource", name="nvidia.com/gpu", where="dask.workerPod.resources"),
         Reference(kind="RuntimeClass", name="nvidia", where="dask.workerPod.runtimeClass"),
@@ -205,6 +228,17 @@ def test_a_secret_that_pulls_images_must_be_in_both_namespaces() -> None:
         ({"spec": {"containers": [{"name": "worker", "env": {"A": "b"}}]}}, "spec.containers[0].env must be a list"),
         ({"spec": {"containers": [{"name": "w", "volumeMounts": ["/a"]}]}}, "volumeMounts must be a list of mappings"),
         ({"spec": {"volumes": "x"}}, "spec.volumes must be a list"),
+        ({"spec": {"hostAliases": ["x"]}}, "spec.hostAliases[0] must be a mapping"),
+        ({"spec": {"imagePullSecrets": ["x"]}}, "spec.imagePullSecrets[0] must be a mapping"),
+        ({"spec": {"topologySpreadConstraints": [{"maxSkew": 1}]}}, "[0] needs a topologyKey"),
+        ({"spec": {"volumes": [{"name": ["x"]}]}}, "spec.volumes[0] needs a name"),
+        ({"spec": {"containers": [{"name": "worker", "ports": ["x"]}]}}, "ports must be a list of mappings"),
+        ({"spec": {"containers": [{"name": "worker", "env": [{"value": "x"}]}]}}, "env[0] needs a name"),
+        ({"spec": {"affinity": {"$patch": "x"}}}, "spec.affinity.$patch must be one of replace, delete, merge"),
+        ({"metadata": {"labels": None}}, "metadata.labels must be a mapping"),
+        ({"metadata": {"labels": {"$patch": "replace"}}}, "metadata.labels contains $patch"),
+        ({"metadata": {"annotations": {"a b": "c"}}}, "contains 'a b', which Kubernetes refuses as a key"),
+        ({"metadata": {"name": "x"}}, "metadata contains name, and a patch sets only labels and annotations"),
         ({"spec": {"securityContext": "x"}}, "spec.securityContext must be a mapping"),
         ({"spec": {"securityContext": {"seccompProfile": "x"}}}, "securityContext.seccompProfile must be a mapping"),
         ({"spec": {"containers": [{"name": "w", "securityContext": {"privileged": "{{ x }}"}}]}}, "a placeholder"),
@@ -229,6 +263,37 @@ def test_a_patch_of_another_shape_is_refused_with_its_key(patch: dict[str, Any],
             {"spec": {"containers": [{"name": "worker", "envFrom": [{"prefix": "PREFECT_API_"}]}]}},
             "would make variables that the platform sets",
         ),
+        ({"spec": {"volumes": None}}, "would remove volume 'scratch'"),
+        ({"spec": {"containers": [{"name": "worker", "volumeMounts": None}]}}, "would remove the mount at /tmp"),
+        (
+            {"spec": {"containers": [{"name": "worker", "volumeMounts": [{"mountPath": "/tmp", "$patch": "delete"}]}]}},
+            "would remove the mount at /tmp",
+        ),
+        ({"spec": {"containers": [{"name": "worker", "env": [{"$patch": "replace"}]}]}}, "would remove variable HOME"),
+        ({"spec": {"containers": [{"name": "worker", "env": None}]}}, "would remove variable HOME"),
+        (
+            {"spec": {"containers": [{"name": "worker", "env": [{"name": "prefect_api_url", "value": "x"}]}]}},
+            "contains prefect_api_url, which the platform sets",
+        ),
+        (
+            {"spec": {"containers": [{"name": "worker", "volumeMounts": [{"name": "x", "mountPath": "/mnt/x"}]}]}},
+            "mounts volume 'x' at /mnt/x, and the pod has no volume of that name",
+        ),
+        (
+            {
+                "spec": {
+                    "volumes": [{"name": "x", "emptyDir": {}}],
+                    "containers": [
+                        {"name": "worker", "volumeMounts": [{"name": "x", "mountPath": "/x", "subPath": "../y"}]}
+                    ],
+                }
+            },
+            "contains subPath, and '../y' is not a path within the volume",
+        ),
+        (
+            {"metadata": {"annotations": {"container.apparmor.security.beta.kubernetes.io/worker": "unconfined"}}},
+            "would break the restricted Pod Security Standard",
+        ),
     ],
 )
 def test_a_patch_that_takes_the_pods_own_container_is_refused_with_its_key(patch: dict[str, Any], clause: str) -> None:
@@ -237,10 +302,39 @@ def test_a_patch_that_takes_the_pods_own_container_is_refused_with_its_key(patch
     assert clause in text
 
 
-@pytest.mark.parametrize("prefix", ["PREFECT_API_", "EPHEMERAL_DASK_", "a-b"])
+@pytest.mark.parametrize("prefix", ["PREFECT_API_", "PREFECT_API", "EPHEMERAL_DASK_", "prefect_api_", "a-b"])
 def test_a_prefix_cannot_make_variables_of_the_platform(prefix: str) -> None:
     assert "pods.envFrom.0.prefix: " in refusal(pods={"envFrom": [{"secret": "warehouse", "prefix": prefix}]})
     assert parsed(pods={"envFrom": [{"secret": "warehouse", "prefix": "W_"}]})
+
+
+@pytest.mark.parametrize(
+    ("volume", "clause"),
+    [
+        ({"claim": "c", "subPath": "../x"}, "subPath: '../x' is not a path within the volume"),
+        ({"claim": "c", "subPath": "/x"}, "subPath: '/x' is not a path within the volume"),
+        ({"secret": "s", "items": {"k": "../x"}}, "items.k: '../x' is not a path within the volume"),
+        ({"secret": "s", "items": {"a/b": "x"}}, "'a/b' is not a key of a Secret or ConfigMap"),
+        ({"secret": "s", "items": {"a": "x", "b": "x"}}, "items puts two keys into one file"),
+        ({"emptyDir": {}, "readOnly": True}, "an emptyDir is always writable"),
+        ({"secret": "s", "readOnly": False}, "only a claim or an emptyDir can be written to"),
+        ({"projected": {}}, "projected: needs sources, a list"),
+        ({"projected": {"sources": None}}, "projected: needs sources, a list"),
+        ({"projected": {"sources": ["x"]}}, "projected: sources[0] must be a mapping"),
+        ({"projected": {"sources": [{"secret": "x"}]}}, "projected: sources[0] must be a mapping"),
+        ({"projected": {"sources": [{"secret": {"items": []}}]}}, "sources[0].secret needs the name of an object"),
+    ],
+)
+def test_a_volume_that_kubernetes_would_refuse_is_refused_with_its_key(volume: dict[str, Any], clause: str) -> None:
+    text = refusal(pods={"volumes": {"a": {"mountPath": "/mnt/a", **volume}}})
+    assert "pods.volumes.a" in text
+    assert clause in text
+
+
+@pytest.mark.parametrize("path", ["/mnt/./a", "//mnt/a", "/mnt//a", "/mnt/a/."])
+def test_two_volumes_at_one_path_are_found_in_every_spelling(path: str) -> None:
+    volumes = {"a": {"mountPath": "/mnt/a", "claim": "a"}, "b": {"mountPath": path, "claim": "b"}}
+    assert "volumes mounts two at /mnt/a" in refusal(pods={"volumes": volumes})
 
 
 def test_two_layers_cannot_mount_at_one_path() -> None:
@@ -254,6 +348,13 @@ def test_two_layers_cannot_mount_at_one_path() -> None:
     ):
         assert f"{key}: volumes 'a' and 'b' are both mounted at /mnt/a in one pod" in refusal(pods=low, **values)
     assert parsed(pods=low, dask={"workerPod": {"volumes": {"a": high["volumes"]["b"]}}})
+
+
+def test_labels_may_be_called_like_lists_of_a_pod() -> None:
+    term = {"labelSelector": {"matchLabels": {"env": "prod", "ports": "open"}}, "topologyKey": "zone"}
+    affinity = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+    patch = {"spec": {"affinity": affinity, "nodeSelector": {"volumes": "fast"}}}
+    assert parsed(dask={"workerPod": {"patch": patch}})
 
 
 def test_what_a_patch_names_is_looked_up() -> None:
