@@ -126,7 +126,7 @@ def compare(references: Iterable[Reference], objects: Objects, *, existing: Coll
         elif key and key not in keys:
             errors.append(f"{where}: {missing.key(kind, name, key, namespace)}")
         elif (prefix := each.get("prefix")) is not None:
-            # Kubernetes leaves out a key that is no name of a variable.
+            # Kubernetes leaves out a key that cannot be the name of a variable.
             variables = (f"{prefix}{own}" for own in sorted(keys) if f"{prefix}{own}".isidentifier())
             errors += [f"{where}: {kind} '{name}' {error}" for error in reserved.variable_errors(variables)]
     return Lookup(errors=tuple(errors), warnings=tuple(warnings))

@@ -126,8 +126,7 @@ def of_kind(kind: str, data: Mapping[str, str]) -> dict[str, Any]:
 
 
 def looked_up(settings: Settings) -> Lookup:
-    named = [{name: str(value) for name, value in asdict(each).items()} for each in references(settings)]
-    return look_up(named, None, existing=(PLATFORM, NAMESPACE))
+    return look_up(map(asdict, references(settings)), None, existing=(PLATFORM, NAMESPACE))
 
 
 def pods_of_a_run(settings: Settings) -> dict[str, dict[str, Any]]:
