@@ -222,7 +222,8 @@ def _variable_errors(
             errors.append(f"{where}: job variable '{name}' is not in the work pool's template; {nearest(name, known)}")
         elif not templating.has_placeholder(value):
             error = _value_error(name, value, schema)
-            errors += [f"{where}: job variable '{name}' {error}; correct it"] if error else []
+            remedy = "" if "remove it" in error else "; correct it"
+            errors += [f"{where}: job variable '{name}' {error}{remedy}"] if error else []
     minimum, maximum = variables.get(knobs.MINIMUM.name), variables.get(knobs.MAXIMUM.name)
     if isinstance(minimum, int) and isinstance(maximum, int):
         order = knobs.order_error(minimum, maximum)

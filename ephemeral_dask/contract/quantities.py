@@ -18,9 +18,8 @@ _SUFFIXES: Final = {
     **{suffix: Decimal(10) ** power for suffix, power in zip("kMGTPE", range(3, 19, 3), strict=True)},
     **{f"{suffix}i": Decimal(2) ** power for suffix, power in zip("KMGTPE", range(10, 61, 10), strict=True)},
 }
-_QUANTITY: Final = re.compile(
-    r"\+?(?P<number>[0-9]{1,20}\.?[0-9]{0,9}|\.[0-9]{1,9})(?:(?P<suffix>[numkMGTPE]|[KMGTPE]i)|[eE](?P<exponent>[+-]?[0-9]{1,2}))?"
-)
+_GRAMMAR: Final = r"\+?([0-9]{1,20}\.?[0-9]{0,9}|\.[0-9]{1,9})([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,2})?"
+_QUANTITY: Final = re.compile(_GRAMMAR)
 
 
 SCHEMA: Final = {"anyOf": [{"type": "string"}, {"type": "number", "exclusiveMinimum": 0}]}
@@ -38,9 +37,8 @@ def _value(text: str) -> Decimal:
     match = _QUANTITY.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is not a Kubernetes quantity")
-    if match["exponent"]:
-        return Decimal(match["number"]).scaleb(int(match["exponent"]))
-    return Decimal(match["number"]) * _SUFFIXES[match["suffix"] or ""]
+    number, end = Decimal(match[1]), match[2] or ""
+    return number * _SUFFIXES[end] if end in _SUFFIXES else number.scaleb(int(end[1:]))
 
 
 def cores(text: str) -> float:
