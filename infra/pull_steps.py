@@ -14,6 +14,10 @@ _GIT: Final = "git_clone"
 """The pull step of Prefect that needs Git, in any of the ways to write its name."""
 
 _PORTS: Final = {"https": 443, "http": 80, "ssh": 22, "git": 9418}
+_LOGIN: Final = re.compile(r"https?://(?P<login>[^/@]+)@")
+_SHORTEST_TOKEN: Final = 20
+"""Characters. A token of GitHub or GitLab can stand in the place of a user's name."""
+
 _SCP_LIKE: Final = re.compile(r"[\w.-]+@(?P<host>[\w.-]+):(?!//)")
 
 Deployments = Mapping[str, tuple[DeploymentSpec, ...]]
@@ -27,8 +31,25 @@ def images_with_git(settings: Settings, deployments: Deployments) -> frozenset[s
     )
 
 
-def network_warnings(settings: Settings, deployments: Deployments) -> list[str]:
-    """Return a sentence for every repository that the stack's NetworkPolicies keep runs from."""
+def warnings(settings: Settings, deployments: Deployments) -> list[str]:
+    """Return a sentence, without full stop, for every repository that runs cannot reach, or whose login all can read."""
+    logins = (
+        f"{spec.location}: deployment '{spec.key}' has a login in the address of a repository, which everyone with access"
+        " to Prefect can read: remove it, and name a secret block in access_token"
+        for specs in deployments.values()
+        for spec in specs
+        if any(map(_has_login, _clones(spec)))
+    )
+    return [*dict.fromkeys(logins), *_network_warnings(settings, deployments)]
+
+
+def _has_login(repository: str) -> bool:
+    match = _LOGIN.match(repository)
+    user, _, password = re.sub("{{.*?}}", "", match["login"] if match else "").partition(":")
+    return bool(password) or len(user) >= _SHORTEST_TOKEN
+
+
+def _network_warnings(settings: Settings, deployments: Deployments) -> list[str]:
     network = settings.network
     if not network.policies:
         return []

@@ -131,7 +131,7 @@ def load_plan(
             errors += job_variable_errors(spec, schema, settings)
             variables = limits.variable_errors(spec.job_variables, schema, settings, pool)
             errors += [f"{_where(spec)}: job variable {error}" for error in variables]
-    for warning in pull_steps.network_warnings(settings, deployments):
+    for warning in pull_steps.warnings(settings, deployments):
         warn(f"{warning}.")
     errors += [f"{warning.rstrip('.')} (an error, because the stack sets `strict`)" for warning in warnings]
     if errors:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from infra.pull_steps import images_with_git, network_warnings
+from infra.pull_steps import images_with_git, warnings
 from infra.settings import Settings
 from infra.specs.deployment import DeploymentSpec
 
@@ -52,14 +52,14 @@ def test_a_repository_that_no_policy_opens_is_a_warning_with_what_to_write(
     repository: str, host: str, port: int
 ) -> None:
     pools = {"dask": (deployment({CLONE: {"repository": repository}}),)}
-    [warning] = network_warnings(settings(), pools)
+    [warning] = warnings(settings(), pools)
     assert warning == (
         f"prefect.yaml:3: deployment 'etl/nightly' clones from {host}, and no flow pod may connect to port {port}:"
         f" add `{{cidr: <addresses of {host}>, ports: [{port}]}}` to network.data"
     )
     opened = {"data": [{"cidr": "192.0.2.0/24", "ports": [port]}]}
-    assert network_warnings(settings(network=opened), pools) == []
-    assert network_warnings(settings(network={"policies": False}), pools) == []
+    assert warnings(settings(network=opened), pools) == []
+    assert warnings(settings(network={"policies": False}), pools) == []
 
 
 @pytest.mark.parametrize(
@@ -67,4 +67,22 @@ def test_a_repository_that_no_policy_opens_is_a_warning_with_what_to_write(
     ["https://github.com/org/flows.git", "{{ prefect.variables.repository }}", "file:///srv/flows", "https://[x", ""],
 )
 def test_a_repository_behind_an_open_port_or_without_a_known_one_is_none(repository: str) -> None:
-    assert network_warnings(settings(), {"dask": (deployment({CLONE: {"repository": repository}}),)}) == []
+    assert warnings(settings(), {"dask": (deployment({CLONE: {"repository": repository}}),)}) == []
+
+
+@pytest.mark.parametrize(
+    ("repository", "login"),
+    [
+        ("https://user:word@github.com/org/flows.git", True),
+        (f"https://{'t' * 20}@github.com/org/flows.git", True),
+        ("https://user@github.com/org/flows.git", False),
+        ("https://x:{{ prefect.blocks.secret.token }}@github.com/org/flows.git", False),
+    ],
+)
+def test_a_login_in_the_address_of_a_repository_is_a_warning_that_does_not_repeat_it(
+    repository: str, *, login: bool
+) -> None:
+    text = "".join(warnings(settings(), {"dask": (deployment({CLONE: {"repository": repository}}),)}))
+    assert ("has a login" in text) is login
+    assert "word" not in text
+    assert "ttt" not in text
