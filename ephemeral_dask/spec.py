@@ -164,8 +164,8 @@ def _extended(pod: dict[str, Any], extras: PodExtras, context: PodContext, which
         template = pod_template.patched(pod_template.extended({"spec": pod}, extras), patches)
     except ValueError as error:
         raise SettingsError(f"The patch of {which} {error}.") from None
-    if error := pod_template.limit_error(template["spec"]["containers"][0]):
-        raise SettingsError(f"Kubernetes would refuse the pod of {which}: its {error}.")
+    if clause := pod_template.limit_error(template["spec"]["containers"][0]):
+        raise SettingsError(f"Kubernetes would refuse the pod of {which}: its {clause}.")
     return {name: part for name, part in template.items() if part}
 
 
