@@ -32,7 +32,7 @@ def images_with_git(settings: Settings, deployments: Deployments) -> frozenset[s
 
 
 def warnings(settings: Settings, deployments: Deployments) -> list[str]:
-    """Return a sentence, without full stop, for every repository that runs cannot reach, or whose login all can read."""
+    """Return a sentence, without full stop, for each repository that runs cannot reach or whose login all can read."""
     logins = (
         f"{spec.location}: deployment '{spec.key}' has a login in the address of a repository, which everyone with"
         " access to Prefect can read: remove it, and name a secret block in access_token"
