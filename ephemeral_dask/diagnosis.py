@@ -173,9 +173,8 @@ def _from_pods(pods: Sequence[Mapping[str, Any]]) -> Iterator[Diagnosis]:
             if condition["type"] == "PodScheduled" and condition.get("reason") == "Unschedulable":
                 message = condition.get("message", "")
                 absent = missing_objects.explain(message, pod["metadata"].get("namespace", ""))
-                yield Diagnosis(
-                    cause=Cause.UNSCHEDULABLE, detail=f"pod {name}: {absent or message}", permanent=bool(absent)
-                )
+                detail = f"pod {name}: {absent or missing_objects.scarce(message)}"
+                yield Diagnosis(cause=Cause.UNSCHEDULABLE, detail=detail, permanent=bool(absent))
 
 
 def _is_worker(pod: Mapping[str, Any]) -> bool:

@@ -26,6 +26,7 @@ _KEY: Final = re.compile(
     r"couldn't find key (?P<key>\S+) in (?P<kind>Secret|ConfigMap) (?P<namespace>[^/\s]+)/(?P<name>\S+)"
 )
 _RUNTIME_CLASS: Final = re.compile(r'RuntimeClass "(?P<name>[^"]+)" not found')
+_RESOURCE: Final = re.compile(r"Insufficient (?P<name>[\w.-]+/[\w.-]*\w)")
 _PRIORITY_CLASS: Final = re.compile(r"no PriorityClass with name (?P<name>\S+) was found")
 
 
@@ -44,6 +45,15 @@ def explain(message: str, namespace: str) -> str:
             if match := pattern.search(message):
                 sentence = missing.reference(kind, match["name"])
     return f"{sentence} ({message})" if sentence else ""
+
+
+def scarce(message: str) -> str:
+    """Return the sentence for an extended resource that a pod waits for, with the message; the message alone if none.
+
+    Kubernetes' words are the same whether no node offers it or all of it is in use.
+    """
+    match = _RESOURCE.search(message)
+    return f"all {match['name']} are in use, or {missing.resource(match['name'])} ({message})" if match else message
 
 
 def in_flow_pod(extras: PodExtras, environ: Mapping[str, str], namespace: str) -> Iterator[str]:

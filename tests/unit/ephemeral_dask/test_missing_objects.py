@@ -46,6 +46,16 @@ def test_another_message_is_about_no_object() -> None:
     assert missing_objects.explain("0/1 nodes are available: 1 Insufficient nvidia.com/gpu.", "flows") == ""
 
 
+def test_a_gpu_that_a_pod_waits_for_is_named_in_the_words_of_the_preview() -> None:
+    message = "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient nvidia.com/gpu. preemption: not helpful"
+    text = missing_objects.scarce(message)
+    assert missing.resource("nvidia.com/gpu") in text
+    assert message in text
+    assert missing_objects.scarce("1 Insufficient cpu, 2 Insufficient memory.") == (
+        "1 Insufficient cpu, 2 Insufficient memory."
+    )
+
+
 def test_a_flow_pod_without_the_variable_of_a_secret_names_secret_and_key() -> None:
     [sentence] = missing_objects.in_flow_pod(EXTRAS, {}, "flows")
     assert missing.object_or_key("Secret", "warehouse", "password", "flows") in sentence
