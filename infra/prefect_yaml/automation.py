@@ -207,8 +207,7 @@ def _metric(raw: Any, place: Place) -> dict[str, Any]:
     for key in fields:
         if key not in _METRIC_KEYS:
             _refuse((*place, key), f"a metric has no key '{key}'; {nearest(key, _METRIC_KEYS)}")
-    threshold = fields.get("threshold")
-    if not isinstance(threshold, int | float) or isinstance(threshold, bool):
+    if (threshold := values.number(fields.get("threshold"))) is None:
         _refuse((*place, "threshold"), "threshold must be a number")
     spans = {key: _seconds(fields.get(key, _SHORTEST_QUERY), (*place, key)) for key in ("range", "firing_for")}
     for key, value in spans.items():
@@ -278,9 +277,9 @@ def _seconds(value: Any, place: Place) -> float:
 
 
 def _integer(value: Any, least: int | None, place: Place, allowed: str = "an integer") -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or (least is not None and value < least):
+    if (whole := values.integer(value)) is None or (least is not None and whole < least):
         _refuse(place, f"{place[-1]} is '{value}'; write {allowed}")
-    return value
+    return whole
 
 
 def _boolean(value: Any, place: Place) -> bool | None:

@@ -175,7 +175,8 @@ def _check_runs(document: Document, place: Place, spec: DeploymentSpec) -> None:
     starts: list[tuple[Place, Mapping[str, Any], bool, Sequence[str]]] = []
     for index, schedule in enumerate(spec.schedules):
         where: Place = ("schedule",) if raw.get("schedule") else ("schedules", index)
-        starts.append((where, schedule.parameters, schedule.active is not False, spec.variadic))
+        active = schedule.active is not False and spec.paused is not True
+        starts.append((where, schedule.parameters, active, spec.variadic))
     for index, trigger in enumerate(spec.triggers):
         own = trigger.actions[0].get("parameters", {})
         # The server validates the runs of a trigger, and those of a schedule it does not.

@@ -30,7 +30,7 @@ def parameter_errors(parameters: Mapping[str, Any], flow: Flow, *, enforce: bool
             errors.append(f"the flow has no parameter '{name}'; {nearest(name, flow.parameters)}")
         elif enforce and name in flow.schema["properties"] and not has_placeholder(value):
             error = schema_error(value, optional["properties"][name], optional)
-            errors += [f"'{name}' {error}; correct it"] if error else []
+            errors += [f"{_about(name, error)}; correct it"] if error else []
     return errors
 
 
@@ -51,7 +51,7 @@ def conversions(parameters: Mapping[str, Any], flow: Flow) -> tuple[dict[str, An
             continue
         values[name] = converted(value, field, schema)
         if not schema_error(values[name], field, schema):
-            messages.append(f"'{name}' {problem}; a schedule may pass it on, and a run by hand would be refused")
+            messages.append(f"{_about(name, problem)}; a schedule may pass it on, and a run by hand would be refused")
     return values, messages
 
 
@@ -76,7 +76,13 @@ def incomplete(
             if error and not schema_error(
                 value, _without_required(schema)["properties"][name], _without_required(schema)
             ):
-                yield f"'{name}' {error}, so every run would fail; add it"
+                yield f"{_about(name, error)}, so every run would fail; add it"
+
+
+def _about(name: str, error: str) -> str:
+    """Put the name before an error, which begins with the path of a part of the value if it is about a part."""
+    path, _, rest = error.partition(" ")
+    return f"'{name}{path}' {rest}" if path.startswith((".", "[")) else f"'{name}' {error}"
 
 
 def _without_required(schema: Any) -> Any:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Any, Final
 
+_INTEGER: Final = re.compile(r"([+-]?\d+(?:_\d+)*)(?:\.0+)?", re.ASCII)
 _TRUE: Final = frozenset({"true", "t", "yes", "y", "on", "1"})
 _FALSE: Final = frozenset({"false", "f", "no", "n", "off", "0"})
 """What pydantic, and so Prefect, takes for true and false, in any case."""
@@ -40,11 +43,22 @@ def mapping(key: str, value: Any) -> dict[str, Any]:
 
 def integer(value: Any) -> int | None:
     """Return an integer, also from `"3"`, 3.0 and true, as Prefect does, or None if it is something else."""
-    if isinstance(value, int):
+    if isinstance(value, str):
+        match = _INTEGER.fullmatch(value.strip())
+        return int(match[1]) if match else None
+    return int(value) if isinstance(value, int) or (isinstance(value, float) and value.is_integer()) else None
+
+
+def number(value: Any) -> float | None:
+    """Return a finite number, also from `"3.5"` and true, as Prefect does, or None if it is something else."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, bool):
         return int(value)
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return int(value) if isinstance(value, str) and value.isdigit() else None
+    return value if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def dotted(place: tuple[str | int, ...]) -> str:

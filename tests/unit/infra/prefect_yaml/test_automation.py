@@ -27,6 +27,12 @@ GOOD_TRIGGERS: list[dict[str, Any]] = [
     {"triggers": [{"expect": ["a"]}, {"expect": ["b"]}]},
     {"posture": "Metric", "metric": {"name": "lateness", "operator": ">", "threshold": 5, "range": 600}},
 ]
+OTHER_NUMBERS: list[dict[str, Any]] = [
+    {"type": "compound", "require": " +1.0 ", "triggers": [{"expect": ["a"], "threshold": "2"}]},
+    {"expect": ["a"], "threshold": 1.0},
+    {"expect": ["a"], "threshold": True},
+    {"posture": "Metric", "metric": {"name": "lateness", "operator": ">", "threshold": "5.5", "range": 600}},
+]
 GOOD_ACTIONS: list[dict[str, Any]] = [
     {"type": "do-nothing"},
     {"type": "run-deployment", "deployment_id": ID, "parameters": {"a": 1}, "job_variables": {}, "schedule_after": 5},
@@ -41,7 +47,7 @@ GOOD_ACTIONS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("raw", GOOD_TRIGGERS, ids=str)
+@pytest.mark.parametrize("raw", [*GOOD_TRIGGERS, *OTHER_NUMBERS], ids=str)
 def test_prefect_reads_a_trigger_in_its_normal_form_as_it_reads_the_original(raw: dict[str, Any]) -> None:
     normal = normal_trigger(parse_trigger(raw))
     assert _PREFECTS_TRIGGER.validate_python(normal) == _PREFECTS_TRIGGER.validate_python(raw)

@@ -471,7 +471,7 @@ def test_a_part_of_a_model_is_accepted_because_a_run_can_give_the_whole(model: P
     [spec] = model.load("deployments: [{name: d, entrypoint: f.f, parameters: {size: {columns: 2}}}]")
     assert spec.parameters == {"size": {"columns": 2}}
     refusal = model.refusal("deployments: [{name: d, entrypoint: f.f, parameters: {size: {columns: x}}}]")
-    assert "'size' .columns must be an integer" in refusal
+    assert "'size.columns' must be an integer" in refusal
 
 
 def test_a_part_of_a_model_is_refused_where_a_schedule_starts_the_run(model: Project) -> None:

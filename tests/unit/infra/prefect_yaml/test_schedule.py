@@ -172,9 +172,11 @@ def test_a_start_without_a_required_parameter_is_refused(text: str, problem: str
         assert project.load(deployment(both).replace("plain_one", "named"))
 
 
-def test_a_start_that_is_off_may_lack_a_parameter(project: Project) -> None:
-    text = deployment("schedules: [{cron: '0 6 * * *', active: false}]").replace("plain_one", "named")
-    assert project.load(text)
+@pytest.mark.parametrize(
+    "off", ["schedules: [{interval: 5, active: false}]", "paused: true\nschedules: [{interval: 5}]"]
+)
+def test_a_start_that_is_off_may_lack_a_parameter(off: str, project: Project) -> None:
+    assert project.load(deployment(off).replace("plain_one", "named"))
     assert "'a' has no default" in project.warnings[0]
 
 

@@ -137,10 +137,10 @@ def test_live_runs_are_cancelled_before_their_objects_are_deleted(prefect: Prefe
 
 
 def test_a_refused_destroy_names_the_live_runs_and_resumes_the_pools(prefect: Prefect, namespace: Namespace) -> None:
-    prefect.ends = {"red-fox": 1000.0}
+    prefect.ends = {"red-fox": 1000.0, "it's 毎日 🙂": 1000.0}
     with pytest.raises(RegistrationError) as caught:
         run(prefect, namespace, runs="refuse")
-    assert "red-fox" in str(caught.value)
+    assert "2 flow run(s) are live: it's 毎日 🙂, red-fox," in str(caught.value)
     assert "drain.runs" in str(caught.value)
     assert prefect.paused == {"dask": False}
     assert namespace.calls == []
@@ -235,6 +235,15 @@ def test_a_preview_names_the_runs_of_a_deployment_that_is_to_go(
     text = capsys.readouterr().err
     assert "warning: Deployment 'a/old' is not declared any longer, so it will be deleted, and it has runs: 2" in text
     assert "2 running, 1 pending, 3 waiting, 1 scheduled by hand" in text
+
+
+@pytest.mark.parametrize("key", ["Daily Report/every minute", "日本/毎日 🙂", "a::b/c?#d", "f/.."])
+def test_a_deployment_that_is_to_go_may_have_any_name(
+    key: str, provider: DrainProvider, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    requests = _checked(monkeypatch, provider, [1, 0, 0, 0, 0, 0], [key], [])
+    assert f"/deployments/name/{key}" in requests
+    assert f"warning: Deployment '{key}' is not declared any longer" in capsys.readouterr().err
 
 
 def test_a_preview_that_removes_no_deployment_asks_nothing(
