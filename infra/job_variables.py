@@ -137,7 +137,7 @@ def value_error(name: str, value: Any, schema: Mapping[str, Any]) -> str:
         if taken:
             return f"contains {taken[0]}, which the platform sets: remove it"
     origin = "the stack's dask.ceiling" if name in (knobs.MINIMUM.name, knobs.MAXIMUM.name) else ""
-    error = schema_error(value, schema["properties"][name], schema, bound_origin=origin)
-    if error and name == "image" and isinstance(value, str):
-        return f"must be the reference of an image that the work pool takes: it {error}"
-    return error
+    mismatch = schema_error(value, schema["properties"][name], schema, bound_origin=origin)
+    if mismatch and name == "image" and isinstance(value, str):
+        return f"must be the reference of an image that the work pool takes: it {mismatch}"
+    return mismatch
