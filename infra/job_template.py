@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from ephemeral_dask.contract import environment as env
-from ephemeral_dask.contract import knobs, labels, pod_template, pods, profiles, quantities, reserved, security
+from ephemeral_dask.contract import knobs, labels, pod_template, pods, profiles, security
 from ephemeral_dask.contract.pods import RunPods
 from ephemeral_dask.contract.secrets import SecretRef
-from infra import naming
+from infra import job_variables, naming
 from infra.settings import BlockResults, Dask, FlowRun, JobVariable, NoResults, Results, Settings, VolumeResults, layers
 
 _RESULTS = "/results"
@@ -32,6 +32,7 @@ class JobTemplateArgs:
         credential: environment variable -> reference of the Prefect credential; empty where the API requires none.
         pods: additions to the pods of a run.
         own: job variables of the work pool's own, by name.
+        sources: beginnings of the references that the job variable `image` may have; any if empty.
 
     """
 
@@ -43,6 +44,7 @@ class JobTemplateArgs:
     credential: Mapping[str, SecretRef]
     pods: RunPods = field(default_factory=RunPods)
     own: Mapping[str, JobVariable] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, settings: Settings, pool: str, *, image: str, credential: Mapping[str, SecretRef]) -> JobTemplateArgs:
@@ -56,6 +58,7 @@ class JobTemplateArgs:
             credential=credential,
             pods=layers.run_pods(settings, pool),
             own=settings.work_pools[pool].job_variables,
+            sources=_sources(settings),
         )
 
 
@@ -66,9 +69,9 @@ def build(args: JobTemplateArgs) -> dict[str, Any]:
     pod reads are in `job_configuration.env`: Prefect turns the values of that dictionary into strings and drops unset
     ones, whereas Kubernetes refuses a number in a container's own `env` list.
     """
-    variables = _variables(args.flow_run, args.dask, args.pods.flow.cpu_limit)
+    variables = job_variables.of_every_pool(args.flow_run, args.dask, args.pods.flow.cpu_limit, args.sources)
     variables["properties"]["image"]["default"] = args.image
-    variables["properties"].update(_own(args.own))
+    variables["properties"].update(job_variables.of_one_pool(args.own))
     return {"job_configuration": _job_configuration(args), "variables": variables}
 
 
@@ -82,13 +85,14 @@ def variables_schema(settings: Settings, pool: str, *, own: bool = True) -> dict
 
     """
     flow_run = layers.flow_run(settings, pool)
-    schema = _variables(flow_run, settings.dask, layers.run_pods(settings, pool).flow.cpu_limit)
-    schema["properties"].update(_own(settings.work_pools[pool].job_variables) if own else {})
+    cpu_limit = layers.run_pods(settings, pool).flow.cpu_limit
+    schema = job_variables.of_every_pool(flow_run, settings.dask, cpu_limit, _sources(settings))
+    schema["properties"].update(job_variables.of_one_pool(settings.work_pools[pool].job_variables) if own else {})
     return schema
 
 
-def _own(variables: Mapping[str, JobVariable]) -> dict[str, Any]:
-    return {name: {"title": name.replace("_", " ").title(), **each.contract()} for name, each in variables.items()}
+def _sources(settings: Settings) -> tuple[str, ...]:
+    return settings.image.sources if settings.image.only else ()
 
 
 def _job_configuration(args: JobTemplateArgs) -> dict[str, Any]:
@@ -223,76 +227,3 @@ def _pod(args: JobTemplateArgs) -> dict[str, Any]:
 
 def _from_label(name: str, label: str) -> dict[str, Any]:
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{label}']"}}}
-
-
-def _variables(flow_run: FlowRun, dask: Dask, cpu_limit: str) -> dict[str, Any]:
-    text, quantity = {"type": "string"}, quantities.SCHEMA
-    strings = {"type": "object", "additionalProperties": {"type": "string"}}
-    own_names = {"propertyNames": {"not": {"pattern": reserved.variable_pattern()}}}
-    properties: dict[str, Any] = {
-        "name": _variable("Name", "Name of the Job. Kubernetes adds a suffix.", text),
-        "env": _variable(
-            "Environment Variables",
-            "Environment variables of the flow pod, the Dask scheduler and the Dask workers.",
-            {**strings, **own_names},
-        ),
-        "labels": _variable("Labels", "Labels of the Job and its pod.", strings),
-        "annotations": _variable("Annotations", "Annotations of the Job and its pod.", strings),
-        "command": _variable("Command", "Command of the flow pod. Leave it empty to run the flow.", text),
-        "image": _variable("Image", "Image of the flow pod, the Dask scheduler and the Dask workers.", text),
-        "image_pull_policy": _variable(
-            "Image Pull Policy",
-            "IfNotPresent is enough for images that are referenced by digest.",
-            {"type": "string", "enum": ["IfNotPresent", "Always", "Never"]},
-            default="IfNotPresent",
-        ),
-        "finished_job_ttl": _variable(
-            "Finished Job TTL",
-            "Seconds until a finished Job is deleted, together with its Dask cluster if that still exists.",
-            {"type": "integer", "minimum": 0},
-            default=flow_run.finished_job_ttl,
-        ),
-        "active_deadline": _variable(
-            "Active Deadline",
-            "Seconds after which Kubernetes stops the Job.",
-            {"type": "integer", "minimum": 1},
-            **({} if flow_run.active_deadline is None else {"default": flow_run.active_deadline}),
-        ),
-        "cpu_request": _variable(
-            "CPU Request",
-            "CPU request of the flow pod as a Kubernetes quantity, such as 500m or 2.",
-            quantity,
-            default=flow_run.cpu_request,
-        ),
-        "cpu_limit": _variable(
-            "CPU Limit",
-            "CPU limit of the flow pod; none when unset.",
-            quantity,
-            **({"default": cpu_limit} if cpu_limit else {}),
-        ),
-        "memory_request": _variable(
-            "Memory Request",
-            "Memory request of the flow pod as a Kubernetes quantity, such as 2Gi.",
-            quantity,
-            default=flow_run.memory_request,
-        ),
-        "memory_limit": _variable(
-            "Memory Limit", "Memory limit of the flow pod.", quantity, default=flow_run.memory_limit
-        ),
-    }
-    for knob in knobs.JOB_VARIABLES:
-        schema = knob.schema()
-        description = knob.help
-        if knob in (knobs.MINIMUM, knobs.MAXIMUM):
-            schema["maximum"] = dask.ceiling
-        if knob is knobs.PROFILE:
-            schema |= {"enum": sorted(dask.profiles)} if dask.profiles else {}
-        else:
-            # Not a `default`: it would hide what the flow's code sets.
-            description += f" Default: what the flow's code sets, else {getattr(dask, knob.argument)}."
-        properties[knob.name] = _variable(knob.title, description, schema)
-    return {"type": "object", "properties": properties}
-
-
-def _variable(title: str, description: str, schema: Mapping[str, Any], **default: Any) -> dict[str, Any]:
-    return {"title": title, "description": description, **schema, **default}

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ephemeral_dask.contract import knobs, profiles, quantities, reserved
-from infra import capacity, job_template, limits, pod_patches, pull_steps
+from ephemeral_dask.contract import knobs, profiles
+from infra import capacity, job_template, job_variables, limits, pod_patches, pull_steps
 from infra.flow_signature.newer_python import accepted
-from infra.flow_signature.validate import schema_error
 from infra.image_files import flow_builds, image_errors, library_errors
 from infra.prefect_yaml import python_version, templating
 from infra.prefect_yaml.contents import check_contents
@@ -27,14 +26,6 @@ from infra.specs.deployment import DeploymentSpec
 
 DEFAULT_QUEUE: Final = "default"
 """The queue that Prefect creates in every work pool."""
-
-_QUANTITIES: Final[Mapping[str, Callable[[str], object]]] = {
-    "cpu_request": quantities.cores,
-    "cpu_limit": quantities.cores,
-    "memory_request": quantities.memory_bytes,
-    "memory_limit": quantities.memory_bytes,
-}
-"""Job variables of the flow pod that are quantities, and what reads one."""
 
 Deployments = Mapping[str, tuple[DeploymentSpec, ...]]
 """Work pool -> its deployments. Every pool of the stack is a key, in the order of the settings."""
@@ -221,7 +212,7 @@ def _variable_errors(
         elif name not in known:
             errors.append(f"{where}: job variable '{name}' is not in the work pool's template; {nearest(name, known)}")
         elif not templating.has_placeholder(value):
-            error = _value_error(name, value, schema)
+            error = job_variables.value_error(name, value, schema)
             remedy = "" if "remove it" in error else "; correct it"
             errors += [f"{where}: job variable '{name}' {error}{remedy}"] if error else []
     minimum, maximum = variables.get(knobs.MINIMUM.name), variables.get(knobs.MAXIMUM.name)
@@ -229,25 +220,6 @@ def _variable_errors(
         order = knobs.order_error(minimum, maximum)
         errors += [f"{where}: job variables dask_minimum and dask_maximum: {order}"] if order else []
     return errors
-
-
-def _value_error(name: str, value: Any, schema: Mapping[str, Any]) -> str:
-    """Return what is wrong with the value of a known job variable, to be read after its name, or an empty string."""
-    for knob in (knobs.WORKER_CPU, knobs.WORKER_MEMORY):
-        if name == knob.name:
-            try:
-                knob.check(value)
-            except ValueError as error:
-                return str(error)
-    if name in _QUANTITIES:
-        try:
-            _QUANTITIES[name](str(quantities.text(value)))
-        except ValueError as error:
-            return f"must be a Kubernetes quantity above zero, such as 500m or 2Gi ({error})"
-    if name == "env" and isinstance(value, dict) and (errors := reserved.variable_errors(value)):
-        return "; ".join(errors)
-    origin = "the stack's dask.ceiling" if name in (knobs.MINIMUM.name, knobs.MAXIMUM.name) else ""
-    return schema_error(value, schema["properties"][name], schema, bound_origin=origin)
 
 
 def automation_errors(settings: Settings, deployments: Deployments) -> list[str]:

@@ -21,8 +21,10 @@ _SUFFIXES: Final = {
 _GRAMMAR: Final = r"\+?([0-9]{1,20}\.?[0-9]{0,9}|\.[0-9]{1,9})([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,2})?"
 _QUANTITY: Final = re.compile(_GRAMMAR)
 
+_PATTERN: Final = r"^(\d{1,12}(\.\d{1,6})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?|.*\{\{.*\}\}.*)$"
+"""The same for a JSON schema. Prefect checks a value before it fills in placeholders of blocks and variables."""
 
-SCHEMA: Final = {"anyOf": [{"type": "string"}, {"type": "number", "exclusiveMinimum": 0}]}
+SCHEMA: Final = {"anyOf": [{"type": "string", "pattern": _PATTERN}, {"type": "number", "exclusiveMinimum": 0}]}
 """The JSON schema of a quantity: a number such as 2 is one too, as Kubernetes itself has it."""
 
 

@@ -53,6 +53,15 @@ def variable_pattern() -> str:
     return f"^({'|'.join([*prefixes, *(f'{name}$' for name in VARIABLES)])})"
 
 
+def label_pattern() -> str:
+    """Return the regular expression of reserved labels of a Job, for a JSON schema.
+
+    Labels of Kubernetes' own recommendation, `app.kubernetes.io/*`, select nothing in the namespace of runs.
+    """
+    prefixes = [re.escape(prefix) for prefix in LABEL_PREFIXES if prefix != "app.kubernetes.io/"]
+    return f"^({'|'.join(prefixes)})"
+
+
 def variable_error(name: str) -> str | None:
     """Return why an environment variable cannot be set, or None."""
     if name in secrets.CREDENTIAL_VARIABLES:

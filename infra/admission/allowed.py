@@ -10,7 +10,7 @@ from ephemeral_dask.contract import placeholders
 from ephemeral_dask.contract.pods import PodExtras
 from infra import job_template, naming
 from infra.admission.names import Names, union
-from infra.settings import CloudPrefect, JobVariable, Prebuilt, Settings, layers
+from infra.settings import CloudPrefect, JobVariable, Settings, layers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,22 +98,11 @@ def dask_pods(settings: Settings) -> Allowed:
 def images(settings: Settings) -> Names | None:
     """Return the images of runs apart from those in patches; None if the stack admits any."""
     image = settings.image
-    if not image.only:
-        return None
-    if not isinstance(image, Prebuilt):
-        return _below(f"{image.registry.rstrip('/')}/")
-    return union(_below(_folder(reference)) for reference in (image.flow, image.platform, *image.flows.values()))
+    return union(map(_from, image.sources)) if image.only else None
 
 
-def _below(folder: str) -> Names:
-    written = Names.written(f"{folder}{{{{ image }}}}", {})
-    return written if folder.endswith("/") else Names.of(folder)
-
-
-def _folder(reference: str) -> str:
-    repository = reference.partition("@")[0]
-    folder, slash, _ = repository.rpartition("/")
-    return f"{folder}{slash}" if slash else reference
+def _from(source: str) -> Names:
+    return Names.written(f"{source}{{{{ image }}}}", {}) if source.endswith("/") else Names.of(source)
 
 
 def _shared(settings: Settings, account: str) -> Allowed:

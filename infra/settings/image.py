@@ -115,6 +115,11 @@ class _Build(Model):
                 raise ValueError(message)
         return self
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The beginnings of the references of images in the stack's registry."""
+        return (f"{self.registry.rstrip('/')}/",)
+
     def base_of(self, build: FlowBuild) -> str:
         """Return the base image of a flow image."""
         return build.base or (self.base if build.python == PYTHON else BASE.replace(PYTHON, build.python))
@@ -159,6 +164,17 @@ class Prebuilt(Model):
     only: bool = False
     """Whether `admission` refuses pods of runs with images from elsewhere than the folders of these, patches of the
     stack file apart."""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The beginnings of the references of images in the folders of these; the whole of one in no folder."""
+        references = dict.fromkeys((self.flow, self.platform, *self.flows.values()))
+        return tuple(dict.fromkeys(map(_folder, references)))
+
+
+def _folder(reference: str) -> str:
+    folder, slash, _ = reference.partition("@")[0].rpartition("/")
+    return f"{folder}{slash}" if slash else reference
 
 
 Image = Annotated[DockerBuild | Docker | Prebuilt, Field(discriminator="builder")]

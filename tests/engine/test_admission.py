@@ -23,6 +23,10 @@ from tests.engine.admission_objects import LIVE
 from tests.engine.control_plane import Kubernetes
 from tests.engine.pods_namespace import NAMESPACE, PLATFORM, create
 from tools.cluster.wait import until
+from tools.engine.results import State
+from tools.kubernetes import Kubernetes as Cluster
+from tools.verify import admission as verified
+from tools.verify.report import Verdict
 
 pytestmark = pytest.mark.xdist_group("admission")
 
@@ -133,3 +137,12 @@ def test_what_a_run_has_no_need_of_is_refused_with_the_rule(
 def test_the_api_server_finds_no_mistake_in_an_expression(admission: Kubernetes) -> None:
     for each in json.loads(admission.kubectl("get", "validatingadmissionpolicies", "-o", "json"))["items"]:
         assert each["status"]["typeChecking"] == {}, each["status"]
+
+
+def test_make_verify_finds_them_as_they_were_declared(admission: Kubernetes) -> None:
+    specs = policies(made.settings()).items()
+    declared = [each for name, spec in specs for each in (policy(NAMESPACE, name, spec), binding(NAMESPACE, name))]
+    kind = "kubernetes:admissionregistration.k8s.io/v1"
+    state = State(resources=tuple({"type": f"{kind}:{each['kind']}", "inputs": each} for each in declared))
+    cluster = Cluster({"KUBECONFIG": str(admission.place.kubeconfig)})
+    assert verified.row(cluster, state, stack="dev").verdict is Verdict.OK

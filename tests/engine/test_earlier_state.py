@@ -85,6 +85,9 @@ UPDATES: Final[Mapping[str, tuple[str, ...]]] = {
         f"{_ENV}.EPHEMERAL_DASK_RESTARTS",
         # The job variable `env` reaches the Dask pods, without the platform's own names.
         f"{_VARIABLE}.env.propertyNames",
+        # Nor does a run set labels of the platform, or what cannot be an image.
+        f"{_VARIABLE}.labels.propertyNames",
+        f"{_VARIABLE}.image.pattern",
         f"{_ENV}.EPHEMERAL_DASK_ENV",
         # A failed pull step is reported to Prefect.
         f"{_ENV}.PREFECT_PLUGINS_",

@@ -20,7 +20,7 @@ from tools.progress import say, status
 from tools.runs import artifacts
 from tools.runs.session import Session, connect
 from tools.verbs.common import Selection, select
-from tools.verify import access, images, prefect, registered, volume
+from tools.verify import access, admission, images, prefect, registered, volume
 from tools.verify.flow_run import Verification
 from tools.verify.objects import RunObjects
 from tools.verify.report import Row, Verdict, failed, of_problems, passed, show, unknown
@@ -55,7 +55,9 @@ def _platform(selection: Selection) -> Iterator[Row]:
     try:
         yield from of_problems(title, pods(cluster, settings, name), "all are ready")
         yield from volume.rows(settings, selection.environment)
-        yield from access.rows(cluster, access.grants(selection.stack.state()), stack=name)
+        state = selection.stack.state()
+        yield from access.rows(cluster, access.grants(state), stack=name)
+        yield admission.row(cluster, state, stack=name)
     except Problem as problem:
         yield failed(title, str(problem.what), problem.remedy)
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import jsonschema
 import pytest
 from prefect_kubernetes.worker import KubernetesWorkerJobConfiguration
 
@@ -14,7 +15,7 @@ from ephemeral_dask.identity import RunIdentity
 from ephemeral_dask.pod_context import PodContext
 from ephemeral_dask.settings import CodeSizes, DaskSettings
 from ephemeral_dask.spec import dask_cluster
-from infra import job_template, pod_manifests, settings, validation
+from infra import job_template, job_variables, pod_manifests, settings, validation
 from infra.job_template import JobTemplateArgs
 from infra.settings import Settings
 from infra.specs.deployment import DeploymentSpec
@@ -146,3 +147,67 @@ def test_a_deployments_value_is_checked_and_rendered_into_what_the_server_is_ask
 def kind_and_tier(manifest: Mapping[str, Any]) -> tuple[str, str]:
     spec = manifest["spec"]["template"]["spec"] if manifest["kind"] == "Job" else manifest["spec"]
     return manifest["kind"], spec["priorityClassName"]
+
+
+def refused(name: str, value: Any, **image: Any) -> str:
+    schema = job_template.variables_schema(stack(image={**IMAGE, **image}), "dask")
+    ours, prefects = job_variables.value_error(name, value, schema), _error_of_prefect(name, value, schema)
+    assert bool(ours) == bool(prefects), (ours, prefects)
+    return ours
+
+
+def _error_of_prefect(name: str, value: Any, schema: Mapping[str, Any]) -> str:
+    """Check a value as Prefect's server does when a run is created."""
+    errors = jsonschema.Draft202012Validator(schema).iter_errors({name: value})
+    return "; ".join(each.message for each in errors)
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["ephemeral-dask/component", "dask.org/component", "prefect.io/flow-run-id", "batch.kubernetes.io/job-name"],
+)
+def test_a_run_cannot_set_a_label_by_which_the_platform_finds_pods(label: str) -> None:
+    assert refused("labels", {label: "x"}) == f"contains {label}, which the platform sets: remove it"
+
+
+@pytest.mark.parametrize("label", ["team", "example.com/dask.org", "app.kubernetes.io/version"])
+def test_a_run_can_set_any_other_label(label: str) -> None:
+    assert refused("labels", {label: "x"}) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("cpu_request", ("2", "1.5", "500m", 2, 1.5)),
+        ("memory_limit", ("512Mi", "2Gi", 2**30)),
+        ("dask_worker_cpu", ("2", "1.5", "500m", 2)),
+        ("dask_worker_memory", ("512Mi", "2Gi", 2**30)),
+    ],
+)
+def test_a_quantity_is_checked_by_prefect_before_a_run_is_created(name: str, values: tuple[Any, ...]) -> None:
+    for value in ("much", "1 Gi", "-1", "2GB", {"a": 1}):
+        assert refused(name, value)
+    for value in values:
+        assert not refused(name, value)
+
+
+@pytest.mark.parametrize("name", ["cpu_request", "image"])
+def test_a_placeholder_of_prefect_is_filled_in_after_the_check(name: str) -> None:
+    schema = job_template.variables_schema(stack(image={**IMAGE, "only": True}), "dask")
+    assert _error_of_prefect(name, "{{ prefect.variables.size }}", schema) == ""
+
+
+@pytest.mark.parametrize("value", ["other@sha256:" + "b" * 64, "localhost:5001/flow:1", "Registry.example.com/a/b:1"])
+def test_any_image_can_be_named_where_the_stack_does_not_say_otherwise(value: str) -> None:
+    assert refused("image", value) == ""
+
+
+@pytest.mark.parametrize("value", ["a b", "-flow:1", "$(id)", ""])
+def test_a_value_that_cannot_be_an_image_is_refused(value: str) -> None:
+    assert refused("image", value).startswith("must be the reference of an image that the work pool takes")
+
+
+def test_only_images_of_the_stacks_registry_can_be_named_on_request() -> None:
+    assert refused("image", "localhost:5001/a/flow:1", only=True) == ""
+    for value in ("docker.io/a/flow:1", "localhost:50011/flow:1", "flow:1"):
+        assert "the work pool takes: it does not match ^(" in refused("image", value, only=True)

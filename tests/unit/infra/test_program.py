@@ -112,6 +112,8 @@ def test_an_auth_string_of_an_embedded_server_is_passed_by_reference_only(render
             assert "admin:marked" not in str(each.inputs)
     [pool] = recorder.of("prefect:WorkPool")
     assert "prefect-api" in str(pool["base_job_template"])
+    reading = {each["metadata"]["name"] for each in recorder.of("apps/v1:Deployment") if "'prefect-api'" in str(each)}
+    assert reading == {"prefect-server", "prefect-worker-dask", "dask-reaper"}
 
 
 @pytest.mark.usefixtures("exported")

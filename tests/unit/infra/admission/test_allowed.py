@@ -131,14 +131,15 @@ def test_the_images_of_a_stack_are_those_of_its_registry() -> None:
 
 
 def test_the_images_of_prebuilt_ones_are_those_of_their_folders() -> None:
+    digest = f"@sha256:{'a' * 64}"
     prebuilt = {
         "builder": "prebuilt",
-        "flow": f"ghcr.io/acme/flow:1@sha256:{'a' * 64}",
-        "platform": f"registry.example.com:5000/platform@sha256:{'a' * 64}",
-        "flows": {"gpu": f"flow-gpu@sha256:{'a' * 64}"},
+        "flow": f"ghcr.io/acme/flow{digest}",
+        "platform": f"registry.example.com:5000/platform{digest}",
+        "flows": {"gpu": f"flow-gpu{digest}"},
         "only": True,
     }
     names = images(stack(image=prebuilt))
     assert names
     assert names.patterns == {"ghcr\\.io/acme/.*", "registry\\.example\\.com:5000/.*"}
-    assert names.exact == {f"flow-gpu@sha256:{'a' * 64}"}
+    assert names.exact == {f"flow-gpu{digest}"}

@@ -11,7 +11,8 @@ from tests.mocks import Render
 from tests.unit.infra.test_program import CONFIG
 
 IMAGE = {"registry": "localhost:5001", "builder": "docker-build"}
-EXTERNAL = {"mode": "embedded", "database": {"kind": "postgresql", "urlSecret": {"name": "pg", "key": "url"}}}
+THEIRS = {"name": "theirs", "key": "value"}
+EXTERNAL = {"mode": "embedded", "authSecret": THEIRS, "database": {"kind": "postgresql", "urlSecret": THEIRS}}
 
 
 @pytest.mark.parametrize(
@@ -22,7 +23,7 @@ EXTERNAL = {"mode": "embedded", "database": {"kind": "postgresql", "urlSecret": 
         {"results": {"store": "volume", "existingClaim": "shared"}},
         {"results": {"store": "volume", "storageClass": "fast"}, "namespace": "team", "runsNamespace": "batch"},
         {"prefect": EXTERNAL},
-        {"prefect": {"mode": "embedded", "database": {"kind": "sqlite", "storageClass": "fast"}}},
+        {"prefect": {"mode": "embedded", "auth": "none", "database": {"kind": "sqlite", "storageClass": "fast"}}},
     ],
     ids=str,
 )
