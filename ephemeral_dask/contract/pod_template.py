@@ -85,12 +85,18 @@ def patched(template: Mapping[str, Any], patches: Iterable[Mapping[str, Any]]) -
 
 
 def limit_error(container: Mapping[str, Any]) -> str:
-    """Return why Kubernetes would refuse the resources of a container, as a clause, or an empty string."""
+    """Return why Kubernetes would refuse CPU or memory of a container, as a clause, or an empty string."""
     resources = container.get("resources") or {}
     requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
     for name in ("cpu", "memory"):
-        if name in requests and name in limits and quantities.is_below(limits[name], requests[name]):
-            numbers = f"{name} limit is {limits[name]} and {name} request {requests[name]}"
+        if name not in requests or name not in limits:
+            continue
+        numbers = f"{name} limit is {limits[name]} and {name} request {requests[name]}"
+        try:
+            below = quantities.is_below(limits[name], requests[name])
+        except ValueError as error:
+            return f"{numbers}: {error}"
+        if below:
             return f"{numbers}: raise the limit, or lower the request"
     return ""
 

@@ -185,3 +185,17 @@ def test_a_mapping_that_a_patch_deletes_is_removed() -> None:
         [{"spec": {"affinity": {"$patch": "delete"}}}],
     )
     assert "affinity" not in made["spec"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "clause"),
+    [
+        ({"cpu": 1, "memory": "1Gi"}, ""),
+        ({"cpu": "100m"}, "cpu limit is 100m and cpu request 500m: raise the limit, or lower the request"),
+        ({"memory": "1 GB"}, "memory limit is 1 GB and memory request 1Gi: '1 GB' is not a Kubernetes quantity"),
+        ({}, ""),
+    ],
+)
+def test_a_limit_that_kubernetes_would_refuse_is_named_with_its_request(limits: dict[str, Any], clause: str) -> None:
+    resources = {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": limits}
+    assert pod_template.limit_error({"resources": resources}) == clause
