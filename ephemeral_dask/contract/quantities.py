@@ -6,8 +6,9 @@ Source of the notation: https://kubernetes.io/docs/reference/kubernetes-api/comm
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 SMALLEST_WORKER_MEMORY: Final = 384 * 2**20
 """Bytes. A worker that has imported Dask, Prefect and scikit-learn fills 280 MiB, its nanny another 85."""
@@ -21,10 +22,12 @@ _SUFFIXES: Final = {
 _GRAMMAR: Final = r"\+?([0-9]{1,20}\.?[0-9]{0,9}|\.[0-9]{1,9})([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,2})?"
 _QUANTITY: Final = re.compile(_GRAMMAR)
 
-_PATTERN: Final = r"^(\d{1,12}(\.\d{1,6})?(m|k|M|G|T|Ki|Mi|Gi|Ti)?|.*\{\{.*\}\}.*)$"
+_PATTERN: Final = rf"^({_GRAMMAR}|.*\{{\{{.*\}}\}}.*)$"
 """The same for a JSON schema. Prefect checks a value before it fills in placeholders of blocks and variables."""
 
-SCHEMA: Final = {"anyOf": [{"type": "string", "pattern": _PATTERN}, {"type": "number", "exclusiveMinimum": 0}]}
+SCHEMA: Final[Mapping[str, Any]] = {
+    "anyOf": [{"type": "string", "pattern": _PATTERN}, {"type": "number", "exclusiveMinimum": 0}]
+}
 """The JSON schema of a quantity: a number such as 2 is one too, as Kubernetes itself has it."""
 
 

@@ -59,7 +59,7 @@ def label_pattern() -> str:
     Labels of Kubernetes' own recommendation, `app.kubernetes.io/*`, select nothing in the namespace of runs.
     """
     prefixes = [re.escape(prefix) for prefix in LABEL_PREFIXES if prefix != "app.kubernetes.io/"]
-    return f"^({'|'.join(prefixes)})"
+    return f"^({'|'.join([*prefixes, *(f'{name}$' for name in LABELS)])})"
 
 
 def variable_error(name: str) -> str | None:

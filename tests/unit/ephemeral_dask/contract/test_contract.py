@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
@@ -7,7 +8,7 @@ import pytest
 
 from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract import knobs
-from ephemeral_dask.contract.quantities import cores, memory_bytes
+from ephemeral_dask.contract.quantities import SCHEMA, cores, memory_bytes
 
 
 def test_the_contract_imports_the_standard_library_only() -> None:
@@ -55,6 +56,16 @@ def test_a_text_that_is_not_a_quantity_above_zero_is_refused_by_name(text: str) 
     for read in (cores, memory_bytes):
         with pytest.raises(ValueError, match=repr(text)):
             read(text)
+
+
+@pytest.mark.parametrize("text", ["500m", "2", "1e9", ".5", "+2E", "10Ei", "{{ prefect.variables.size }}"])
+def test_the_schema_of_a_quantity_takes_what_the_code_takes_and_a_placeholder(text: str) -> None:
+    assert re.search(SCHEMA["anyOf"][0]["pattern"], text)
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1 Gi", "1GB", "\u0663", "e3"])
+def test_the_schema_of_a_quantity_refuses_what_the_code_refuses(text: str) -> None:
+    assert not re.search(SCHEMA["anyOf"][0]["pattern"], text)
 
 
 def test_a_fraction_of_a_byte_is_refused() -> None:

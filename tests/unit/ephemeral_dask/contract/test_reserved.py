@@ -101,3 +101,11 @@ def test_a_patch_cannot_set_what_the_other_keys_cannot() -> None:
     for part in ("dask.org/cluster-name", "PREFECT_API_URL", "/app", "volume 'tmp'"):
         assert any(part in error for error in errors), part
     assert reserved.patch_errors({"spec": {"dnsPolicy": "Default"}}) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [("prefect.io/flow-run-id", True), ("job-name", True), ("job-names", False), ("app.kubernetes.io/name", False)],
+)
+def test_labels_by_which_a_job_is_found_cannot_be_job_variables(name: str, *, own: bool) -> None:
+    assert bool(re.search(reserved.label_pattern(), name)) is own
