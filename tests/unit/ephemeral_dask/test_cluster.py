@@ -402,7 +402,10 @@ def test_workers_that_died_are_explained_to_the_task_that_was_given_up(monkeypat
         status["podIP"] = "10.0.0.7"
         kubernetes.pods = [{"metadata": {"name": "etl-worker-1-x"}, "status": status}]
         worker = SimpleNamespace(
-            name="etl-worker-1", address="tcp://10.0.0.7:8790", metrics={"memory": 500 * 2**20}, memory_limit=416 * 2**20
+            name="etl-worker-1",
+            address="tcp://10.0.0.7:8790",
+            metrics={"memory": 500 * 2**20},
+            memory_limit=416 * 2**20,
         )
         text = cluster.why_killed(KilledWorker("fill-1", worker, 3))  # type: ignore[arg-type]  # as far as it goes
     assert "the container ran out of memory" in text
