@@ -105,12 +105,6 @@ def with_tasks_under_way(newcomer: Newcomer, *options: str) -> tuple[str, str]:
     return run, scheduler
 
 
-def jobs(newcomer: Newcomer, run: str, *, namespace: str = RUNS) -> str:
-    """Return the Job of a run and its pod, as far as they exist."""
-    selector = f"{labels.PREFECT_FLOW_RUN}={run}"
-    return newcomer.kubectl("get", "jobs,pods", "-l", selector, "-o", "name", namespace=namespace)
-
-
 @contextlib.contextmanager
 def changed_template(newcomer: Newcomer, change: Callable[[dict[str, Any]], None]) -> Iterator[None]:
     """Change the pod of the work pool's base job template for a while, as an admission webhook changes pods.
