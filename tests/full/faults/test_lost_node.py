@@ -15,7 +15,7 @@ from typing import Any
 
 from ephemeral_dask.contract import labels
 from tests.e2e.newcomer import RUNS, Newcomer
-from tests.full.faults.runs import ask, changed_template, ended, jobs, state
+from tests.e2e.runs import ask, changed_template, ended, jobs, state
 from tools.cluster.wait import until
 
 NODE = "lost"
