@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import pytest
+import yaml
 
 from tests.e2e.clones import clone
 from tests.e2e.newcomer import Newcomer
@@ -40,7 +41,10 @@ def rotation(newcomer: Newcomer, tmp_path_factory: pytest.TempPathFactory) -> It
     """Set the first password for the stack that is up, in a clone of its own, and remove it in the end."""
     user = replace(newcomer, clone=clone(tmp_path_factory.mktemp("rotation") / "clone", newcomer.clone))
     stack = user.clone / "Pulumi.dev.yaml"
-    stack.write_text(f"{stack.read_text()}  ephemeral-dask:drain: {{deadline: {DEADLINE}}}\n")
+    content = yaml.safe_load(stack.read_text())
+    del content["config"]["ephemeral-dask:prefect"]["auth"]
+    content["config"]["ephemeral-dask:drain"] = {"deadline": DEADLINE}
+    stack.write_text(yaml.safe_dump(content, sort_keys=False))
     one = Rotation(user)
     one.configure(one.first)
     done = user.make("up")
