@@ -14,6 +14,8 @@ from typing import Any, Final
 import httpx
 from dask_kubernetes.operator.controller import controller
 
+from ephemeral_dask.contract import ports
+
 _TIMEOUT: Final = 10.0
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
@@ -29,10 +31,7 @@ async def idle_since(scheduler_service_name: str, namespace: str | None, logger:
         httpx.HTTPError: the scheduler does not answer; the operator asks again 5 s later.
 
     """
-    address = await controller.get_scheduler_address(
-        scheduler_service_name, namespace, port_name="http-dashboard", allow_external=False
-    )
-    url = f"{address.replace('tcp:', 'http:', 1)}/api/v1/check_idle"
+    url = f"http://{scheduler_service_name}.{namespace}:{ports.SCHEDULER_HTTP}/api/v1/check_idle"
     async with httpx.AsyncClient(trust_env=False, timeout=_TIMEOUT) as client:
         response = (await client.get(url)).raise_for_status()
     since = response.json()["idle_since"]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from infra.components import dask_operator, identity
+from infra.components import dask_operator
 from tests.e2e import postgresql
 from tests.e2e.clones import clone
 from tests.e2e.newcomer import Done, Newcomer
@@ -43,7 +43,10 @@ def operator_of_others(image: str) -> dict[str, Any]:
     metadata = {"name": OPERATORS, "namespace": OPERATORS}
     rbac = "rbac.authorization.k8s.io"
     rules = [
-        *({**rule, "verbs": ["*"]} for rule in identity.granted(dask_operator.RULES)),
+        *(
+            {"apiGroups": list(rule.groups), "resources": list(rule.resources), "verbs": ["*"]}
+            for rule in dask_operator.RULES
+        ),
         {"apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"], "verbs": ["list", "watch"]},
         {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list", "watch"]},
     ]

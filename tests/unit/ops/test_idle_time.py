@@ -44,11 +44,13 @@ def beside_an_idle_scheduler(check: Callable[[], Awaitable[None]], monkeypatch: 
     async def run() -> float:
         with dask.config.set({"distributed.scheduler.http.routes": list(upstream.HTTP_ROUTES)}):
             async with distributed.Scheduler(port=0, dashboard_address="127.0.0.1:0") as scheduler:
+                send = httpx.AsyncClient.get
 
-                async def address(*_: Any, **__: Any) -> str:
-                    return f"tcp://127.0.0.1:{scheduler.services['dashboard'].port}"
+                async def get(client: httpx.AsyncClient, url: str) -> httpx.Response:
+                    port = scheduler.services["dashboard"].port
+                    return await send(client, url.replace("etl-scheduler.flows:8787", f"127.0.0.1:{port}"))
 
-                monkeypatch.setattr(controller, "get_scheduler_address", address)
+                monkeypatch.setattr(httpx.AsyncClient, "get", get)
                 scheduler.check_idle()
                 scheduler.check_idle()
                 await check()
@@ -88,14 +90,10 @@ def test_a_cluster_that_has_been_idle_for_too_long_is_deleted_whatever_the_clock
 
 
 def test_a_scheduler_with_tasks_is_not_idle(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def address(*_: Any, **__: Any) -> str:
-        return "tcp://scheduler:8787"
-
     def answer(request: httpx.Request) -> httpx.Response:
-        assert str(request.url) == "http://scheduler:8787/api/v1/check_idle"
+        assert str(request.url) == "http://etl-scheduler.flows:8787/api/v1/check_idle"
         return httpx.Response(200, json={"idle_since": None})
 
-    monkeypatch.setattr(controller, "get_scheduler_address", address)
     client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
     monkeypatch.setattr(idle_time, "httpx", SimpleNamespace(AsyncClient=lambda **_: client))
     assert asyncio.run(idle_time.idle_since("etl-scheduler", "flows", LOG)) == 0.0
