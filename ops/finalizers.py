@@ -1,7 +1,7 @@
 """Lets Dask's objects go without the operator.
 
 kopf puts a finalizer on each object that has a timer, and removes it when the object is deleted. Where operator or
-permissions are gone by then, as while their namespace is deleted, the object stays for ever. The timers have nothing
+permissions are gone by then, as while their namespace is deleted, the object is never deleted. The timers have nothing
 to do at the end of an object, so it suffices that they stop.
 """
 
@@ -15,9 +15,9 @@ import kopf
 
 from ephemeral_dask.contract import dask
 
-_REMEMBERED: Final = 1000
+_NEWEST: Final = 1000
 
-_gone: Final[deque[str]] = deque(maxlen=_REMEMBERED)
+_gone: Final[deque[str]] = deque(maxlen=_NEWEST)
 """UIDs of the objects that were deleted last: kopf compares its timers once more with each of them."""
 
 

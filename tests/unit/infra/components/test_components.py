@@ -140,7 +140,7 @@ def test_every_platform_pod_keeps_the_restricted_pod_security_standard(render: R
 def test_every_platform_pod_is_probed_and_bounded(render: Render, build: Any) -> None:
     result = container(render(build))
     assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(result)
-    assert result["livenessProbe"]["timeoutSeconds"] == 10, "a busy node is no reason for a restart"
+    assert result["livenessProbe"]["timeoutSeconds"] == 10, "a busy node must not lead to a restart"
     assert result["resources"]["limits"]["memory"]
     assert result["resources"]["requests"]["cpu"]
 
