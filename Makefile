@@ -23,14 +23,16 @@ export EPHEMERAL_DASK_TAGS := $(value TAGS)
 export EPHEMERAL_DASK_NAME := $(value NAME)
 export EPHEMERAL_DASK_RUN := $(value RUN)
 export EPHEMERAL_DASK_FILE := $(value FILE)
-unexport FLOW PARAMS VARS TAGS NAME RUN FILE
+export EPHEMERAL_DASK_CHURN := $(value CHURN)
+export EPHEMERAL_DASK_SEED := $(value SEED)
+unexport FLOW PARAMS VARS TAGS NAME RUN FILE CHURN SEED
 ifdef DISCARD
 export EPHEMERAL_DASK_DISCARD := $(value DISCARD)
 endif
 SELECT := --stack $(STACK) --cluster $(CLUSTER)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down preview run logs cancel demo stack new-flow ui dashboard unit engine e2e test lint format lock doctor verify unlock env cluster-up cluster-down venv
+.PHONY: help up down preview run logs cancel demo stack new-flow ui dashboard unit engine e2e test lint format lock doctor verify churn unlock env cluster-up cluster-down venv
 .PHONY: backup restore check summary e2e-full crash-sweep bench-registration bench-tasks bench-scaling bench-churn crd-remove settings-reference image-size
 
 help: ## List the verbs
@@ -96,6 +98,9 @@ doctor: venv ## Check the machine, the files and the stack; name every problem a
 
 verify: venv ## Check a deployed stack with a flow run of its own: a table, and the exit status for a pipeline
 	@$(TOOLS) verify $(SELECT)
+
+churn: venv ## Run many flows, kill pods of some, and check that nothing is left (CHURN=200, SEED=)
+	@$(TOOLS) churn $(SELECT)
 
 unlock: venv ## Clear a backend lock whose process is gone
 	@$(TOOLS) unlock $(SELECT)

@@ -80,6 +80,7 @@ class PodContext:
         own_env: the job variable `env` of the deployment or the run, which takes precedence over all other variables.
         pods: the stack's additions to the pods of the run.
         job_variables: values of the work pool's own job variables, for placeholders in patches.
+        ipv6: whether pods have IPv6 addresses, or prefer them, as the Service of the Kubernetes API does.
 
     """
 
@@ -96,6 +97,7 @@ class PodContext:
     own_env: Mapping[str, str] = field(default_factory=dict)
     pods: RunPods = field(default_factory=RunPods)
     job_variables: Mapping[str, Any] = field(default_factory=dict)
+    ipv6: bool = False
 
     def dashboard_of(self, cluster: str) -> str:
         """Return where a person's browser finds the dashboard of a cluster."""
@@ -133,6 +135,7 @@ class PodContext:
             own_env=_own_env(_mapping(environ, env.ENV)),
             pods=_run_pods(environ.get(env.PODS, "")),
             job_variables=_mapping(environ, env.JOB_VARIABLES),
+            ipv6=":" in environ.get("KUBERNETES_SERVICE_HOST", ""),
         )
 
 

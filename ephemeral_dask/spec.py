@@ -23,6 +23,10 @@ _SCRATCH: Final = "/tmp"  # noqa: S108 - the pod's own emptyDir; the root file s
 _GRACE: Final = 15
 """Seconds from SIGTERM to SIGKILL. Dask's processes end within 2 s; a task that does not is given up."""
 
+_POD_IP: Final = "POD_IP"
+_EVERY_ADDRESS: Final = "every-address"
+"""A name of `::` within the pod: the option with the address of Dask's HTTP server takes no address with colons."""
+
 _NANNY_SHARE: Final = 96 * 2**20
 """Bytes of the pod's memory that Dask must leave to the nanny. Were its limit the container's, the kernel
 would kill the pod before the nanny could restart the worker, and the run would see no reason."""
@@ -132,6 +136,8 @@ def _pod(context: PodContext, container: dict[str, Any]) -> dict[str, Any]:
         "containers": [container],
         "volumes": [{"name": "scratch", "emptyDir": {}}],
     }
+    if context.ipv6:
+        pod["hostAliases"] = [{"ip": "::", "hostnames": [_EVERY_ADDRESS]}]
     if context.user is not None:
         pod["securityContext"]["runAsUser"] = context.user
     if context.service_account:
@@ -191,6 +197,8 @@ def _environment(context: PodContext, env: dict[str, str]) -> list[dict[str, Any
         **env,
     }
     variables: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in sorted(plain.items())]
+    if context.ipv6:
+        variables.append({"name": _POD_IP, "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}})
     if context.credential is not None:
         variables.append(
             {
@@ -205,11 +213,11 @@ def _scheduler(context: PodContext, settings: DaskSettings, extra_env: Mapping[s
     args = [
         *upstream.SCHEDULER_COMMAND,
         "--host",
-        "0.0.0.0",  # noqa: S104 - a pod is reached from outside itself
+        "[::]" if context.ipv6 else "0.0.0.0",  # noqa: S104 - a pod is reached from outside itself
         "--port",
         str(ports.SCHEDULER_COMM),
         "--dashboard-address",
-        f":{ports.SCHEDULER_HTTP}",
+        f"{_EVERY_ADDRESS if context.ipv6 else ''}:{ports.SCHEDULER_HTTP}",
     ]
     preset = PRESETS[settings.scaling]
     env = {
@@ -252,12 +260,14 @@ def _worker(cluster: str, context: PodContext, worker: Worker, extra_env: Mappin
         str(worker.threads),
         "--memory-limit",
         str(worker.memory_bytes - _NANNY_SHARE),
+        # Dask asks for its own address on the way to the scheduler by IPv4 only, as the scheduler has a name.
+        *(("--host", f"[$({_POD_IP})]") if context.ipv6 else ()),
         "--worker-port",
         str(ports.WORKER_COMM),
         *(("--nanny-port", str(ports.NANNY_COMM)) if worker.nanny else ("--no-nanny",)),
         *(("--resources", f"{LARGE}={worker.threads}") if worker.takes_large else ()),
         "--dashboard-address",
-        f":{ports.WORKER_HTTP}",
+        f"{_EVERY_ADDRESS if context.ipv6 else ''}:{ports.WORKER_HTTP}",
         "--local-directory",
         _SCRATCH,
     ]

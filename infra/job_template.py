@@ -15,7 +15,7 @@ from infra.settings import BlockResults, Dask, FlowRun, JobVariable, NoResults, 
 
 _RESULTS = "/results"
 
-CONTAINER: Final = "prefect-job"
+CONTAINER: Final = labels.FLOW_CONTAINER
 """Name of the flow pod's container, as Prefect's own template has it."""
 
 

@@ -59,19 +59,22 @@ class World:
         return cls(now=now, pods=pods_of, jobs=jobs_of)
 
     def live_pods(self, run: str) -> list[FlowPod]:
-        """Return the pods of a run that have not ended."""
+        """Return the pods of a run in which its process may be alive."""
         return [pod for pod in self.pods.get(run, ()) if pod.is_alive(self.now)]
 
     def live_jobs(self, run: str) -> list[Job]:
-        """Return the Jobs of a run that have a live pod, or whose pod Kubernetes has yet to create."""
-        with_pods = {pod.job for pod in self.pods.get(run, ())}
-        alive = {pod.job for pod in self.live_pods(run)}
-        waiting = {job.uid for job in self.jobs.get(run, ()) if not (job.has_ended or job.is_deleted)} - with_pods
-        return [job for job in self.jobs.get(run, ()) if job.uid in alive | waiting]
+        """Return the Jobs of a run that have a pod which has not ended, or whose pod Kubernetes has yet to create."""
+        with_pods = {pod.job for pod in self.pods.get(run, ()) if pod.exists(self.now)}
+        return [job for job in self.jobs.get(run, ()) if job.uid in with_pods or job in self._waiting_jobs(run)]
 
     def is_alive(self, run: str) -> bool:
         """Return whether a run has a live pod, or will have one."""
-        return bool(self.live_pods(run) or self.live_jobs(run))
+        return bool(self.live_pods(run) or self._waiting_jobs(run))
+
+    def _waiting_jobs(self, run: str) -> list[Job]:
+        with_pods = {pod.job for pod in self.pods.get(run, ())}
+        jobs = self.jobs.get(run, ())
+        return [job for job in jobs if not (job.has_ended or job.is_deleted or job.uid in with_pods)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +158,7 @@ def _pending(run: FlowRun, world: World, prefect_now: datetime, timeout: float) 
         # the server may have been unavailable for as long.
         reason = f"Its pod has run for {timeout:.0f} s without reporting that the run has started."
         return Verdict(run=run, reason=reason, wait=timeout, jobs=tuple(jobs), pod=pods[-1])
-    if jobs:
+    if jobs and world.is_alive(run.id):
         age = (world.now - jobs[-1].created).total_seconds()
         reason = f"Its pod did not start within {timeout:.0f} s"
         unstarted: tuple[Job | FlowPod, ...] = (*pods, jobs[-1])

@@ -122,8 +122,8 @@ class Kubernetes:
         return events
 
     def last_log_lines(self, pod: str) -> str:
-        """Return the end of a pod's log, or an empty string where there is none any more."""
-        params = {"tailLines": str(_LOG_LINES), "limitBytes": str(16 * _LOG_BYTES)}
+        """Return the end of a flow pod's log, or an empty string where there is none any more."""
+        params = {"container": labels.FLOW_CONTAINER, "tailLines": str(_LOG_LINES), "limitBytes": str(16 * _LOG_BYTES)}
         response = self._client.get(f"{self._core}/pods/{pod}/log", params=params)
         return response.text.strip()[-_LOG_BYTES:] if response.is_success else ""
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from ephemeral_dask.contract import labels
 from ops import causes
-from ops.fields import Object, conditions, has_condition, mapping, shortened, text, time_of
+from ops.fields import Object, conditions, has_condition, mapping, sequence, shortened, text, time_of
 
 LOST_AFTER: Final = 60.0
 """Seconds after its grace period at which a deleted pod counts as ended, because its node does not answer."""
@@ -30,6 +30,7 @@ class FlowPod:
         deleted: when its grace period ends, if it was deleted.
         waits: why it is not running yet, or empty.
         ended: how it ended, or empty.
+        is_outlived: whether the flow's container has ended, and another one has not.
 
     """
 
@@ -42,9 +43,14 @@ class FlowPod:
     deleted: datetime | None = None
     waits: str = ""
     ended: str = ""
+    is_outlived: bool = False
 
     def is_alive(self, now: datetime) -> bool:
-        """Return whether it has not ended and is not lost with its node."""
+        """Return whether the flow's process may be alive."""
+        return self.exists(now) and not self.is_outlived
+
+    def exists(self, now: datetime) -> bool:
+        """Return whether it has not ended and is not lost with its node, be it for a sidecar that never ends."""
         if self.phase in _FINAL:
             return False
         return self.deleted is None or (now - self.deleted).total_seconds() < LOST_AFTER
@@ -83,6 +89,7 @@ def flow_pod(item: Object) -> FlowPod:
     """Return what is kept of a flow pod."""
     metadata = mapping(item, "metadata")
     own, phase = mapping(metadata, "labels"), text(mapping(item, "status"), "phase")
+    is_outlived = phase == "Running" and _flow_has_ended(item)
     return FlowPod(
         name=str(metadata["name"]),
         uid=text(metadata, "uid"),
@@ -92,7 +99,17 @@ def flow_pod(item: Object) -> FlowPod:
         phase=phase,
         deleted=time_of(metadata, "deletionTimestamp"),
         waits=causes.waiting(item) if phase not in {*_FINAL, "Running"} else "",
-        ended=causes.ending(item) if phase in _FINAL else "",
+        ended=causes.ending(item) if phase in _FINAL or is_outlived else "",
+        is_outlived=is_outlived,
+    )
+
+
+def _flow_has_ended(item: Object) -> bool:
+    """Return whether the flow's container has ended; no container of the pod is ever restarted."""
+    containers = sequence(mapping(item, "status"), "containerStatuses")
+    return any(
+        text(each, "name") == labels.FLOW_CONTAINER and mapping(mapping(each, "state"), "terminated")
+        for each in containers
     )
 
 

@@ -3,7 +3,8 @@
     kopf run -m ops.operator --namespace=NAMESPACE --liveness=http://0.0.0.0:8080/healthz
 
 It imports dask-kubernetes' own operator and restricts it: it does not watch namespaces and CRDs, so a Role suffices,
-and its liveness probe fails if a DaskCluster is not handled.
+its liveness probe fails if a DaskCluster is not handled, its clock need not be that of the schedulers, and
+objects do not need it to be deleted.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import kr8s.asyncio
 
 from ephemeral_dask.contract import dask
 from ephemeral_dask.contract import environment as env
+from ops import finalizers, idle_time
 
 KINDS: Final = frozenset({"DaskCluster", "DaskWorkerGroup", "DaskJob", "DaskAutoscaler"})
 
@@ -29,6 +31,9 @@ HANDLED_WITHIN: Final = 30.0
 """Seconds within which a working operator sets the phase of a new DaskCluster; it takes one."""
 
 _started: Final = datetime.now(UTC)
+
+idle_time.install()
+finalizers.install()
 
 
 @kopf.on.startup(id="restrict")

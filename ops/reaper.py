@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import socket
 import threading
 import time
 from collections.abc import Mapping
@@ -107,6 +108,17 @@ def bounds(pools: Mapping[str, Mapping[str, Any]]) -> dict[str, Bounds]:
     }
 
 
+class _EveryAddress(ThreadingHTTPServer):
+    """Listens on all addresses of the pod, of both families if the kernel has both: the kubelet uses one of them."""
+
+    address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
+
+
 def serve_probe(reaper: Reaper, port: int) -> ThreadingHTTPServer:
     """Serve the liveness probe on a thread: 200 while the reaper is healthy, else 503."""
 
@@ -118,7 +130,7 @@ def serve_probe(reaper: Reaper, port: int) -> ThreadingHTTPServer:
         def log_message(self, *_: object) -> None:
             """Log nothing: a line per probe would hide the others."""
 
-    server = ThreadingHTTPServer(("0.0.0.0", port), Probe)  # noqa: S104  the kubelet connects from outside the pod
+    server = _EveryAddress(("", port), Probe)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 

@@ -52,6 +52,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "env": Verb("tools.verbs.shell:env"),
     "doctor": Verb("tools.verbs.machine:examine"),
     "verify": Verb("tools.verify.verbs:verify"),
+    "churn": Verb("tools.churn.verbs:churn"),
     "unlock": Verb("tools.verbs.stack:unlock"),
     "stack": Verb("tools.verbs.stack:create"),
     "new-flow": Verb("tools.verbs.project:create_flow"),

@@ -64,9 +64,18 @@ class Kubernetes:
         """Create an object and return what Kubernetes answers; an empty object when the kind does not exist."""
         return self._call("POST", plural, version=version, namespace=namespace, json=item) or {}
 
-    def delete(self, url: str, *, version: str = "v1", namespace: str | None = None) -> None:
-        """Delete one object; one that does not exist is left at that."""
-        self._call("DELETE", url, version=version, namespace=namespace)
+    def delete(self, url: str, *, version: str = "v1", namespace: str | None = None, grace: int | None = None) -> None:
+        """Delete one object; one that does not exist is left at that.
+
+        Args:
+            url: `<plural>/<name>`.
+            version: API group and version.
+            namespace: where it is; None for an object of the whole cluster.
+            grace: seconds that a pod may take to end, if not its own: 0 removes it at once.
+
+        """
+        options = {} if grace is None else {"json": {"gracePeriodSeconds": grace}}
+        self._call("DELETE", url, version=version, namespace=namespace, **options)
 
     def _call(self, method: str, url: str, **more: Any) -> Any:
         async def ask() -> Any:

@@ -28,6 +28,9 @@ DASK_POD: Final = "dask"
 JOB: Final = f"{DOMAIN}/job"
 """The name of the Job whose pod created a Dask cluster: an admission policy lets no other run change it."""
 
+FLOW_CONTAINER: Final = "prefect-job"
+"""Container of a flow pod that runs the flow. Patches and admission webhooks may add others."""
+
 PREFECT_FLOW_RUN: Final = "prefect.io/flow-run-id"
 """Prefect's own label of a run's Job and its pod: the id of the flow run."""
 

@@ -19,6 +19,7 @@ from infra.components import pods
 from infra.components.identity import Identity, IdentityArgs, Rule
 from infra.naming import PROJECT
 from infra.settings import InstallOperator
+from infra.specs.addresses import ADDRESSES, IpFamily
 from infra.specs.namespaces import Namespaces
 
 RULES: Final = (
@@ -46,6 +47,8 @@ class DaskOperatorArgs:
     annotations: Mapping[str, str] = field(default_factory=dict)
     """Of its ServiceAccount."""
     pull_secrets: tuple[str, ...] = ()
+    ip_family: IpFamily = "IPv4"
+    """Of the addresses of pods."""
 
 
 class DaskOperator(ComponentResource):
@@ -112,7 +115,7 @@ def custom_resource_definitions() -> list[dict[str, Any]]:
 
 def _container(args: DaskOperatorArgs) -> dict[str, Any]:
     health = {"path": "/healthz", "port": ports.OPERATOR_HTTP}
-    liveness = f"--liveness=http://0.0.0.0:{ports.OPERATOR_HTTP}/healthz"
+    liveness = f"--liveness=http://{ADDRESSES[args.ip_family].listen_in_url}:{ports.OPERATOR_HTTP}/healthz"
     namespace = Output.format("--namespace={0}", args.namespaces.runs)
     return {
         "name": "operator",

@@ -16,6 +16,7 @@ from infra.components import pods
 from infra.components.identity import Identity, IdentityArgs
 from infra.naming import PROJECT
 from infra.settings import EmbeddedPrefect, Ingress, Postgresql, Sqlite
+from infra.specs.addresses import ADDRESSES, IpFamily
 
 DATA: Final = "/data"
 _HEALTH: Final = {"path": "/api/health", "port": naming.SERVER_PORT}
@@ -52,6 +53,7 @@ class PrefectServerArgs:
         annotations: of its ServiceAccount.
         pull_secrets: Secrets with which its pods pull images.
         protect: whether a destroy refuses to delete the database's volume.
+        ip_family: of the addresses of pods.
 
     """
 
@@ -65,6 +67,7 @@ class PrefectServerArgs:
     annotations: Mapping[str, str] = field(default_factory=dict)
     pull_secrets: tuple[str, ...] = ()
     protect: bool = False
+    ip_family: IpFamily = "IPv4"
 
 
 class PrefectServer(ComponentResource):
@@ -226,7 +229,7 @@ def _container(args: PrefectServerArgs, name: str, command: list[str], component
 
 
 def _server(args: PrefectServerArgs, *, services: bool) -> dict[str, Any]:
-    command = ["prefect", "server", "start", "--host", "0.0.0.0"]  # noqa: S104  a pod's own network
+    command = ["prefect", "server", "start", "--host", ADDRESSES[args.ip_family].listen]
     command += [] if services else ["--no-services"]
     return {
         **_container(args, "server", command, "server"),
@@ -244,7 +247,7 @@ def _readiness(args: PrefectServerArgs) -> dict[str, Any]:
     """
     if isinstance(args.settings.database, Postgresql):
         return {"httpGet": _READY, "periodSeconds": 5, "timeoutSeconds": 5}
-    url = f"http://127.0.0.1:{naming.SERVER_PORT}{_READY['path']}"
+    url = f"http://{ADDRESSES[args.ip_family].loopback_in_url}:{naming.SERVER_PORT}{_READY['path']}"
     # -S: without site-packages it starts in 30 ms.
     command = ["python", "-S", "-m", "ops.server_probe", url, DATA]
     return {"exec": {"command": command}, "periodSeconds": 10, "timeoutSeconds": 10}

@@ -17,6 +17,7 @@ from infra.components import pods
 from infra.components.identity import Rule
 from infra.naming import PROJECT
 from infra.settings import Worker
+from infra.specs.addresses import ADDRESSES, IpFamily
 from infra.specs.namespaces import Namespaces
 
 RULES: Final = (
@@ -51,6 +52,8 @@ class PrefectWorkerArgs:
     """Annotation -> a value that changes with the credential."""
     ca: PodExtras = field(default_factory=PodExtras)
     """The volume with the stack's CA certificates, and the variables that name it."""
+    ip_family: IpFamily = "IPv4"
+    """Of the addresses of pods."""
 
 
 class PrefectWorker(ComponentResource):
@@ -116,7 +119,8 @@ def _environment(args: PrefectWorkerArgs) -> dict[str, Any]:
         "PREFECT_WORKER_QUERY_SECONDS": str(args.settings.poll_seconds),
         # Without it, the Job of a run that is cancelled before its pod starts is not deleted.
         "PREFECT_WORKER_ENABLE_CANCELLATION": "true",
-        "PREFECT_WORKER_WEBSERVER_HOST": "0.0.0.0",  # noqa: S104  the kubelet probes from outside the pod
+        # The kubelet probes from outside the pod.
+        "PREFECT_WORKER_WEBSERVER_HOST": ADDRESSES[args.ip_family].listen,
         "PREFECT_WORKER_WEBSERVER_PORT": str(HEALTH_PORT),
         # Without it, the observer watches the whole cluster, which RBAC refuses.
         "PREFECT_INTEGRATIONS_KUBERNETES_OBSERVER_NAMESPACES": args.namespaces.runs,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from pydantic import Field
 
 from infra.settings.metadata import AnnotationValues
 from infra.settings.pod_extras import ExtendedResources
 from infra.settings.types import Bytes, Cidr, Cpu, DnsLabel, Model, Port
-
-ANYWHERE: Cidr = "0.0.0.0/0"
+from infra.specs.addresses import ADDRESSES, IpFamily
 
 
 class Peer(Model):
@@ -18,18 +20,30 @@ class Peer(Model):
     ports: tuple[Port, ...] = Field(min_length=1, strict=False)
 
 
+def _anywhere(*ports: int) -> Any:
+    """Return a default that depends on the family: all addresses, with these ports."""
+
+    def peers(network: Mapping[str, Any]) -> tuple[Peer, ...]:
+        # Without a valid family there is an error about that one already.
+        return (Peer(cidr=ADDRESSES[network.get("ip_family", "IPv4")].anywhere, ports=ports),)
+
+    return peers
+
+
 class Network(Model):
     """Allowed connections. All others are refused in both directions, except those that the platform needs."""
 
     policies: bool = True
     """Whether NetworkPolicies are created. They have no effect on a network that does not enforce them."""
-    api_server: tuple[Peer, ...] = Field(default=(Peer(cidr=ANYWHERE, ports=(443, 6443)),), strict=False)
+    ip_family: IpFamily = "IPv4"
+    """Family of the addresses of pods; in a cluster with both, that of the Service `kubernetes`."""
+    api_server: tuple[Peer, ...] = Field(default_factory=_anywhere(443, 6443), strict=False)
     """Addresses of the Kubernetes API server itself, not of its Service: NetworkPolicies apply to those."""
     dns: tuple[Cidr, ...] = Field(default=(), strict=False)
     """DNS servers in addition to those of kube-system, such as 169.254.20.10/32 for a node-local cache."""
-    database: tuple[Peer, ...] = Field(default=(Peer(cidr=ANYWHERE, ports=(5432, 6379)),), strict=False)
+    database: tuple[Peer, ...] = Field(default_factory=_anywhere(5432, 6379), strict=False)
     """PostgreSQL and Redis of an embedded Prefect server."""
-    prefect: tuple[Peer, ...] = Field(default=(Peer(cidr=ANYWHERE, ports=(443, 4200)),), strict=False)
+    prefect: tuple[Peer, ...] = Field(default_factory=_anywhere(443, 4200), strict=False)
     """The Prefect API, if it is not the stack's own."""
     data: tuple[Peer, ...] = Field(default=(), strict=False)
     """What flows and their Dask workers connect to: object stores, databases, web services."""

@@ -40,6 +40,7 @@ def dask_platform(settings: Settings, base: Foundation, prefect: PrefectAccess) 
             settings=operator,
             annotations=settings.identities.operator.annotations,
             pull_secrets=settings.image.pull_secrets,
+            ip_family=settings.network.ip_family,
         )
         resources.append(DaskOperator("dask-operator", operator_args, base.checked))
     if isinstance(settings.results, VolumeResults) and not settings.results.existing_claim:

@@ -129,6 +129,7 @@ def _server(
             annotations=settings.identities.server.annotations,
             pull_secrets=settings.image.pull_secrets,
             protect=settings.protect,
+            ip_family=settings.network.ip_family,
         ),
     )
 

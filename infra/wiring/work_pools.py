@@ -111,6 +111,7 @@ def _worker(
             credential=prefect.created_credential,
             versions=prefect.versions,
             ca=layers.ca_extras(plan.settings.ca_bundle),
+            ip_family=plan.settings.network.ip_family,
         ),
     )
 

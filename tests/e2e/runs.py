@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
 import re
 import shlex
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ephemeral_dask.contract import labels
@@ -14,7 +17,7 @@ from tools.cluster.wait import until
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
-def ask(newcomer: Newcomer, expression: str) -> Any:
+def ask(newcomer: Newcomer, expression: str, *, stack: str = "dev") -> Any:
     """Evaluate an expression that uses Prefect's `client`, `filters` and `states`, and return what it gives as JSON."""
     program = (
         "import asyncio, json\n"
@@ -26,7 +29,7 @@ def ask(newcomer: Newcomer, expression: str) -> Any:
         f"        print(json.dumps({expression}))\n"
         "asyncio.run(main())\n"
     )
-    done = newcomer.shell(f".venv/bin/python -c {shlex.quote(program)}")
+    done = newcomer.shell(f".venv/bin/python -c {shlex.quote(program)}", stack=stack)
     assert done.status == 0, done.progress
     return json.loads(done.output.splitlines()[-1])
 
@@ -37,17 +40,32 @@ def all_runs(newcomer: Newcomer) -> set[str]:
     return set(re.findall(r"[0-9a-f-]{36}", listed))
 
 
-def state(newcomer: Newcomer, run: str) -> tuple[str, str]:
+def state(newcomer: Newcomer, run: str, *, stack: str = "dev") -> tuple[str, str]:
     """Return the state of a run and its message."""
     read = f"(await client.read_flow_run('{run}')).state"
-    kind, message = ask(newcomer, f"(lambda state: [state.type.value, state.message or ''])({read})")
+    kind, message = ask(newcomer, f"(lambda state: [state.type.value, state.message or ''])({read})", stack=stack)
     return str(kind), str(message)
 
 
-def ended(newcomer: Newcomer, run: str, *, seconds: float) -> tuple[str, str]:
+def ended(newcomer: Newcomer, run: str, *, seconds: float, stack: str = "dev") -> tuple[str, str]:
     """Wait for a run's end and return its state and message."""
-    assert until(lambda: state(newcomer, run)[0] in FINAL, seconds=seconds, interval=2), f"run {run} does not end"
-    return state(newcomer, run)
+
+    def is_final() -> bool:
+        return state(newcomer, run, stack=stack)[0] in FINAL
+
+    assert until(is_final, seconds=seconds, interval=2), f"run {run} does not end"
+    return state(newcomer, run, stack=stack)
+
+
+def running(newcomer: Newcomer, deployment: str, *options: str, stack: str = "dev") -> str:
+    """Start a run and return it once it is Running."""
+    run = newcomer.start(deployment, *options, stack=stack)
+
+    def has_begun() -> bool:
+        return state(newcomer, run, stack=stack)[0] == "RUNNING"
+
+    assert until(has_begun, seconds=180, interval=2), state(newcomer, run, stack=stack)
+    return run
 
 
 def task_states(newcomer: Newcomer, run: str) -> list[str]:
@@ -85,6 +103,31 @@ def with_tasks_under_way(newcomer: Newcomer, *options: str) -> tuple[str, str]:
     assert state(newcomer, run)[0] == "RUNNING"
     [scheduler] = pods(newcomer, run, "scheduler")
     return run, scheduler
+
+
+@contextlib.contextmanager
+def changed_template(newcomer: Newcomer, change: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+    """Change the pod of the work pool's base job template for a while, as an admission webhook changes pods.
+
+    Args:
+        newcomer: whose work pool it is.
+        change: changes the pod's spec in place.
+
+    """
+    template = ask(newcomer, "(await client.read_work_pool('dask')).base_job_template")
+    changed = copy.deepcopy(template)
+    change(changed["job_configuration"]["job_manifest"]["spec"]["template"]["spec"])
+
+    def write(content: dict[str, Any]) -> None:
+        update = f"WorkPoolUpdate.model_validate_json({json.dumps(json.dumps({'base_job_template': content}))})"
+        actions = "__import__('prefect.client.schemas.actions', fromlist=['*'])"
+        ask(newcomer, f"await client.update_work_pool('dask', {actions}.{update})")
+
+    write(changed)
+    try:
+        yield
+    finally:
+        write(template)
 
 
 def kill(newcomer: Newcomer, pod: str) -> None:

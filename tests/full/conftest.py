@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -15,6 +16,14 @@ from tests.e2e.newcomer import ROOT, Newcomer
 from tests.e2e.newcomer import newcomer as with_own_cluster
 from tests.support import s3_server
 from tests.support.s3_server import S3
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what destroys the data of the stack after the tests that share it."""
+    folder = Path(__file__).parent
+    ours = [item for item in items if folder in item.path.parents]
+    ordered = iter(sorted(ours, key=lambda item: "takes_down" in item.keywords))
+    items[:] = [next(ordered) if folder in item.path.parents else item for item in items]
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import copy
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +9,7 @@ import pytest
 
 from benchmarks import flow_pod
 from tests.e2e.newcomer import RUNS, Newcomer
-from tests.e2e.runs import ask
+from tests.e2e.runs import ask, changed_template
 from tools.cluster.wait import until
 
 
@@ -53,30 +49,13 @@ def test_more_workers_than_the_stacks_ceiling_are_refused_before_a_run_is_made(n
     assert "99 is greater than the maximum of 16" in done.output + done.progress
 
 
-@contextlib.contextmanager
-def flow_pods_run_as(newcomer: Newcomer, user: int) -> Iterator[None]:
-    """Let the flow pods run under a UID that no file of the image knows, as some clusters do with all pods."""
-    template = ask(newcomer, "(await client.read_work_pool('dask')).base_job_template")
-    changed = copy.deepcopy(template)
-    pod = changed["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
-    pod["securityContext"]["runAsUser"] = user
-
-    def write(content: dict[str, Any]) -> None:
-        update = f"WorkPoolUpdate.model_validate_json({json.dumps(json.dumps({'base_job_template': content}))})"
-        actions = "__import__('prefect.client.schemas.actions', fromlist=['*'])"
-        ask(newcomer, f"await client.update_work_pool('dask', {actions}.{update})")
-
-    write(changed)
-    try:
-        yield
-    finally:
-        write(template)
-
-
 def test_a_run_under_a_uid_without_a_passwd_entry_completes_and_its_dask_pods_share_it(
     newcomer: Newcomer,
 ) -> None:
-    with flow_pods_run_as(newcomer, 54321):
+    def as_some_clusters_do_with_all_pods(pod: dict[str, Any]) -> None:
+        pod["securityContext"]["runAsUser"] = 54321
+
+    with changed_template(newcomer, as_some_clusters_do_with_all_pods):
         run = newcomer.start("primes/default")
         assert until(lambda: bool(of(newcomer, run)), seconds=240, interval=1)
         field = "jsonpath={.items[*].spec.securityContext.runAsUser}"

@@ -5,22 +5,28 @@ from __future__ import annotations
 import json
 import secrets
 import shlex
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from infra.components import dask_operator, identity
+from infra.components import dask_operator
 from tests.e2e import postgresql
 from tests.e2e.clones import clone
 from tests.e2e.newcomer import Done, Newcomer
+from tests.e2e.postgresql import PostgreSQL
 from tests.e2e.prod import PROD, PROD_RUNS, SMALL, UP, take_back
+from tests.e2e.runs import ended, running, state
 from tests.full import redis
 from tools.cluster.wait import until
 
 OPERATORS = "dask-operator"
 """Namespace and name of the operator that is not the stack's."""
+
+WITHOUT_DATABASE = 60.0
+"""Seconds for which the database is stopped."""
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +43,10 @@ def operator_of_others(image: str) -> dict[str, Any]:
     metadata = {"name": OPERATORS, "namespace": OPERATORS}
     rbac = "rbac.authorization.k8s.io"
     rules = [
-        *({**rule, "verbs": ["*"]} for rule in identity.granted(dask_operator.RULES)),
+        *(
+            {"apiGroups": list(rule.groups), "resources": list(rule.resources), "verbs": ["*"]}
+            for rule in dask_operator.RULES
+        ),
         {"apiGroups": ["apiextensions.k8s.io"], "resources": ["customresourcedefinitions"], "verbs": ["list", "watch"]},
         {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["list", "watch"]},
     ]
@@ -82,8 +91,15 @@ def operator_of_others(image: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
+def database(newcomer: Newcomer) -> Iterator[PostgreSQL]:
+    """Start the database server of another team."""
+    with postgresql.running(newcomer.place) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def tenant(
-    newcomer: Newcomer, dask_operators_team: None, tmp_path_factory: pytest.TempPathFactory
+    newcomer: Newcomer, database: PostgreSQL, dask_operators_team: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Newcomer]:
     """A user with a clone of their own, in which stack prod has two servers, separate services and no operator."""
     assert dask_operators_team is None
@@ -99,7 +115,7 @@ def tenant(
     # Creates the stack, and ends because its secrets are missing.
     asked = someone.make("up", "STACK=prod")
     assert "pulumi config set --secret prefectDatabaseUrl" in asked.output + asked.progress
-    with postgresql.running(newcomer.place) as database, redis.running(newcomer.place) as address:
+    with redis.running(newcomer.place) as address:
         script = f"""
             pulumi config set --secret prefectDatabaseUrl "$DATABASE"
             pulumi config set --secret prefectRedisUrl "$REDIS"
@@ -153,3 +169,26 @@ def test_events_of_a_server_reach_the_services_in_another_process(tenant: Newcom
 
     # The services write what the servers publish.
     assert until(lambda: recorded() >= 1, seconds=60, interval=2)
+
+
+@pytest.mark.usefixtures("run")
+def test_a_run_lives_through_a_database_that_is_stopped_and_the_servers_are_ready_again_by_themselves(
+    tenant: Newcomer, database: PostgreSQL
+) -> None:
+    def ready() -> int:
+        field = "jsonpath={.status.readyReplicas}"
+        return int(tenant.kubectl("get", "deployment/prefect-server", "-o", field, namespace=PROD) or 0)
+
+    run = running(tenant, "patient/one", "--param", "seconds=180", stack="prod")
+    database.stop()
+    stopped = time.monotonic()
+    try:
+        assert until(lambda: ready() == 0, seconds=60, interval=1), "the servers are ready without their database"
+        assert until(lambda: time.monotonic() - stopped > WITHOUT_DATABASE, seconds=120, interval=1)
+    finally:
+        database.start()
+    assert until(lambda: ready() == 2, seconds=120, interval=1)
+    assert state(tenant, run, stack="prod")[0] == "RUNNING"
+    assert ended(tenant, run, seconds=300, stack="prod")[0] == "COMPLETED"
+    following = tenant.start("patient/one", "--param", "seconds=1", stack="prod")
+    assert ended(tenant, following, seconds=120, stack="prod")[0] == "COMPLETED", "its slot is still taken"

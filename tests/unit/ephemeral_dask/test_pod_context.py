@@ -89,3 +89,10 @@ def test_a_deployment_cannot_set_a_variable_of_the_platform_and_the_sentence_is_
     with pytest.raises(SettingsError) as caught:
         context(**{env.ENV: str({"PREFECT_API_URL": "x"})})
     assert reserved.variable_errors(["PREFECT_API_URL"])[0] in str(caught.value)
+
+
+@pytest.mark.parametrize(("address", "ipv6"), [("10.96.0.1", False), ("fd00:10:96::1", True)])
+def test_the_family_of_pod_addresses_is_that_of_the_kubernetes_service(address: str, ipv6: bool) -> None:
+    pod = PodContext.from_env({**KUBERNETES, "KUBERNETES_SERVICE_HOST": address})
+    assert pod is not None
+    assert pod.ipv6 is ipv6

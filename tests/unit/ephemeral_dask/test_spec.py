@@ -445,3 +445,18 @@ def test_a_patch_is_applied_to_its_pod_and_one_that_undoes_the_security_context_
 def test_a_size_from_code_above_the_stacks_limit_fails_the_run_with_both_numbers() -> None:
     with pytest.raises(SettingsError, match="pod of a Dask worker: its cpu limit is 100m and cpu request 250m: raise"):
         with_pods(Profile(pod=PodExtras(cpu_limit="100m")))
+
+
+def test_in_a_cluster_with_ipv6_addresses_scheduler_and_workers_listen_on_them() -> None:
+    spec = manifest(replace(CONTEXT, ipv6=True))["spec"]
+    [scheduler], [worker] = (spec[role]["spec"]["containers"] for role in ("scheduler", "worker"))
+    assert scheduler["args"][scheduler["args"].index("--host") + 1] == "[::]"
+    assert worker["args"][worker["args"].index("--host") + 1] == "[$(POD_IP)]"
+    for role, one in (("scheduler", scheduler), ("worker", worker)):
+        [alias] = spec[role]["spec"]["hostAliases"]
+        [name] = alias["hostnames"]
+        assert alias["ip"] == "::"
+        assert one["args"][one["args"].index("--dashboard-address") + 1].partition(":")[0] == name
+    assert {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}} in worker["env"]
+    assert "--host" not in container("worker")["args"]
+    assert not any(each["name"] == "POD_IP" for each in container("worker")["env"])

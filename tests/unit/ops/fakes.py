@@ -83,6 +83,8 @@ class FakeKubernetes:
         assert match, request.url
         plural, name, log = match.groups()
         if log:
+            # Without it, the API refuses the request for a pod with two containers.
+            assert request.url.params["container"] == "prefect-job"
             return httpx.Response(200, text=self.log)
         if request.method != "GET":
             return self._change(request, plural, name)

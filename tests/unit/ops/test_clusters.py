@@ -8,7 +8,7 @@ import pytest
 
 from ephemeral_dask.contract import labels
 from ops import clusters, objects
-from tests.unit.ops.fakes import NOW, FakeKubernetes, at, cluster, flow_pod, job, scheduler
+from tests.unit.ops.fakes import NOW, FakeKubernetes, at, cluster, flow_pod, job, scheduler, terminated
 
 WEEK = 7 * 24 * 3600
 
@@ -43,6 +43,12 @@ def test_a_terminating_pod_is_alive_during_its_grace_period() -> None:
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
 def test_a_cluster_is_deleted_once_its_flow_pod_has_ended(phase: str) -> None:
     assert why(cluster(), flow_pod(phase), of=job()) == "its flow pod has ended"
+
+
+def test_a_cluster_is_deleted_once_its_flow_has_ended_beside_a_sidecar_that_does_not() -> None:
+    sidecar = {"name": "istio-proxy", "state": {"running": {}}}
+    status = {"containerStatuses": [*terminated(0)["containerStatuses"], sidecar]}
+    assert why(cluster(), flow_pod("Running", status=status), of=job()) == "its flow pod has ended"
 
 
 def test_a_terminating_pod_on_a_lost_node_counts_as_ended_after_a_while() -> None:

@@ -83,6 +83,51 @@ def test_a_running_run_whose_pod_has_ended_is_crashed_with_how_it_ended_and_its_
     assert message.endswith("loading\nbye")
 
 
+def beside_a_sidecar(status: dict[str, Any]) -> dict[str, Any]:
+    """Return the status of a pod with a container that never ends, as a service mesh adds one."""
+    sidecar = {"name": "istio-proxy", "state": {"running": {"startedAt": at(90)}}}
+    return {"containerStatuses": [sidecar, *status["containerStatuses"]]}
+
+
+def test_a_run_whose_process_ended_beside_a_sidecar_is_crashed_and_its_job_deleted(platform: Platform) -> None:
+    platform.objects(flow_pod("Running", status=beside_a_sidecar(terminated(137))))
+    platform.kubernetes.log = "bye"
+    platform.prefect.add("RUNNING")
+    type_, message = platform.proposal()
+    assert type_ == "CRASHED"
+    assert "Its pod ended: exit code 137: it was killed" in message
+    assert message.endswith("bye")
+    platform.check(int(runs.ENDS_WITHIN / INTERVAL) + 2)
+    assert set(platform.kubernetes.deleted()) == {"jobs/job"}
+
+
+def test_a_run_that_completes_beside_a_sidecar_keeps_its_state_and_its_job_is_deleted(platform: Platform) -> None:
+    platform.objects(flow_pod("Running", status=beside_a_sidecar(terminated(0, "Completed"))))
+    platform.prefect.add("COMPLETED")
+    platform.check(int(runs.ENDS_WITHIN / INTERVAL) + 2)
+    assert platform.prefect.proposals == []
+    assert set(platform.kubernetes.deleted()) == {"jobs/job"}
+
+
+def test_a_sidecar_that_ends_first_ends_no_run(platform: Platform) -> None:
+    running = {"containerStatuses": [{"name": "prefect-job", "state": {"running": {}}}]}
+    status = beside_a_sidecar(running)
+    status["containerStatuses"][0]["state"] = {"terminated": {"exitCode": 1}}
+    platform.objects(flow_pod("Running", status=status))
+    platform.prefect.add("RUNNING")
+    platform.check(4)
+    assert platform.prefect.proposals == []
+
+
+def test_a_pending_run_whose_process_ended_beside_a_sidecar_is_crashed_with_how_it_ended(platform: Platform) -> None:
+    platform.objects(flow_pod("Running", status=beside_a_sidecar(terminated(1))))
+    platform.prefect.add("PENDING")
+    platform.check(int(30 / INTERVAL) + 3)
+    [(_, type_, message, _)] = platform.prefect.proposals
+    assert type_ == "CRASHED"
+    assert "Its pod ended before the run started: exit code 1" in message
+
+
 def test_a_pod_that_is_gone_at_the_second_comparison_is_described_all_the_same(platform: Platform) -> None:
     platform.objects(flow_pod("Failed", status=terminated(1)), jobs=(job("Failed"),))
     platform.kubernetes.log = "bye"

@@ -155,6 +155,16 @@ def test_without_a_setting_flows_reach_nothing_outside_but_the_api_server() -> N
     assert outside(policies_by_name, "dask-worker") == set()
 
 
+@pytest.mark.parametrize(("family", "anywhere"), [("IPv4", "0.0.0.0/0"), ("IPv6", "::/0")])
+def test_anywhere_is_a_range_of_the_pods_family(family: str, anywhere: str) -> None:
+    policies_by_name = specs(args(ip_family=family))
+    for pod in ("worker", "flow", "server"):
+        assert {cidr for cidr, _ in outside(policies_by_name, pod)} == {anywhere}
+    assert Network.model_validate(
+        {"ipFamily": family, "apiServer": [{"cidr": "10.0.0.1/32", "ports": [443]}]}
+    ).api_server == (Peer(cidr="10.0.0.1/32", ports=(443,)),)
+
+
 def test_an_external_prefect_is_reached_by_address_and_no_server_policy_is_left() -> None:
     policies_by_name = specs(args(embedded=False, prefect=(Peer(cidr="192.0.2.7/32", ports=(443,)),)))
     assert "prefect-server" not in policies_by_name.platform

@@ -1,0 +1,118 @@
+"""The Dask operator on a real API server, with the permissions that a stack gives it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ephemeral_dask.contract import environment as env
+from ephemeral_dask.identity import RunIdentity
+from ephemeral_dask.pod_context import PodContext
+from ephemeral_dask.settings import CodeSizes, DaskSettings
+from ephemeral_dask.spec import dask_cluster
+from infra.components import dask_operator
+from tests.engine import control_plane
+from tests.engine.control_plane import Kubernetes
+from tests.support.scratch_prefect import free_port
+from tools.cluster.wait import until
+from tools.paths import ROOT
+
+PLATFORM, RUNS = "flows", "flows-runs"
+RUN = RunIdentity(flow="etl", flow_run_id="0198f0c4-1111-7000-8000-000000000000", flow_run_name="daring-mole")
+GONE_WITHIN = 60.0
+
+
+@pytest.fixture(scope="module")
+def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]:
+    with control_plane.running(tmp_path_factory.mktemp("control-plane-of-operator"), {}) as plane:
+        for crd in dask_operator.custom_resource_definitions():
+            plane.kubectl("create", "-f", "-", stdin=crd)
+        for namespace in (PLATFORM, RUNS):
+            plane.kubectl("create", "namespace", namespace)
+        plane.kubectl("create", "serviceaccount", "operator", "-n", PLATFORM)
+        rules = [
+            {"apiGroups": list(rule.groups), "resources": list(rule.resources), "verbs": list(rule.verbs)}
+            for rule in dask_operator.RULES
+        ]
+        role = {"kind": "Role", "metadata": {"name": "operator", "namespace": RUNS}, "rules": rules}
+        plane.kubectl("create", "-f", "-", stdin={"apiVersion": "rbac.authorization.k8s.io/v1", **role})
+        account = f"--serviceaccount={PLATFORM}:operator"
+        plane.kubectl("create", "rolebinding", "operator", "--role=operator", account, "-n", RUNS)
+        yield plane
+
+
+@pytest.fixture(scope="module")
+def log(kubernetes: Kubernetes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Run the operator as its pod does, and return its log."""
+    home = tmp_path_factory.mktemp("operator")
+    access = json.loads(kubernetes.place.kubeconfig.read_text())
+    token = kubernetes.kubectl("create", "token", "operator", "-n", PLATFORM).strip()
+    access["users"][0]["user"] = {"token": token}
+    (home / "kubeconfig").touch(mode=0o600)
+    (home / "kubeconfig").write_text(json.dumps(access))
+    liveness = f"--liveness=http://127.0.0.1:{free_port()}/healthz"
+    with (home / "operator.log").open("wb") as output:
+        operator = subprocess.Popen(
+            [sys.executable, "-m", "kopf", "run", "-m", "ops.operator", liveness, f"--namespace={RUNS}"],
+            cwd=home,
+            env={**os.environ, "KUBECONFIG": str(home / "kubeconfig"), env.NAMESPACE: RUNS, "PYTHONPATH": str(ROOT)},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        yield home / "operator.log"
+        operator.terminate()
+        try:
+            operator.wait(20)
+        finally:
+            operator.kill()
+
+
+def handled(kubernetes: Kubernetes, log: Path, name: str) -> dict[str, Any]:
+    """Create a DaskCluster as a run does, wait until the operator has created its scheduler, and return it."""
+    context = PodContext(namespace=RUNS, image="registry/flow", passed_on={})
+    manifest = dask_cluster(name, run=RUN, context=context, settings=DaskSettings.from_env({}, CodeSizes()))
+    kubernetes.kubectl("create", "-f", "-", stdin=manifest)
+
+    def scheduler() -> bool:
+        return kubernetes.try_kubectl("get", f"deployment/{name}-scheduler", "-n", RUNS).returncode == 0
+
+    assert until(scheduler, seconds=120, interval=0.5), log.read_text()[-3000:]
+    result: dict[str, Any] = json.loads(kubernetes.kubectl("get", f"daskcluster/{name}", "-n", RUNS, "-o", "json"))
+    return result
+
+
+def ticks(log: Path, name: str) -> int:
+    """Return how often the timer of a DaskCluster has run."""
+    return log.read_text().count(f"{RUNS}/{name}] Timer")
+
+
+def test_an_object_has_no_finalizer_and_its_timer_ends_with_it(kubernetes: Kubernetes, log: Path) -> None:
+    assert "finalizers" not in handled(kubernetes, log, "one")["metadata"]
+    assert until(lambda: ticks(log, "one") > 0, seconds=60, interval=0.5), log.read_text()[-3000:]
+    kubernetes.kubectl("delete", "daskcluster", "one", "-n", RUNS, "--wait=true", "--timeout=10s")
+    handled(kubernetes, log, "two")
+    last = ticks(log, "one")
+    assert until(lambda: ticks(log, "two") > 1, seconds=60, interval=0.5), log.read_text()[-3000:]
+    assert ticks(log, "one") == last
+
+
+def test_the_namespace_of_runs_is_deleted_with_live_clusters_though_the_permissions_may_go_first(
+    kubernetes: Kubernetes, log: Path
+) -> None:
+    for name in ("first", "second", "third"):
+        handled(kubernetes, log, name)
+    kubernetes.kubectl("delete", "namespace", RUNS, "--wait=false")
+
+    def is_gone() -> bool:
+        return kubernetes.try_kubectl("get", "namespace", RUNS).returncode != 0
+
+    assert until(is_gone, seconds=GONE_WITHIN, interval=0.5), kubernetes.kubectl(
+        "get", "namespace", RUNS, "-o", "jsonpath={.status.conditions}"
+    )

@@ -1,0 +1,59 @@
+"""What happens to runs on the real cluster when the API server restarts, and when several start without an operator."""
+
+from __future__ import annotations
+
+import psutil
+
+from ephemeral_dask.contract.causes import Cause
+from tests.e2e.newcomer import Newcomer
+from tests.e2e.runs import ask, ended, left, logged, state, task_states
+from tools.cluster import process
+from tools.cluster.wait import until
+
+API_SERVER = "kube-apiserver"
+START_TIMEOUT = 60
+"""Seconds that the starts without an operator may take."""
+
+
+def restart_api_server(newcomer: Newcomer) -> None:
+    """Kill the API server of the local cluster, start it again as it was, and wait until it answers."""
+    place = newcomer.place
+    killed = process.read_pid_file(place.pid_file(API_SERVER))
+    assert killed is not None
+    command, environment = process.command_line(killed.pid), psutil.Process(killed.pid).environ()
+    mark = environment.pop(process.MARK)
+    assert not process.stop([killed], grace=0), "the fault took no effect"
+    log, pid_file = place.log(API_SERVER), place.pid_file(API_SERVER)
+    process.start(command, log=log, pid_file=pid_file, mark=mark, environment=environment)
+    assert until(lambda: newcomer.try_kubectl("get", "nodes").status == 0, seconds=120, interval=0.5), process.tail(log)
+
+
+def test_a_run_goes_on_when_the_api_server_restarts_during_its_start_and_its_tasks(newcomer: Newcomer) -> None:
+    run = newcomer.start("steps/default")
+    assert until(lambda: "daskcluster" in left(newcomer, run), seconds=120, interval=0.5), logged(newcomer, run)
+    restart_api_server(newcomer)
+    assert until(lambda: "COMPLETED" in task_states(newcomer, run), seconds=240, interval=2), logged(newcomer, run)
+    restart_api_server(newcomer)
+    assert state(newcomer, run)[0] == "RUNNING", "the fault came too late"
+    assert ended(newcomer, run, seconds=240)[0] == "COMPLETED", logged(newcomer, run)
+    assert until(lambda: not left(newcomer, run), seconds=90, interval=1), left(newcomer, run)
+
+
+def test_runs_without_an_operator_fail_with_the_cause_in_time_and_the_pool_goes_on(newcomer: Newcomer) -> None:
+    newcomer.kubectl("scale", "deployment/dask-operator", "--replicas=0")
+    try:
+        newcomer.kubectl("wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=dask-operator", "--timeout=120s")
+        limit = ("--job-variable", f"dask_start_timeout={START_TIMEOUT}")
+        runs = [newcomer.start("steps/default", *limit) for _ in range(3)]
+        for run in runs:
+            kind, message = ended(newcomer, run, seconds=START_TIMEOUT + 120)
+            assert kind in ("FAILED", "CRASHED"), message
+            assert Cause.OPERATOR in message, message
+    finally:
+        newcomer.kubectl("scale", "deployment/dask-operator", "--replicas=1")
+    newcomer.kubectl("rollout", "status", "deployment/dask-operator", "--timeout=180s")
+    assert not ask(newcomer, "(await client.read_work_pool('dask')).is_paused")
+    for run in runs:
+        assert until(lambda run=run: not left(newcomer, run), seconds=90, interval=1), left(newcomer, run)
+    following = newcomer.start("steps/default", "--param", "count=4", "--param", "seconds=1")
+    assert ended(newcomer, following, seconds=240)[0] == "COMPLETED", logged(newcomer, following)

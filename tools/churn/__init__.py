@@ -1,0 +1,1 @@
+"""Many runs, some of which are killed, and what they leave in a stack: `make churn`."""
