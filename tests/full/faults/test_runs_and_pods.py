@@ -27,6 +27,13 @@ def test_a_run_that_gets_no_job_is_crashed_with_the_cause(newcomer: Newcomer) ->
     assert message == f"It has had no Job for {PENDING_TIMEOUT} s: its worker did not create one."
 
 
+def test_the_last_words_of_a_pod_that_never_reaches_prefect_are_in_the_runs_state(newcomer: Newcomer) -> None:
+    run = newcomer.start("steps/default", "--job-variable", "command=sh -c 'echo last words; exit 3'")
+    kind, message = ended(newcomer, run, seconds=180)
+    assert kind == "CRASHED", message
+    assert "last words" in message
+
+
 def test_runs_live_through_a_restart_and_a_long_outage_of_the_server_and_one_that_died_is_crashed(
     newcomer: Newcomer,
 ) -> None:
