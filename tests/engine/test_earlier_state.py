@@ -228,7 +228,7 @@ def test_the_only_updates_are_those_of_the_list(name: str, previews: Mapping[str
 
 
 def _expected_everywhere(path: str) -> bool:
-    return path.startswith(_DEPLOYMENT_IDS) or (
+    return path.startswith((_DEPLOYMENT_IDS, f"{_CONTAINER}.livenessProbe.timeoutSeconds")) or (
         path.startswith(_VARIABLE) and path.endswith((".title", ".description"))
     )
 
