@@ -111,10 +111,10 @@ class WorkerDeaths:
 
     async def _explain(self, death: Death) -> _Explanation:
         deadline = asyncio.get_running_loop().time() + _NAMED_WITHIN
-        name, lines = "", ""
+        lines = ""
         while True:
-            pod, why, latest = await self._look(death)
-            name, lines = pod or name, latest or lines
+            why, latest = await self._look(death)
+            lines = latest or lines
             if why is not None or asyncio.get_running_loop().time() >= deadline:
                 break
             await asyncio.sleep(_POLL)
@@ -131,22 +131,22 @@ class WorkerDeaths:
             )
         return _Explanation(death, why, lines)
 
-    async def _look(self, death: Death) -> tuple[str, Diagnosis | None, str]:
-        """Return the worker's pod, why it or its process ended, and its last lines; what is not known is empty."""
+    async def _look(self, death: Death) -> tuple[Diagnosis | None, str]:
+        """Return why a worker's pod or its process ended, and its last lines; what is not known is empty."""
         try:
             pods = await self._kube.list(kube.PODS, labels=kube.of_cluster(self._cluster))
             pod = _pod_of(death, pods)
             if pod is None:
                 text = f"the pod of worker {death.name} at {death.address} ({death.memory})"
-                return "", Diagnosis(cause=Cause.DELETED, detail=text), ""
+                return Diagnosis(cause=Cause.DELETED, detail=text), ""
             name = pod["metadata"]["name"]
             events = await self._kube.list(kube.EVENTS, fields=f"involvedObject.name={name}")
             lines = await self._lines(pod)
         except KubeError as error:
             self._log.debug("Kubernetes did not say why worker %s ended: %s", death.name, error)
-            return "", None, ""
+            return None, ""
         why = losses.why_pod(Pod(name=name), pods, events, death.memory)
-        return name, why or losses.why_process(name, lines, death.memory), lines
+        return why or losses.why_process(name, lines, death.memory), lines
 
     async def _lines(self, pod: Mapping[str, Any]) -> str:
         statuses: Any = pod.get("status", {}).get("containerStatuses") or ({},)

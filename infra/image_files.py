@@ -33,7 +33,9 @@ def image_errors(image: Image, root: Path, warn: Callable[[str], None]) -> list[
     errors = [error for key, build in flow_builds(image).items() for error in _build_errors(key, build, root, warn)]
     bundle = image.ca_bundle if isinstance(image, DockerBuild) else None
     if bundle is not None and not (root / bundle).is_file():
-        errors.append(f"image.caBundle: there is no file '{bundle}': name one with CA certificates, or remove the key")
+        errors.append(
+            f"image.caBundle: file '{bundle}' does not exist: name one with CA certificates, or remove the key"
+        )
     return errors
 
 

@@ -80,8 +80,7 @@ def variable_errors(names: Iterable[str]) -> list[str]:
 
 def mount_error(path: str) -> str | None:
     """Return why nothing can be mounted at a path, to be read after the key, or None."""
-    # Two leading slashes are a root of their own to pathlib, and the same one to Linux.
-    mount = PurePosixPath(re.sub("^/+", "/", path))
+    mount = PurePosixPath(mount_folder(path))
     if not mount.is_absolute() or ".." in mount.parts or ":" in path or path != path.strip():
         return f"{path!r} is not an absolute path without '..' and ':': write one such as /mnt/data"
     for file in map(PurePosixPath, _SYSTEM):
@@ -98,6 +97,7 @@ def mount_error(path: str) -> str | None:
 
 def mount_folder(path: str) -> str:
     """Return the folder of a mount as others can be compared with it: `//mnt/./a/` is `/mnt/a`."""
+    # Two leading slashes are a root of their own to pathlib, and the same one to Linux.
     return str(PurePosixPath(re.sub("^/+", "/", path)))
 
 

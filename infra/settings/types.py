@@ -120,7 +120,7 @@ Url = Annotated[str, AfterValidator(_url)]
 Repository = Annotated[str, AfterValidator(_repository)]
 """Host and optional path of images in a registry."""
 ImageReference = Annotated[str, AfterValidator(_image)]
-ImageDigest = Annotated[str, AfterValidator(_digest)]
+ImageDigest = Annotated[str, AfterValidator(_digest), AfterValidator(_image)]
 """An image by digest, with or without its tag."""
 Cidr = Annotated[str, AfterValidator(_cidr)]
 Switch = Annotated[bool, BeforeValidator(_switch)]

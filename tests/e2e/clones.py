@@ -9,6 +9,7 @@ from typing import Final
 
 import yaml
 
+from tests.support import repository
 from tools import paths
 
 PROJECT: Final = Path(__file__).parents[1] / "project"
@@ -62,9 +63,6 @@ def changes(folder: Path) -> str:
 
 
 def _commit(folder: Path) -> None:
-    identity = ("-c", "user.name=tests", "-c", "user.email=tests@example.com")
-    subprocess.run(["git", "init", "--quiet"], cwd=folder, capture_output=True, check=True)
     # The rule in .gitignore is for a folder, and this is a link.
-    (folder / ".git" / "info" / "exclude").write_text("/.venv\n")
-    for command in (["add", "--all"], ["commit", "--quiet", "--message", "tests"]):
-        subprocess.run(["git", *identity, *command], cwd=folder, capture_output=True, check=True)
+    repository.create(folder, exclude="/.venv")
+    repository.commit(folder)

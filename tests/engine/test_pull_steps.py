@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ephemeral_dask.contract.environment import PLUGIN
-from tests.support import flow_pod
+from tests.support import flow_pod, repository
 from tests.support.flow_pod import FlowPod
 from tests.support.scratch_prefect import free_port
 from tools.paths import ROOT
@@ -92,12 +91,11 @@ deployments:
 """
 
 
-def repository(folder: Path, address: str) -> Path:
+def committed(folder: Path, address: str) -> Path:
     """Make a Git repository with the flow."""
     flow_pod.write(folder, FILES, ADDRESS=address)
-    identity = ("-c", "user.name=test", "-c", "user.email=test@example.com")
-    for words in (("init", "-q"), ("add", "."), (*identity, "commit", "-q", "-m", "flow")):
-        subprocess.run(["git", *words], cwd=folder, check=True)
+    repository.create(folder)
+    repository.commit(folder)
     return folder
 
 
@@ -118,7 +116,7 @@ def pod(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Iterat
     """Start a Dask scheduler and a worker without the code, and register the deployments as the stack does."""
     assert shutil.which("git"), "pull steps need git, here as in the flow image"
     home, image, port = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("image"), free_port()
-    source = repository(tmp_path_factory.mktemp("repository"), f"tcp://127.0.0.1:{port}")
+    source = committed(tmp_path_factory.mktemp("repository"), f"tcp://127.0.0.1:{port}")
     (source / "prefect.yaml").write_text(PREFECT_YAML.replace("REPOSITORY", json.dumps(f"file://{source}")))
     environment = {
         **flow_pod.environment(home, prefect_server, ROOT, installed(tmp_path_factory.mktemp("site"))),

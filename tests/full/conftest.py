@@ -48,11 +48,16 @@ def reader(newcomer: Newcomer, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture(scope="session")
-def s3(newcomer: Newcomer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+def node(newcomer: Newcomer) -> str:
+    """Return the address of the node, where pods find what listens on this machine."""
+    address = "jsonpath={.items[0].status.addresses[?(@.type=='InternalIP')].address}"
+    return newcomer.kubectl("get", "nodes", "-o", address)
+
+
+@pytest.fixture(scope="session")
+def s3(node: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     """Start a server on the address of the node, where pods find it, with a certificate of a private CA."""
-    addresses = "jsonpath={.items[0].status.addresses[?(@.type=='InternalIP')].address}"
-    host = newcomer.kubectl("get", "nodes", "-o", addresses)
-    with s3_server.running(host, certificates=tmp_path_factory.mktemp("certificates")) as server:
+    with s3_server.running(node, certificates=tmp_path_factory.mktemp("certificates")) as server:
         server.create(s3_server.BUCKET)
         yield server
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import yaml
 
 from tests.e2e.newcomer import RUNS, Newcomer
+from tests.full.edited import edited
 from tests.support.s3_server import S3
 from tools.paths import ROOT
 
@@ -45,9 +46,8 @@ def shown(newcomer: Newcomer, s3: S3, stack_file: str, prefect_yaml: str = "depl
     created = newcomer.shell(blocks(PRIVATE_CA, "bash")[0])
     (newcomer.clone / CA_FILE).unlink()
     assert created.status == 0, created.progress
-    files = [newcomer.clone / name for name in ("Pulumi.dev.yaml", "prefect.yaml")]
-    before = [file.read_text() for file in files]
-    content, project = (yaml.safe_load(text) for text in before)
+    names = ("Pulumi.dev.yaml", "prefect.yaml")
+    content, project = (yaml.safe_load((newcomer.clone / name).read_text()) for name in names)
     config, registry = content["config"], content["config"]["ephemeral-dask:image"]["registry"]
     merge(config, yaml.safe_load(blocks(PRIVATE_CA, "yaml")[0])["config"])
     merge(config, yaml.safe_load(stack_file.replace("https://s3.example.com", s3.url))["config"])
@@ -57,19 +57,13 @@ def shown(newcomer: Newcomer, s3: S3, stack_file: str, prefect_yaml: str = "depl
     if config["ephemeral-dask:results"]["store"] != "volume":
         config["ephemeral-dask:results"].pop("accessMode", None)
     project["deployments"] += yaml.safe_load(prefect_yaml)["deployments"]
-    for file, value in zip(files, (content, project), strict=True):
-        file.write_text(yaml.safe_dump(value, sort_keys=False))
+    texts = dict(zip(names, (yaml.safe_dump(each, sort_keys=False) for each in (content, project)), strict=True))
     try:
-        done = newcomer.make("up", f"DISCARD={RUNS}/results")
-        assert done.status == 0, done.progress
-        yield
+        with edited(newcomer, texts, f"DISCARD={RUNS}/results"):
+            yield
     finally:
-        for file, text in zip(files, before, strict=True):
-            file.write_text(text)
-        done = newcomer.make("up")
         newcomer.kubectl("delete", "secret/s3", "configmap/company-ca", namespace=RUNS)
         newcomer.kubectl("delete", "configmap/company-ca")
-        assert done.status == 0, done.progress
 
 
 def merge(low: dict[str, Any], high: Mapping[str, Any]) -> None:

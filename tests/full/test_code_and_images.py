@@ -13,8 +13,10 @@ import pytest
 import yaml
 
 from tests.e2e.newcomer import Newcomer
+from tests.full.edited import edited
 from tests.full.test_patterns import result
 from tests.full.test_runs import ended, logged
+from tests.support import flow_pod, repository
 from tests.support.scratch_prefect import free_port
 from tools.cluster.wait import until
 
@@ -100,57 +102,43 @@ def answers(host: str, port: int) -> bool:
 
 
 @pytest.fixture(scope="module")
-def repository(newcomer: Newcomer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(node: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Serve a Git repository at the address of the node, where pods find it."""
     source, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("served")
-    for name, text in IN_THE_REPOSITORY.items():
-        (source / name).parent.mkdir(exist_ok=True)
-        (source / name).write_text(text)
-    identity = ("-c", "user.name=test", "-c", "user.email=test@example.com")
-    for words in (
-        ("init", "-q"),
-        ("add", "."),
-        (*identity, "commit", "-q", "-m", "flow"),
-        ("clone", "-q", "--bare", ".", str(folder / "flows.git")),
-    ):
-        subprocess.run(["git", *words], cwd=source, check=True)
-    addresses = "jsonpath={.items[0].status.addresses[?(@.type=='InternalIP')].address}"
-    with served(folder, newcomer.kubectl("get", "nodes", "-o", addresses)) as address:
-        yield f"{address}/flows.git"
+    flow_pod.write(source, IN_THE_REPOSITORY)
+    repository.create(source)
+    repository.commit(source)
+    repository.git(source, "clone", "--quiet", "--bare", ".", str(folder / "flows.git"))
+    with served(folder, node) as server:
+        yield f"{server}/flows.git"
 
 
 @pytest.fixture(scope="module")
-def changed(newcomer: Newcomer, repository: str) -> Iterator[Newcomer]:
+def changed(newcomer: Newcomer, address: str) -> Iterator[Newcomer]:
     """Add a package and a command to the flow image, and a deployment with a pull step; take all out in the end."""
-    clone = newcomer.clone
-    names = ("Pulumi.dev.yaml", "prefect.yaml", "Dockerfile")
-    before = {name: (clone / name).read_text() for name in names}
-    stack, project = (yaml.safe_load(before[name]) for name in names[:2])
-    stack["config"]["ephemeral-dask:image"].setdefault("flow", {})["aptPackages"] = ["libgomp1"]
-    host, port = repository.removeprefix("git://").partition("/")[0].split(":")
-    stack["config"]["ephemeral-dask:network"] = {"data": [{"cidr": f"{host}/32", "ports": [int(port)]}]}
+    stack, project, dockerfile = (
+        (newcomer.clone / name).read_text() for name in ("Pulumi.dev.yaml", "prefect.yaml", "Dockerfile")
+    )
+    settings, content = yaml.safe_load(stack), yaml.safe_load(project)
+    settings["config"]["ephemeral-dask:image"].setdefault("flow", {})["aptPackages"] = ["libgomp1"]
+    host, port = address.removeprefix("git://").partition("/")[0].split(":")
+    settings["config"]["ephemeral-dask:network"] = {"data": [{"cidr": f"{host}/32", "ports": [int(port)]}]}
     deployment: dict[str, Any] = {
         "name": "pulled",
         "entrypoint": "flows/daily.py:daily",
         "work_pool": {"name": "dask"},
-        "pull": [{"prefect.deployments.steps.git_clone": {"repository": repository}}],
+        "pull": [{"prefect.deployments.steps.git_clone": {"repository": address}}],
     }
-    project["deployments"].append(deployment)
-    dockerfile = before["Dockerfile"].replace(LAST_LINE_AS_ROOT, f"RUN echo 21 > /etc/factor\n{LAST_LINE_AS_ROOT}")
-    assert dockerfile != before["Dockerfile"]
-    (clone / "flows" / "daily.py").write_text(IN_THE_IMAGE)
-    for name, text in zip(names, (*map(yaml.safe_dump, (stack, project)), dockerfile), strict=True):
-        (clone / name).write_text(text)
-    try:
-        done = newcomer.make("up")
-        assert done.status == 0, done.progress
+    content["deployments"].append(deployment)
+    assert LAST_LINE_AS_ROOT in dockerfile
+    texts = {
+        "Pulumi.dev.yaml": yaml.safe_dump(settings),
+        "prefect.yaml": yaml.safe_dump(content),
+        "Dockerfile": dockerfile.replace(LAST_LINE_AS_ROOT, f"RUN echo 21 > /etc/factor\n{LAST_LINE_AS_ROOT}"),
+        "flows/daily.py": IN_THE_IMAGE,
+    }
+    with edited(newcomer, texts):
         yield newcomer
-    finally:
-        (clone / "flows" / "daily.py").unlink()
-        for name, text in before.items():
-            (clone / name).write_text(text)
-        done = newcomer.make("up")
-        assert done.status == 0, done.progress
 
 
 def test_a_run_with_fetched_classes_completes_on_an_image_with_a_package_and_a_command_of_its_own(

@@ -18,6 +18,7 @@ import yaml
 from ephemeral_dask.contract import environment as env
 from tests.e2e import runs
 from tests.e2e.newcomer import Newcomer
+from tests.full.edited import edited
 from tools.cluster import Layout, images, local_registry
 from tools.cluster.images import Built
 
@@ -83,28 +84,22 @@ def interpreter(base: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def modern(newcomer: Newcomer, base: Built, interpreter: Path) -> Iterator[Newcomer]:
     """Provide a user whose stack has a second work pool, with the image and a flow for it."""
     local_registry.push([base])
-    clone = newcomer.clone
-    stack, deployments = clone / "Pulumi.dev.yaml", clone / "prefect.yaml"
-    before = {file: file.read_text() for file in (stack, deployments)}
-    settings = yaml.safe_load(before[stack])
+    settings, content = (
+        yaml.safe_load((newcomer.clone / name).read_text()) for name in ("Pulumi.dev.yaml", "prefect.yaml")
+    )
     build = {"python": "3.13", "base": local_registry.reference(base)}
     settings["config"]["ephemeral-dask:image"]["flows"] = {"modern": build}
     settings["config"]["ephemeral-dask:workPools"] = {"dask": {}, "modern": {"image": "modern"}}
-    stack.write_text(yaml.safe_dump(settings, sort_keys=False))
-    content = yaml.safe_load(before[deployments])
     content["deployments"].append(DEPLOYMENT)
-    deployments.write_text(yaml.safe_dump(content, sort_keys=False))
-    (clone / "flows" / "modern.py").write_text(FLOW)
+    texts = {
+        "Pulumi.dev.yaml": yaml.safe_dump(settings, sort_keys=False),
+        "prefect.yaml": yaml.safe_dump(content, sort_keys=False),
+        "flows/modern.py": FLOW,
+    }
     path = f"{interpreter}{os.pathsep}{newcomer.environment['PATH']}"
     user = replace(newcomer, environment={**newcomer.environment, "PATH": path})
-    done = user.make("up")
-    assert done.status == 0, done.progress
-    yield user
-    for file, text in before.items():
-        file.write_text(text)
-    (clone / "flows" / "modern.py").unlink()
-    done = newcomer.make("up")
-    assert done.status == 0, done.progress
+    with edited(user, texts):
+        yield user
 
 
 def test_a_flow_in_newer_syntax_runs_on_python_3_13_beside_a_platform_on_3_11(modern: Newcomer) -> None:

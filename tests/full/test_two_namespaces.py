@@ -14,6 +14,7 @@ from tests.e2e.clones import clone, with_own_flows
 from tests.e2e.newcomer import NAMESPACE, RUNS, Newcomer
 from tests.e2e.results import LIST, on_results
 from tests.e2e.runs import all_runs
+from tests.support import repository
 from tools.paths import ROOT
 
 ONE_NAMESPACE: Final = "851611620e9f5edd343632b4b7350622fa474187"
@@ -30,9 +31,8 @@ def earlier(newcomer: Newcomer, tmp_path: Path) -> Iterator[Newcomer]:
     files.mkdir()
     archive = subprocess.run(["git", "archive", ONE_NAMESPACE], cwd=ROOT, check=True, capture_output=True)
     subprocess.run(["tar", "-x"], cwd=files, input=archive.stdout, check=True)
-    subprocess.run(["git", "init", "-q"], cwd=files, check=True)
+    repository.create(files, exclude="/.venv")  # .gitignore covers a folder, not a link
     (files / ".venv").symlink_to((ROOT / ".venv").resolve())
-    (files / ".git" / "info" / "exclude").write_text(".venv\n")  # .gitignore covers a folder, not a link
     (tmp_path / "clone").mkdir()
     yield replace(newcomer, clone=with_own_flows(clone(tmp_path / "clone", files)))
     assert newcomer.make("down", YES="1").status == 0

@@ -84,7 +84,7 @@ def test_a_requirements_file_with_the_byte_order_mark_of_windows_is_read(root: P
 def test_a_ca_bundle_of_the_build_that_does_not_exist_is_refused_with_its_key(root: Path) -> None:
     image = DockerBuild(registry="r", ca_bundle="ca.pem")
     [error] = image_errors(image, root, pytest.fail)
-    assert error.startswith("image.caBundle: there is no file 'ca.pem'")
+    assert error.startswith("image.caBundle: file 'ca.pem' does not exist")
     (root / "ca.pem").write_text("certificate")
     assert image_errors(image, root, pytest.fail) == []
 

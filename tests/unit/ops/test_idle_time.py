@@ -59,18 +59,27 @@ def beside_an_idle_scheduler(check: Callable[[], Awaitable[None]], monkeypatch: 
     return asyncio.run(run())
 
 
-@pytest.mark.parametrize("ahead", [-600, 0, 600])
-def test_a_clock_that_is_ten_minutes_off_does_not_delete_a_cluster_that_has_just_become_idle(
-    ahead: float, deleted: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def shutdown_by_a_clock(
+    ahead: float, idle_timeout: int, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], Awaitable[None]]:
+    """Return the operator's check of an idle cluster, by a clock that is ahead by some seconds."""
+
     async def check() -> None:
         clock = SimpleNamespace(time=lambda: time.time() + ahead)
         monkeypatch.setattr(controller, "time", clock)
         monkeypatch.setattr(idle_time, "time", clock)
         await controller.daskcluster_autoshutdown(
-            spec={"idleTimeout": IDLE_TIMEOUT}, name="etl", namespace="flows", logger=LOG
+            spec={"idleTimeout": idle_timeout}, name="etl", namespace="flows", logger=LOG
         )
 
+    return check
+
+
+@pytest.mark.parametrize("ahead", [-600, 0, 600])
+def test_a_clock_that_is_ten_minutes_off_does_not_delete_a_cluster_that_has_just_become_idle(
+    ahead: float, deleted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = shutdown_by_a_clock(ahead, IDLE_TIMEOUT, monkeypatch)
     assert time.time() - beside_an_idle_scheduler(check, monkeypatch) < IDLE_TIMEOUT
     assert deleted == []
 
@@ -79,12 +88,7 @@ def test_a_clock_that_is_ten_minutes_off_does_not_delete_a_cluster_that_has_just
 def test_a_cluster_that_has_been_idle_for_too_long_is_deleted_whatever_the_clock_says(
     ahead: float, deleted: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def check() -> None:
-        clock = SimpleNamespace(time=lambda: time.time() + ahead)
-        monkeypatch.setattr(controller, "time", clock)
-        monkeypatch.setattr(idle_time, "time", clock)
-        await controller.daskcluster_autoshutdown(spec={"idleTimeout": -5}, name="etl", namespace="flows", logger=LOG)
-
+    check = shutdown_by_a_clock(ahead, -5, monkeypatch)
     beside_an_idle_scheduler(check, monkeypatch)
     assert deleted == ["etl"]
 

@@ -109,6 +109,15 @@ def test_a_prebuilt_image_without_a_digest_is_refused_with_the_reason(flow: str)
     assert "image.flows" not in text
 
 
+def test_a_prebuilt_image_with_a_digest_needs_the_name_of_an_image_as_well() -> None:
+    digest = f"@sha256:{'a' * 64}"
+    text = refusal(
+        image={"builder": "prebuilt", "flow": f"https://r/Flow 1{digest}", "platform": f"r/platform{digest}"}
+    )
+    assert "ephemeral-dask:image.flow" in text
+    assert "is not the name of an image" in text
+
+
 def test_a_bare_number_is_a_quantity_as_yaml_users_write_it() -> None:
     assert settings.parse({"image": IMAGE, "dask": {"workerCpu": 2}}, stack="dev").dask.worker_cpu == "2"
 
