@@ -70,6 +70,13 @@ class RecoverableFuture(PrefectDaskFuture[R]):
         return self._final_state
 
     @property
+    def state(self) -> State[Any]:
+        """Its final state with the result, brought from the cluster if need be, or what the Prefect server knows."""
+        if not self.pending:
+            self._wait(None)
+        return super().state
+
+    @property
     def pending(self) -> bool:
         """Whether it has no result yet, and may still get one."""
         return not self._done.is_set()
@@ -112,13 +119,18 @@ class RecoverableFuture(PrefectDaskFuture[R]):
         fn(self)
 
     def wait(self, timeout: float | None = None) -> None:
-        """Wait for the end of the task. A result that was lost after it is not computed again for this.
+        """Wait for the end of the task. Its result stays on the Dask workers, which may hold more than this process.
+
+        A result that was lost after the end is not computed again for this.
 
         Raises:
             ClusterLostError: the task did not end, because the cluster was lost and not replaced.
 
         """
-        self._wait(None if timeout is None else time.monotonic() + timeout)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while self._done.wait(_left(deadline)) and self._wrapped_future.status != "finished" and not self.settled:
+            if self._collect(deadline) or _over(deadline):
+                break
         if isinstance(self._error, ClusterLostError):
             raise self._error
 
@@ -140,7 +152,7 @@ class RecoverableFuture(PrefectDaskFuture[R]):
                 return False
             if self._collect(deadline):
                 return True
-            if deadline is not None and time.monotonic() >= deadline:
+            if _over(deadline):
                 return False
         return False
 
@@ -207,3 +219,7 @@ class ChildFuture(PrefectDaskFuture[R]):
 
 def _left(deadline: float | None) -> float | None:
     return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+
+def _over(deadline: float | None) -> bool:
+    return deadline is not None and time.monotonic() >= deadline

@@ -11,8 +11,12 @@ from ephemeral_dask.contract.causes import Cause
 from tests.e2e.clones import PENDING_TIMEOUT
 from tests.e2e.machine import Deployed
 from tests.e2e.newcomer import Newcomer
+from tests.e2e.outage import LiveRuns
 from tests.e2e.runs import ended, jobs, kill, left, logged, pods, summary, task_states, with_tasks_under_way
 from tools.cluster.wait import until
+
+OUTAGE = 120
+"""Seconds without a server."""
 
 NO_DIGEST = f"@sha256:{'0' * 64}"
 
@@ -97,3 +101,7 @@ def test_a_run_that_is_cancelled_while_pending_is_cancelled_at_once_and_leaves_n
     assert until(lambda: not jobs(newcomer, run), seconds=60, interval=1), jobs(newcomer, run)
     assert time.monotonic() - cancelled < 15
     assert ended(newcomer, run, seconds=30)[0] == "CANCELLED"
+
+
+def test_runs_live_through_an_outage_of_the_server_and_one_that_died_meanwhile_is_crashed(newcomer: Newcomer) -> None:
+    LiveRuns.start(newcomer, seconds=230, count=200).check_an_outage(OUTAGE)

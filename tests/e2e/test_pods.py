@@ -118,7 +118,13 @@ def test_three_pods_have_the_stacks_additions_and_the_secret_is_in_no_other_plac
     assert f"region=north hello {len(password)}" in done.output + done.progress
 
     typed = [refused, preview, up, done]
-    texts = {"logs of pods": logs, "output of commands": "".join(each.output + each.progress for each in typed)}
+    platform = newcomer.kubectl("get", "pods", "-o", "name").split()
+    assert all(any(one in pod for pod in platform) for one in ("prefect-worker", "dask-operator", "dask-reaper"))
+    texts = {
+        "logs of the run's pods": logs,
+        "logs of the platform": "".join(newcomer.kubectl("logs", pod, "--all-containers") for pod in platform),
+        "output of commands": "".join(each.output + each.progress for each in typed),
+    }
     for name, command in {
         "state": "pulumi stack export --show-secrets",
         "job template": ".venv/bin/prefect work-pool inspect dask",

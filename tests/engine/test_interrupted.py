@@ -21,6 +21,7 @@ import pytest
 
 from tools import stack as stacks
 from tools import stackfile
+from tools.errors import Problem
 from tools.target import Target
 
 DAILY = {"slug": "daily", "cron": "0 6 * * *"}
@@ -147,6 +148,42 @@ def test_a_killed_creation_blocks_the_stack_until_its_lock_and_its_pending_opera
     after = _state(stack)
     assert after["resources"] == before["resources"]
     assert after["secrets_providers"] == before["secrets_providers"]
+
+
+def test_a_second_update_is_refused_while_the_first_one_is_under_way_and_disturbs_nothing(
+    stack: Any, tool: stacks.Stack, proxy: Any, prefect: Any
+) -> None:
+    stack.pool()
+    stack.deployment("one", pool="pool")
+    (stack.folder / "declared.json").write_text(json.dumps(stack.declared))
+    begun, released = threading.Event(), threading.Event()
+
+    def intercept(stage: str, request: tuple[str, str]) -> bool:
+        if stage == "before" and request[0] != "GET" and not request[1].endswith("/filter"):
+            begun.set()
+            assert released.wait(WAIT)
+        return False
+
+    proxy.intercept = intercept
+    first = subprocess.Popen(
+        ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive"],
+        cwd=stack.folder,
+        env=stack.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert begun.wait(WAIT), "the first update sent nothing"
+        with pytest.raises(Problem, match="is being changed by process"):
+            tool.unlock()
+        assert "locked by" in stack.attempt("up", "--yes", "--skip-preview").text
+        assert first.poll() is None, "the first update ended before the second one was refused"
+    finally:
+        released.set()
+        proxy.intercept = lambda _stage, _request: False
+        assert first.wait(timeout=WAIT) == 0
+    stack.run("preview", "--refresh", "--expect-no-changes")
+    assert [one["name"] for one in _world(prefect)["deployments"]] == ["one"]
 
 
 def _state(stack: Any) -> dict[str, Any]:

@@ -194,7 +194,7 @@ def test_a_stored_result_is_not_computed_again_and_a_lost_one_only_for_a_task_th
             quick.submit(stage.folder, 2),
             quick.submit(stage.folder, 3),
         )
-        wait([needed])
+        assert needed.result() == 3
         before = quick.submit(stage.folder, 4)
         wait_until_called = one.submit(stage.folder, 5, wait_for=[kept, lost, before])
         result = total.submit(stage.folder, [kept, needed, wait_until_called])
@@ -218,6 +218,20 @@ def test_a_result_that_was_lost_is_computed_again_when_the_flow_asks_for_it_or_g
 
     assert run(stage, body) == [4, 2, 1]
     assert [stage.calls(f"quick-{number}") for number in (1, 2, 3)] == [2, 2, 1]
+    assert states(stage)[0] == "COMPLETED"
+
+
+def test_a_task_that_was_waited_for_left_its_result_in_the_cluster_and_tells_its_state(stage: Stage) -> None:
+    def body() -> int:
+        at_hand, lost = quick.submit(stage.folder, 1), quick.submit(stage.folder, 2)
+        wait([at_hand, lost])
+        assert at_hand.state.is_completed()
+        blocking = one.submit(stage.folder, 3)
+        stage.lose("one-3")
+        return int(total.submit(stage.folder, [blocking, at_hand, lost]).result())
+
+    assert run(stage, body) == 6
+    assert [stage.calls(f"quick-{number}") for number in (1, 2)] == [1, 2]
     assert states(stage)[0] == "COMPLETED"
 
 

@@ -6,8 +6,9 @@ import contextlib
 import subprocess
 from collections.abc import Iterator
 
+from ephemeral_dask.contract import labels
 from tests.e2e.newcomer import RUNS, Newcomer
-from tests.e2e.runs import ended, left, logged, pods, task_states, with_tasks_under_way
+from tests.e2e.runs import ended, left, logged, pods, state, task_states, with_tasks_under_way
 from tools.cluster.wait import until
 
 NOTICED = 90.0
@@ -41,5 +42,28 @@ def test_a_run_goes_on_when_a_worker_is_cut_off_and_its_tasks_run_elsewhere(newc
         ), logged(newcomer, run)
         assert status("phase") == "Running", "the pod has ended, which is another fault"
         assert ended(newcomer, run, seconds=480)[0] == "COMPLETED", logged(newcomer, run)
+    assert set(task_states(newcomer, run)) == {"COMPLETED"}
+    assert until(lambda: not left(newcomer, run), seconds=90, interval=1), left(newcomer, run)
+
+
+def test_a_run_goes_on_with_another_cluster_when_its_flow_pod_was_cut_off_from_prefect_and_dask(
+    newcomer: Newcomer,
+) -> None:
+    run, _ = with_tasks_under_way(newcomer, "--param", "count=60")
+    flow_pod = f"{labels.PREFECT_FLOW_RUN}={run}"
+    address = newcomer.kubectl("get", "pods", "-l", flow_pod, "-o", "jsonpath={.items[*].status.podIP}", namespace=RUNS)
+
+    def clusters() -> set[str]:
+        selector = f"ephemeral-dask/flow-run={run}"
+        return set(newcomer.kubectl("get", "daskclusters", "-l", selector, "-o", "name", namespace=RUNS).split())
+
+    first = clusters()
+    assert len(first) == 1
+    with cut_off(address):
+        # The API server is not behind the rules: it listens on the node.
+        assert until(lambda: clusters() - first, seconds=NOTICED + 60, interval=2), "the fault took no effect"
+        assert state(newcomer, run)[0] == "RUNNING"
+    assert ended(newcomer, run, seconds=480)[0] == "COMPLETED", logged(newcomer, run)
+    assert "Restart 1 of 2" in logged(newcomer, run)
     assert set(task_states(newcomer, run)) == {"COMPLETED"}
     assert until(lambda: not left(newcomer, run), seconds=90, interval=1), left(newcomer, run)

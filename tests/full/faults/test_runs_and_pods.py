@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
-from ephemeral_dask.contract import labels
 from tests.e2e.clones import PENDING_TIMEOUT
-from tests.e2e.newcomer import RUNS, Newcomer
-from tests.e2e.runs import ask, ended, jobs, left, logged, state, task_states
-from tools.cluster.wait import until
+from tests.e2e.newcomer import Newcomer
+from tests.e2e.outage import LiveRuns
+from tests.e2e.runs import ask, ended, jobs, state
 
 OUTAGE = 300
 """Seconds without a server."""
-
-SERVER = "app.kubernetes.io/name=prefect-server"
 
 
 def test_a_run_that_gets_no_job_is_crashed_with_the_cause(newcomer: Newcomer) -> None:
@@ -38,31 +33,7 @@ def test_runs_live_through_a_restart_and_a_long_outage_of_the_server_and_one_tha
     newcomer: Newcomer,
 ) -> None:
     """Prefect renews a lease every 225 s: the outage is longer, so it has one of these moments in it, at the least."""
-    leased = newcomer.start("patient/one", "--param", "seconds=600")
-    on_dask = newcomer.start("steps/default", "--param", "count=500")
-    doomed = newcomer.start("steps/default", "--param", "count=500")
-    for run in (leased, on_dask, doomed):
-        assert until(lambda run=run: state(newcomer, run)[0] == "RUNNING", seconds=180, interval=2), logged(
-            newcomer, run
-        )
-    for run in (on_dask, doomed):
-        assert until(lambda run=run: "COMPLETED" in task_states(newcomer, run), seconds=180, interval=2)
+    runs = LiveRuns.start(newcomer, seconds=600, count=500)
     newcomer.kubectl("rollout", "restart", "deployment/prefect-server")
     newcomer.kubectl("rollout", "status", "deployment/prefect-server", "--timeout=180s")
-    newcomer.kubectl("scale", "deployment/prefect-server", "--replicas=0")
-    newcomer.kubectl("wait", "--for=delete", "pod", "-l", SERVER, "--timeout=120s")
-    stopped = time.monotonic()
-    newcomer.kubectl("delete", "job", "-l", f"{labels.PREFECT_FLOW_RUN}={doomed}", "--wait=true", namespace=RUNS)
-    assert until(lambda: not jobs(newcomer, doomed), seconds=120, interval=2), "the fault took no effect"
-    assert until(lambda: time.monotonic() - stopped > OUTAGE, seconds=2 * OUTAGE, interval=5)
-    newcomer.kubectl("scale", "deployment/prefect-server", "--replicas=1")
-    newcomer.kubectl("rollout", "status", "deployment/prefect-server", "--timeout=180s")
-    kind, message = ended(newcomer, doomed, seconds=60)
-    assert (kind, message.partition(".")[0]) == ("CRASHED", "Its Job was deleted")
-    assert until(lambda: not left(newcomer, doomed), seconds=90, interval=1), left(newcomer, doomed)
-    for run in (leased, on_dask):
-        assert state(newcomer, run)[0] == "RUNNING", state(newcomer, run)
-    for run in (leased, on_dask):
-        assert ended(newcomer, run, seconds=600)[0] == "COMPLETED", logged(newcomer, run)
-    following = newcomer.start("patient/one", "--param", "seconds=1")
-    assert ended(newcomer, following, seconds=120)[0] == "COMPLETED", "its slot is still taken"
+    runs.check_an_outage(OUTAGE)

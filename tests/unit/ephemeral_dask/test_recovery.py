@@ -170,6 +170,27 @@ def test_a_lost_result_runs_again_when_it_is_asked_for_and_not_when_it_is_waited
     assert taken(run) == ["load"]
 
 
+def test_a_task_that_is_waited_for_keeps_its_result_in_the_cluster_until_the_flow_asks_for_its_state() -> None:
+    future = Run(FakeClusters()).submit("load")
+    future.wrapped_future.end(Completed(data=1))
+    future.wait()
+    assert future.final is None
+    assert future.state.is_completed()
+    assert future.final is not None
+
+
+def test_a_wait_for_a_task_that_dask_gave_up_ends_it_and_one_with_a_timeout_returns() -> None:
+    run = Run(FakeClusters())
+    given_up, running = run.submit("load"), run.submit("clean")
+    given_up.wrapped_future.end(ValueError("not readable"))
+    given_up.wrapped_future.status = "error"
+    given_up.wait()
+    assert given_up.final is not None
+    assert given_up.final.is_crashed()
+    running.wait(timeout=0.01)
+    assert running.pending
+
+
 def test_callbacks_come_once_after_the_second_cluster_has_finished_the_task() -> None:
     run = Run(FakeClusters())
     future = run.submit("load")

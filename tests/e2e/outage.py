@@ -1,0 +1,79 @@
+"""An outage of the Prefect server while runs are live, of which one dies meanwhile."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from ephemeral_dask.contract import labels
+from tests.e2e.newcomer import RUNS, Newcomer
+from tests.e2e.runs import ended, jobs, left, logged, state, task_states
+from tools.cluster.wait import until
+
+_SERVER = "deployment/prefect-server"
+_SERVER_PODS = "app.kubernetes.io/name=prefect-server"
+
+
+@dataclass(frozen=True)
+class LiveRuns:
+    """Three runs that are under way.
+
+    Attributes:
+        leased: holds the one place of its deployment.
+        on_dask: has tasks on Dask, some of them completed.
+        doomed: as `on_dask`; its Job is deleted during the outage.
+
+    """
+
+    newcomer: Newcomer
+    leased: str
+    on_dask: str
+    doomed: str
+
+    @classmethod
+    def start(cls, newcomer: Newcomer, *, seconds: int, count: int) -> LiveRuns:
+        """Start the runs and return them once they are under way.
+
+        Args:
+            newcomer: whose stack it is.
+            seconds: how long the run with the lease lasts.
+            count: how many tasks of two seconds the run on Dask has.
+
+        """
+        leased = newcomer.start("patient/one", "--param", f"seconds={seconds}")
+        on_dask = newcomer.start("steps/default", "--param", f"count={count}")
+        doomed = newcomer.start("steps/default", "--param", "count=500")
+        for run in (leased, on_dask, doomed):
+            assert until(lambda run=run: state(newcomer, run)[0] == "RUNNING", seconds=180, interval=2), logged(
+                newcomer, run
+            )
+        for run in (on_dask, doomed):
+            assert until(lambda run=run: "COMPLETED" in task_states(newcomer, run), seconds=180, interval=2)
+        return cls(newcomer, leased, on_dask, doomed)
+
+    def check_an_outage(self, seconds: float) -> None:
+        """Take the server away for a while and check what becomes of the runs.
+
+        Args:
+            seconds: without a server.
+
+        """
+        newcomer = self.newcomer
+        newcomer.kubectl("scale", _SERVER, "--replicas=0")
+        newcomer.kubectl("wait", "--for=delete", "pod", "-l", _SERVER_PODS, "--timeout=120s")
+        stopped = time.monotonic()
+        job = f"{labels.PREFECT_FLOW_RUN}={self.doomed}"
+        newcomer.kubectl("delete", "job", "-l", job, "--wait=true", namespace=RUNS)
+        assert until(lambda: not jobs(newcomer, self.doomed), seconds=120, interval=2), "the fault took no effect"
+        assert until(lambda: time.monotonic() - stopped > seconds, seconds=2 * seconds, interval=5)
+        newcomer.kubectl("scale", _SERVER, "--replicas=1")
+        newcomer.kubectl("rollout", "status", _SERVER, "--timeout=180s")
+        kind, message = ended(newcomer, self.doomed, seconds=60)
+        assert (kind, message.partition(".")[0]) == ("CRASHED", "Its Job was deleted")
+        assert until(lambda: not left(newcomer, self.doomed), seconds=90, interval=1), left(newcomer, self.doomed)
+        for run in (self.leased, self.on_dask):
+            assert state(newcomer, run)[0] in ("RUNNING", "COMPLETED"), state(newcomer, run)
+        for run in (self.leased, self.on_dask):
+            assert ended(newcomer, run, seconds=600)[0] == "COMPLETED", logged(newcomer, run)
+        following = newcomer.start("patient/one", "--param", "seconds=1")
+        assert ended(newcomer, following, seconds=120)[0] == "COMPLETED", "its slot is still taken"
