@@ -16,7 +16,7 @@ START_TIMEOUT = 60
 
 
 def restart_api_server(newcomer: Newcomer) -> None:
-    """Kill the API server of the local cluster, start it again as it was, and wait until it answers."""
+    """Kill the API server of the local cluster, start it again as it was, and wait until it is ready."""
     place = newcomer.place
     killed = process.read_pid_file(place.pid_file(API_SERVER))
     assert killed is not None
@@ -25,7 +25,9 @@ def restart_api_server(newcomer: Newcomer) -> None:
     assert not process.stop([killed], grace=0), "the fault took no effect"
     log, pid_file = place.log(API_SERVER), place.pid_file(API_SERVER)
     process.start(command, log=log, pid_file=pid_file, mark=mark, environment=environment)
-    assert until(lambda: newcomer.try_kubectl("get", "nodes").status == 0, seconds=120, interval=0.5), process.tail(log)
+    assert until(lambda: newcomer.try_kubectl("get", "--raw", "/readyz").status == 0, seconds=120, interval=0.5), (
+        process.tail(log)
+    )
 
 
 def test_a_run_goes_on_when_the_api_server_restarts_during_its_start_and_its_tasks(newcomer: Newcomer) -> None:
