@@ -5,6 +5,7 @@ By reference the scheduler would import this package, and Prefect with it: it wo
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Callable
@@ -13,9 +14,12 @@ from typing import Any, Final
 import cloudpickle
 from distributed.diagnostics.plugin import SchedulerPlugin
 
+from ephemeral_dask.contract import ports
+
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 _NAME: Final = "ephemeral-dask-usage"
+_METRICS: Final = "ephemeral-dask-metrics"
 
 DEATHS: Final = "ephemeral-dask-worker-deaths"
 """The topic with a message for each worker that was lost and not retired."""
@@ -86,6 +90,34 @@ class UsagePlugin(SchedulerPlugin):
         }
 
 
+class MetricsServer(SchedulerPlugin):
+    """Serves the metrics on a port of their own: users of the HTTP port can retire workers.
+
+    Args:
+        port: TCP port, on all addresses of the pod.
+
+    """
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self._server: Any = None
+
+    async def start(self, scheduler: Any) -> None:
+        from distributed.http.utils import get_handlers  # noqa: PLC0415  the scheduler has it, a flow does not need it
+        from tornado.web import Application  # noqa: PLC0415  likewise
+
+        handlers = get_handlers(server=scheduler, modules=["distributed.http.scheduler.prometheus"])
+        try:
+            self._server = Application(handlers).listen(self.port)
+        except OSError as error:
+            # A run is worth more than its metrics.
+            logging.getLogger("distributed.scheduler").warning("No metrics on port %s: %s", self.port, error)
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.stop()
+
+
 def touch_idle_timer(dask_scheduler: Any) -> dict[str, float]:
     """Reset the scheduler's idle timer, because the flow pod is alive, and return the counters."""
     dask_scheduler.idle_since = None
@@ -95,8 +127,9 @@ def touch_idle_timer(dask_scheduler: Any) -> dict[str, float]:
 
 
 async def install(comm: Any) -> None:
-    """Let the scheduler keep a `UsagePlugin` from now on. Calling it again has no effect."""
-    await comm.register_scheduler_plugin(plugin=cloudpickle.dumps(UsagePlugin()), name=_NAME, idempotent=True)
+    """Let the scheduler keep both plugins from now on. Calling it again has no effect."""
+    for name, plugin in ((_NAME, UsagePlugin()), (_METRICS, MetricsServer(ports.SCHEDULER_METRICS))):
+        await comm.register_scheduler_plugin(plugin=cloudpickle.dumps(plugin), name=name, idempotent=True)
 
 
 async def call(comm: Any, function: Callable[..., Any]) -> Any:

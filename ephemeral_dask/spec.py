@@ -237,6 +237,7 @@ def _scheduler(context: PodContext, settings: DaskSettings, extra_env: Mapping[s
         "ports": [
             {"name": "tcp-comm", "containerPort": ports.SCHEDULER_COMM, "protocol": "TCP"},
             {"name": "http-dashboard", "containerPort": ports.SCHEDULER_HTTP, "protocol": "TCP"},
+            {"name": "http-metrics", "containerPort": ports.SCHEDULER_METRICS, "protocol": "TCP"},
         ],
         "resources": {
             "requests": {"cpu": size.cpu, "memory": size.memory_request},

@@ -56,7 +56,7 @@ def _network_warnings(settings: Settings, deployments: Deployments) -> list[str]
     # Flow pods connect to the Kubernetes API and to Prefect as well.
     peers = [
         *network.data,
-        *network.api_server,
+        *(network.api_server or ()),
         *(() if isinstance(settings.prefect, EmbeddedPrefect) else network.prefect),
     ]
     open_ports = {port for peer in peers for port in peer.ports}

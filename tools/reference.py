@@ -64,6 +64,8 @@ def _sections() -> Iterator[tuple[str, type[pydantic.BaseModel]]]:
 
 def _many(annotation: Any) -> str:
     origin = typing.get_origin(annotation)
+    if origin in (typing.Union, types.UnionType):
+        return "".join(dict.fromkeys(map(_many, typing.get_args(annotation))))
     if origin in (dict, Mapping) or (isinstance(origin, type) and issubclass(origin, Mapping)):
         return ".<name>"
     if origin in (list, tuple, Sequence):

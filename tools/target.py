@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from tools import kubeconfig, paths, toolchain
 from tools.cluster import Access, LocalCluster
-from tools.cluster.layout import API_PORT, NODE_IP
+from tools.cluster.layout import NODE_IP
 from tools.errors import Problem
 from tools.kubeconfig import CURRENT, Choice
 from tools.toolchain.pulumi import ensure_pulumi
@@ -93,11 +93,7 @@ def local(*, start: bool) -> Target:
     }
     # Here these are processes of the node, and a policy that names pods would miss them.
     node = f"{NODE_IP}/32"
-    network = {
-        "apiServer": [{"cidr": node, "ports": [API_PORT.number]}],
-        "dns": [node],
-        "database": [{"cidr": node, "ports": [5432, 6379]}],
-    }
+    network = {"dns": [node], "database": [{"cidr": node, "ports": [5432, 6379]}]}
     return Target(local=True, environment=environment, overrides={"image": image, "network": network})
 
 

@@ -12,7 +12,7 @@ SCHEDULER_COMM: Final = 8786
 unpickles what it receives."""
 
 SCHEDULER_HTTP: Final = 8787
-"""Dashboard, health, metrics, and the unauthenticated API by which the operator retires workers."""
+"""Dashboard, health, and the unauthenticated API by which the operator retires workers."""
 
 WORKER_HTTP: Final = 8788
 """A worker's health and metrics."""
@@ -25,6 +25,9 @@ WORKER_COMM: Final = 8790
 
 OPERATOR_HTTP: Final = 8080
 """The operator's probe."""
+
+SCHEDULER_METRICS: Final = 8791
+"""The scheduler's metrics and nothing else, for namespaces that may scrape them."""
 
 REAPER_HTTP: Final = 8080
 """The reaper's probe."""

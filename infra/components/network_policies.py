@@ -38,14 +38,18 @@ class NetworkPoliciesArgs:
     Attributes:
         names: of the namespaces.
         network: the stack's settings.
+        api_server: addresses of the Kubernetes API server.
         embedded: whether the stack has its own Prefect server.
+        database: whether that server has a database on the network.
         operator_namespace: where the Dask operator runs; the platform's namespace when unset.
 
     """
 
     names: Namespaces[str]
     network: Network
+    api_server: tuple[Peer, ...]
     embedded: bool
+    database: bool = False
     operator_namespace: str | None = None
 
 
@@ -83,7 +87,7 @@ def specs(args: NetworkPoliciesArgs) -> Namespaces[dict[str, Any]]:
 def _platform(args: NetworkPoliciesArgs) -> dict[str, Any]:
     network = args.network
     prefect = [_to([_peer(SERVER)], naming.SERVER_PORT)] if args.embedded else _outside(network.prefect)
-    api_server = _outside(network.api_server)
+    api_server = _outside(args.api_server)
     metrics = [_from_namespace(each) for each in network.metrics_clients]
     result = {
         "prefect-worker": _policy(
@@ -103,12 +107,15 @@ def _platform(args: NetworkPoliciesArgs) -> dict[str, Any]:
     if args.embedded:
         clients = [_peer(WORKER), _peer(REAPER), *(_peer(each, args.names.runs) for each in (FLOW_RUN, DASK))]
         outside = [_from_namespace(each) for each in network.prefect_clients]
+        database = _outside(network.database) if args.database else []
         result["prefect-server"] = _policy(
             SERVER,
             ingress=[_rule([*clients, *outside], naming.SERVER_PORT)],
-            egress=_outside(network.database),
+            egress=database,
         )
-        result["prefect-services"] = _policy(SERVICES, egress=_outside(network.database))
+        # With SQLite there is one process.
+        if args.database:
+            result["prefect-services"] = _policy(SERVICES, egress=database)
     return result
 
 
@@ -125,13 +132,14 @@ def _runs(args: NetworkPoliciesArgs) -> dict[str, Any]:
     return {
         "flow-run": _policy(
             FLOW_RUN,
-            egress=[*prefect, *_outside(network.api_server), scheduler, *data],
+            egress=[*prefect, *_outside(args.api_server), scheduler, *data],
         ),
         "dask-scheduler": _policy(
             SCHEDULER,
             ingress=[
                 _rule([_peer(FLOW_RUN), _peer(DASK_WORKER)], ports.SCHEDULER_COMM),
-                _rule([operator, *metrics], ports.SCHEDULER_HTTP),
+                _rule([operator], ports.SCHEDULER_HTTP),
+                *_rules(metrics, ports.SCHEDULER_METRICS),
             ],
             egress=[*prefect, workers, *data],
         ),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
+from pulumi import Input
 from pulumi.dynamic import CreateResult, ReadResult, Resource, UpdateResult
 
 from infra.registration.encoding import decode, encode
@@ -35,7 +36,7 @@ class ExactAccessArgs:
     namespace: str
     roles: Mapping[str, Sequence[Mapping[str, Any]]]
     bindings: Mapping[str, Sequence[Mapping[str, Any]]]
-    policies: Mapping[str, Mapping[str, Any]]
+    policies: Mapping[str, Input[Any]]
     context: str | None = None
 
 

@@ -38,6 +38,7 @@ class PreflightArgs:
         context: kubeconfig context; the current one if unset.
         platforms: what the settings build the images for; those of the nodes if empty.
         admission: whether the stack has admission policies.
+        reads_api_server: whether the addresses of the API server are those that the cluster has.
 
     """
 
@@ -55,6 +56,7 @@ class PreflightArgs:
     context: str | None = None
     platforms: tuple[str, ...] = ()
     admission: bool = True
+    reads_api_server: bool = False
 
     @property
     def namespaces(self) -> tuple[str, str]:
@@ -67,15 +69,17 @@ class Preflight(Resource, module="kubernetes", name="Preflight"):
 
     Attributes:
         node_platforms: those of the cluster's nodes; empty as long as they are not known.
+        api_server: `cidr` and `ports` of its addresses; empty if they are unknown or the stack file has them.
 
     """
 
     node_platforms: pulumi.Output[list[str]]
+    api_server: pulumi.Output[list[dict[str, Any]]]
 
     def __init__(self, name: str, args: PreflightArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         props = {key: value for key, value in vars(args).items() if value not in (None, ())}
         # The check adds them. Pulumi resolves only attributes that are among the properties.
-        props["node_platforms"] = None
+        props |= {"node_platforms": None, "api_server": None}
         super().__init__(PreflightProvider(), name, props, opts)
 
 
@@ -87,7 +91,7 @@ class PreflightProvider(StatelessProvider):
 
         Nodes that cannot be listed this time, as without the right to do so, are taken to be the ones of last time.
         """
-        from infra.registration import admission, claims  # noqa: PLC0415  a second to import
+        from infra.registration import admission, api_server, claims  # noqa: PLC0415  a second to import
         from infra.registration.dry_run import try_out  # noqa: PLC0415  likewise
         from infra.registration.kubernetes import cluster_state  # noqa: PLC0415  likewise
         from infra.registration.references import look_up  # noqa: PLC0415  likewise
@@ -98,10 +102,12 @@ class PreflightProvider(StatelessProvider):
             context=news.get("context"),
             platforms=tuple(news.get("platforms") or ()),
             admission=news.get("admission", True),
+            reads_api_server=news.get("reads_api_server", False),
             **{name: news[name] for name in _REQUIRED},
         )
-        # Always a list, though an empty one: what a resource lacks is unknown to a preview, and so to the images.
-        news = {**news, "node_platforms": olds.get("node_platforms") or []}
+        # Always lists, though empty ones: what a resource lacks is unknown to a preview, and so to what uses it.
+        last = (olds.get("api_server") or []) if args.reads_api_server else []
+        news = {**news, "node_platforms": olds.get("node_platforms") or [], "api_server": last}
         try:
             cluster = cluster_state(args.namespaces, args.context)
         except UnreachableError as error:
@@ -114,6 +120,10 @@ class PreflightProvider(StatelessProvider):
         lost = claims.errors(news.get("claims") or (), volumes.claims, claims.discarded())
         policies = admission.look_up(runs, args.context, enabled=args.admission)
         warnings = [*lookup.warnings, *trial.warnings, *volumes.warnings, *policies.warnings]
+        if args.reads_api_server:
+            server = api_server.look_up(args.context, last=last)
+            warnings += server.warnings
+            news["api_server"] = list(server.peers)
         if others := set(cluster.platforms) - set(args.platforms or cluster.platforms):
             platforms = ", ".join(sorted(others))
             warnings.append(f"image.platforms leaves out {platforms}, which some of the nodes are: {_MIXED}.")

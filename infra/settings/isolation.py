@@ -37,12 +37,13 @@ class Network(Model):
     """Whether NetworkPolicies are created. They have no effect on a network that does not enforce them."""
     ip_family: IpFamily = "IPv4"
     """Family of the addresses of pods; in a cluster with both, that of the Service `kubernetes`."""
-    api_server: tuple[Peer, ...] = Field(default_factory=_anywhere(443, 6443), strict=False)
-    """Addresses of the Kubernetes API server itself, not of its Service: NetworkPolicies apply to those."""
+    api_server: tuple[Peer, ...] | None = Field(default=None, strict=False)
+    """Addresses of the Kubernetes API server itself, not of its Service: NetworkPolicies apply to those. When unset,
+    each preview and update reads them from the cluster."""
     dns: tuple[Cidr, ...] = Field(default=(), strict=False)
     """DNS servers in addition to those of kube-system, such as 169.254.20.10/32 for a node-local cache."""
     database: tuple[Peer, ...] = Field(default_factory=_anywhere(5432, 6379), strict=False)
-    """PostgreSQL and Redis of an embedded Prefect server."""
+    """PostgreSQL and Redis of an embedded Prefect server. With SQLite nothing is opened."""
     prefect: tuple[Peer, ...] = Field(default_factory=_anywhere(443, 4200), strict=False)
     """The Prefect API, if it is not the stack's own."""
     data: tuple[Peer, ...] = Field(default=(), strict=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pulumi import Output, Resource, ResourceOptions
 
 from infra import naming
-from infra.components import dask_operator, dask_reaper, identity, network_policies, prefect_worker
+from infra.components import dask_operator, dask_reaper, identity, prefect_worker
 from infra.components.identity import Identity, IdentityArgs
 from infra.components.namespace import FLOW_RUN_RULES
 from infra.registration.exact_access import ExactAccess, ExactAccessArgs
@@ -70,16 +70,12 @@ def _access_args(settings: Settings, base: Foundation) -> Namespaces[ExactAccess
         **({naming.OPERATOR: dask_operator.RULES} if settings.dask.operator.mode == "install" else {}),
     }
     accounts_in = {account: names.runs if account == naming.FLOW_RUN else names.platform for account in rules}
-    policies = network_policies.specs(base.policies)
-    enabled = settings.network.policies
     return Namespaces(
-        platform=ExactAccessArgs(
-            namespace=names.platform, roles={}, bindings={}, policies=policies.platform if enabled else {}
-        ),
+        platform=ExactAccessArgs(namespace=names.platform, roles={}, bindings={}, policies=base.policies.platform),
         runs=ExactAccessArgs(
             namespace=names.runs,
             roles={account: identity.role_rules(rules[account]) for account in rules},
             bindings={account: identity.role_subjects(account, accounts_in[account]) for account in rules},
-            policies=policies.runs if enabled else {},
+            policies=base.policies.runs,
         ),
     )

@@ -11,17 +11,17 @@ import pulumi
 from pulumi import Input, Resource, ResourceOptions
 
 from infra import naming, pod_manifests
-from infra.components import network_policies
 from infra.components.flow_image import FlowImage, FlowImageArgs
 from infra.components.namespace import NamespaceArgs, PlatformNamespace, RunsNamespace, RunsNamespaceArgs
-from infra.components.network_policies import NetworkPolicies, NetworkPoliciesArgs
+from infra.components.network_policies import NetworkPolicies
 from infra.config import Secrets
 from infra.registration.preflight import Preflight, PreflightArgs
-from infra.settings import EmbeddedPrefect, ExistingOperator, InstallOperator, Prebuilt
+from infra.settings import ExistingOperator, Prebuilt
 from infra.settings.references import references
 from infra.settings.volumes import claims
 from infra.specs.namespaces import Namespaces
 from infra.validation import Plan
+from infra.wiring import network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Foundation:
     Attributes:
         namespaces: their names, each known once it exists, that of runs with its quota.
         image: the flow images and the platform image.
-        policies: arguments of the NetworkPolicies, whether or not the stack has them.
+        policies: the specs of the NetworkPolicies, none where the stack goes without.
         checked: options for a resource that may only be created after the preflight.
         resources: what must exist before a flow run starts.
 
@@ -39,7 +39,7 @@ class Foundation:
 
     namespaces: Namespaces[Input[str]]
     image: FlowImage
-    policies: NetworkPoliciesArgs
+    policies: Namespaces[network.Specs]
     checked: ResourceOptions
     resources: tuple[Resource, ...]
 
@@ -65,6 +65,7 @@ def foundation(plan: Plan, secrets: Secrets) -> Foundation:
             references=tuple(dataclasses.asdict(each) for each in references(settings)),
             claims=tuple(claims(settings)),
             admission=settings.admission,
+            reads_api_server=network.reads_api_server(settings.network),
         ),
     )
     checked = ResourceOptions(depends_on=[preflight])
@@ -84,16 +85,10 @@ def foundation(plan: Plan, secrets: Secrets) -> Foundation:
         checked,
     )
     resources: list[Resource] = [platform, runs]
-    policies = NetworkPoliciesArgs(
-        names=settings.namespaces,
-        network=settings.network,
-        embedded=isinstance(settings.prefect, EmbeddedPrefect),
-        operator_namespace=None if isinstance(operator, InstallOperator) else operator.namespace,
-    )
+    policies = network.policies(settings, preflight)
     if settings.network.policies:
-        specs = network_policies.specs(policies)
-        resources.append(NetworkPolicies("network", platform.name, specs.platform))
-        resources.append(NetworkPolicies("runs-network", runs.name, specs.runs))
+        resources.append(NetworkPolicies("network", platform.name, policies.platform))
+        resources.append(NetworkPolicies("runs-network", runs.name, policies.runs))
     image = FlowImage(
         "image",
         FlowImageArgs(

@@ -48,7 +48,9 @@ _QUANTITIES: Final = (
 )
 UPDATES: Final[Mapping[str, tuple[str, ...]]] = {
     # Images are built for the platforms of the nodes; volumes with data are not deleted silently.
-    "preflight": ("admission", "claims", "node_platforms", "runs_namespace"),
+    "preflight": ("admission", "api_server", "claims", "node_platforms", "reads_api_server", "runs_namespace"),
+    # Only the API server itself is open, and no database where there is none.
+    "network-prefect-worker": ("spec.egress",),
     # Runs have a namespace of their own (ADR 14).
     "dask-operator-deployment": (_ACCOUNT, f"{_CONTAINER}.command", f"{_CONTAINER}.env"),
     "network-dask-operator": ("spec.egress",),
@@ -59,7 +61,7 @@ UPDATES: Final[Mapping[str, tuple[str, ...]]] = {
         "spec.template.metadata.annotations",
     ),
     "network-dask-reaper": ("spec.egress",),
-    "network-prefect-server": ("spec.ingress.0.from",),
+    "network-prefect-server": ("spec.ingress.0.from", "spec.egress", "spec.policyTypes"),
     "prefect-worker-dask-deployment": (_ACCOUNT, f"{_CONTAINER}.env"),
     # Readiness asks the database; leases outlive the server's process.
     "prefect-server-deployment": (
@@ -69,7 +71,9 @@ UPDATES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "access": (
         "NetworkPolicy/dask-reaper.egress",
-        "NetworkPolicy/prefect-server.ingress.0.from",
+        "NetworkPolicy/prefect-server",
+        "NetworkPolicy/prefect-services",
+        "NetworkPolicy/prefect-worker.egress",
         # What moved is kept by `runs-access`.
         "NetworkPolicy/dask-operator.egress",
         *(f"NetworkPolicy/{name}" for name in ("dask-scheduler", "dask-worker", "flow-run")),
@@ -102,6 +106,9 @@ UPDATES: Final[Mapping[str, tuple[str, ...]]] = {
 
 GONE: Final = {"crash-detection-dask": "delete"}
 """The automation that waited for heartbeats: the reaper judges runs instead (ADR 9)."""
+
+GONE_WITH_SQLITE: Final = {"network-prefect-services": "delete"}
+"""Processes that SQLite does not allow, and their way to a database."""
 
 MOVED: Final[Mapping[str, str]] = {
     **{
@@ -203,6 +210,7 @@ def test_nothing_is_created_deleted_or_replaced_but_what_moves_to_the_namespace_
     )
     assert {resource: operation for resource, operation in preview.steps().items() if operation != "update"} == {
         **GONE,
+        **(GONE_WITH_SQLITE if name == "dev" else {}),
         **dict.fromkeys(moved, "delete"),
         **dict.fromkeys((*moved.values(), *ADDED, *secret), "create"),
         # The last step of a replacement: the new object is created before the old one is deleted.

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import subprocess
 import sys
 import time
 from typing import Any
 
 import cloudpickle
+import httpx
+import pytest
 from distributed import Client, LocalCluster
 from distributed.core import rpc
 
 from ephemeral_dask import scheduler_plugin
+from ephemeral_dask.contract import ports
+from tests.support.scratch_prefect import free_port
 
 
 def test_the_scheduler_never_imports_this_package() -> None:
@@ -52,3 +57,34 @@ def test_the_ledger_counts_workers_over_time_tasks_and_tasks_whose_result_was_lo
     assert truth["lost"] > 0
     assert (second["peak"], second["again"], second["tasks"]) == (2, truth["lost"], 10 + truth["lost"])
     assert truth["lived"] * 0.5 < second["worker_seconds"] < truth["lived"] * 2
+
+
+def metrics_of_a_scheduler(port: int, monkeypatch: pytest.MonkeyPatch) -> tuple[list[int], bool]:
+    """Return what its metrics' port answers to three paths, and whether the scheduler has begun to count."""
+    monkeypatch.setattr(ports, "SCHEDULER_METRICS", port)
+
+    async def live() -> tuple[list[int], bool]:
+        local: Any = LocalCluster(n_workers=0, processes=False, asynchronous=True, dashboard_address=":0")
+        async with local, rpc(local.scheduler_address) as comm, httpx.AsyncClient(trust_env=False) as client:
+            await scheduler_plugin.install(comm)
+            await scheduler_plugin.install(comm)
+            paths = ("metrics", "api/v1/retire_workers", "health")
+            statuses = []
+            for path in paths:
+                try:
+                    statuses.append((await client.get(f"http://127.0.0.1:{port}/{path}")).status_code)
+                except httpx.HTTPError:
+                    statuses.append(0)
+            return statuses, "peak" in await scheduler_plugin.call(comm, scheduler_plugin.touch_idle_timer)
+
+    return asyncio.run(live())
+
+
+def test_a_scheduler_serves_its_metrics_and_nothing_else_on_their_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert metrics_of_a_scheduler(free_port(), monkeypatch) == ([200, 404, 404], True)
+
+
+def test_a_scheduler_whose_port_for_metrics_is_taken_does_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        assert metrics_of_a_scheduler(taken.getsockname()[1], monkeypatch) == ([0, 0, 0], True)

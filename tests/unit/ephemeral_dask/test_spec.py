@@ -130,6 +130,7 @@ def test_worker_and_nanny_listen_on_the_ports_of_the_contract() -> None:
     assert opened == {
         ports.SCHEDULER_COMM,
         ports.SCHEDULER_HTTP,
+        ports.SCHEDULER_METRICS,
         ports.WORKER_HTTP,
         ports.NANNY_COMM,
         ports.WORKER_COMM,

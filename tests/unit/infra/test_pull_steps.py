@@ -46,6 +46,7 @@ def test_the_image_of_runs_that_clone_a_repository_needs_git(step: dict[str, Any
         ("ssh://git@git.example.com:2222/flows.git", "git.example.com", 2222),
         ("http://git.example.com/flows.git", "git.example.com", 80),
         ("https://git.example.com:8443/flows.git", "git.example.com", 8443),
+        ("https://github.com/org/flows.git", "github.com", 443),
     ],
 )
 def test_a_repository_that_no_policy_opens_is_a_warning_with_what_to_write(
@@ -64,10 +65,17 @@ def test_a_repository_that_no_policy_opens_is_a_warning_with_what_to_write(
 
 @pytest.mark.parametrize(
     "repository",
-    ["https://github.com/org/flows.git", "{{ prefect.variables.repository }}", "file:///srv/flows", "https://[x", ""],
+    ["{{ prefect.variables.repository }}", "file:///srv/flows", "https://[x", ""],
 )
-def test_a_repository_behind_an_open_port_or_without_a_known_one_is_none(repository: str) -> None:
+def test_a_repository_whose_port_is_not_known_is_none(repository: str) -> None:
     assert warnings(settings(), {"dask": (deployment({CLONE: {"repository": repository}}),)}) == []
+
+
+def test_a_repository_behind_a_port_that_flow_pods_use_anyway_is_none() -> None:
+    pools = {"dask": (deployment({CLONE: {"repository": "https://github.com/org/flows.git"}}),)}
+    opened: dict[str, Any] = {"network": {"apiServer": [{"cidr": "0.0.0.0/0", "ports": [443]}]}}
+    assert warnings(settings(**opened), pools) == []
+    assert warnings(settings(prefect={"mode": "cloud", "apiUrl": "https://api.example.com/api"}), pools) == []
 
 
 @pytest.mark.parametrize(

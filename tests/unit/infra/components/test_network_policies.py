@@ -38,9 +38,19 @@ HOMES: Mapping[str, str] = {
 """Pod -> its namespace."""
 
 
-def args(embedded: bool = True, operator_namespace: str | None = None, **network: Any) -> NetworkPoliciesArgs:
+API_SERVER = Peer(cidr="10.0.0.1/32", ports=(6443,))
+
+
+def args(
+    embedded: bool = True, operator_namespace: str | None = None, database: bool = True, **network: Any
+) -> NetworkPoliciesArgs:
     return NetworkPoliciesArgs(
-        names=NAMES, network=Network(**network), embedded=embedded, operator_namespace=operator_namespace
+        names=NAMES,
+        network=Network(**network),
+        api_server=(API_SERVER,),
+        embedded=embedded,
+        database=database,
+        operator_namespace=operator_namespace,
     )
 
 
@@ -95,6 +105,7 @@ EVERY_PORT = {
     naming.SERVER_PORT,
     ports.SCHEDULER_COMM,
     ports.SCHEDULER_HTTP,
+    ports.SCHEDULER_METRICS,
     ports.WORKER_COMM,
     ports.NANNY_COMM,
     ports.WORKER_HTTP,
@@ -134,8 +145,7 @@ def outside(policies_by_name: Policies, pod: str) -> set[tuple[str, int]]:
 
 @pytest.mark.parametrize("pod", ["worker", "flow", "operator", "reaper"])
 def test_only_pods_that_use_the_kubernetes_api_may_reach_its_server(pod: str) -> None:
-    server = Peer(cidr="10.0.0.1/32", ports=(6443,))
-    policies_by_name = specs(args(api_server=(server,)))
+    policies_by_name = specs(args())
     assert ("10.0.0.1/32", 6443) in outside(policies_by_name, pod)
     for other in ("server", "scheduler", "dask-worker", "stranger", "strange-run"):
         assert ("10.0.0.1/32", 6443) not in outside(policies_by_name, other)
@@ -150,7 +160,7 @@ def test_flows_reach_their_data_and_the_platform_does_not(pod: str) -> None:
 
 
 def test_without_a_setting_flows_reach_nothing_outside_but_the_api_server() -> None:
-    policies_by_name = specs(args(api_server=(Peer(cidr="10.0.0.1/32", ports=(6443,)),)))
+    policies_by_name = specs(args())
     assert outside(policies_by_name, "flow") == {("10.0.0.1/32", 6443)}
     assert outside(policies_by_name, "dask-worker") == set()
 
@@ -158,11 +168,16 @@ def test_without_a_setting_flows_reach_nothing_outside_but_the_api_server() -> N
 @pytest.mark.parametrize(("family", "anywhere"), [("IPv4", "0.0.0.0/0"), ("IPv6", "::/0")])
 def test_anywhere_is_a_range_of_the_pods_family(family: str, anywhere: str) -> None:
     policies_by_name = specs(args(ip_family=family))
-    for pod in ("worker", "flow", "server"):
-        assert {cidr for cidr, _ in outside(policies_by_name, pod)} == {anywhere}
-    assert Network.model_validate(
-        {"ipFamily": family, "apiServer": [{"cidr": "10.0.0.1/32", "ports": [443]}]}
-    ).api_server == (Peer(cidr="10.0.0.1/32", ports=(443,)),)
+    assert outside(policies_by_name, "server") == {(anywhere, 5432), (anywhere, 6379)}
+    elsewhere = specs(args(embedded=False, ip_family=family))
+    assert outside(elsewhere, "flow") == {("10.0.0.1/32", 6443), (anywhere, 443), (anywhere, 4200)}
+
+
+def test_a_server_without_a_database_on_the_network_reaches_none() -> None:
+    policies_by_name = specs(args(database=False))
+    assert outside(policies_by_name, "server") == set()
+    assert policies_by_name.platform["prefect-server"]["policyTypes"] == ["Ingress"]
+    assert "prefect-services" not in policies_by_name.platform
 
 
 def test_an_external_prefect_is_reached_by_address_and_no_server_policy_is_left() -> None:
@@ -188,8 +203,17 @@ def test_an_existing_operator_reaches_the_schedulers_from_its_own_namespace() ->
 def test_metrics_are_closed_until_a_namespace_is_named() -> None:
     closed, opened = specs(args()), specs(args(metrics_clients=("monitoring",)))
     assert "ingress" not in closed.platform["prefect-worker"]
+    monitoring = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
     [rule] = opened.platform["prefect-worker"]["ingress"]
-    assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    assert rule["from"] == [monitoring]
+
+
+def test_who_scrapes_a_scheduler_does_not_reach_the_port_that_retires_its_workers() -> None:
+    monitoring = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    scheduler = specs(args(metrics_clients=("monitoring",))).runs["dask-scheduler"]
+    assert [
+        [each["port"] for each in rule["ports"]] for rule in scheduler["ingress"] if monitoring in rule["from"]
+    ] == [[ports.SCHEDULER_METRICS]]
 
 
 def test_no_rule_has_an_empty_peer_list_which_would_allow_every_address() -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from infra.registration import admission, claims, kubernetes
+from infra.registration import admission, api_server, claims, kubernetes
+from infra.registration.api_server import ApiServer
 from infra.registration.claims import Claim, Volumes
 from infra.registration.cluster_state import DASK_CRDS, ClusterState, Operator, node_platforms
 from infra.registration.errors import UnreachableError
@@ -202,6 +203,27 @@ def test_platforms_of_nodes_are_kept_when_they_cannot_be_read(monkeypatch: pytes
     assert check(ClusterState(), {}) == []
     assert check(ClusterState(platforms=("linux/arm64",)), {"node_platforms": ["linux/amd64"]}) == ["linux/arm64"]
     assert check(ClusterState(), {"node_platforms": ["linux/amd64"]}) == ["linux/amd64"]
+
+
+def test_the_api_servers_addresses_are_those_of_the_cluster_unless_the_stack_file_has_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    last, live = [{"cidr": "192.0.2.1/32", "ports": [443]}], ({"cidr": "192.0.2.2/32", "ports": [6443]},)
+    calls: list[Any] = []
+
+    def look_up(_context: Any, *, last: Any) -> ApiServer:
+        calls.append(last)
+        return ApiServer(peers=live, warnings=("looked",))
+
+    monkeypatch.setattr(kubernetes, "cluster_state", lambda _namespaces, _context: ClusterState())
+    monkeypatch.setattr(api_server, "look_up", look_up)
+    olds = {"api_server": last}
+    check = PreflightProvider().check(olds, {**props(), "reads_api_server": True})
+    assert (check.inputs["api_server"], calls) == (list(live), [last])
+    assert "looked" in capsys.readouterr().err
+    # A list, though an empty one: a preview would take None for unknown.
+    assert PreflightProvider().check(olds, props()).inputs["api_server"] == []
+    assert len(calls) == 1
 
 
 def test_a_volume_that_the_update_would_delete_fails_the_preview_unless_it_is_named(
