@@ -33,7 +33,7 @@ SELECT := --stack $(STACK) --cluster $(CLUSTER)
 
 .DEFAULT_GOAL := help
 .PHONY: help up down preview run logs cancel demo stack new-flow ui dashboard unit engine e2e test lint format lock doctor verify churn unlock env cluster-up cluster-down venv
-.PHONY: backup restore check summary e2e-full crash-sweep bench-registration bench-tasks bench-scaling bench-churn crd-remove settings-reference image-size
+.PHONY: backup restore check summary e2e-full crash-sweep bench-registration bench-tasks bench-scaling bench-churn crd-remove settings-reference image-size audit pin-base sbom
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -152,6 +152,15 @@ format: venv ## Format the code
 
 settings-reference: venv ## Write docs/settings.md from the settings' types
 	@$(TOOLS) settings-reference
+
+audit: venv ## Look up the known vulnerabilities of the locked Python packages
+	@$(TOOLS) audit
+
+pin-base: venv ## Write the digests of the base images into the stack's file
+	@$(TOOLS) pin-base $(SELECT)
+
+sbom: venv ## Write a CycloneDX list of what is in the images of the stack
+	@$(TOOLS) sbom $(SELECT)
 
 lock: venv ## Resolve pyproject.toml into requirements/*.txt
 	@$(TOOLS) lock

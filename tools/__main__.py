@@ -62,6 +62,9 @@ VERBS: Final[Mapping[str, Verb]] = {
     "cluster-down": Verb("tools.verbs.machine:cluster_down", on_stack=False, resumes=True),
     "crd-remove": Verb("tools.verbs.machine:crd_remove"),
     "settings-reference": Verb("tools.verbs.project:settings_reference", on_stack=False),
+    "audit": Verb("tools.supply_chain.verbs:check", on_stack=False),
+    "pin-base": Verb("tools.supply_chain.verbs:pin"),
+    "sbom": Verb("tools.supply_chain.verbs:list_contents"),
     "lock": Verb("tools.verbs.project:lock", on_stack=False),
     "test": Verb("tools.verbs.project:test", on_stack=False),
 }

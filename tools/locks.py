@@ -41,8 +41,9 @@ def resolve() -> None:
         with step(f"requirements/flows-{version}.txt"):
             arguments = ["--group", "pyproject.toml:flows", "--constraint", str(folder / "dev.txt")]
             _compile(arguments, folder / f"flows-{version}.txt", python=version)
-    # These have environments of their own: the installer, a scanner with a hundred pinned dependencies, an S3 server.
-    for name in ("uv", "scan", "moto"):
+    # These have environments of their own: the installer, a scanner with a hundred pinned dependencies, an S3 server,
+    # and what looks at the locks.
+    for name in ("uv", "scan", "moto", "audit"):
         with step(f"requirements/{name}.txt"):
             _compile([str(folder / f"{name}.in")], folder / f"{name}.txt")
 

@@ -5,14 +5,18 @@ Source: the OCI distribution specification.
 
 from __future__ import annotations
 
+import hashlib
 import ssl
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import httpx
 
 from tools.errors import Problem
+from tools.registry_login import RegistryAuth
 
 _TIMEOUT: Final = 10.0
 """Seconds for a registry to answer a request for a manifest or for a configuration."""
@@ -45,7 +49,7 @@ def problems(registry: str) -> list[Problem]:
 
     """
     host = registry.partition("/")[0]
-    if not _names_host(host):
+    if not names_host(host):
         return []
     try:
         with _client(host) as client:
@@ -86,27 +90,74 @@ def read(repository: str, kind: str, key: str) -> Mapping[str, Any]:
         Problem: the registry does not have it, does not answer, or requires a login.
 
     """
-    host, path = _split(repository, inspect=f"--raw {repository}")
-    try:
-        with _client(host) as client:
-            answer = client.get(
-                f"{path}/{kind}/{key}", headers={"Accept": _MANIFESTS if kind == "manifests" else "*/*"}
-            )
-            answer.raise_for_status()
+    with _request(repository, kind, key) as answer:
+        answer.read()
+        try:
             content: Mapping[str, Any] = answer.json()
-            return content
+        except ValueError as error:
+            raise _silent(answer.url.netloc.decode(), error) from None
+    return content
+
+
+def digest(repository: str, tag: str) -> str:
+    """Return the digest of the manifest behind a tag.
+
+    Args:
+        repository: host and path, without tag.
+        tag: the tag.
+
+    Raises:
+        Problem: the registry does not have it, does not answer, or requires a login.
+
+    """
+    with _request(repository, "manifests", tag) as answer:
+        return f"sha256:{hashlib.sha256(answer.read()).hexdigest()}"
+
+
+@contextmanager
+def blob(repository: str, key: str) -> Iterator[IO[bytes]]:
+    """Provide a blob as a file that is deleted afterwards; a layer can be larger than the memory.
+
+    Args:
+        repository: host and path, without tag and digest.
+        key: the digest.
+
+    Raises:
+        Problem: the registry does not have it, does not answer, or requires a login.
+
+    """
+    with tempfile.TemporaryFile() as file:
+        with _request(repository, "blobs", key) as answer:
+            for part in answer.iter_bytes():
+                file.write(part)
+        file.seek(0)
+        yield file
+
+
+@contextmanager
+def _request(repository: str, kind: str, key: str) -> Iterator[httpx.Response]:
+    host, path = _split(repository, inspect=f"--raw {repository}")
+    headers = {"Accept": _MANIFESTS if kind == "manifests" else "*/*"}
+    try:
+        with _client(host) as client, client.stream("GET", f"{path}/{kind}/{key}", headers=headers) as answer:
+            answer.raise_for_status()
+            yield answer
     except httpx.HTTPStatusError as error:
         status = error.response.status_code
-        remedy = "Check that the stack is up: `make up`"
+        remedy = "Check that the name is right and, for an image of the stack, that it is up: `make up`"
         if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             image = f"{repository}{'@' if ':' in key else ':'}{key}"
             remedy = f"Log in and inspect it with the builder: `docker buildx imagetools inspect --raw {image}`"
         raise Problem(f"The registry {host} answers HTTP {status} for {path}, {kind} {key}", remedy=remedy) from None
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise Problem(
-            f"The registry {host} does not answer ({error})",
-            remedy="Connect to the registry's network; `make cluster-up` starts the local cluster's registry",
-        ) from None
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise _silent(host, error) from None
+
+
+def _silent(host: str, error: Exception) -> Problem:
+    return Problem(
+        f"The registry {host} does not answer ({error})",
+        remedy="Connect to the registry's network; `make cluster-up` starts the local cluster's registry",
+    )
 
 
 def has_manifest(reference: str) -> bool:
@@ -189,7 +240,7 @@ def _expect(status: int, answer: httpx.Response, name: str) -> None:
 def _split(repository: str, *, inspect: str) -> tuple[str, str]:
     """Return host and path of a repository; `inspect` is what a builder could look at instead."""
     host, _, path = repository.partition("/")
-    if not _names_host(host):
+    if not names_host(host):
         raise Problem(
             f"The image {repository} does not name a registry, so its manifest cannot be requested",
             remedy=f"Inspect it with the builder: `docker buildx imagetools inspect {inspect}`",
@@ -197,7 +248,8 @@ def _split(repository: str, *, inspect: str) -> tuple[str, str]:
     return host, path
 
 
-def _names_host(part: str) -> bool:
+def names_host(part: str) -> bool:
+    """Return whether the first part of a reference is a host, and not a folder of the builder's default registry."""
     return "." in part or ":" in part or part in _LOOPBACK
 
 
@@ -210,5 +262,6 @@ def _client(host: str, *, timeout: float = _TIMEOUT) -> httpx.Client:
         # A proxy cannot reach this machine's loopback interface.
         trust_env=not loopback,
         follow_redirects=True,
+        auth=RegistryAuth(),
         timeout=timeout,
     )

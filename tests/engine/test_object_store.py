@@ -21,8 +21,9 @@ from infra.prefect_yaml.load import load_deployments
 from infra.registration.deployment import DeploymentArgs, DeploymentProvider, inputs
 from infra.registration.endpoint import Url
 from tests.engine.conftest import Prefect
-from tests.support import flow_pod, locked_environment, s3_server
+from tests.support import flow_pod, s3_server
 from tests.support.s3_server import BUCKET, S3
+from tools import locked_environment
 from tools.paths import ROOT
 
 PAGE: Final = (ROOT / "docs" / "data.md").read_text().partition("\n## An S3 bucket\n")[2].partition("\n## ")[0]

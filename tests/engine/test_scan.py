@@ -19,8 +19,7 @@ from ephemeral_dask.pod_context import Credential, Owner, PodContext
 from ephemeral_dask.settings import CodeSizes, DaskSettings
 from infra import program
 from tests.mocks import rendering
-from tests.support import locked_environment
-from tools import stackfile
+from tools import locked_environment, stackfile
 
 pytestmark = pytest.mark.xdist_group("scan")
 """The tests share what was found in each stack."""

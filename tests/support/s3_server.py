@@ -13,8 +13,8 @@ from typing import Final
 
 import httpx
 
-from tests.support import locked_environment
 from tests.support.scratch_prefect import free_port
+from tools import locked_environment
 from tools.cluster import pki
 from tools.cluster.wait import until
 

@@ -81,6 +81,15 @@ def test_pull_requests_run_the_tiers_without_a_cluster_and_every_night_runs_e2e(
     assert "schedule" in read(ci)["jobs"]["e2e"]["if"]
 
 
+def test_known_vulnerabilities_are_looked_up_for_every_commit_and_every_night() -> None:
+    job = read(FOLDER / "ci.yml")["jobs"]["audit"]
+    assert "if" not in job
+    assert job["steps"][-1]["run"] == "make audit"
+    assert "secrets." not in str(job)
+    # One that becomes known overnight must not hold back a repair.
+    assert "audit" not in str(read(FOLDER / "ci.yml")["jobs"]["deploy"]["needs"])
+
+
 def test_a_deployment_starts_only_after_the_tests_of_its_commit() -> None:
     assert triggers(FOLDER / "deploy.yml") == {"workflow_call"}
     deploy = read(FOLDER / "ci.yml")["jobs"]["deploy"]

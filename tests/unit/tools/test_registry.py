@@ -185,3 +185,36 @@ def test_a_refused_push_names_status_and_image(serving: Registry, tmp_path: Path
 def test_a_push_to_a_registry_that_does_not_answer_is_a_problem(unused_host: str, tmp_path: Path) -> None:
     with pytest.raises(Problem, match=f"{unused_host} stopped answering"):
         push(unused_host, tmp_path)
+
+
+@pytest.fixture
+def full() -> Iterator[str]:
+    """Run a registry with one manifest and one blob."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            content = {"/v2/tool/manifests/v1": b'{"layers": []}', "/v2/tool/blobs/sha256:1": b"a layer"}.get(self.path)
+            self.send_response(404 if content is None else 200)
+            self.send_header("Content-Length", str(len(content or b"")))
+            self.end_headers()
+            self.wfile.write(content or b"")
+
+        def log_message(self, *_: object) -> None: ...
+
+    with running(Handler) as host:
+        yield host
+
+
+def test_a_digest_is_that_of_the_manifest_which_a_tag_names(full: str) -> None:
+    expected = hashlib.sha256(b'{"layers": []}').hexdigest()
+    assert registry.digest(f"{full}/tool", "v1") == f"sha256:{expected}"
+    with pytest.raises(Problem, match="answers HTTP 404 for tool, manifests v2"):
+        registry.digest(f"{full}/tool", "v2")
+
+
+def test_a_blob_is_a_file_for_the_time_of_a_block(full: str) -> None:
+    with registry.blob(f"{full}/tool", "sha256:1") as file:
+        assert file.read() == b"a layer"
+    assert file.closed
+    with pytest.raises(Problem, match="answers HTTP 404"), registry.blob(f"{full}/tool", "sha256:2"):
+        pass
