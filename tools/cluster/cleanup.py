@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from tools.cluster import cgroups, cilium, cni, files, firewall, host_state, machine, mounts, process
+from tools.cluster import cgroups, cilium, cni, files, firewall, host_state, machine, mounts, process, services
 from tools.cluster.layout import Layout
 from tools.cluster.network import Network
 from tools.cluster.process import Identity
@@ -102,5 +102,6 @@ def clean(place: Layout) -> None:
     )
     cgroups.remove(place.tag)
     _remove_log_links(place)
+    services.remove_policy()
     if alone:
         host_state.restore(place.host_state)

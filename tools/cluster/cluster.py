@@ -39,6 +39,7 @@ from tools.cluster.machine import has_resolver
 from tools.cluster.network import Network, recorded, requested
 from tools.cluster.pki import Certificate
 from tools.cluster.supervise import ComponentStatus
+from tools.cluster.termination import termination_cleans_up
 from tools.cluster.wait import until
 from tools.errors import Problem
 from tools.file_lock import locked
@@ -281,7 +282,7 @@ class LocalCluster:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        with locked(self.place.lock, "starts or stops the local cluster"):
+        with locked(self.place.lock, "starts or stops the local cluster"), termination_cleans_up():
             yield
 
 

@@ -1,12 +1,10 @@
-"""The distribution's packages: installed when their programs are missing, without starting their services."""
+"""The distribution's packages: installed when their programs are missing, without their services."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from tools.cluster import cilium, cni, files, images
+from tools.cluster import cilium, cni, images, services
 from tools.cluster.network import Network
 from tools.cluster.programs import run, which
 from tools.errors import Problem
@@ -25,8 +23,6 @@ PROGRAMS = {
     "modprobe": "kmod",
 }
 """Program -> the package that has it. A program from another source serves as well, so programs are checked."""
-POLICY = Path("/usr/sbin/policy-rc.d")
-"""Debian runs this program before it starts a service; exit status 101 forbids the start."""
 
 
 def missing(network: Network = Network.PTP) -> list[str]:
@@ -46,19 +42,6 @@ def missing(network: Network = Network.PTP) -> list[str]:
     return list(dict.fromkeys(packages))
 
 
-@contextmanager
-def services_stay_off(policy: Path = POLICY) -> Iterator[None]:
-    """Prevent packages from starting their services; a policy that the machine already has stays as it is."""
-    if policy.exists():
-        yield
-        return
-    files.write(policy, "#!/bin/sh\nexit 101\n", mode=0o755)
-    try:
-        yield
-    finally:
-        policy.unlink(missing_ok=True)
-
-
 def install(packages: list[str]) -> None:
     """Install packages with apt.
 
@@ -68,7 +51,7 @@ def install(packages: list[str]) -> None:
     """
     if not packages:
         return
-    with step(f"Installing {', '.join(packages)}"), services_stay_off():
+    with step(f"Installing {', '.join(packages)}"), services.stay_off():
         for arguments in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
             result = run(
                 "apt-get",
