@@ -15,7 +15,7 @@ from tests.e2e.newcomer import Newcomer
 from tests.e2e.newcomer import newcomer as with_own_cluster
 
 CLUSTERS = (
-    ("test_local_cluster",),
+    ("test_local_cluster", "test_firewall"),
     ("test_network_policies",),
     ("test_main_job", "test_entrypoints", "test_faults", "test_pods", "test_readme"),
     ("test_prod_stack",),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from tools.cluster.layout import API_PORT, POD_CIDR, SERVICE_CIDR
 from tools.cluster.programs import run
@@ -34,9 +35,7 @@ def own_rules(chain: str) -> str:
             f"-A {chain} -d {SERVICE_CIDR} -j REJECT --reject-with icmp-port-unreachable",
             f"-A {chain} -s {POD_CIDR} -j ACCEPT",
             f"-A {chain} -d {POD_CIDR} -j ACCEPT",
-            # The API server listens on every address, because a kubeconfig with 127.0.0.1 works with any proxy
-            # setting. Other machines must not reach it. Traffic of this machine arrives through lo.
-            f"-A {chain} ! -i lo -p tcp -m tcp --dport {API_PORT.number} -m addrtype --dst-type LOCAL -j DROP",
+            _close_api(chain),
             f"-I INPUT 1 -j {chain}",
             f"-I FORWARD 1 -j {chain}",
             "COMMIT",
@@ -48,6 +47,17 @@ def own_rules(chain: str) -> str:
             "",
         ]
     )
+
+
+def own_ipv6_rules(chain: str) -> str:
+    """Return the rules for IPv6, which pods do not have; Go listens there too when it is told to listen on 0.0.0.0."""
+    return "\n".join(["*filter", f":{chain} - [0:0]", _close_api(chain), f"-I INPUT 1 -j {chain}", "COMMIT", ""])
+
+
+def _close_api(chain: str) -> str:
+    # The API server listens on every address, because a kubeconfig with 127.0.0.1 works with any proxy setting. Other
+    # machines must not reach it. Traffic of this machine arrives through lo.
+    return f"-A {chain} ! -i lo -p tcp -m tcp --dport {API_PORT.number} -m addrtype --dst-type LOCAL -j DROP"
 
 
 @dataclass(frozen=True)
@@ -156,9 +166,21 @@ def restore(family: str, script: str) -> None:
         )
 
 
-def install(chain: str) -> None:
-    """Install the cluster's chains."""
+def install(chain: str, *, ipv6: bool | None = None) -> None:
+    """Install the cluster's chains.
+
+    Args:
+        chain: their name.
+        ipv6: whether the machine has that family; found out by default.
+
+    Raises:
+        Problem: iptables refuses a rule. The API server would be open to other machines.
+
+    """
     restore("iptables", own_rules(chain))
+    # The kernel shows the file as long as it has the family, even without an address.
+    if Path("/proc/net/if_inet6").exists() if ipv6 is None else ipv6:
+        restore("ip6tables", own_ipv6_rules(chain))
 
 
 def remove(tag: str, *, proxy: bool, portmap: bool, cilium: bool = False, families: Iterable[str] = FAMILIES) -> None:

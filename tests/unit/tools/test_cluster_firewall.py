@@ -1,5 +1,7 @@
 """The iptables rules of a cluster, and their removal; here from captured outputs of iptables-save."""
 
+import pytest
+
 from tools.cluster import firewall
 
 TAG = "ephemeral-dask-90bd36fd"
@@ -155,3 +157,26 @@ def test_traffic_to_an_unknown_service_address_is_rejected_before_pods_traffic_i
     lines = firewall.own_rules(TAG.upper()).splitlines()
     [reject] = [number for number, line in enumerate(lines) if "-d 10.96.0.0/16 -j REJECT" in line]
     assert reject < min(number for number, line in enumerate(lines) if "-j ACCEPT" in line)
+
+
+def test_the_api_server_is_closed_to_other_machines_in_both_families() -> None:
+    for rules in (firewall.own_rules(TAG.upper()), firewall.own_ipv6_rules(TAG.upper())):
+        table = rules.partition("*nat")[0].splitlines()
+        [drop] = [line for line in table if line.endswith("-j DROP")]
+        assert "! -i lo" in drop
+        assert "--dport 6443" in drop
+        assert f"-I INPUT 1 -j {TAG.upper()}" in table
+
+
+def test_a_machine_without_ipv6_needs_no_rule_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    families: list[str] = []
+    monkeypatch.setattr(firewall, "restore", lambda family, _script: families.append(family))
+    firewall.install(TAG.upper(), ipv6=False)
+    firewall.install(TAG.upper(), ipv6=True)
+    assert families == ["iptables", "iptables", "ip6tables"]
+
+
+def test_the_rule_for_ipv6_is_removed_with_its_chain() -> None:
+    commands = removal(firewall.own_ipv6_rules(TAG.upper()).replace("-I INPUT 1", "-A INPUT"))
+    chain = TAG.upper()
+    assert commands["filter"] == [f"-D INPUT -j {chain}", f"-F {chain}", f"-X {chain}"]
