@@ -107,22 +107,6 @@ def test_preflight_changes_nothing(place: Layout) -> None:
     assert not place.images.exists()
 
 
-def test_services_are_prevented_from_starting_only_while_packages_are_installed(tmp_path: Path) -> None:
-    policy = tmp_path / "policy-rc.d"
-    with packages.services_stay_off(policy):
-        assert "exit 101" in policy.read_text()
-        assert policy.stat().st_mode & 0o111
-    assert not policy.exists()
-
-
-def test_a_policy_of_the_machine_is_kept(tmp_path: Path) -> None:
-    policy = tmp_path / "policy-rc.d"
-    policy.write_text("existing policy")
-    with packages.services_stay_off(policy):
-        assert policy.read_text() == "existing policy"
-    assert policy.read_text() == "existing policy"
-
-
 def test_programs_come_from_the_first_folder_that_has_them_and_missing_ones_are_named(tmp_path: Path) -> None:
     for folder, names in (("one", programs.BUILT[:-1]), ("two", programs.BUILT)):
         for name in names:

@@ -22,6 +22,8 @@ def stay_off(policy: Path, *, enables: frozenset[Path] = frozenset()) -> tuple[s
     undone: list[frozenset[Path]] = []
     with services.stay_off(policy, lambda: next(lists), undone.append):
         text = policy.read_text()
+        executable = policy.stat().st_mode & 0o111
+    assert executable or services.MARK not in text
     [disabled] = undone
     return text, disabled
 
