@@ -89,6 +89,7 @@ def running(root: Path, behind: Mapping[str, int]) -> Iterator[Kubernetes]:
     kubelet = Certificate(name="kubelet", user=f"system:node:{hollow_node.NAME}", groups=("system:nodes",))
     certificates = [each for each in components.certificates("localhost") if each.name != kubelet.name]
     pki.ensure(place.pki, [*certificates, kubelet])
+    pki.ensure(place.etcd_pki, components.etcd_certificates(), tokens=False)
     for path, text in config.all_files(place, sandbox_image="", helper_image="", resolver=False).items():
         files.write(path, text)
     with contextlib.ExitStack() as stack:
@@ -96,14 +97,14 @@ def running(root: Path, behind: Mapping[str, int]) -> Iterator[Kubernetes]:
             if part.name in _PARTS:
                 _, *arguments = part.argv
                 argv = (str(binaries[part.name]), *arguments, *_PARTS[part.name])
-                stack.enter_context(_started(dataclasses.replace(part, argv=argv), place.log(part.name)))
+                stack.enter_context(started(dataclasses.replace(part, argv=argv), place.log(part.name)))
         api = Api(place.pki, ports.api)
         stack.enter_context(hollow_node.running(api, place.pki, behind))
         yield Kubernetes(place, binaries)
 
 
 @contextlib.contextmanager
-def _started(part: Component, log: Path) -> Iterator[None]:
+def started(part: Component, log: Path) -> Iterator[None]:
     """Run one part; not as a local cluster's, which may be one only and outlives who started it."""
     with log.open("wb") as output:
         running = subprocess.Popen(

@@ -202,7 +202,7 @@ class LocalCluster:
             return None
         if place.started.read_text() != self._fingerprint(built):
             return None
-        if pki.stale(place.pki, self._certificates()):
+        if pki.stale(place.pki, self._certificates()) or pki.stale(place.etcd_pki, components.etcd_certificates()):
             return None
         if not all(component.alive for component in self.status()):
             return None
@@ -219,6 +219,7 @@ class LocalCluster:
         place.root.chmod(0o700)
         place.etcd.chmod(0o700)
         pki.ensure(place.pki, self._certificates())
+        pki.ensure(place.etcd_pki, components.etcd_certificates(), tokens=False)
         texts = self._files(built)
         for path, text in texts.items():
             files.write(path, text)

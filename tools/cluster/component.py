@@ -32,12 +32,22 @@ class Component:
     wrapper: tuple[str, ...] = ()
 
 
-def http_ok(port: int, path: str, *, authority: Path | None = None) -> bool:
-    """Return whether a GET on 127.0.0.1 is answered with 200; over TLS when `authority`, a CA certificate, is set."""
+def http_ok(port: int, path: str, *, authority: Path | None = None, client: Path | None = None) -> bool:
+    """Return whether a GET on 127.0.0.1 is answered with 200.
+
+    Args:
+        port: the port.
+        path: the path of the URL.
+        authority: a CA certificate, for TLS.
+        client: the certificate to show, beside a key with the ending `.key`.
+
+    """
     try:
         connection: http.client.HTTPConnection
         if authority:
             context = ssl.create_default_context(cafile=str(authority))
+            if client:
+                context.load_cert_chain(client, client.with_suffix(".key"))
             connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, timeout=2)
         else:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)

@@ -40,6 +40,11 @@ def certificates(hostname: str, network: Network = Network.PTP) -> list[Certific
     ]
 
 
+def etcd_certificates() -> list[Certificate]:
+    """Return the certificates of etcd's own authority: the server's, and that of its only client."""
+    return [Certificate(name="server", user="etcd"), Certificate(name="client", user="kube-apiserver")]
+
+
 def cri_loaded(place: Layout) -> bool:
     """Return whether containerd has loaded its CRI plugin. It also starts without it, and the node stays unready."""
     if not accepts(place.containerd_socket):
@@ -50,8 +55,9 @@ def cri_loaded(place: Layout) -> bool:
 
 
 def _infrastructure(place: Layout, network: Network) -> list[Component]:
-    etcd_url = f"http://127.0.0.1:{place.ports.etcd.number}"
-    peer_url = f"http://127.0.0.1:{place.ports.etcd_peer.number}"
+    etcd_url = f"https://127.0.0.1:{place.ports.etcd.number}"
+    peer_url = f"https://127.0.0.1:{place.ports.etcd_peer.number}"
+    authority, server = place.etcd_pki / "ca.crt", place.etcd_pki / "server"
     return [
         Component(
             "registry",
@@ -73,9 +79,19 @@ def _infrastructure(place: Layout, network: Network) -> list[Component]:
                 f"--listen-peer-urls={peer_url}",
                 f"--initial-advertise-peer-urls={peer_url}",
                 f"--initial-cluster=default={peer_url}",
+                "--client-cert-auth",
+                f"--trusted-ca-file={authority}",
+                f"--cert-file={server}.crt",
+                f"--key-file={server}.key",
+                "--peer-client-cert-auth",
+                f"--peer-trusted-ca-file={authority}",
+                f"--peer-cert-file={server}.crt",
+                f"--peer-key-file={server}.key",
                 "--log-level=warn",
             ),
-            lambda: http_ok(place.ports.etcd.number, "/health"),
+            lambda: http_ok(
+                place.ports.etcd.number, "/health", authority=authority, client=place.etcd_pki / "client.crt"
+            ),
         ),
         Component(
             "containerd",
@@ -95,7 +111,10 @@ def _control_plane(place: Layout) -> list[Component]:
             "kube-apiserver",
             (
                 "kube-apiserver",
-                f"--etcd-servers=http://127.0.0.1:{place.ports.etcd.number}",
+                f"--etcd-servers=https://127.0.0.1:{place.ports.etcd.number}",
+                f"--etcd-cafile={place.etcd_pki / 'ca.crt'}",
+                f"--etcd-certfile={place.etcd_pki / 'client.crt'}",
+                f"--etcd-keyfile={place.etcd_pki / 'client.key'}",
                 f"--advertise-address={NODE_IP}",
                 f"--secure-port={place.ports.api.number}",
                 f"--bind-address={place.ports.api.address}",

@@ -124,6 +124,11 @@ class Layout:
         return self.root / "pki"
 
     @property
+    def etcd_pki(self) -> Path:
+        """Return the folder of etcd's own authority: a certificate of the cluster does not open its database."""
+        return self.pki / "etcd"
+
+    @property
     def logs(self) -> Path:
         return self.root / "log"
 

@@ -204,13 +204,16 @@ def stale(folder: Path, certificates: Iterable[Certificate], *, now: dt.datetime
     )
 
 
-def ensure(folder: Path, certificates: Iterable[Certificate], *, now: dt.datetime | None = None) -> bool:
+def ensure(
+    folder: Path, certificates: Iterable[Certificate], *, now: dt.datetime | None = None, tokens: bool = True
+) -> bool:
     """Issue missing certificates, and replace those with other names, of another authority, or expiring in `MARGIN`.
 
     Args:
-        folder: the folder of `NAME.crt` and `NAME.key` (mode 0600), `ca.*` and `sa.*`.
+        folder: the folder of `NAME.crt`, `NAME.key` (mode 0600) and `ca.*`.
         certificates: the certificates in addition to the authority's.
         now: the present time; the machine's clock by default.
+        tokens: whether the folder also has the key pair of service account tokens, `sa.*`.
 
     Returns:
         Whether anything was written.
@@ -222,4 +225,4 @@ def ensure(folder: Path, certificates: Iterable[Certificate], *, now: dt.datetim
         if not _fits(folder, certificate, authority, moment):
             _issue(folder, certificate, authority, key, moment)
             changed = True
-    return _ensure_token_key(folder) or changed
+    return (tokens and _ensure_token_key(folder)) or changed

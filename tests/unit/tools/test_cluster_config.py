@@ -162,3 +162,18 @@ def test_the_plugins_of_the_network_configuration_are_in_the_runtimes_folder(tmp
 def test_buildkit_and_image_names_have_the_same_registry() -> None:
     assert REGISTRY.startswith("localhost:")
     assert f'[registry."{REGISTRY}"]' in config.buildkitd(PLACE)
+
+
+def test_etcd_takes_only_clients_with_a_certificate_of_its_own_authority() -> None:
+    arguments = {one.name: one.argv for one in all_components()}
+    authority = PLACE.etcd_pki / "ca.crt"
+    assert authority != PLACE.pki / "ca.crt"
+    for prefix in ("", "peer-"):
+        assert f"--{prefix}client-cert-auth" in arguments["etcd"]
+        assert f"--{prefix}trusted-ca-file={authority}" in arguments["etcd"]
+    assert not [word for word in (*arguments["etcd"], *arguments["kube-apiserver"]) if "http://" in word]
+    issued = {one.name for one in components.etcd_certificates()}
+    for word in (*arguments["etcd"], *arguments["kube-apiserver"]):
+        _, _, path = word.partition("=")
+        if path.startswith(str(PLACE.etcd_pki)):
+            assert Path(path).stem in {"ca", *issued}
