@@ -50,7 +50,7 @@ def own_rules(chain: str) -> str:
 
 
 def own_ipv6_rules(chain: str) -> str:
-    """Return the rules for IPv6, which pods do not have; Go listens there too when it is told to listen on 0.0.0.0."""
+    """Return the rules for IPv6, which pods do not have; Go listens there too when its address is 0.0.0.0."""
     return "\n".join(["*filter", f":{chain} - [0:0]", _close_api(chain), f"-I INPUT 1 -j {chain}", "COMMIT", ""])
 
 
