@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pulumi import Input
+from pulumi import Input, Output
 
 from infra.components import network_policies
 from infra.components.network_policies import NetworkPoliciesArgs
@@ -39,9 +39,15 @@ def policies(settings: Settings, preflight: Preflight) -> Namespaces[Specs]:
     live = preflight.api_server.apply(
         lambda peers: network_policies.specs(_args(settings, _peers(peers) or any_server))
     )
+
+    def platform(name: str) -> Output[Any]:
+        return live.apply(lambda specs: specs.platform[name])
+
+    def runs(name: str) -> Output[Any]:
+        return live.apply(lambda specs: specs.runs[name])
+
     return Namespaces(
-        platform={name: live.apply(lambda specs, name=name: specs.platform[name]) for name in names.platform},
-        runs={name: live.apply(lambda specs, name=name: specs.runs[name]) for name in names.runs},
+        platform={name: platform(name) for name in names.platform}, runs={name: runs(name) for name in names.runs}
     )
 
 

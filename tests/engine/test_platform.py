@@ -26,6 +26,7 @@ from tests.engine.commands import Commands, Result
 from tests.engine.control_plane import Kubernetes
 from tests.support import scratch_prefect
 from tools import stackfile
+from tools.cluster.layout import API_SERVICE_IP, NODE_IP
 from tools.paths import PROJECT, ROOT
 from tools.target import PREVIEW_LIKE_UPDATE
 
@@ -44,6 +45,18 @@ IMAGE: Final = {
     "builder": "prebuilt",
     "flow": f"registry.example.com/flow@sha256:{'a' * 64}",
     "platform": f"registry.example.com/platform@sha256:{'b' * 64}",
+}
+SECOND_API_SERVER: Final[dict[str, Any]] = {
+    "apiVersion": "discovery.k8s.io/v1",
+    "kind": "EndpointSlice",
+    "metadata": {
+        "name": "kubernetes-second",
+        "namespace": "default",
+        "labels": {"kubernetes.io/service-name": "kubernetes"},
+    },
+    "addressType": "IPv4",
+    "endpoints": [{"addresses": ["192.0.2.7"]}],
+    "ports": [{"name": "https", "port": 6443, "protocol": "TCP"}],
 }
 CRD_OBJECTS: Final = {f"CustomResourceDefinition {name}" for name in DASK_CRDS}
 
@@ -242,6 +255,24 @@ def test_a_changed_setting_changes_only_the_resources_that_use_it(
 ) -> None:
     planned = stack.plan(**settings)
     assert (planned.code, planned.steps()) == (0, changed)
+
+
+@pytest.mark.parametrize("name", ["dev"])
+def test_pods_reach_the_api_server_that_the_cluster_names_and_a_new_address_is_a_change(
+    stack: Platform, kubernetes: Kubernetes
+) -> None:
+    live = ["get", "networkpolicy", "flow-run", "-n", stack.runs_namespace, "-o", "json"]
+    egress = json.loads(kubernetes.kubectl(*live))["spec"]["egress"]
+    blocks = {peer["ipBlock"]["cidr"] for rule in egress for peer in rule["to"] if "ipBlock" in peer}
+    assert blocks == {f"{NODE_IP}/32", f"{API_SERVICE_IP}/32"}
+    kubernetes.kubectl("apply", "-f", "-", stdin=SECOND_API_SERVER)
+    planned = stack.plan()
+    kubernetes.kubectl("delete", "-n", "default", "endpointslice", SECOND_API_SERVER["metadata"]["name"])
+    policies = ("network-prefect-worker", "network-dask-operator", "network-dask-reaper", "runs-network-flow-run")
+    assert (planned.code, planned.steps()) == (
+        0,
+        dict.fromkeys(("preflight", *policies, "access", "runs-access"), "update"),
+    )
 
 
 @every_stack

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import yaml
 
-from infra.settings import Docker, DockerBuild, Prebuilt
+from infra.settings import Docker, DockerBuild, FlowBuild, Prebuilt
 from tools import registry
 from tools.errors import Problem
 from tools.paths import PROJECT
@@ -36,7 +36,9 @@ def pins(image: DockerBuild | Docker | Prebuilt, digest: Callable[[str], str]) -
             remedy="Pin the base image in the pipeline that builds the images",
         )
     places: dict[Path, str] = {("config", _IMAGE, "base"): image.base}
-    for path, build in {("flow",): image.flow, **{("flows", name): each for name, each in image.flows.items()}}.items():
+    builds: dict[Path, FlowBuild] = {("flow",): image.flow}
+    builds |= {("flows", name): each for name, each in image.flows.items()}
+    for path, build in builds.items():
         base = image.base_of(build)
         if build.base is not None or base != image.base:
             places["config", _IMAGE, *path, "base"] = base
