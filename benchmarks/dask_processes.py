@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 from distributed import Client, LocalCluster
+from distributed.security import Security
 
 from tools.errors import Problem
 
@@ -48,12 +49,13 @@ def processor(process: psutil.Process) -> float:
 
 
 @contextmanager
-def running(workers: int, environment: Mapping[str, str]) -> Iterator[DaskProcesses]:
+def running(workers: int, environment: Mapping[str, str], security: Security | None = None) -> Iterator[DaskProcesses]:
     """Run a scheduler, and workers of one thread each, on the loopback interface.
 
     Args:
         workers: how many.
         environment: of all processes.
+        security: of the connection to the scheduler, where the environment has certificates.
 
     Raises:
         Problem: the cluster did not start.
@@ -71,7 +73,7 @@ def running(workers: int, environment: Mapping[str, str]) -> Iterator[DaskProces
             if not address:
                 raise Problem("The Dask cluster did not start", remedy="Read what it printed above")
             client: Any = Client
-            with client(address, set_as_default=False) as connection:
+            with client(address, security=security, set_as_default=False) as connection:
                 pids = connection.run(_pid).values()
             yield DaskProcesses(
                 address=address,

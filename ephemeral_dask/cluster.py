@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from distributed.scheduler import KilledWorker
+    from distributed.security import Security
 
     from ephemeral_dask.diagnosis import Diagnosis
     from ephemeral_dask.identity import RunIdentity
@@ -57,6 +58,8 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
     """
 
     name: str  # a property of distributed's, without annotation
+    security: Security | None
+    """What a client of the cluster identifies itself with: Dask's clients look for it here."""
     started: float
     """Seconds that the start took."""
     usage: Usage | None
@@ -93,6 +96,7 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
         self._start_task: asyncio.Task[Any] | None = None
         self._keepalive: KeepAlive | None = None
         self._autoscaler: Autoscaler | None = None
+        self.security = None
         self.started = 0.0
         self.usage: Usage | None = None
         self._start_over = threading.Event()
@@ -174,6 +178,8 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
         try:
             self.scheduler_comm = await self._startup.bring_up()
             self.name = self._startup.name
+            if self._startup.certificates is not None:
+                self.security = self._startup.certificates.security
             # Skips KubeCluster's own start, which relies on the operator's unreliable status, and calls the one that
             # it extends.
             await super(KubeCluster, self)._start()

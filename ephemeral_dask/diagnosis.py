@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ephemeral_dask import missing_objects, upstream
+from ephemeral_dask.contract import tls
 from ephemeral_dask.contract.causes import Cause
 from ephemeral_dask.contract.quantities import cores, memory_bytes
 
@@ -229,7 +230,9 @@ def _from_events(observation: Observation) -> Iterator[Diagnosis]:
         elif reason in _SETUP_EVENTS and name not in running:
             absent = missing_objects.explain(message, involved.get("namespace", ""))
             detail = f"{kind} {name}: {absent or message}"
-            yield Diagnosis(cause=Cause.POD_SETUP, detail=detail, permanent=bool(absent))
+            # The Secret with the certificates comes after the DaskCluster that owns it.
+            permanent = bool(absent) and f'"{tls.VOLUME}"' not in message
+            yield Diagnosis(cause=Cause.POD_SETUP, detail=detail, permanent=permanent)
         elif kind == "DaskCluster" and observation.worker_group is None and "forbidden" in message.lower():
             yield Diagnosis(cause=Cause.RBAC, detail=f"the operator, at {kind} {name}: {message}", permanent=True)
 

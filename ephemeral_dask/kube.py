@@ -31,6 +31,7 @@ DASK_WORKER_GROUPS: Final = Kind(API_VERSION, WORKER_GROUPS)
 PODS: Final = Kind("v1", "pods")
 SERVICES: Final = Kind("v1", "services")
 EVENTS: Final = Kind("v1", "events")
+SECRETS: Final = Kind("v1", "secrets")
 
 
 _POLL: Final = 0.25

@@ -81,6 +81,7 @@ class PodContext:
         pods: the stack's additions to the pods of the run.
         job_variables: values of the work pool's own job variables, for placeholders in patches.
         ipv6: whether pods have IPv6 addresses, or prefer them, as the Service of the Kubernetes API does.
+        tls: whether each Dask cluster gets certificates of its own, without which nothing connects to it.
 
     """
 
@@ -98,6 +99,7 @@ class PodContext:
     pods: RunPods = field(default_factory=RunPods)
     job_variables: Mapping[str, Any] = field(default_factory=dict)
     ipv6: bool = False
+    tls: bool = False
 
     def dashboard_of(self, cluster: str) -> str:
         """Return where a person's browser finds the dashboard of a cluster."""
@@ -136,6 +138,7 @@ class PodContext:
             pods=_run_pods(environ.get(env.PODS, "")),
             job_variables=_mapping(environ, env.JOB_VARIABLES),
             ipv6=":" in environ.get("KUBERNETES_SERVICE_HOST", ""),
+            tls=environ.get(env.TLS) == "true",
         )
 
 

@@ -22,7 +22,18 @@ _SIGNS: Final = (CancelledError, OSError)
 
 
 class RawClient(LosableClient):
-    """Raises the cause where Dask's own client raises that futures were cancelled."""
+    """Raises the cause where Dask's own client raises that futures were cancelled.
+
+    Args:
+        address: the scheduler's.
+        options: of Dask's own client. `security` is that of the run.
+
+    """
+
+    def __init__(self, address: Any = None, **options: Any) -> None:
+        if options.get("security") is None and isinstance(address, str) and (recovery := _recovery()) is not None:
+            options["security"] = recovery.client.security
+        super().__init__(address, **options)
 
     def sync(self, func: Callable[..., Any], *args: Any, **options: Any) -> Any:
         sync: Callable[..., Any] = super().sync  # which carries no annotation
@@ -43,12 +54,17 @@ class RawClient(LosableClient):
             raise
 
     def _cause(self) -> BaseException:
-        context = FlowRunContext.get()
-        recovery = getattr(context.task_runner, "recovery", None) if context is not None else None
+        recovery = _recovery()
         if recovery is None:
             return ParentLostError("the Dask cluster of this task was lost")
         cause: BaseException = recovery.cause()
         return cause
+
+
+def _recovery() -> Any:
+    """Return what has the clusters of the run; None outside a flow."""
+    context = FlowRunContext.get()
+    return getattr(context.task_runner, "recovery", None) if context is not None else None
 
 
 def install() -> None:

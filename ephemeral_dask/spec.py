@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ephemeral_dask import upstream
+from ephemeral_dask import dask_pod, upstream
 from ephemeral_dask.contract import labels, placeholders, pod_template, pods, ports, scheduler, security
 from ephemeral_dask.contract.dask import API_VERSION
 from ephemeral_dask.contract.pods import PodExtras
@@ -18,14 +18,6 @@ if TYPE_CHECKING:
     from ephemeral_dask.identity import RunIdentity
     from ephemeral_dask.pod_context import PodContext
     from ephemeral_dask.settings import DaskSettings, Worker
-
-_SCRATCH: Final = "/tmp"  # noqa: S108 - the pod's own emptyDir; the root file system is read-only
-_GRACE: Final = 15
-"""Seconds from SIGTERM to SIGKILL. Dask's processes end within 2 s; a task that does not is given up."""
-
-_POD_IP: Final = "POD_IP"
-_EVERY_ADDRESS: Final = "every-address"
-"""A name of `::` within the pod: the option with the address of Dask's HTTP server takes no address with colons."""
 
 _NANNY_SHARE: Final = 96 * 2**20
 """Bytes of the pod's memory that Dask must leave to the nanny. Were its limit the container's, the kernel
@@ -61,7 +53,7 @@ def dask_cluster(name: str, *, run: RunIdentity, context: PodContext, settings: 
         "metadata": metadata,
         "spec": {
             "idleTimeout": settings.idle_timeout,
-            "scheduler": {**_scheduler_pod(context, settings), "service": _service(name)},
+            "scheduler": {**_scheduler_pod(name, context, settings), "service": _service(name)},
             "worker": {**_worker_pod(name, context, settings.worker), "replicas": settings.first_workers},
         },
     }
@@ -126,36 +118,18 @@ def _service(name: str) -> dict[str, Any]:
     }
 
 
-def _pod(context: PodContext, container: dict[str, Any]) -> dict[str, Any]:
-    """Return a pod that the `restricted` Pod Security Standard admits, without a Kubernetes credential."""
-    pod: dict[str, Any] = {
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": _GRACE,
-        "securityContext": security.pod_security(),
-        "containers": [container],
-        "volumes": [{"name": "scratch", "emptyDir": {}}],
-    }
-    if context.ipv6:
-        pod["hostAliases"] = [{"ip": "::", "hostnames": [_EVERY_ADDRESS]}]
-    if context.user is not None:
-        pod["securityContext"]["runAsUser"] = context.user
-    if context.service_account:
-        pod["serviceAccountName"] = context.service_account
-    return pod
-
-
-def _scheduler_pod(context: PodContext, settings: DaskSettings) -> dict[str, Any]:
+def _scheduler_pod(cluster: str, context: PodContext, settings: DaskSettings) -> dict[str, Any]:
     profile = settings.profile
     extras = pods.merged(
         context.pods.scheduler, profile.pod.shared(), profile.scheduler.pod, PodExtras(env=context.own_env)
     )
-    return _extended(_pod(context, _scheduler(context, settings, extras.env)), extras, context, "the Dask scheduler")
+    pod = dask_pod.pod(cluster, context, _scheduler(context, settings, extras.env))
+    return _extended(pod, extras, context, "the Dask scheduler")
 
 
 def _worker_pod(cluster: str, context: PodContext, worker: Worker) -> dict[str, Any]:
     extras = pods.merged(getattr(context.pods, worker.kind), worker.pod, PodExtras(env=context.own_env))
-    pod = _pod(context, _worker(cluster, context, worker, extras.env))
+    pod = dask_pod.pod(cluster, context, _worker(cluster, context, worker, extras.env))
     if context.results is not None:
         pod["volumes"].append({"name": "results", "persistentVolumeClaim": {"claimName": context.results.claim}})
         pod["containers"][0]["volumeMounts"].append({"name": "results", "mountPath": context.results.path})
@@ -175,40 +149,6 @@ def _extended(pod: dict[str, Any], extras: PodExtras, context: PodContext, which
     return {name: part for name, part in template.items() if part}
 
 
-def _container(context: PodContext, name: str, args: list[str], env: dict[str, str]) -> dict[str, Any]:
-    return {
-        "name": name,
-        "image": context.image,
-        "imagePullPolicy": "IfNotPresent",
-        "args": args,
-        "env": _environment(context, env),
-        "securityContext": security.container_security(),
-        "volumeMounts": [{"name": "scratch", "mountPath": _SCRATCH}],
-    }
-
-
-def _environment(context: PodContext, env: dict[str, str]) -> list[dict[str, Any]]:
-    plain = {
-        "HOME": _SCRATCH,
-        "USER": "dask",  # a UID without a passwd entry has no name, and getpass.getuser() asks for one
-        "PREFECT_HOME": f"{_SCRATCH}/prefect",
-        "DASK_TEMPORARY_DIRECTORY": _SCRATCH,
-        **context.passed_on,
-        **env,
-    }
-    variables: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in sorted(plain.items())]
-    if context.ipv6:
-        variables.append({"name": _POD_IP, "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}})
-    if context.credential is not None:
-        variables.append(
-            {
-                "name": context.credential.variable,
-                "valueFrom": context.credential.secret.value_from(),
-            }
-        )
-    return variables
-
-
 def _scheduler(context: PodContext, settings: DaskSettings, extra_env: Mapping[str, str]) -> dict[str, Any]:
     args = [
         *upstream.SCHEDULER_COMMAND,
@@ -217,7 +157,7 @@ def _scheduler(context: PodContext, settings: DaskSettings, extra_env: Mapping[s
         "--port",
         str(ports.SCHEDULER_COMM),
         "--dashboard-address",
-        f"{_EVERY_ADDRESS if context.ipv6 else ''}:{ports.SCHEDULER_HTTP}",
+        f"{dask_pod.EVERY_ADDRESS if context.ipv6 else ''}:{ports.SCHEDULER_HTTP}",
     ]
     preset = PRESETS[settings.scaling]
     env = {
@@ -233,7 +173,7 @@ def _scheduler(context: PodContext, settings: DaskSettings, extra_env: Mapping[s
         memory=own.memory or context.pods.scheduler_memory,
     )
     health = {"httpGet": {"port": "http-dashboard", "path": "/health"}}
-    return _container(context, "scheduler", args, env) | {
+    return dask_pod.container(context, "scheduler", args, env) | {
         "ports": [
             {"name": "tcp-comm", "containerPort": ports.SCHEDULER_COMM, "protocol": "TCP"},
             {"name": "http-dashboard", "containerPort": ports.SCHEDULER_HTTP, "protocol": "TCP"},
@@ -262,15 +202,15 @@ def _worker(cluster: str, context: PodContext, worker: Worker, extra_env: Mappin
         "--memory-limit",
         str(worker.memory_bytes - _NANNY_SHARE),
         # Dask asks for its own address on the way to the scheduler by IPv4 only, as the scheduler has a name.
-        *(("--host", f"[$({_POD_IP})]") if context.ipv6 else ()),
+        *(("--host", f"[$({dask_pod.POD_IP})]") if context.ipv6 else ()),
         "--worker-port",
         str(ports.WORKER_COMM),
         *(("--nanny-port", str(ports.NANNY_COMM)) if worker.nanny else ("--no-nanny",)),
         *(("--resources", f"{LARGE}={worker.threads}") if worker.takes_large else ()),
         "--dashboard-address",
-        f"{_EVERY_ADDRESS if context.ipv6 else ''}:{ports.WORKER_HTTP}",
+        f"{dask_pod.EVERY_ADDRESS if context.ipv6 else ''}:{ports.WORKER_HTTP}",
         "--local-directory",
-        _SCRATCH,
+        dask_pod.SCRATCH,
     ]
     host = upstream.scheduler_host(cluster, context.namespace)
     env = {
@@ -279,9 +219,9 @@ def _worker(cluster: str, context: PodContext, worker: Worker, extra_env: Mappin
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         **extra_env,
-        "DASK_SCHEDULER_ADDRESS": f"tcp://{host}:{ports.SCHEDULER_COMM}",
+        "DASK_SCHEDULER_ADDRESS": f"{dask_pod.protocol(context)}://{host}:{ports.SCHEDULER_COMM}",
     }
-    return _container(context, "worker", args, env) | {
+    return dask_pod.container(context, "worker", args, env) | {
         "ports": [
             {"name": "http-dashboard", "containerPort": ports.WORKER_HTTP, "protocol": "TCP"},
             {"name": "tcp-nanny", "containerPort": ports.NANNY_COMM, "protocol": "TCP"},

@@ -8,10 +8,8 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from distributed.core import rpc
-
-from ephemeral_dask import diagnosis, environment_check, kube, upstream
-from ephemeral_dask.contract import labels, ports
+from ephemeral_dask import connection, diagnosis, environment_check, kube, upstream
+from ephemeral_dask.contract import labels
 from ephemeral_dask.contract.causes import Cause
 from ephemeral_dask.diagnosis import ClusterStartError, Diagnosis, Observation
 from ephemeral_dask.identity import RunIdentity, new_token
@@ -20,8 +18,10 @@ from ephemeral_dask.spec import dask_cluster, large_worker_group
 from ephemeral_dask.start_policy import Action, StartPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
+    from ephemeral_dask.certificates import Certificates
+    from ephemeral_dask.kube import Kind
     from ephemeral_dask.pod_context import PodContext
     from ephemeral_dask.settings import DaskSettings
 
@@ -33,11 +33,7 @@ _TICK: Final = 0.1
 _OBSERVE_EVERY: Final = ((10.0, 0.25), (60.0, 1.0), (float("inf"), 3.0))
 """Until this many seconds after the start, the interval between two observations in seconds."""
 _EVENTS_EVERY: Final = 3.0
-_CONNECT_TIMEOUT: Final = 0.5
-_HANDSHAKE_TIMEOUT: Final = 5.0
 _LOG_LINES: Final = 20
-
-_open_rpc: Callable[[str], Any] = rpc  # distributed calls itself typed, but this carries no annotation
 
 
 class _LostByOperatorError(Exception):
@@ -65,6 +61,8 @@ class Startup:
     """The DaskCluster; another one after a second attempt."""
     created: bool
     """Whether something may have to be deleted."""
+    certificates: Certificates | None
+    """Those of the DaskCluster; None if its connections are plain TCP."""
 
     def __init__(
         self,
@@ -84,6 +82,7 @@ class Startup:
         self._log = log
         self._began = time.monotonic()
         self.created = False
+        self.certificates = None
         self.name = run.cluster_name(new_token())
 
     @property
@@ -173,7 +172,9 @@ class Startup:
                     next_observation = now + _interval(now - self._began)
                     next_events = now + _EVENTS_EVERY if now >= next_events else next_events
                 if comm is None and observation.service is not None:
-                    comm, trouble = await self._connect(observation.service)
+                    comm, trouble = await connection.connect(
+                        self.name, self._context.namespace, observation.service, self.certificates
+                    )
                 if comm is not None and observation.worker_group is not None and await comm.ncores():
                     await self._check_environment(comm)
                     return comm
@@ -192,26 +193,35 @@ class Startup:
             raise StartAbandonedError("the run ended while its Dask cluster was starting")
 
     async def _create(self, policy: StartPolicy) -> None:
-        manifest = self.manifest
+        manifest, self.certificates = self.manifest, None
+        stored = await self._post(kube.DASK_CLUSTERS, manifest, policy)
+        if dropped := diagnosis.pruned(manifest["spec"], stored.get("spec", {})):
+            await self._act(Action.FAIL, diagnosis.crds_too_old(dropped))
+        if self._context.tls and (uid := stored["metadata"].get("uid")):
+            # 0.1 s of imports that are needed for this only. The pods wait for the Secret.
+            from ephemeral_dask.certificates import Certificates  # noqa: PLC0415
+
+            self.certificates = Certificates.new()
+            await self._post(kube.SECRETS, self.certificates.secret(manifest, uid), policy)
+
+    async def _post(self, kind: Kind, manifest: dict[str, Any], policy: StartPolicy) -> dict[str, Any]:
+        """Create an object, and return it as the API stored it."""
         sent = False
         while True:
             try:
                 self.created = True  # the answer can be lost, and the caller can be gone before it comes
-                stored = await self._kube.create(kube.DASK_CLUSTERS, manifest)
-                break
+                return await self._kube.create(kind, manifest)
             except KubeError as error:
-                self.created = sent = sent or error.transient
+                sent = sent or error.transient
+                self.created = sent or kind != kube.DASK_CLUSTERS
                 if error.status == 409 and sent:  # an earlier request did arrive; its answer was lost
-                    stored = await self._kube.get(kube.DASK_CLUSTERS, self.name) or manifest
-                    break
+                    return (kind == kube.DASK_CLUSTERS and await self._kube.get(kind, self.name)) or manifest
                 cause = diagnosis.refused(error.status, error.message)
                 action = Action.WAIT if error.transient else Action.FAIL
                 if action is Action.WAIT or not cause.permanent:
                     action = policy.decide(cause, time.monotonic())
                 await self._act(action, cause)
                 await asyncio.sleep(1.0)
-        if dropped := diagnosis.pruned(manifest["spec"], stored.get("spec", {})):
-            await self._act(Action.FAIL, diagnosis.crds_too_old(dropped))
 
     async def _observe(self, before: Observation, *, with_events: bool) -> Observation:
         try:
@@ -250,27 +260,6 @@ class Startup:
 
     async def _pods(self) -> list[dict[str, Any]]:
         return await self._kube.list(kube.PODS, labels=kube.of_cluster(self.name))
-
-    async def _connect(self, service: Mapping[str, Any]) -> tuple[Any, str]:
-        """Return a connection to the scheduler, or None and why there is none yet."""
-        # By address first: a question for a name that DNS does not know yet is answered "no" for 5 s more.
-        address = service["spec"].get("clusterIP")
-        host = upstream.scheduler_host(self.name, self._context.namespace)
-        comm = _open_rpc(f"tcp://{host}:{ports.SCHEDULER_COMM}")
-        try:
-            async with asyncio.timeout(_CONNECT_TIMEOUT):
-                _, writer = await asyncio.open_connection(
-                    host if address in (None, "", "None") else address, ports.SCHEDULER_COMM
-                )
-                writer.close()
-            async with asyncio.timeout(_HANDSHAKE_TIMEOUT):
-                await comm.ncores()
-        except Exception as error:  # noqa: BLE001 - see below
-            # Until the node knows the new service, its address leads out of the cluster, and another program may
-            # answer there in another protocol: anything may be raised.
-            await comm.close_rpc()
-            return None, f"{host}:{ports.SCHEDULER_COMM} ({error or type(error).__name__})"
-        return comm, ""
 
     async def _act(self, action: Action, cause: Diagnosis) -> None:
         if action is Action.NAME:

@@ -130,6 +130,7 @@ def _environment(args: JobTemplateArgs) -> dict[str, Any]:
         env.IMAGE: "{{ image }}",
         env.SERVICE_ACCOUNT: naming.DASK,
         env.CEILING: str(dask.ceiling),
+        **({env.TLS: "true"} if dask.tls else {}),
         **({env.DASHBOARD: dask.dashboard} if dask.dashboard else {}),
         env.PROFILES: profiles.encode({name: profile.contract() for name, profile in dask.profiles.items()}),
         knobs.PROFILE.variable: f"{{{{ {knobs.PROFILE.name} }}}}",

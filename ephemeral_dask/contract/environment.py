@@ -36,6 +36,8 @@ PREFECT_API_AUTH_STRING) as which Dask pods get it. Unset when the API requires 
 CEILING: Final = f"{PREFIX}CEILING"
 """The stack's upper bound of `dask_maximum`: a larger value in code is cut to it."""
 
+TLS: Final = f"{PREFIX}TLS"
+"""`true` where each run's Dask cluster gets certificates of its own. Unset where its connections are plain TCP."""
 
 DASHBOARD: Final = f"{PREFIX}DASHBOARD"
 """The address at which people's browsers find a run's Dask dashboard, with {cluster} and {namespace} in it."""

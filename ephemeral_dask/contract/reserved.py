@@ -7,15 +7,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from ephemeral_dask.contract import labels, secrets
+from ephemeral_dask.contract import labels, secrets, tls
 from ephemeral_dask.contract.knobs import PREFIX
 
 VARIABLE_PREFIXES: Final = (PREFIX, "PREFECT_API_", "PREFECT__")
 """Beginnings of the environment variables that only the platform and Prefect's worker set. In any case of letters:
 Prefect reads its own in lower case too."""
 
-VARIABLES: Final = ("DASK_SCHEDULER_ADDRESS", "DASK_WORKER_NAME", "HOME", "USER")
-"""Further variables of the platform: Dask pods find their cluster by them, and a UID without a name its folder."""
+VARIABLES: Final = ("DASK_SCHEDULER_ADDRESS", "DASK_WORKER_NAME", "HOME", "USER", *tls.variables())
+"""Further variables of the platform: Dask pods find their cluster and its certificates by them, and a UID without a
+name its folder."""
 
 _ACCOUNT: Final = "run/secrets/kubernetes.io/serviceaccount"
 
@@ -23,7 +24,7 @@ FOLDERS: Final = (
     *("/app", "/tmp", "/opt/venv", "/results", "/etc/ephemeral-dask"),  # noqa: S108  mount points
     *("/proc", "/sys", f"/{_ACCOUNT}", f"/var/{_ACCOUNT}"),
 )
-"""Folders of the image, the scratch space, the results, the CA certificates, the kernel and the pod's account. Nothing
+"""Folders of the image, the scratch space, the results, certificates, the kernel and the pod's account. Nothing
 is mounted over or into them."""
 
 _SYSTEM: Final = ("/bin/sh", "/dev/null", "/etc/passwd", "/lib", "/lib64", "/usr/bin", "/usr/lib", "/usr/local/bin")
@@ -32,7 +33,7 @@ _SYSTEM: Final = ("/bin/sh", "/dev/null", "/etc/passwd", "/lib", "/lib64", "/usr
 _PYTHON: Final = re.compile(r"(/usr(/local)?)?/lib(64)?(/python3(\.\d+)?(/lib-dynload)?)?")
 """Folders with Python's own modules, in the official images and in Debian's."""
 
-VOLUMES: Final = ("tmp", "scratch", "results", "ca-bundle")
+VOLUMES: Final = ("tmp", "scratch", "results", "ca-bundle", tls.VOLUME)
 """Names of the platform's own volumes."""
 
 LABEL_PREFIXES: Final = (f"{labels.DOMAIN}/", "dask.org/", "prefect.io/", "batch.kubernetes.io/", "app.kubernetes.io/")

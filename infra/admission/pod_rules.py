@@ -21,12 +21,13 @@ _PROJECTED: Final = ("clusterTrustBundle", "configMap", "downwardAPI", "secret",
 _CONTAINERS: Final = "(p.?containers.orValue([]) + p.?initContainers.orValue([]))"
 
 
-def validations(allowed: Allowed, images: Names | None) -> list[Validation]:
+def validations(allowed: Allowed, images: Names | None, own: str = "") -> list[Validation]:
     """Return what holds for each pod.
 
     Args:
         allowed: what its pods may name.
         images: of all containers, beside those that patches name; any if None.
+        own: expression of the name of one more Secret, which volumes alone may name.
 
     """
     return [
@@ -44,7 +45,7 @@ def validations(allowed: Allowed, images: Names | None) -> list[Validation]:
             f"these pods run as ServiceAccount {allowed.accounts}: remove serviceAccountName, or set it in a patch of"
             " the stack file",
         ),
-        *_of_what_is_read(allowed),
+        *_of_what_is_read(allowed, own),
         _of_pods(
             _each("imagePullSecrets", allowed.pull_secrets.contain("each.?name.orValue('')")),
             f"these pods pull with the Secrets {allowed.pull_secrets}: name others in image.pullSecrets of the stack"
@@ -68,7 +69,7 @@ def validations(allowed: Allowed, images: Names | None) -> list[Validation]:
     ]
 
 
-def _of_what_is_read(allowed: Allowed) -> Iterator[Validation]:
+def _of_what_is_read(allowed: Allowed, own: str) -> Iterator[Validation]:
     """Yield what holds for volumes and variables."""
     kinds = [
         "name",
@@ -99,8 +100,11 @@ def _of_what_is_read(allowed: Allowed) -> Iterator[Validation]:
             f"the stack declares the {kind}s {names} for these pods: name others in the stack file, such as in"
             f" pods.volumes or pods.{'secretEnv' if kind == 'Secret' else 'envFrom'}"
         )
-        own, projected = _named(names, f"each.{volume}", key), _named(names, f"source.{volume}")
-        yield _of_pods(f"{_each('volumes', own)} && {_each_source(projected)}", message)
+        mounted, projected = _named(names, f"each.{volume}", key), _named(names, f"source.{volume}")
+        if kind == "Secret" and own:
+            mounted = f"({mounted} || each.secret.secretName == {own})"
+            message += ", beside the certificates of the pods' own Dask cluster"
+        yield _of_pods(f"{_each('volumes', mounted)} && {_each_source(projected)}", message)
         variable = _named(names, f"variable.valueFrom.{volume}KeyRef")
         yield _of_containers(
             f"c.?env.orValue([]).all(variable, !has(variable.valueFrom) || {variable})"

@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ephemeral_dask.contract import dask, labels, reserved
-from infra import naming
-from infra.admission import allowed, pod_rules
+from infra.admission import allowed, callers, certificates, pod_rules
 from infra.admission.names import literal
-from infra.settings import InstallOperator, Settings
+from infra.settings import Settings
 
 _CONTROLLERS: Final = (
     # Kubernetes runs its controllers as one user, or each with an account of its own.
@@ -23,9 +22,6 @@ _CONTROLLERS: Final = (
         for name in ("job", "replicaset", "statefulset", "daemon-set", "replication")
     ),
 )
-
-_POD: Final = "authentication.kubernetes.io/pod-name"
-"""The pod that an account's token was made for, which the API server adds to a request's user."""
 
 _WORKLOADS: Final = ("replicasets", "statefulsets", "daemonsets", "replicationcontrollers", "cronjobs")
 """Further kinds that make pods."""
@@ -49,7 +45,7 @@ def policies(settings: Settings) -> dict[str, dict[str, Any]]:
         "creators": _creators(settings, flow, pods),
         "flow-pods": {
             "rules": [_rule("batch", "jobs")],
-            "conditions": [_platform(settings), changed],
+            "conditions": [callers.platform(settings), changed],
             "variables": {"pods": "[dyn(object).spec.template.spec]"},
             "validations": [
                 _labelled("dyn(object).spec.template.metadata", labels.FLOW_RUN_POD),
@@ -58,20 +54,26 @@ def policies(settings: Settings) -> dict[str, dict[str, Any]]:
         },
         "dask-pods": {
             "rules": [_rule("apps", "deployments"), _rule(dask.GROUP, dask.CLUSTERS, dask.WORKER_GROUPS)],
-            "conditions": [_platform(settings), changed],
+            "conditions": [callers.platform(settings), changed],
             "variables": {
                 "template": "request.resource.resource == 'deployments' ? dyn(object).spec.template : dyn(object)",
                 "pods": "request.resource.resource == 'deployments' ? [dyn(object).spec.template.spec]"
                 " : request.resource.resource == 'daskworkergroups' ? [dyn(object).spec.worker.spec]"
                 " : [dyn(object).spec.scheduler.spec, dyn(object).spec.worker.spec]",
+                **certificates.of_pods(),
             },
             "validations": [
                 _labelled("variables.template.metadata", labels.DASK_POD),
-                *pod_rules.validations(pods, images),
+                *pod_rules.validations(pods, images, own="variables.certificates"),
             ],
         },
         "services": _services(settings, changed),
         "runs": _runs(settings),
+        "secrets": {
+            "rules": [_rule("", "secrets", operations=("CREATE",))],
+            "conditions": [callers.run(settings)],
+            **certificates.secrets(),
+        },
     }
     return {name: _spec(settings, **parts) for name, parts in made.items()}
 
@@ -103,36 +105,6 @@ def _rule(group: str, *resources: str, operations: tuple[str, ...] = ("CREATE", 
         "operations": list(operations),
         "resources": list(resources),
     }
-
-
-def _account(namespace: str, name: str) -> str:
-    return f"system:serviceaccount:{namespace}:{name}"
-
-
-def _is_run(settings: Settings) -> str:
-    return f"{literal(f'system:serviceaccounts:{settings.namespaces.runs}')} in request.userInfo.groups"
-
-
-def _is_worker(settings: Settings) -> str:
-    return f"request.userInfo.username == {literal(_account(settings.namespaces.platform, naming.WORKER))}"
-
-
-def _is_operator(settings: Settings) -> str:
-    operator = settings.dask.operator
-    if isinstance(operator, InstallOperator):
-        return f"request.userInfo.username == {literal(_account(settings.namespaces.platform, naming.OPERATOR))}"
-    # The account of an operator that others run is not known, but its namespace is.
-    return f"{literal(f'system:serviceaccounts:{operator.namespace}')} in request.userInfo.groups"
-
-
-def _is_platform(settings: Settings) -> str:
-    accounts = [_account(settings.namespaces.platform, name) for name in (naming.SERVER, naming.REAPER)]
-    others = f"request.userInfo.username in {literal(accounts)}"
-    return f"({' || '.join([_is_worker(settings), _is_operator(settings), others, _is_run(settings)])})"
-
-
-def _platform(settings: Settings) -> dict[str, str]:
-    return {"name": "accounts-of-the-stack", "expression": _is_platform(settings)}
 
 
 def _labelled(metadata: str, component: str) -> dict[str, str]:
@@ -169,12 +141,13 @@ def _creators(settings: Settings, flow: allowed.Allowed, pods: allowed.Allowed) 
         "conditions": [
             {
                 "name": "accounts-of-the-stack-and-controllers",
-                "expression": f"{_is_platform(settings)} || (request.resource.resource == 'pods' && {controllers})",
+                "expression": f"{callers.is_platform(settings)}"
+                f" || (request.resource.resource == 'pods' && {controllers})",
             }
         ],
         "variables": {
-            "creator": f"{_is_worker(settings)} ? 'worker' : {_is_operator(settings)} ? 'operator'"
-            f" : {_is_run(settings)} ? 'run' : {controllers} ? 'controller' : 'other'",
+            "creator": f"{callers.is_worker(settings)} ? 'worker' : {callers.is_operator(settings)} ? 'operator'"
+            f" : {callers.is_run(settings)} ? 'run' : {controllers} ? 'controller' : 'other'",
             "creators": literal(creators),
         },
         "validations": [
@@ -201,7 +174,7 @@ def _services(settings: Settings, changed: Mapping[str, str]) -> dict[str, Any]:
     service = "variables.service"
     return {
         "rules": [_rule("", "services"), _rule(dask.GROUP, dask.CLUSTERS)],
-        "conditions": [_platform(settings), dict(changed)],
+        "conditions": [callers.platform(settings), dict(changed)],
         "variables": {
             "service": "request.resource.resource == 'services' ? dyn(object).spec"
             " : dyn(object).spec.scheduler.service",
@@ -238,23 +211,21 @@ def _runs(settings: Settings) -> dict[str, Any]:
     operations = ("CREATE", "UPDATE", "DELETE")
     return {
         "rules": [_rule(dask.GROUP, dask.CLUSTERS, dask.WORKER_GROUPS, operations=operations)],
-        "conditions": [{"name": "accounts-of-runs", "expression": _is_run(settings)}],
+        "conditions": [callers.run(settings)],
         "variables": {
-            "pod": f"request.userInfo.?extra[?{literal(_POD)}].orValue([''])[0]",
-            # Kubernetes names a Job's pod after the Job, of which it keeps 58 characters, with 5 random ones.
-            "job": "variables.pod.size() > 5 ? variables.pod.substring(0, variables.pod.size() - 5) : ''",
+            **callers.JOB_OF_RUN,
             "labels": "(request.operation == 'DELETE' ? dyn(oldObject) : dyn(object)).metadata.?labels.orValue({})",
             "owner": f"({create} ? dyn(object) : dyn(oldObject)).metadata.?labels[{_JOB}].orValue('')",
         },
         "validations": [
             {
-                "expression": f"variables.owner == '' || {_is_job_of_run('variables.owner')}",
+                "expression": f"variables.owner == '' || {callers.is_job_of_run('variables.owner')}",
                 "message": f"this Dask cluster belongs to the Job in its label {labels.JOB}: only the pod of that Job"
                 " creates, changes and deletes it",
             },
             {
                 "expression": f"!({create}) || dyn(object).metadata.?ownerReferences.orValue([]).all(owner,"
-                f" owner.kind != 'Job' || {_is_job_of_run('owner.name')})",
+                f" owner.kind != 'Job' || {callers.is_job_of_run('owner.name')})",
                 "message": "a Dask cluster is owned by the Job of the pod that creates it, and goes with it",
             },
             {
@@ -275,8 +246,3 @@ def _runs(settings: Settings) -> dict[str, Any]:
             },
         ],
     }
-
-
-def _is_job_of_run(name: str) -> str:
-    """Return the CEL expression for: a Job of that name made the pod that makes the request."""
-    return f"variables.job == ({name}.size() > 57 ? {name}.substring(0, 58) : {name} + '-')"

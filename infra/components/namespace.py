@@ -19,14 +19,14 @@ from infra.settings import Identities, Quota
 POD_SECURITY_VERSION = "v1.31"
 """Pinned, so that an upgrade of the cluster does not change which pods are admitted."""
 
-FLOW_RUN_RULES: Final = (
+_FLOW_RUN_RULES: Final = (
     Rule(groups=[GROUP], resources=["daskclusters"], verbs=["create", "get", "delete"]),
     Rule(groups=[GROUP], resources=["daskworkergroups"], verbs=["create", "get", "patch"]),
     Rule(groups=[""], resources=["services"], verbs=["get"]),
     Rule(groups=[""], resources=["pods", "events"], verbs=["list"]),
     Rule(groups=[""], resources=["pods/log"], verbs=["get"]),
 )
-"""Permissions of a flow run: to create its Dask cluster, diagnose a failed start, scale it and delete it."""
+_TLS_RULE: Final = Rule(groups=[""], resources=["secrets"], verbs=["create"])
 
 DEFAULT_LIMITS: Final = {
     "default": {"memory": "1Gi"},
@@ -57,14 +57,26 @@ class RunsNamespaceArgs(NamespaceArgs):
 
     Attributes:
         quota: the sum that its pods may request; no ResourceQuota when unset.
+        tls: whether Dask clusters have certificates of their own.
         identities: annotations of the ServiceAccounts.
         pull_secrets: Secrets with which pods pull images.
 
     """
 
     quota: Quota | None = None
+    tls: bool = True
     identities: Identities = field(default_factory=Identities)
     pull_secrets: Sequence[str] = ()
+
+
+def flow_run_rules(*, tls: bool) -> tuple[Rule, ...]:
+    """Return the permissions of a flow run: to create its Dask cluster, diagnose a failed start, scale and delete it.
+
+    Args:
+        tls: whether it creates a Secret with the certificates of the cluster, which it never reads.
+
+    """
+    return (*_FLOW_RUN_RULES, *([_TLS_RULE] if tls else []))
 
 
 class PlatformNamespace(ComponentResource):
@@ -114,7 +126,7 @@ class RunsNamespace(ComponentResource):
             after.append(quota.id)
         self.name = pods.known_after(self.name, *after)
         for account, rules, settings in (
-            (naming.FLOW_RUN, FLOW_RUN_RULES, args.identities.flow_run),
+            (naming.FLOW_RUN, flow_run_rules(tls=args.tls), args.identities.flow_run),
             (naming.DASK, (), args.identities.dask),
         ):
             Identity(

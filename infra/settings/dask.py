@@ -176,6 +176,9 @@ class Dask(Model):
     scaling: Scaling = _stack_default(knobs.SCALING)
     report: Report = _stack_default(knobs.REPORT)
     restarts: int = _stack_default(knobs.RESTARTS)
+    tls: bool = True
+    """Whether the connections of each Dask cluster are encrypted, with certificates of its own that no other run has. A
+    run outside Kubernetes has none."""
     scheduler: StackScheduler = StackScheduler()
     worker_pod: PodExtras = PodExtras()
     """Additions to the pods of workers. Large workers get only those of the profile."""

@@ -10,7 +10,7 @@ from pulumi import Output, Resource, ResourceOptions
 from infra import naming
 from infra.components import dask_operator, dask_reaper, identity, prefect_worker
 from infra.components.identity import Identity, IdentityArgs
-from infra.components.namespace import FLOW_RUN_RULES
+from infra.components.namespace import flow_run_rules
 from infra.registration.exact_access import ExactAccess, ExactAccessArgs
 from infra.settings import Settings
 from infra.specs.namespaces import Namespaces
@@ -64,7 +64,7 @@ def _access_args(settings: Settings, base: Foundation) -> Namespaces[ExactAccess
     """
     names = settings.namespaces
     rules = {
-        naming.FLOW_RUN: FLOW_RUN_RULES,
+        naming.FLOW_RUN: flow_run_rules(tls=settings.dask.tls),
         naming.WORKER: prefect_worker.RULES,
         naming.REAPER: dask_reaper.RULES,
         **({naming.OPERATOR: dask_operator.RULES} if settings.dask.operator.mode == "install" else {}),

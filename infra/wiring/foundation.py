@@ -78,6 +78,7 @@ def foundation(plan: Plan, secrets: Secrets) -> Foundation:
             name=settings.namespaces.runs,
             stack=stack,
             quota=settings.quota,
+            tls=settings.dask.tls,
             identities=settings.identities,
             pull_secrets=settings.image.pull_secrets,
             protect=settings.protect,

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from ephemeral_dask.contract import labels
 from infra import naming
+from tests.engine import admission_certificates
 from tests.engine import admission_objects as made
 from tests.engine.admission_objects import LIVE
-from tests.engine.admission_request import Request, changed
-from tests.engine.pods_namespace import NAMESPACE, PLATFORM
-
-_ACCOUNT: Final = "system:serviceaccount"
-WORKER: Final = f"{_ACCOUNT}:{PLATFORM}:{naming.WORKER}"
-OPERATOR: Final = f"{_ACCOUNT}:{PLATFORM}:{naming.OPERATOR}"
-REAPER: Final = f"{_ACCOUNT}:{PLATFORM}:{naming.REAPER}"
-FLOW: Final = f"{_ACCOUNT}:{NAMESPACE}:{naming.FLOW_RUN}"
-JOBS: Final = f"{_ACCOUNT}:kube-system:job-controller"
-REPLICAS: Final = f"{_ACCOUNT}:kube-system:replicaset-controller"
-ADMIN: Final = ""
-
-
-def secret_variable(name: str) -> Mapping[str, Any]:
-    return {"name": "LEAK", "valueFrom": {"secretKeyRef": {"name": name, "key": "value"}}}
-
+from tests.engine.admission_request import (
+    ADMIN,
+    FLOW,
+    JOBS,
+    OPERATOR,
+    REAPER,
+    REPLICAS,
+    WORKER,
+    Request,
+    changed,
+    secret_variable,
+)
 
 _JOB, _CLUSTER, _GROUP = made.job(), made.cluster(), made.large_group()
 _SCHEDULER, _SERVICE = made.scheduler(), made.service()
@@ -41,6 +38,7 @@ ALLOWED: Final[Mapping[str, Request]] = {
     ),
     "a DaskCluster without a Job": Request(FLOW, made.cluster(owner=None), pod="benchmark"),
     "a group of large workers": Request(FLOW, _GROUP),
+    **admission_certificates.ALLOWED,
     "the group of the operator": Request(OPERATOR, made.default_group()),
     "the scheduler": Request(OPERATOR, _SCHEDULER),
     "a worker": Request(OPERATOR, made.worker()),
@@ -115,6 +113,7 @@ REFUSED: Final[Mapping[str, tuple[Request, str]]] = {
             ("a priority class", "priorityClassName", "system-node-critical", "the priority classes batch"),
         )
     },
+    **admission_certificates.REFUSED,
     "a Secret in a group of large workers": (
         Request(FLOW, changed(_GROUP, f"{_OF_WORKER}.containers.0.env.+", secret_variable("other"))),
         "the Secrets",

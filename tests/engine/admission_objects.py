@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from dask_kubernetes.operator.controller import controller
 
+from ephemeral_dask.certificates import Certificates
 from ephemeral_dask.contract import dask, labels, pods
 from ephemeral_dask.contract.placeholders import rendered
 from ephemeral_dask.contract.secrets import SecretRef
@@ -115,6 +116,7 @@ def context(**changes: Any) -> PodContext:
         "passed_on": {"PREFECT_API_URL": "https://prefect.example.com/api"},
         "pods": pods.decode(pods.encode(layers.run_pods(settings(), "dask"))),
         "job_variables": {"team": "two", "tenant": "acme"},
+        "tls": True,
     }
     return PodContext(**(values | changes))
 
@@ -136,6 +138,11 @@ def large_group() -> Manifest:
     worker = sizes(profile=True).large_worker
     assert worker is not None
     return large_worker_group(CLUSTER, "0198f0c4-3333-7000-8000-000000000000", worker, run=RUN, context=context())
+
+
+def certificates(**changes: Any) -> Manifest:
+    """Return the Secret with the certificates of a run's cluster, as its flow pod makes it."""
+    return Certificates.new().secret(cluster(**changes), "0198f0c4-3333-7000-8000-000000000000")
 
 
 def default_group() -> Manifest:

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx
 
 from ephemeral_dask.contract import dask
+from infra import naming
 from tests.engine.admission_objects import JOB, Manifest
-from tests.engine.pods_namespace import NAMESPACE
+from tests.engine.pods_namespace import NAMESPACE, PLATFORM
+
+_ACCOUNT: Final = "system:serviceaccount"
+WORKER: Final = f"{_ACCOUNT}:{PLATFORM}:{naming.WORKER}"
+OPERATOR: Final = f"{_ACCOUNT}:{PLATFORM}:{naming.OPERATOR}"
+REAPER: Final = f"{_ACCOUNT}:{PLATFORM}:{naming.REAPER}"
+FLOW: Final = f"{_ACCOUNT}:{NAMESPACE}:{naming.FLOW_RUN}"
+JOBS: Final = f"{_ACCOUNT}:kube-system:job-controller"
+REPLICAS: Final = f"{_ACCOUNT}:kube-system:replicaset-controller"
+ADMIN: Final = ""
 
 _PATHS: Final = {
     "Pod": "/api/v1/namespaces/{}/pods",
     "Service": "/api/v1/namespaces/{}/services",
+    "Secret": "/api/v1/namespaces/{}/secrets",
     "Job": "/apis/batch/v1/namespaces/{}/jobs",
     "CronJob": "/apis/batch/v1/namespaces/{}/cronjobs",
     "Deployment": "/apis/apps/v1/namespaces/{}/deployments",
@@ -70,3 +82,7 @@ def changed(manifest: Manifest, path: str, value: Any) -> Manifest:
     else:
         part[last.replace("~", ".")] = value
     return result
+
+
+def secret_variable(name: str) -> Mapping[str, Any]:
+    return {"name": "LEAK", "valueFrom": {"secretKeyRef": {"name": name, "key": "value"}}}

@@ -89,6 +89,8 @@ UPDATES: Final[Mapping[str, tuple[str, ...]]] = {
         f"{_ENV}.EPHEMERAL_DASK_RESTARTS",
         # The job variable `env` reaches the Dask pods, without the platform's own names.
         f"{_VARIABLE}.env.propertyNames",
+        # Each Dask cluster has certificates of its own (ADR 18).
+        f"{_ENV}.EPHEMERAL_DASK_TLS",
         # Nor does a run set labels of the platform, or what cannot be an image.
         f"{_VARIABLE}.labels.propertyNames",
         f"{_VARIABLE}.image.pattern",
@@ -122,7 +124,7 @@ MOVED: Final[Mapping[str, str]] = {
 }
 """Resource -> the one that takes its place in the namespace of runs (ADR 14)."""
 
-_POLICIES: Final = ("creators", "dask-pods", "flow-pods", "runs", "services")
+_POLICIES: Final = ("creators", "dask-pods", "flow-pods", "runs", "secrets", "services")
 
 ADDED: Final = (
     *("runs", "runs-namespace", "runs-network", "runs-network-default-deny", "runs-network-dns"),

@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 from distributed import Client, Event, LocalCluster
 from distributed.scheduler import KilledWorker
+from distributed.security import Security
 
 from ephemeral_dask import kube
+from ephemeral_dask.certificates import Certificates
 from ephemeral_dask.cluster import RunCluster
 from ephemeral_dask.contract.causes import Cause
 from ephemeral_dask.contract.profiles import LargeWorkers, Profile
@@ -24,6 +26,7 @@ from ephemeral_dask.groups import LARGE
 from ephemeral_dask.identity import RunIdentity
 from ephemeral_dask.kube import Kind, KubeError
 from ephemeral_dask.pod_context import Owner, PodContext
+from ephemeral_dask.raw_client import RawClient
 from ephemeral_dask.settings import CodeSizes, DaskSettings
 from ephemeral_dask.startup import StartAbandonedError
 from tests.support.fake_kubernetes import FakeKubernetes, complete, half, nothing
@@ -53,14 +56,36 @@ def quick(monkeypatch: pytest.MonkeyPatch, dask: LocalCluster) -> None:
     monkeypatch.setattr("ephemeral_dask.cluster.CLOSE_TIMEOUT", 1.0)
 
 
+@pytest.fixture
+def certificates(monkeypatch: pytest.MonkeyPatch) -> Iterator[Certificates]:
+    """Provide certificates, and a scheduler with a worker that have those of the pods."""
+    made = Certificates.new()
+    monkeypatch.setattr("ephemeral_dask.certificates.Certificates.new", lambda: made)
+    security = Security(
+        require_encryption=True,
+        tls_ca_file=made.authority,
+        **{f"tls_{role}_cert": made.pods.certificate for role in ("scheduler", "worker", "client")},
+        **{f"tls_{role}_key": made.pods.key for role in ("scheduler", "worker", "client")},
+    )
+    with LocalCluster(
+        n_workers=1, processes=False, protocol="tls://", security=security, dashboard_address=None
+    ) as one:
+        one.loop.add_callback(one._sync_cluster_info_task.cancel)
+        monkeypatch.setattr(
+            "ephemeral_dask.contract.ports.SCHEDULER_COMM", int(one.scheduler_address.rpartition(":")[2])
+        )
+        yield made
+
+
 def start(
     monkeypatch: pytest.MonkeyPatch, kubernetes: FakeKubernetes, profile: Profile | None = None, **sizes: Any
 ) -> RunCluster:
     monkeypatch.setattr("ephemeral_dask.cluster.Kube", kubernetes)
     start_timeout = sizes.pop("start_timeout", 2)  # below what a person may set
+    secure = sizes.pop("secure", False)
     settings = DaskSettings.from_env({}, CodeSizes(**sizes))
     settings = replace(settings, start_timeout=start_timeout, profile=profile or Profile())
-    return RunCluster(run=RUN, context=CONTEXT, settings=settings, log=LOG)
+    return RunCluster(run=RUN, context=replace(CONTEXT, tls=secure), settings=settings, log=LOG)
 
 
 def failure(monkeypatch: pytest.MonkeyPatch, kubernetes: FakeKubernetes, **sizes: Any) -> ClusterStartError:
@@ -80,6 +105,74 @@ def test_a_cluster_runs_tasks_when_the_constructor_returns_and_is_gone_when_it_i
     assert kubernetes.clusters == []
     assert cluster.usage is not None
     assert cluster.usage.peak == 1
+
+
+def test_a_cluster_with_certificates_puts_them_into_a_secret_of_its_own_and_takes_no_other_client(
+    monkeypatch: pytest.MonkeyPatch, certificates: Certificates
+) -> None:
+    kubernetes = FakeKubernetes(complete)
+    with start(monkeypatch, kubernetes, secure=True, start_timeout=20) as cluster:
+        [name] = kubernetes.created
+        secret = kubernetes.objects[kube.SECRETS, f"{name}.job.dask-tls"]
+        assert secret["metadata"]["ownerReferences"][0]["uid"] == f"uid-{name}"
+        assert secret["stringData"]["tls.key"] == certificates.pods.key
+        assert cluster.scheduler_address.startswith("tls://")
+        with Client(cluster, set_as_default=False) as client:
+            assert client.submit(sum, [1, 2], pure=False).result(timeout=10) == 3
+        with RawClient(cluster.scheduler_address, security=cluster.security, set_as_default=False) as client:
+            assert client.submit(sum, [1, 3], pure=False).result(timeout=10) == 4
+        with pytest.raises((OSError, TypeError)):
+            Client(cluster.scheduler_address, set_as_default=False, timeout=2)
+
+
+def test_a_run_that_may_not_create_its_secret_fails_with_the_cause_without_a_key_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    kubernetes = FakeKubernetes(complete)
+    create, keys = kubernetes.create, list[str]()
+
+    async def refuse_secrets(kind: Kind, manifest: dict[str, Any]) -> dict[str, Any]:
+        if kind == kube.SECRETS:
+            keys.append(manifest["stringData"]["tls.key"].splitlines()[1])
+            raise KubeError(403, "cannot create secrets")
+        return await create(kind, manifest)
+
+    monkeypatch.setattr(kubernetes, "create", refuse_secrets)
+    caught = failure(monkeypatch, kubernetes, secure=True)
+    assert caught.diagnosis.cause is Cause.RBAC
+    assert kubernetes.clusters == []
+    assert keys[0] not in f"{caught!r}{caplog.text}"
+
+
+def test_a_secret_whose_answer_was_lost_does_not_end_the_start(
+    monkeypatch: pytest.MonkeyPatch, certificates: Certificates
+) -> None:
+    assert certificates
+    kubernetes = FakeKubernetes(complete)
+    create = kubernetes.create
+
+    async def secrets_arrive_unheard(kind: Kind, manifest: dict[str, Any]) -> dict[str, Any]:
+        stored = await create(kind, manifest)
+        if kind == kube.SECRETS:
+            raise KubeError(None, "read timeout")
+        return stored
+
+    kubernetes.create = secrets_arrive_unheard  # type: ignore[method-assign]  # only answers are lost
+    start(monkeypatch, kubernetes, secure=True, start_timeout=20).close()
+
+
+def test_each_cluster_has_certificates_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    kubernetes, secrets = FakeKubernetes(nothing), dict[str, str]()
+    create = kubernetes.create
+
+    async def keep(kind: Kind, manifest: dict[str, Any]) -> dict[str, Any]:
+        if kind == kube.SECRETS:
+            secrets[manifest["metadata"]["name"]] = manifest["stringData"]["ca.crt"]
+        return await create(kind, manifest)
+
+    kubernetes.create = keep  # type: ignore[method-assign]  # as above
+    failure(monkeypatch, kubernetes, secure=True)  # after a second cluster, which does not come up either
+    assert len(set(secrets.values())) == len(secrets) == 2
 
 
 @pytest.mark.parametrize(("maximum", "asked"), [(2, [2]), (1, [])])

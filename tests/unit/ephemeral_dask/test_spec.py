@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from dataclasses import replace
 from functools import cache
@@ -14,7 +15,7 @@ import yaml
 from dask.utils import parse_timedelta
 
 from ephemeral_dask import diagnosis
-from ephemeral_dask.contract import labels, ports, security
+from ephemeral_dask.contract import labels, ports, security, tls
 from ephemeral_dask.contract.pods import PodExtras, RunPods
 from ephemeral_dask.contract.profiles import LargeWorkers, Profile, Scheduler
 from ephemeral_dask.contract.secrets import SecretRef
@@ -461,3 +462,42 @@ def test_in_a_cluster_with_ipv6_addresses_scheduler_and_workers_listen_on_them()
     assert {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}} in worker["env"]
     assert "--host" not in container("worker")["args"]
     assert not any(each["name"] == "POD_IP" for each in container("worker")["env"])
+
+
+def secured(role: str) -> dict[str, Any]:
+    spec: dict[str, Any] = manifest(replace(CONTEXT, tls=True))["spec"][role]["spec"]
+    return spec
+
+
+@roles
+def test_every_pod_of_a_cluster_with_certificates_mounts_those_of_its_cluster_and_names_no_key(role: str) -> None:
+    spec = secured(role)
+    [volume] = [each for each in spec["volumes"] if each["name"] == tls.VOLUME]
+    assert volume["secret"] == {"secretName": "etl-1.job-1.dask-tls"}
+    [one] = spec["containers"]
+    [mount] = [each for each in one["volumeMounts"] if each["name"] == tls.VOLUME]
+    assert mount == {"name": tls.VOLUME, "mountPath": "/etc/ephemeral-dask/tls", "readOnly": True}
+    values = {each["name"]: each.get("value") for each in one["env"]}
+    assert {name: values[name] for name in tls.variables()} == tls.variables()
+    assert all(f"{mount['mountPath']}/" in value for name, value in tls.variables().items() if "TLS" in name)
+
+
+def test_workers_of_such_a_cluster_connect_with_tls_as_large_ones_do_and_others_with_tcp() -> None:
+    worker = replace(SETTINGS, profile=Profile(large=LARGE)).large_worker
+    assert worker is not None
+    context = replace(CONTEXT, tls=True)
+    large = large_worker_group("etl-1", "uid", worker, run=RUN, context=context)["spec"]["worker"]["spec"]
+    for spec, scheme in ((secured("worker"), "tls"), (large, "tls"), (pod("worker"), "tcp")):
+        [address] = [e["value"] for e in spec["containers"][0]["env"] if e["name"] == "DASK_SCHEDULER_ADDRESS"]
+        assert address == f"{scheme}://etl-1-scheduler.flows:8786"
+
+
+@roles
+def test_without_certificates_nothing_of_them_is_in_a_pod(role: str) -> None:
+    assert "tls" not in json.dumps(pod(role)).lower()
+
+
+def test_variables_of_the_stack_never_displace_the_certificates() -> None:
+    pods = RunPods(worker=PodExtras(env={"DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "false"}))
+    [one] = manifest(replace(CONTEXT, tls=True, pods=pods))["spec"]["worker"]["spec"]["containers"]
+    assert {"name": "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION", "value": "true"} in one["env"]
