@@ -33,7 +33,7 @@ SELECT := --stack $(STACK) --cluster $(CLUSTER)
 
 .DEFAULT_GOAL := help
 .PHONY: help up down preview run logs cancel demo stack new-flow ui dashboard unit engine e2e test lint format lock doctor verify churn unlock env cluster-up cluster-down venv
-.PHONY: backup restore check summary e2e-full crash-sweep bench-registration bench-tasks bench-scaling bench-churn crd-remove settings-reference image-size audit pin-base sbom
+.PHONY: backup restore check summary e2e-full crash-sweep bench-registration bench-tasks bench-tls bench-scaling bench-churn crd-remove settings-reference image-size audit pin-base sbom
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -140,6 +140,9 @@ bench-churn: venv ## Start Dask clusters one after another and in pairs, on a st
 
 bench-registration: venv ## Measure the registration of 50 deployments beside `prefect deploy --all`
 	@.venv/bin/python -m benchmarks.registration
+
+bench-tls: venv ## Measure what encrypted connections of a Dask cluster cost
+	@.venv/bin/python -m benchmarks.tls
 
 bench-tasks: venv ## Measure what a tiny Prefect task costs on Dask beside prefect-dask's own task runner
 	@.venv/bin/python -m benchmarks.tasks

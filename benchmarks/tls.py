@@ -2,7 +2,7 @@
 
 Run it with `make bench-tls`. Each measurement has a scheduler and two workers of its own, processes on the loopback
 interface, and the sides take turns. Processor time is counted in all processes, the client's included: on a busy
-machine it says more than seconds. Nothing but the connection takes time here: no pod starts, a task adds one to a
+machine it says more than seconds. Only the connection takes time here: no pod starts, a task adds one to a
 number, and the network is as fast as memory.
 """
 
@@ -89,7 +89,7 @@ def _measure(side: str, tasks: int) -> Measure:
         began = time.perf_counter()
         with dask_processes.running(WORKERS, environment, security) as dask:
             connect: Any = Client
-            with connect(dask.address, security=security, set_as_default=False) as client:
+            with connect(dask.address, security=security) as client:
                 client.wait_for_workers(WORKERS)
                 start = time.perf_counter() - began
                 start_processor = dask.processor_of_scheduler() + dask.processor_of_workers()

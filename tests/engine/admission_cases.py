@@ -24,7 +24,7 @@ from tests.engine.admission_request import (
 )
 
 _JOB, _CLUSTER, _GROUP = made.job(), made.cluster(), made.large_group()
-_SCHEDULER, _SERVICE = made.scheduler(), made.service()
+_SCHEDULER, _SERVICE, _PLAIN = made.scheduler(), made.service(), made.cluster(tls=False)
 _OF_JOB, _OF_SCHEDULER, _OF_WORKER = "spec.template.spec", "spec.scheduler.spec", "spec.worker.spec"
 _LOG: Final = {"name": "log", "image": "docker.io/acme/log:1"}
 
@@ -34,7 +34,7 @@ ALLOWED: Final[Mapping[str, Request]] = {
     "a DaskCluster": Request(FLOW, _CLUSTER),
     "a DaskCluster with a profile": Request(FLOW, made.cluster(profile=True)),
     "a DaskCluster of a flow image from before the label of the Job": Request(
-        FLOW, changed(_CLUSTER, "metadata.labels", {labels.COMPONENT: labels.DASK_POD})
+        FLOW, changed(_PLAIN, "metadata.labels", {labels.COMPONENT: labels.DASK_POD})
     ),
     "a DaskCluster without a Job": Request(FLOW, made.cluster(owner=None), pod="benchmark"),
     "a group of large workers": Request(FLOW, _GROUP),
@@ -133,7 +133,7 @@ REFUSED: Final[Mapping[str, tuple[Request, str]]] = {
         "no label of Prefect, Dask or Kubernetes",
     ),
     "a Dask cluster in the name of another Job": (
-        Request(FLOW, changed(_CLUSTER, f"metadata.labels.{labels.JOB}", "other-job")),
+        Request(FLOW, changed(_PLAIN, f"metadata.labels.{labels.JOB}", "other-job")),
         "belongs to the Job in its label",
     ),
     "a Dask cluster of a pod of another Job": (

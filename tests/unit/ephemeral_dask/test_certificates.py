@@ -123,7 +123,7 @@ def test_the_operator_reaches_the_schedulers_http_routes_as_before(ports: Ports,
         assert json.load(answer) == {}
 
 
-def test_only_the_authority_can_sign_and_its_key_is_nowhere() -> None:
+def test_only_the_authority_can_sign_and_has_a_key_of_its_own() -> None:
     authority = x509.load_pem_x509_certificate(CERTIFICATES.authority.encode())
     assert authority.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     for pair in (CERTIFICATES.flow, CERTIFICATES.pods):

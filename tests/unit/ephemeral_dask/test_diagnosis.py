@@ -140,6 +140,13 @@ def test_a_node_that_cannot_mount_is_named_until_the_pod_runs() -> None:
     assert diagnose(Observation(**ACTED, events=[mount], pods=[pod(phase="Running")])) is None
 
 
+def test_a_pod_that_was_faster_than_the_secret_with_its_certificates_waits_for_it() -> None:
+    words = 'MountVolume.SetUp failed for volume "{}" : secret "etl-1.job.dask-tls" not found'
+    for volume, permanent in (("dask-tls", False), ("warehouse", True)):
+        mount = event("FailedMount", words.format(volume), kind="Pod", name="c-scheduler-1")
+        assert cause_of(events=[mount]).permanent is permanent
+
+
 def test_an_operator_without_a_right_is_named_by_its_own_event() -> None:
     message = "deployments.apps is forbidden: User ... cannot create"
     fields = {"worker_group": None, "events": [event("Logging", message, kind="DaskCluster", name="c")]}

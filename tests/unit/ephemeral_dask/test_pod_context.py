@@ -33,6 +33,11 @@ def test_a_dashboard_is_that_of_make_dashboard_unless_the_stack_names_an_address
     assert proxied.dashboard_of("etl-1") == "https://dask.example.com/flows/etl-1/status"
 
 
+@pytest.mark.parametrize(("value", "tls"), [("true", True), ("", False), (None, False)])
+def test_dask_clusters_have_certificates_where_the_stack_says_so(value: str | None, tls: bool) -> None:
+    assert context(**({} if value is None else {env.TLS: value})).tls is tls
+
+
 def test_where_results_are_kept_reaches_the_workers() -> None:
     volume = context(**{env.RESULTS_CLAIM: "results", env.RESULTS_PATH: "/r", "PREFECT_LOCAL_STORAGE_PATH": "/r"})
     assert volume.results == ResultVolume(claim="results", path="/r")

@@ -100,6 +100,13 @@ def test_dask_pods_get_the_image_that_the_run_was_given(template: dict[str, Any]
     assert configured(template, image="other@sha256:" + "b" * 64).env[env.IMAGE].startswith("other@")
 
 
+@pytest.mark.parametrize("tls", [True, False])
+def test_the_stack_alone_decides_whether_dask_clusters_have_certificates(tls: bool) -> None:
+    made = build(tls=tls)
+    assert (made["job_configuration"]["env"].get(env.TLS) == "true") is tls
+    assert not [name for name in made["variables"]["properties"] if "tls" in name]
+
+
 def test_workers_beyond_the_stacks_ceiling_are_outside_the_schema(template: dict[str, Any]) -> None:
     assert template["variables"]["properties"]["dask_maximum"]["maximum"] == 20
 

@@ -193,10 +193,18 @@ def test_both_namespaces_enforce_a_pinned_version_of_the_restricted_standard(ren
     assert labels["pod-security.kubernetes.io/enforce-version"].startswith("v1.")
 
 
-def test_a_flow_run_may_not_touch_secrets_or_deployments(render: Render) -> None:
+@pytest.mark.parametrize(("tls", "verbs"), [(True, {"create"}), (False, set())])
+def test_a_flow_run_may_create_secrets_for_certificates_and_never_read_one(
+    render: Render, tls: bool, verbs: set[str]
+) -> None:
+    [role] = render(lambda: RunsNamespace("runs", RunsNamespaceArgs(name="r", stack="s", tls=tls))).of("/v1:Role")
+    assert {verb for rule in role["rules"] if "secrets" in rule["resources"] for verb in rule["verbs"]} == verbs
+
+
+def test_a_flow_run_may_not_touch_deployments(render: Render) -> None:
     [role] = render(namespace).of("/v1:Role")
     resources = {resource for rule in role["rules"] for resource in rule["resources"]}
-    assert resources.isdisjoint({"secrets", "deployments", "jobs"})
+    assert resources.isdisjoint({"deployments", "jobs"})
 
 
 def test_the_servers_database_outlives_its_pod(render: Render) -> None:
