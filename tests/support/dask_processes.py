@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from distributed.core import Status
+from distributed.security import Security
 
+from ephemeral_dask.certificates import Certificates
+from ephemeral_dask.contract import tls
 from tests.support.scratch_prefect import answers, free_port
 from tools.cluster.wait import until
 from tools.paths import ROOT
@@ -23,13 +26,31 @@ START = 180.0
 """Seconds for the start of a scheduler on a busy machine."""
 
 
+def write(certificates: Certificates, folder: Path) -> None:
+    """Write what the pods of a cluster mount into a folder, which is created if need be."""
+    folder.mkdir(exist_ok=True)
+    files = certificates.secret({"metadata": {"name": "", "namespace": "", "labels": {}}}, "")["stringData"]
+    for name, content in files.items():
+        (folder / name).write_text(content)
+
+
 @dataclass
 class ProcessCluster:
-    """A scheduler and workers, each a process of its own."""
+    """A scheduler and workers, each a process of its own.
+
+    Attributes:
+        scheduler: its process.
+        workers: theirs.
+        scheduler_address: where it listens.
+        security: what a client connects with.
+        status: as Dask's own clusters have it.
+
+    """
 
     scheduler: subprocess.Popen[bytes]
     workers: list[subprocess.Popen[bytes]]
     scheduler_address: str
+    security: Security
     status: Status = Status.running
 
     def kill_scheduler(self) -> None:
@@ -52,7 +73,7 @@ class ProcessCluster:
 
 @dataclass
 class ProcessClusters:
-    """Where the clusters come from. Equal to a copy of itself only, as a task runner asks.
+    """Where the clusters come from, each with certificates of its own. Equal to a copy of itself only.
 
     Attributes:
         home: an empty folder for logs.
@@ -81,14 +102,16 @@ class ProcessClusters:
 
     def open(self, abandoned: threading.Event) -> ProcessCluster:
         port, dashboard = free_port(), free_port()
-        address = f"tcp://127.0.0.1:{port}"
-        scheduler = self._process(
-            "scheduler", "--host", "127.0.0.1", "--port", str(port), "--dashboard-address", f"127.0.0.1:{dashboard}"
-        )
+        address = f"tls://127.0.0.1:{port}"
+        certificates = Certificates.new()
+        folder = self.home / f"certificates-{port}"
+        write(certificates, folder)
+        options = ("--host", "127.0.0.1", "--port", str(port), "--dashboard-address", f"127.0.0.1:{dashboard}")
+        scheduler = self._process(folder, "scheduler", *options)
         until(lambda: abandoned.is_set() or answers(f"http://127.0.0.1:{dashboard}/health"), seconds=START)
         options = ("--no-nanny", "--nthreads", "4", "--no-dashboard", "--local-directory", str(self.home))
-        workers = [self._process("worker", address, *options) for _ in range(self.workers)]
-        self.opened.append(ProcessCluster(scheduler, workers, address))
+        workers = [self._process(folder, "worker", address, *options) for _ in range(self.workers)]
+        self.opened.append(ProcessCluster(scheduler, workers, address, certificates.security))
         return self.current
 
     def watch(self, cluster: ProcessCluster, client: Any) -> None:
@@ -105,12 +128,17 @@ class ProcessClusters:
         cluster.status = Status.closed
         cluster.end()
 
-    def _process(self, *words: str) -> subprocess.Popen[bytes]:
+    def _process(self, certificates: Path, *words: str) -> subprocess.Popen[bytes]:
         with (self.home / "dask.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "dask", *words],
                 cwd=self.home,
-                env={**os.environ, "PYTHONPATH": str(ROOT), **self.environment},
+                env={
+                    **os.environ,
+                    "PYTHONPATH": str(ROOT),
+                    **tls.variables(str(certificates)),
+                    **self.environment,
+                },
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )

@@ -13,7 +13,7 @@ from pathlib import Path
 from ephemeral_dask import upstream
 from ephemeral_dask.certificates import Certificates
 from ephemeral_dask.contract import tls
-from tests.support.dask_processes import START
+from tests.support.dask_processes import START, write
 from tests.support.scratch_prefect import answers, free_port
 from tools.cluster.wait import until
 from tools.paths import ROOT
@@ -38,13 +38,7 @@ def running(certificates: Certificates, home: Path) -> Iterator[Ports]:
         home: an empty folder.
 
     """
-    files = {
-        tls.AUTHORITY: certificates.authority,
-        tls.CERTIFICATE: certificates.pods.certificate,
-        tls.KEY: certificates.pods.key,
-    }
-    for name, content in files.items():
-        (home / name).write_text(content)
+    write(certificates, home)
     ports = Ports(scheduler=free_port(), dashboard=free_port(), worker=free_port(), nanny=free_port())
     health = free_port()
     commands = (
