@@ -60,7 +60,7 @@ def test_a_run_goes_on_when_a_worker_is_killed_during_its_task(newcomer: Newcome
     assert ended(newcomer, run, seconds=240)[0] == "COMPLETED", logged(newcomer, run)
     log = logged(newcomer, run)
     assert "A Dask worker was lost with " in log
-    named = re.search(f"{Cause.DELETED}: the pod of worker (.+) at tcp://", log)
+    named = re.search(f"{Cause.DELETED}: the pod of worker (.+) at tls://", log)
     assert named, log
     assert worker.startswith(named[1])
     assert set(task_states(newcomer, run)) == {"COMPLETED"}
