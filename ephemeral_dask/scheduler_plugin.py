@@ -15,9 +15,8 @@ import cloudpickle
 from distributed.diagnostics.plugin import SchedulerPlugin
 from tornado.ioloop import PeriodicCallback
 
-from ephemeral_dask.measurements import Measurements, install_on_workers, spilled_bytes
-
 from ephemeral_dask.contract import ports
+from ephemeral_dask.measurements import Measurements, install_on_workers, spilled_bytes
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
