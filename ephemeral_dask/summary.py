@@ -65,7 +65,7 @@ class Summary:
         """Return a sentence for each size that the next run should ask for instead."""
         sentences = [
             sentence
-            for asked, used in self._groups()
+            for asked, used in self.groups()
             for sentence in proposal.next_sizes(asked, used, deaths=self.usage.deaths)
         ]
         settings = self.settings
@@ -80,7 +80,7 @@ class Summary:
     def comparison(self) -> dict[str, tuple[str, str]]:
         """Return what a row is about -> what was asked for, and what was used."""
         rows: dict[str, tuple[str, str]] = {}
-        for asked, used in self._groups():
+        for asked, used in self.groups():
             largest = f"{memory(used.memory_peak)} by the largest" if used.memory_peak else "not reported"
             rows[f"{asked.who} memory"] = (asked.memory_text, largest)
             average = used.cpu_seconds / used.seconds if used.seconds else 0.0
@@ -94,6 +94,17 @@ class Summary:
         pods = "none on this machine" if self.here else f"{self.started + self.usage.waited:.0f} s waited for them"
         rows["pods"] = ("at once", pods)
         return rows
+
+    def groups(self) -> list[tuple[Asked, GroupUsage]]:
+        """Return what the workers of each size were given, and what they used."""
+        used = self._of(ORDINARY)
+        if self.here:
+            return [(_here(used), used)]
+        groups = [(_asked("worker", self.settings.worker, used, *_KEYS), used)]
+        if (large := self.settings.large_worker) is not None and (of_large := self._of(LARGE)).seconds:
+            prefix = f"dask.profiles.{self.settings.profile_name}.largeWorkers"
+            groups.append((_asked("large worker", large, of_large, f"{prefix}.memory", f"{prefix}.cpu"), of_large))
+        return groups
 
     def _facts(self) -> dict[str, str]:
         settings, usage = self.settings, self.usage
@@ -123,16 +134,6 @@ class Summary:
 
     def _of(self, group: str) -> GroupUsage:
         return self.usage.group(group, only=self.settings.large_worker is None or self.here)
-
-    def _groups(self) -> list[tuple[Asked, GroupUsage]]:
-        used = self._of(ORDINARY)
-        if self.here:
-            return [(_here(used), used)]
-        groups = [(_asked("worker", self.settings.worker, used, *_KEYS), used)]
-        if (large := self.settings.large_worker) is not None and (of_large := self._of(LARGE)).seconds:
-            prefix = f"dask.profiles.{self.settings.profile_name}.largeWorkers"
-            groups.append((_asked("large worker", large, of_large, f"{prefix}.memory", f"{prefix}.cpu"), of_large))
-        return groups
 
 
 _KEYS = (knobs.WORKER_MEMORY.name, knobs.WORKER_CPU.name)

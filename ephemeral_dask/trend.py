@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ephemeral_dask.costs import money
 from ephemeral_dask.identity import slug
+from ephemeral_dask.proposal import memory, percent
 
 if TYPE_CHECKING:
     from ephemeral_dask.identity import RunIdentity
@@ -41,8 +42,17 @@ def row(run: RunIdentity, summary: Summary, ended: datetime) -> Row:
         "workers": usage.peak,
         "worker-seconds": round(usage.worker_seconds),
     }
-    compared = {name: f"{use} / {asked}" for name, (asked, use) in summary.comparison().items()}
-    last: Row = {"tasks": usage.tasks, "run again": usage.again}
+    compared: Row = {}
+    for asked, used in summary.groups():
+        compared[f"{asked.who} memory"] = f"{memory(used.memory_peak)} of {asked.memory_text}"
+        compared[f"{asked.who} CPU"] = f"{used.cpu_usual:.2f} of {asked.cpu_text}"
+        compared[f"{asked.who} idle"] = percent(used.idle_seconds, used.seconds)
+    last: Row = {
+        "spilled": memory(usage.spilled),
+        "waited": f"{summary.started + usage.waited:.0f} s",
+        "tasks": usage.tasks,
+        "run again": usage.again,
+    }
     if summary.costs:
         last[f"cost ({summary.costs.currency})"] = money(summary.costs.total)
     return {**first, **compared, **last}

@@ -104,7 +104,10 @@ def test_a_deployment_has_a_key_that_prefect_takes() -> None:
 def test_a_row_has_what_was_used_of_what_was_asked() -> None:
     made = row(1, about=summary(costs=Costs(parts={"workers": 2.0}, currency="EUR")))
     assert made["ended"] == "2026-11-28 12:01:00"
-    assert made["worker memory"] == "1.3 GiB by the largest / 4Gi"
+    assert made["worker memory"] == "1.3 GiB of 4Gi"
+    assert made["worker CPU"] == "0.90 of 2"
+    assert made["worker idle"] == "25 %"
+    assert (made["spilled"], made["waited"]) == ("0 MiB", "12 s")
     assert made["cost (EUR)"] == "2.00"
 
 
