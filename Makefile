@@ -25,7 +25,8 @@ export EPHEMERAL_DASK_RUN := $(value RUN)
 export EPHEMERAL_DASK_FILE := $(value FILE)
 export EPHEMERAL_DASK_CHURN := $(value CHURN)
 export EPHEMERAL_DASK_SEED := $(value SEED)
-unexport FLOW PARAMS VARS TAGS NAME RUN FILE CHURN SEED
+export EPHEMERAL_DASK_PINS := $(value PINS)
+unexport FLOW PARAMS VARS TAGS NAME RUN FILE CHURN SEED PINS
 ifdef DISCARD
 export EPHEMERAL_DASK_DISCARD := $(value DISCARD)
 endif
@@ -33,7 +34,7 @@ SELECT := --stack $(STACK) --cluster $(CLUSTER)
 
 .DEFAULT_GOAL := help
 .PHONY: help up down preview run logs cancel demo stack new-flow ui dashboard unit engine e2e test lint format lock doctor verify churn unlock env cluster-up cluster-down venv
-.PHONY: backup restore check summary e2e-full crash-sweep bench-registration bench-tasks bench-tls bench-scaling bench-churn crd-remove settings-reference image-size audit pin-base sbom
+.PHONY: backup restore check summary e2e-full crash-sweep bench-registration bench-tasks bench-tls bench-scaling bench-churn crd-remove settings-reference image-size audit pin-base sbom update
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -167,3 +168,6 @@ sbom: venv ## Write a CycloneDX list of what is in the images of the stack
 
 lock: venv ## Resolve pyproject.toml into requirements/*.txt
 	@$(TOOLS) lock
+
+update: venv ## Raise the locked versions and show what changed (PINS="prefect dask pulumi": pins of these too)
+	@$(TOOLS) update

@@ -5,25 +5,35 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
+import json
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
 
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import ArtifactCreate
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+from prefect.client.schemas.sorting import ArtifactSort
 from prefect.results import get_default_result_storage
 from prefect.settings import get_current_settings
 
+from ephemeral_dask import trend
+from ephemeral_dask.costs import Costs
 from ephemeral_dask.identity import RunIdentity
-from ephemeral_dask.keepalive import Usage
 from ephemeral_dask.settings import DaskSettings
+from ephemeral_dask.summary import Summary
+from ephemeral_dask.usage import Usage
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
 
 DASHBOARD_KEY: Final = "dask-dashboard"
 SUMMARY_KEY: Final = "dask-summary"
+
+_EARLIER: Final = 5
+"""Tables of a deployment that are read for the next one: as many runs may end at the same time."""
 
 
 def dashboard(run: RunIdentity, link: str, address: str, log: Log) -> None:
@@ -49,8 +59,11 @@ def summary(
     log: Log,
     *,
     losses: Sequence[str] = (),
+    costs: Costs | None = None,
+    deployment: str | None = None,
+    here: bool = False,
 ) -> None:
-    """Show what the run's Dask cluster was and did.
+    """Show what the run's Dask cluster was, did and used. A run never fails because of it.
 
     Args:
         run: whose cluster it was.
@@ -59,24 +72,29 @@ def summary(
         usage: what it did.
         log: of the run.
         losses: why each cluster of the run was lost that was; the other rows are about the last one.
+        costs: what the run cost, where the stack has prices.
+        deployment: name of the run's deployment, which has a table of its last runs.
+        here: whether it was a cluster of processes on this machine.
 
     """
-    report = keep_report(run, usage.report, log) if usage.report else ""
-    rows = {
-        "profile": settings.profile_name or "none",
-        "start": f"{started:.1f} s",
-        "life": f"{usage.seconds:.0f} s",
-        "workers": f"{settings.minimum} to {settings.maximum}, {usage.peak} at the peak",
-        "worker": f"{settings.worker_cpu} CPU, {settings.worker_memory}, {settings.worker_threads} threads",
-        "worker-seconds": f"{usage.worker_seconds:.0f}",
-        "tasks": str(usage.tasks),
-        "tasks run again": str(usage.again),
-        **({"performance report": report} if report else {}),
-        **({"clusters lost": f"{len(losses)}; {'; '.join(losses)}".replace("|", "/")} if losses else {}),
-    }
-    log.info("Dask cluster: %s", "; ".join(f"{name} {value}" for name, value in rows.items()))
-    table = "\n".join(["| Dask cluster | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
-    _publish(run, SUMMARY_KEY, table, "What the run's Dask cluster was and did.", log)
+    try:
+        content = Summary(
+            settings=settings,
+            started=started,
+            usage=usage,
+            losses=losses,
+            costs=costs,
+            report=keep_report(run, usage.report, log) if usage.report else "",
+            here=here,
+        )
+        log.info("Dask cluster: %s", content.line)
+        for sentence in content.next_sizes():
+            log.info("Next size: %s", sentence)
+        _publish(run, SUMMARY_KEY, content.markdown, "What the run's Dask cluster was, did and used.", log)
+        if deployment:
+            _publish_trend(run, content, deployment, log)
+    except Exception as error:  # noqa: BLE001 - see above
+        log.warning("The summary of the run's Dask cluster could not be made: %r", error)
 
 
 def keep_report(run: RunIdentity, html: str, log: Log) -> str:
@@ -114,14 +132,35 @@ async def _finish(done: Awaitable[Any]) -> None:
 
 def _publish(run: RunIdentity, key: str, markdown: str, description: str, log: Log) -> None:
     """Create an artifact of the run. A run never fails because of it."""
+    _create(run, ArtifactCreate(key=key, type="markdown", description=description, data=markdown), log)
+
+
+def _publish_trend(run: RunIdentity, content: Summary, deployment: str, log: Log) -> None:
+    """Create the deployment's table again, with this run in it. A run never fails because of it."""
+    key = trend.key(run.flow, deployment)
+    row = trend.row(run, content, datetime.now(UTC))
+
+    def table(client: SyncPrefectClient) -> str:
+        only = ArtifactFilter(key=ArtifactFilterKey(any_=[key]))
+        earlier = client.read_artifacts(artifact_filter=only, sort=ArtifactSort.CREATED_DESC, limit=_EARLIER)
+        return json.dumps(trend.table(row, [artifact.data for artifact in earlier]))
+
+    description = f"What the last {trend.RUNS} runs of {run.flow}/{deployment} used, of what they asked for."
+    _create(run, ArtifactCreate(key=key, type="table", description=description), log, data=table)
+
+
+def _create(
+    run: RunIdentity, artifact: ArtifactCreate, log: Log, *, data: Callable[[SyncPrefectClient], str] | None = None
+) -> None:
     try:
-        flow_run = UUID(run.flow_run_id)
+        artifact.flow_run_id = UUID(run.flow_run_id)
     except ValueError:  # no flow run: somebody entered the task runner by hand
         return
-    artifact = ArtifactCreate(key=key, type="markdown", description=description, data=markdown, flow_run_id=flow_run)
     try:
         # Prefect's own create_..._artifact() wants to be awaited in an async flow, and we are called by either.
         with get_client(sync_client=True) as client:
+            if data is not None:
+                artifact.data = data(client)
             client.create_artifact(artifact)
     except Exception as error:  # noqa: BLE001 - see above
-        log.warning("The artifact %s could not be created: %s", key, error)
+        log.warning("The artifact %s could not be created: %s", artifact.key, error)

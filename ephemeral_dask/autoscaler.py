@@ -67,6 +67,9 @@ class Autoscaler:
         cluster: its name, for the log.
         log: where it goes.
 
+    Attributes:
+        waited: seconds in which workers had been asked for that had not joined yet.
+
     """
 
     def __init__(
@@ -91,6 +94,8 @@ class Autoscaler:
         self._short_since: float | None = None
         self._explained = ""
         self._failures = 0
+        self._round: float | None = None
+        self.waited = 0.0
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -155,6 +160,8 @@ class Autoscaler:
         """Say why workers have not come, when they have not for a while; each cause once."""
         missing = sum(max(0, group.asked - demands[name].workers) for name, group in self._groups.items())
         now = time.monotonic()
+        self.waited += now - self._round if missing and self._round is not None else 0.0
+        self._round = now
         if not missing:
             self._short_since, self._explained = None, ""
             return

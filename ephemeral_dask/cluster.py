@@ -15,8 +15,9 @@ from distributed.utils import format_dashboard_link
 
 from ephemeral_dask import artifacts, groups, kube, pulled_code, scheduler_loss, upstream
 from ephemeral_dask.autoscaler import Autoscaler, Group
+from ephemeral_dask.bill import Bill
 from ephemeral_dask.contract import ports
-from ephemeral_dask.keepalive import KeepAlive, Usage
+from ephemeral_dask.keepalive import KeepAlive
 from ephemeral_dask.kube import Kube
 from ephemeral_dask.losses import Memory, Pod
 from ephemeral_dask.scaling import PRESETS, Decision
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
     from distributed.scheduler import KilledWorker
     from distributed.security import Security
 
+    from ephemeral_dask.costs import Costs
     from ephemeral_dask.diagnosis import Diagnosis
     from ephemeral_dask.identity import RunIdentity
     from ephemeral_dask.pod_context import PodContext
     from ephemeral_dask.settings import DaskSettings
+    from ephemeral_dask.usage import Usage
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
 
@@ -51,6 +54,7 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
         settings: how large it is.
         log: where the run's log lines go; used from another thread, so a bound one.
         abandoned: is set when no one waits for the start any more.
+        bill: what earlier clusters of the run have taken.
 
     Raises:
         ClusterStartError: it did not start within `settings.start_timeout`, or never could.
@@ -73,7 +77,10 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
         settings: DaskSettings,
         log: Log,
         abandoned: threading.Event | None = None,
+        bill: Bill | None = None,
     ) -> None:
+        self._bill = bill or Bill(run=run, context=context, log=log)
+        self._costs: Costs | None = None
         self._run = run
         self._context = context
         self._settings = settings
@@ -115,6 +122,10 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
             raise
 
     @property
+    def run(self) -> RunIdentity:
+        return self._run
+
+    @property
     def dashboard_link(self) -> str:
         return _dashboard(upstream.scheduler_host(self.name, self._context.namespace), ports.SCHEDULER_HTTP)
 
@@ -127,7 +138,14 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
             self._loop_runner.stop()
             if self.usage is not None and self._summary_due:
                 artifacts.summary(
-                    self._run, self._settings, self.started, self.usage, self._run_log, losses=self._losses
+                    self._run,
+                    self._settings,
+                    self.started,
+                    self.usage,
+                    self._run_log,
+                    losses=self._losses,
+                    costs=self._costs,
+                    deployment=self._context.deployment,
                 )
         return closing
 
@@ -260,7 +278,11 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
         if self._autoscaler is not None:
             await self._autoscaler.stop()
         if self._keepalive is not None:
-            self.usage = await self._keepalive.stop(ask=not self._lost)
+            usage = await self._keepalive.stop(ask=not self._lost)
+            waited = self._autoscaler.waited if self._autoscaler is not None else None
+            self.usage = usage.waiting(waited, self._settings.first_workers)
+            self._bill.add(self.usage, self.started, self._settings)
+            self._costs = await self._bill.costs(self._startup.flow_pod) if self._summary_due else None
         try:
             await asyncio.wait_for(super(KubeCluster, self)._close(), timeout / 3)
         except Exception as error:  # noqa: BLE001 - the scheduler may be gone in any way; the cluster must still go

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
 from typing import Any, Final
 
 from ephemeral_dask import scheduler_plugin
+from ephemeral_dask.usage import Usage
 
 LONGEST_SILENCE: Final = 60.0
 """Seconds between two heartbeats to the scheduler; fewer where the idle timeout is short."""
@@ -20,28 +20,6 @@ _REPORT: Final = 15.0
 """Seconds that it has for its performance report; two are usual."""
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Usage:
-    """What a run's Dask cluster did, as far as its scheduler reported it.
-
-    Attributes:
-        seconds: from the start being complete to the close.
-        peak: workers at the same time, at most.
-        worker_seconds: sum of the lives of all workers.
-        tasks: Dask tasks that returned a result.
-        again: tasks that ran again, because the worker that held their result was gone.
-        report: Dask's performance report, HTML; empty when the settings ask for none or the scheduler returned none.
-
-    """
-
-    seconds: float
-    peak: int = 0
-    worker_seconds: float = 0.0
-    tasks: int = 0
-    again: int = 0
-    report: str = ""
 
 
 class KeepAlive:
@@ -59,7 +37,7 @@ class KeepAlive:
         self._log = log
         self._began = time.monotonic()
         self._began_at = time.time()
-        self._counters: dict[str, float] = {}
+        self._counters: dict[str, Any] = {}
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -83,9 +61,7 @@ class KeepAlive:
                 self._log.debug("The scheduler of Dask cluster %s did not return its last counters", self._cluster)
             if self._report:
                 report = await self._performance_report()
-        counts = {name: int(value) for name, value in self._counters.items() if name != "worker_seconds"}
-        worker_seconds = self._counters.get("worker_seconds", 0.0)
-        return Usage(seconds=time.monotonic() - self._began, worker_seconds=worker_seconds, report=report, **counts)
+        return Usage.of(self._counters, seconds=time.monotonic() - self._began, report=report)
 
     async def _performance_report(self) -> str:
         try:

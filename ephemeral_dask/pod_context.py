@@ -7,9 +7,12 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from prefect.logging import get_logger
+
 from ephemeral_dask.contract import environment as env
-from ephemeral_dask.contract import pods, ports, reserved
+from ephemeral_dask.contract import pods, ports, prices, reserved
 from ephemeral_dask.contract.pods import RunPods
+from ephemeral_dask.contract.prices import Prices
 from ephemeral_dask.contract.secrets import SecretRef
 from ephemeral_dask.precedence import SettingsError
 
@@ -80,6 +83,7 @@ class PodContext:
         own_env: the job variable `env` of the deployment or the run, which takes precedence over all other variables.
         pods: the stack's additions to the pods of the run.
         job_variables: values of the work pool's own job variables, for placeholders in patches.
+        prices: what the stack pays for what pods request; None where it has no prices.
         ipv6: whether pods have IPv6 addresses, or prefer them, as the Service of the Kubernetes API does.
         tls: whether each Dask cluster gets certificates of its own, without which nothing connects to it.
 
@@ -98,6 +102,7 @@ class PodContext:
     own_env: Mapping[str, str] = field(default_factory=dict)
     pods: RunPods = field(default_factory=RunPods)
     job_variables: Mapping[str, Any] = field(default_factory=dict)
+    prices: Prices | None = None
     ipv6: bool = False
     tls: bool = False
 
@@ -137,6 +142,7 @@ class PodContext:
             own_env=_own_env(_mapping(environ, env.ENV)),
             pods=_run_pods(environ.get(env.PODS, "")),
             job_variables=_mapping(environ, env.JOB_VARIABLES),
+            prices=_prices(environ.get(env.PRICES, "")),
             ipv6=":" in environ.get("KUBERNETES_SERVICE_HOST", ""),
             tls=environ.get(env.TLS) == "true",
         )
@@ -162,6 +168,15 @@ def _run_pods(text: str) -> RunPods:
         return pods.decode(text or "{}")
     except ValueError as error:
         raise SettingsError(f"{env.PODS} cannot be read: {error}. {_REMEDY}") from None
+
+
+def _prices(text: str) -> Prices | None:
+    """Read the prices; without them the summary says no cost, for which no run fails."""
+    try:
+        return prices.decode(text) if text else None
+    except ValueError as error:
+        get_logger(__name__).warning("%s cannot be read: %s. %s", env.PRICES, error, _REMEDY)
+        return None
 
 
 def _all_or_none(environ: Mapping[str, str], *names: str) -> list[str]:

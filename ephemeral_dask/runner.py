@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dask.base import annotate
-from distributed import LocalCluster
-from prefect.client.base import ServerType
-from prefect.context import FlowRunContext, SettingsContext
 from prefect.futures import PrefectFuture
 from prefect.task_runners import TaskRunner
 
 from ephemeral_dask import missing_objects, result_space
+from ephemeral_dask.bill import Bill
 from ephemeral_dask.flow_result import show_result
 from ephemeral_dask.groups import LARGE
 from ephemeral_dask.identity import current_run
+from ephemeral_dask.local import LocalRunCluster, local_cluster
 from ephemeral_dask.pod_context import PodContext
 from ephemeral_dask.settings import CodeSizes, DaskSettings, SettingsError
 from ephemeral_dask.task_runner import EphemeralDaskTaskRunner, run_log
 
 if TYPE_CHECKING:
-    import logging
     import threading
 
     from distributed.deploy.cluster import Cluster
     from distributed.scheduler import KilledWorker
+
+    from ephemeral_dask.identity import RunIdentity
+
+_bills: dict[RunIdentity, Bill] = {}
+"""What the clusters of each run of this process have taken. Not in `RunClusters`, which is sent to Dask workers."""
 
 
 def ephemeral_dask(
@@ -121,7 +124,7 @@ class RunClusters:
         if context is None:
             if self.sizes.profile:
                 log.info("Not in Kubernetes: what profile %s adds to pods is not on this machine", self.sizes.profile)
-            return _local_cluster(settings, log)
+            return local_cluster(settings, log)
         if missing := list(missing_objects.in_flow_pod(context.pods.flow, os.environ, context.namespace)):
             raise SettingsError(f"{'. '.join(missing)}.")
         if full := result_space.warning(os.environ):
@@ -131,57 +134,35 @@ class RunClusters:
         from ephemeral_dask.cluster import RunCluster  # noqa: PLC0415
 
         run = current_run()
-        cluster = RunCluster(run=run, context=context, settings=settings, log=log, abandoned=abandoned)
+        bill = _bills.setdefault(run, Bill(run=run, context=context, log=log))
+        cluster = RunCluster(run=run, context=context, settings=settings, log=log, abandoned=abandoned, bill=bill)
         artifacts.dashboard(run, context.dashboard_of(cluster.name), cluster.dashboard_link, log)
         return cluster
 
     def watch(self, cluster: Any, client: Any) -> None:
         """Explain the workers that are lost from now on, with a client that is connected to the cluster."""
-        if not isinstance(cluster, LocalCluster):
+        if isinstance(cluster, LocalRunCluster):
+            cluster.measure(client)
+        else:
             cluster.watch(client)
 
     def why_lost(self, cluster: Any) -> str:
         """Return why a cluster was lost, in words."""
-        if isinstance(cluster, LocalCluster):
+        if isinstance(cluster, LocalRunCluster):
             return "its scheduler on this machine has ended"
         return str(cluster.why_lost())
 
     def why_killed(self, cluster: Any, error: KilledWorker) -> str:
         """Return why the workers died on which a task was tried, in words."""
-        if cluster is None or isinstance(cluster, LocalCluster):
+        if cluster is None or isinstance(cluster, LocalRunCluster):
             return "A worker process that ends by itself has often taken more memory than there is."
         return str(cluster.why_killed(error))
 
     def discard(self, cluster: Any, losses: Sequence[str], *, last: bool) -> None:
         """End a cluster, lost or not."""
-        if isinstance(cluster, LocalCluster):
-            with suppress(Exception):
-                cluster.close()
-        else:
-            cluster.discard(losses, last=last)
-
-
-def _local_cluster(settings: DaskSettings, log: logging.Logger | logging.LoggerAdapter[Any]) -> LocalCluster:
-    """Open a cluster of processes on this machine, of a fixed size: an idle process costs nothing here."""
-    workers = min(settings.maximum, os.cpu_count() or 1)
-    log.info("Not in Kubernetes: a Dask cluster of %d processes on this machine", workers)
-    _share_temporary_server()
-    return LocalCluster(  # type: ignore[no-untyped-call]  # it carries no annotation
-        n_workers=workers,
-        threads_per_worker=settings.worker_threads,
-        dashboard_address="127.0.0.1:0",  # any free port: two flows side by side are normal
-        resources={LARGE: settings.worker_threads},
-    )
-
-
-def _share_temporary_server() -> None:
-    """Let the Dask processes report to the server that Prefect started for this process, if it did.
-
-    Prefect hands its settings to them with every task. Without the address in these, each starts a server of
-    its own, some ten seconds and 200 MiB a piece. The address stays for the rest of the process, like the server.
-    """
-    run, settings = FlowRunContext.get(), SettingsContext.get()
-    if run is None or settings is None or run.client.server_type is not ServerType.EPHEMERAL:
-        return
-    shared = settings.settings.copy_with_update(updates={"api.url": str(run.client.api_url)})
-    SettingsContext(profile=settings.profile, settings=shared).__enter__()
+        if isinstance(cluster, LocalRunCluster):
+            cluster.end(losses, summary=last)
+            return
+        cluster.discard(losses, last=last)
+        if last:
+            _bills.pop(cluster.run, None)

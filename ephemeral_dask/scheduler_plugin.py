@@ -13,8 +13,10 @@ from typing import Any, Final
 
 import cloudpickle
 from distributed.diagnostics.plugin import SchedulerPlugin
+from tornado.ioloop import PeriodicCallback
 
 from ephemeral_dask.contract import ports
+from ephemeral_dask.measurements import Measurements, install_on_workers, spilled_bytes
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
@@ -27,30 +29,47 @@ DEATHS: Final = "ephemeral-dask-worker-deaths"
 _KEYS: Final = 100
 """Tasks that such a message names at most."""
 
+_INTERVAL: Final = 1000
+"""Milliseconds between two looks at the workers. A thousand of them take about two milliseconds."""
+
 
 class UsagePlugin(SchedulerPlugin):
-    """Counts what the run's summary shows: workers over time, tasks, and tasks that had to run again."""
+    """Counts what the run's summary shows: workers over time, what they use, tasks, and tasks that had to run again."""
 
     def __init__(self) -> None:
         self.peak = 0
+        self.peak_after = 0.0
         self.tasks = 0
         self.again = 0
+        self.deaths = 0
         self._seconds = 0.0
+        self._began = time.monotonic()
         self._since: dict[str, float] = {}
         self._workers: dict[str, Any] = {}
         self._lost: set[Any] = set()
+        self._measurements = Measurements()
+        self._scheduler: Any = None
 
     async def start(self, scheduler: Any) -> None:
+        self._scheduler = scheduler
+        self._began = time.monotonic()
         for address in scheduler.workers:
             self.add_worker(scheduler, address)
+        sampling = PeriodicCallback(lambda: self._measurements.sample(scheduler), _INTERVAL)
+        scheduler.periodic_callbacks[_NAME] = sampling  # those are stopped with it
+        sampling.start()
 
     def add_worker(self, scheduler: Any, worker: str) -> None:
         self._workers[worker] = scheduler.workers.get(worker)
+        self._measurements.joined(worker)
         self._since.setdefault(worker, time.monotonic())
-        self.peak = max(self.peak, len(self._since))
+        if len(self._since) > self.peak:
+            self.peak, self.peak_after = len(self._since), time.monotonic() - self._began
 
     def remove_worker(self, scheduler: Any, worker: str, **_: Any) -> None:
-        self._report_death(scheduler, worker, self._workers.pop(worker, None))
+        state = self._workers.pop(worker, None)
+        self._measurements.left(worker, state)
+        self._report_death(scheduler, worker, state)
         joined = self._since.pop(worker, None)
         if joined is not None:
             self._seconds += time.monotonic() - joined
@@ -70,6 +89,7 @@ class UsagePlugin(SchedulerPlugin):
         events = [event for _, event in scheduler.get_events(address) if event.get("action") == "remove-worker"]
         if not events or events[-1].get("expected") or worker is None:
             return
+        self.deaths += 1
         message = {
             "address": address,
             "name": str(worker.name),
@@ -79,14 +99,20 @@ class UsagePlugin(SchedulerPlugin):
         }
         scheduler.log_event(DEATHS, message)
 
-    def read(self) -> dict[str, float]:
+    def read(self) -> dict[str, Any]:
+        """Return the counters, as `ephemeral_dask.usage` reads them."""
         now = time.monotonic()
         living = sum(now - joined for joined in self._since.values())
+        self._measurements.sample(self._scheduler)
         return {
             "peak": self.peak,
+            "peak_after": self.peak_after,
             "tasks": self.tasks,
             "again": self.again,
+            "deaths": self.deaths,
+            "spilled": spilled_bytes(self._scheduler),
             "worker_seconds": self._seconds + living,
+            "groups": self._measurements.read(),
         }
 
 
@@ -118,18 +144,33 @@ class MetricsServer(SchedulerPlugin):
             self._server.stop()
 
 
-def touch_idle_timer(dask_scheduler: Any) -> dict[str, float]:
+def touch_idle_timer(dask_scheduler: Any) -> dict[str, Any]:
     """Reset the scheduler's idle timer, because the flow pod is alive, and return the counters."""
     dask_scheduler.idle_since = None
-    plugin = dask_scheduler.plugins.get(_NAME)
-    counters: dict[str, float] = plugin.read() if plugin else {}
-    return counters
+    return counters(dask_scheduler)
+
+
+def counters(scheduler: Any) -> dict[str, Any]:
+    """Return the counters of a scheduler; none before the plugin is there."""
+    plugin = scheduler.plugins.get(_NAME)
+    values: dict[str, Any] = plugin.read() if plugin else {}
+    return values
+
+
+async def measure(comm: Any) -> None:
+    """Let the scheduler count and measure from now on. Calling it again has no effect."""
+    await _register(comm, _NAME, UsagePlugin())
+    await install_on_workers(comm)
 
 
 async def install(comm: Any) -> None:
-    """Let the scheduler keep both plugins from now on. Calling it again has no effect."""
-    for name, plugin in ((_NAME, UsagePlugin()), (_METRICS, MetricsServer(ports.SCHEDULER_METRICS))):
-        await comm.register_scheduler_plugin(plugin=cloudpickle.dumps(plugin), name=name, idempotent=True)
+    """Let the scheduler of a cluster in Kubernetes serve its metrics too. Calling it again has no effect."""
+    await _register(comm, _METRICS, MetricsServer(ports.SCHEDULER_METRICS))
+    await measure(comm)
+
+
+async def _register(comm: Any, name: str, plugin: SchedulerPlugin) -> None:
+    await comm.register_scheduler_plugin(plugin=cloudpickle.dumps(plugin), name=name, idempotent=True)
 
 
 async def call(comm: Any, function: Callable[..., Any]) -> Any:

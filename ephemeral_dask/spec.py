@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ephemeral_dask.pod_context import PodContext
     from ephemeral_dask.settings import DaskSettings, Worker
 
-_NANNY_SHARE: Final = 96 * 2**20
+NANNY_SHARE: Final = 96 * 2**20
 """Bytes of the pod's memory that Dask must leave to the nanny. Were its limit the container's, the kernel
 would kill the pod before the nanny could restart the worker, and the run would see no reason."""
 
@@ -200,7 +200,7 @@ def _worker(cluster: str, context: PodContext, worker: Worker, extra_env: Mappin
         "--nthreads",
         str(worker.threads),
         "--memory-limit",
-        str(worker.memory_bytes - _NANNY_SHARE),
+        str(worker.memory_bytes - NANNY_SHARE),
         # Dask asks for its own address on the way to the scheduler by IPv4 only, as the scheduler has a name.
         *(("--host", f"[$({dask_pod.POD_IP})]") if context.ipv6 else ()),
         "--worker-port",

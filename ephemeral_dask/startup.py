@@ -244,7 +244,7 @@ class Startup:
     async def _check_environment(self, comm: Any) -> None:
         """Fail at once where scheduler and workers run something else than this process."""
         try:
-            own, pods = await asyncio.gather(self._own_pod(), self._pods())
+            own, pods = await asyncio.gather(self.flow_pod(), self._pods())
             difference = await environment_check.compare(comm, own, pods)
         except (KubeError, OSError) as error:
             self._log.warning("The environment of Dask cluster %s could not be compared: %s", self.name, error)
@@ -252,7 +252,8 @@ class Startup:
         if difference is not None:
             raise ClusterStartError(difference, self.elapsed)
 
-    async def _own_pod(self) -> Mapping[str, Any] | None:
+    async def flow_pod(self) -> Mapping[str, Any] | None:
+        """Return the pod of this process; None where it was not started by a Job."""
         if self._context.owner is None:
             return None
         pods = await self._kube.list(kube.PODS, labels=f"{labels.JOB_UID}={self._context.owner.uid}")

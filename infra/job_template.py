@@ -7,11 +7,22 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from ephemeral_dask.contract import environment as env
-from ephemeral_dask.contract import knobs, labels, pod_template, pods, profiles, security
+from ephemeral_dask.contract import knobs, labels, pod_template, pods, prices, profiles, security
 from ephemeral_dask.contract.pods import RunPods
 from ephemeral_dask.contract.secrets import SecretRef
 from infra import job_variables, naming
-from infra.settings import BlockResults, Dask, FlowRun, JobVariable, NoResults, Results, Settings, VolumeResults, layers
+from infra.settings import (
+    BlockResults,
+    Dask,
+    FlowRun,
+    JobVariable,
+    NoResults,
+    Prices,
+    Results,
+    Settings,
+    VolumeResults,
+    layers,
+)
 
 _RESULTS = "/results"
 
@@ -32,6 +43,7 @@ class JobTemplateArgs:
         credential: environment variable -> reference of the Prefect credential; empty where the API requires none.
         pods: additions to the pods of a run.
         own: job variables of the work pool's own, by name.
+        prices: what nodes cost; None where runs do not say what they cost.
         sources: beginnings of the references that the job variable `image` may have; any if empty.
 
     """
@@ -44,6 +56,7 @@ class JobTemplateArgs:
     credential: Mapping[str, SecretRef]
     pods: RunPods = field(default_factory=RunPods)
     own: Mapping[str, JobVariable] = field(default_factory=dict)
+    prices: Prices | None = None
     sources: tuple[str, ...] = ()
 
     @classmethod
@@ -58,6 +71,7 @@ class JobTemplateArgs:
             credential=credential,
             pods=layers.run_pods(settings, pool),
             own=settings.work_pools[pool].job_variables,
+            prices=settings.prices,
             sources=_sources(settings),
         )
 
@@ -154,6 +168,8 @@ def _environment(args: JobTemplateArgs) -> dict[str, Any]:
         values[env.API_SECRET_KEY] = reference.key
     if args.pods != RunPods():
         values[env.PODS] = pods.encode(args.pods)
+    if args.prices is not None:
+        values[env.PRICES] = prices.encode(args.prices.contract())
     if args.own:
         # Prefect writes the mapping as Python does, with the values that apply.
         values[env.JOB_VARIABLES] = {name: f"{{{{ {name} }}}}" for name in args.own}

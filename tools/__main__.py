@@ -66,6 +66,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "pin-base": Verb("tools.supply_chain.verbs:pin"),
     "sbom": Verb("tools.supply_chain.verbs:list_contents"),
     "lock": Verb("tools.verbs.project:lock", on_stack=False),
+    "update": Verb("tools.verbs.project:refresh", on_stack=False),
     "test": Verb("tools.verbs.project:test", on_stack=False),
 }
 """As in the Makefile, which describes them: `make help`."""

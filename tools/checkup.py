@@ -9,12 +9,13 @@ from typing import Any, Final
 import httpx
 
 from infra import naming
-from infra.settings import EmbeddedPrefect, Settings
+from infra.settings import CloudPrefect, EmbeddedPrefect, ExistingOperator, Settings
 from infra.validation import Plan
-from tools import server_volume
+from tools import compatibility, server_volume
 from tools.errors import Problem
 from tools.forward import prefect_api
 from tools.kubernetes import Kubernetes, Object
+from tools.paths import ROOT
 from tools.stack import Stack
 
 _TIMEOUT: Final = 15.0
@@ -38,6 +39,7 @@ def checks(
     listed: Sequence[tuple[str, Callable[[], Sequence[Problem]]]] = (
         (f"pods of stack '{name}'", lambda: pods(Kubernetes(environment), settings, name)),
         ("Prefect API and workers", lambda: _prefect(stack, settings)),
+        ("versions of Prefect server, Dask operator and CRDs", lambda: _versions(stack, settings)),
         ("volume of the Prefect server", lambda: server_volume.problems(settings, environment)),
         (f"deployments of stack '{name}' as in prefect.yaml", lambda: list(deployments(plan, outputs, name))),
     )
@@ -123,6 +125,23 @@ def _prefect(stack: Stack, settings: Settings) -> list[Problem]:
         )
         for pool in offline
     ]
+
+
+def _versions(stack: Stack, settings: Settings) -> list[Problem]:
+    locks, operator = compatibility.read(settings, ROOT), settings.dask.operator
+    cluster = Kubernetes(stack.environment)
+    namespace = operator.namespace if isinstance(operator, ExistingOperator) else settings.namespaces.platform
+    crds = cluster.list("customresourcedefinitions", version="apiextensions.k8s.io/v1")
+    operators = cluster.list("deployments", version="apps/v1", namespace=namespace)
+    problems = [*compatibility.of_cluster(crds, operators, locks, namespace=namespace)]
+    if isinstance(settings.prefect, CloudPrefect):
+        return problems  # it serves every client
+    with prefect_api(settings, stack.environment) as url, _client(url, stack, settings) as client:
+        try:
+            server = str(client.get("admin/version").raise_for_status().json())
+        except httpx.HTTPError:
+            return problems  # reported by the check of the API
+    return [*problems, *compatibility.of_server(server, locks)]
 
 
 def _has_worker(client: httpx.Client, pool: str) -> bool:

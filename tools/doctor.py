@@ -6,9 +6,10 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 
 from infra.settings import Prebuilt, Settings
-from tools import checkup, kubeconfig, registry, stackfile, target, toolchain
+from tools import checkup, compatibility, kubeconfig, registry, stackfile, target, toolchain
 from tools.cluster import LocalCluster
 from tools.errors import Problem
+from tools.paths import ROOT
 from tools.progress import say
 from tools.stack import Stack
 from tools.target import LOCAL
@@ -42,7 +43,8 @@ def report(stack: str, *, cluster: str) -> int:
         content = stackfile.read(stack)
         place = target.local(start=False) if local else target.existing(kubeconfig.choice(stack, content))
         settings = stackfile.check(stack, content, place.overrides)
-        return int(not _report_stack(Stack(stack, place), settings))
+        tested = _print("packages of the flow images are tested", lambda: _untested(settings))
+        return int(not (_report_stack(Stack(stack, place), settings) and tested))
     except Problem as problem:
         print(f"  no  stack '{stack}'\n      {problem}")
         return 1
@@ -77,7 +79,8 @@ def _print(title: str, check: Check) -> bool:
 def preconditions(stack: str, *, local: bool) -> list[tuple[str, Check]]:
     """Return what must be true for `make up`: title and check, which changes nothing."""
     checks: list[tuple[str, Check]] = [
-        (f"stack file of '{stack}' and prefect.yaml", lambda: _files(stack, local=local))
+        (f"stack file of '{stack}' and prefect.yaml", lambda: _files(stack, local=local)),
+        ("packages of the images fit each other", lambda: _packages(stack, local=local)),
     ]
     if local:
         checks.append(("this machine can run the local cluster", lambda: LocalCluster().preflight()))
@@ -95,13 +98,28 @@ def _groups() -> list[str]:
 
 def _files(stack: str, *, local: bool) -> list[Problem]:
     try:
-        content = stackfile.read(stack)
-        # The local cluster replaces the image section; its values are known once the cluster runs.
-        image = {"image": {"builder": "docker-build", "registry": "localhost"}}
-        stackfile.load_plan(stack, stackfile.check(stack, content, image if local else {}))
+        stackfile.load_plan(stack, _settings(stack, local=local))
     except Problem as problem:
         return [problem]
     return []
+
+
+def _settings(stack: str, *, local: bool) -> Settings:
+    # The local cluster replaces the image section; its values are known once the cluster runs.
+    image = {"image": {"builder": "docker-build", "registry": "localhost"}}
+    return stackfile.check(stack, stackfile.read(stack), image if local else {})
+
+
+def _packages(stack: str, *, local: bool) -> list[Problem]:
+    try:
+        settings = _settings(stack, local=local)
+    except Problem:
+        return []  # reported by the check of the stack file
+    return list(compatibility.unfit(compatibility.read(settings, ROOT)))
+
+
+def _untested(settings: Settings) -> list[Problem]:
+    return list(compatibility.untested(compatibility.read(settings, ROOT)))
 
 
 def _registry(stack: str) -> list[Problem]:

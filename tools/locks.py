@@ -22,30 +22,48 @@ PYTHON: Final = "3.11"
 FLOW_PYTHONS: Final = ("3.12", "3.13")
 """Further versions for flow images, `image.flow.python`. Each has a lock of the group `flows` of its own."""
 
+_FOLDER: Final = ROOT / "requirements"
+
 _STYLE: Final = ("--generate-hashes", "--no-emit-index-url", "--no-annotate", "--no-header", "--quiet")
 
 
-def resolve() -> None:
-    """Write requirements/*.txt.
+def resolve(project: Path = ROOT / "pyproject.toml", folder: Path = _FOLDER) -> None:
+    """Write a lock for each dependency group, and those of tools with environments of their own.
+
+    A version that is in a lock already stays, if the requirements allow it.
+
+    Args:
+        project: pyproject.toml with the groups.
+        folder: where the locks are.
 
     Raises:
         Problem: the requirements conflict, or the package index cannot be reached.
 
     """
-    folder = ROOT / "requirements"
     for group in GROUPS:
-        with step(f"requirements/{group}.txt"):
-            constraints = [] if group == "dev" else ["--constraint", str(folder / "dev.txt")]
-            _compile(["--group", f"pyproject.toml:{group}", *constraints], folder / f"{group}.txt")
+        resolve_group(group, project, folder)
     for version in FLOW_PYTHONS:
         with step(f"requirements/flows-{version}.txt"):
-            arguments = ["--group", "pyproject.toml:flows", "--constraint", str(folder / "dev.txt")]
+            arguments = ["--group", f"{project}:flows", "--constraint", str(folder / "dev.txt")]
             _compile(arguments, folder / f"flows-{version}.txt", python=version)
     # These have environments of their own: the installer, a scanner with a hundred pinned dependencies, an S3 server,
     # and what looks at the locks.
     for name in ("uv", "scan", "moto", "audit"):
         with step(f"requirements/{name}.txt"):
-            _compile([str(folder / f"{name}.in")], folder / f"{name}.txt")
+            _compile([str(_FOLDER / f"{name}.in")], folder / f"{name}.txt")
+
+
+def resolve_group(group: str, project: Path, folder: Path) -> None:
+    """Write the lock of one group; the versions of `dev.txt` bind all others.
+
+    Raises:
+        Problem: as `resolve`.
+
+    """
+    with step(f"requirements/{group}.txt"):
+        dev = folder / "dev.txt"
+        constraints = ["--constraint", str(dev)] if group != "dev" and dev.is_file() else []
+        _compile(["--group", f"{project}:{group}", *constraints], folder / f"{group}.txt")
 
 
 def _compile(arguments: list[str], output: Path, *, python: str = PYTHON) -> None:

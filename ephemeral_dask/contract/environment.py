@@ -50,6 +50,9 @@ Unset where results are kept elsewhere, or not at all."""
 PROFILES: Final = f"{PREFIX}PROFILES"
 """The stack's named sizes, as `ephemeral_dask.contract.profiles` writes them. Unset outside Kubernetes."""
 
+PRICES: Final = f"{PREFIX}PRICES"
+"""The stack's prices, as `ephemeral_dask.contract.prices` writes them. Unset where there are none."""
+
 PODS: Final = f"{PREFIX}PODS"
 """The stack's additions to the pods of the run, as `ephemeral_dask.contract.pods` writes them. Unset where there are
 none."""

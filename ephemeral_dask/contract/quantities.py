@@ -59,6 +59,16 @@ def cores(text: str) -> float:
     return float(value)
 
 
+def amount(value: object) -> float:
+    """Return a quantity in its own unit, zero included, as which a bare number counts: `2Gi` is 2147483648.
+
+    Raises:
+        ValueError: it is not one.
+
+    """
+    return float(_value(str(text(value))))
+
+
 def is_below(limit: object, request: object) -> bool:
     """Compare two quantities, as which bare numbers count.
 

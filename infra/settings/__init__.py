@@ -27,6 +27,7 @@ from infra.settings.prefect import (
     ServerPrefect,
     Sqlite,
 )
+from infra.settings.prices import Prices
 from infra.settings.results import BlockResults, NoResults, Results, VolumeResults
 from infra.settings.root import DeploymentOverride, Drain, Settings, parse
 from infra.settings.secrets import DATABASE_URL, REDIS_URL, SECRETS, secret_keys
@@ -71,6 +72,7 @@ __all__ = [
     "Postgresql",
     "Prebuilt",
     "Prefect",
+    "Prices",
     "Quota",
     "Redis",
     "Results",

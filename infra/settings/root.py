@@ -18,6 +18,7 @@ from infra.settings.isolation import Identities, Network, Quota
 from infra.settings.objects import Adopted, Automation, ConcurrencyLimit, LimitName, Variable, VariableName
 from infra.settings.pod_extras import CaBundle, PodExtras
 from infra.settings.prefect import EmbeddedPrefect, Postgresql, Prefect
+from infra.settings.prices import Prices
 from infra.settings.results import NoResults, Results
 from infra.settings.secrets import SECRETS
 from infra.settings.types import MAX_LABEL, DnsLabel, Model, Switch
@@ -81,6 +82,8 @@ class Settings(Model):
     network: Network = Network()
     quota: Annotated[Quota | None, BeforeValidator(lambda value: value or None)] = None
     """No quota when empty: Pulumi has no other way to leave out a key that has a type."""
+    prices: Annotated[Prices | None, BeforeValidator(lambda value: value or None)] = None
+    """What nodes cost, so that the summary of each run says what it cost; no costs when empty."""
     identities: Identities = Identities()
     admission: Switch = True
     """Whether ValidatingAdmissionPolicies bound what runs create. They need Kubernetes 1.30."""

@@ -88,6 +88,18 @@ def summary(newcomer: Newcomer, run: str) -> str:
     return str(summaries[-1]) if summaries else ""
 
 
+def trend(newcomer: Newcomer, deployment: str) -> str:
+    """Return the tables of a deployment's runs, as JSON."""
+    only = f"filters.ArtifactFilter(key={{'any_': ['dask-trend-{deployment}']}})"
+    tables = ask(newcomer, f"[one.data for one in await client.read_artifacts(artifact_filter={only})]")
+    return "\n".join(map(str, tables))
+
+
+def run_name(newcomer: Newcomer, run: str) -> str:
+    """Return the name of a run, such as `daring-mole`."""
+    return str(ask(newcomer, f"(await client.read_flow_run('{run}')).name"))
+
+
 def pods(newcomer: Newcomer, run: str, component: str) -> list[str]:
     """Return the Dask pods of a run, by name: of its `scheduler` or its `worker`s."""
     selector = f"ephemeral-dask/flow-run={run},dask.org/component={component}"

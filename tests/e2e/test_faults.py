@@ -12,7 +12,19 @@ from tests.e2e.clones import PENDING_TIMEOUT
 from tests.e2e.machine import Deployed
 from tests.e2e.newcomer import Newcomer
 from tests.e2e.outage import LiveRuns
-from tests.e2e.runs import ended, jobs, kill, left, logged, pods, summary, task_states, with_tasks_under_way
+from tests.e2e.runs import (
+    ended,
+    jobs,
+    kill,
+    left,
+    logged,
+    pods,
+    run_name,
+    summary,
+    task_states,
+    trend,
+    with_tasks_under_way,
+)
 from tools.cluster.wait import until
 
 OUTAGE = 120
@@ -64,7 +76,11 @@ def test_a_run_goes_on_when_a_worker_is_killed_during_its_task(newcomer: Newcome
     assert named, log
     assert worker.startswith(named[1])
     assert set(task_states(newcomer, run)) == {"COMPLETED"}
-    assert "clusters lost | 0" in summary(newcomer, run) or "clusters lost" not in summary(newcomer, run)
+    text = summary(newcomer, run)
+    assert "clusters lost" not in text
+    assert "| workers lost | " in text
+    assert "by the largest |" in text  # workers have reported the memory that they used
+    assert run_name(newcomer, run) in trend(newcomer, "steps-default")
     assert until(lambda: not left(newcomer, run), seconds=60, interval=1), left(newcomer, run)
 
 

@@ -13,7 +13,7 @@ from infra import validation
 from infra.naming import PROJECT
 from tools.paths import ROOT
 
-GUIDES = ("code-and-images.md",)
+GUIDES = ("code-and-images.md", "flows.md")
 IMAGE = {"builder": "docker-build", "registry": "registry.example.com/data"}
 
 

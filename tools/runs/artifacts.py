@@ -20,6 +20,9 @@ from rich.text import Text
 PLATFORM_KEYS: Final = frozenset({"dask-dashboard", "dask-summary"})
 """Artifacts of the runtime: a dashboard that is gone when the run has ended, and what its last log line says too."""
 
+TREND_PREFIX: Final = "dask-trend-"
+"""Beginning of the key of a deployment's table of its last runs, which is for Prefect's UI."""
+
 RESULT_KEY: Final = "flow-result"
 """The runtime's artifact with what a flow returned, as JSON in a Markdown code block."""
 
@@ -43,11 +46,15 @@ async def print_artifacts(client: PrefectClient, flow_run: UUID, subflow_runs: S
         if artifact.key == RESULT_KEY:
             results += [artifact] if artifact.flow_run_id == flow_run else []
         # An artifact without a key is Prefect's own note of where a result is stored.
-        elif artifact.key is not None and artifact.key not in PLATFORM_KEYS:
+        elif artifact.key is not None and not _of_platform(artifact.key):
             print_artifact(artifact, output)
     for artifact in results[-1:]:
         text = str(artifact.data).removeprefix("```json\n").removesuffix("\n```")
         output.print(Text(f"result: {text}"), soft_wrap=True)
+
+
+def _of_platform(key: str) -> bool:
+    return key in PLATFORM_KEYS or key.startswith(TREND_PREFIX)
 
 
 def print_artifact(artifact: Artifact, output: Console) -> None:

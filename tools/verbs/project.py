@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tools import locks, new_flow, prefect_yaml_check, reference, stackfile, tiers
+from tools import locks, new_flow, prefect_yaml_check, reference, stackfile, tiers, update
 from tools.make import is_set, text
 from tools.paths import ROOT
 from tools.progress import say
@@ -37,6 +37,16 @@ def settings_reference(_: argparse.Namespace) -> int:
 def lock(_: argparse.Namespace) -> int:
     """Resolve pyproject.toml into requirements/*.txt."""
     locks.resolve()
+    return 0
+
+
+def refresh(_: argparse.Namespace) -> int:
+    """Raise the locked versions, and the pins of the families that PINS names."""
+    families = text("PINS").replace(",", " ").split()
+    changes = update.update(ROOT, families)
+    print(update.page(changes, families))
+    if changes:
+        say("    make venv lint unit engine, and commit pyproject.toml and requirements/ together")
     return 0
 
 

@@ -1,18 +1,21 @@
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
 from prefect.client.schemas.actions import ArtifactCreate
+from prefect.client.schemas.filters import ArtifactFilter
+from prefect.client.schemas.sorting import ArtifactSort
 from prefect.filesystems import LocalFileSystem
 from prefect.settings import PREFECT_RESULTS_PERSIST_BY_DEFAULT, temporary_settings
 
 from ephemeral_dask import artifacts
 from ephemeral_dask.identity import RunIdentity
-from ephemeral_dask.keepalive import Usage
 from ephemeral_dask.settings import CodeSizes, DaskSettings
+from ephemeral_dask.usage import Usage
 
 RUN = RunIdentity(flow="etl", flow_run_id="0198f0c4-1111-7000-8000-000000000000")
 SETTINGS = DaskSettings.from_env({}, CodeSizes(minimum=1, maximum=6))
@@ -36,6 +39,11 @@ class Server:
         return self
 
     def __exit__(self, *_: object) -> None: ...
+
+    def read_artifacts(self, *, artifact_filter: ArtifactFilter, sort: object, limit: int) -> list[ArtifactCreate]:
+        assert (sort, limit) == (ArtifactSort.CREATED_DESC, 5)
+        [key] = artifact_filter.key.any_ if artifact_filter.key and artifact_filter.key.any_ else [""]
+        return [one for one in self.created if one.key == key]
 
     def create_artifact(self, artifact: ArtifactCreate) -> None:
         self.created.append(artifact)
@@ -111,3 +119,19 @@ def test_outside_a_flow_run_nothing_is_created(server: Server) -> None:
     without_run: Any = RunIdentity(flow="unnamed", flow_run_id="0a1b2c3d")
     artifacts.summary(without_run, SETTINGS, 1.0, Usage(seconds=1), LOG)
     assert server.created == []
+
+
+def test_the_last_runs_of_a_deployment_are_a_table_under_its_own_key(server: Server) -> None:
+    for name in ("first", "second"):
+        run = RunIdentity(flow="etl", flow_run_id=RUN.flow_run_id, flow_run_name=name)
+        artifacts.summary(run, SETTINGS, 1.0, Usage(seconds=1), LOG, deployment="default")
+    _, _, _, table = server.created
+    assert (table.key, table.type, str(table.flow_run_id)) == ("dask-trend-etl-default", "table", RUN.flow_run_id)
+    assert {row["run"] for row in json.loads(str(table.data))} == {"first", "second"}
+
+
+def test_a_summary_that_cannot_be_made_never_fails_a_run(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    nonsense: Any = None
+    artifacts.summary(RUN, nonsense, 1.0, Usage(seconds=1), LOG)
+    assert server.created == []
+    assert "could not be made" in caplog.text

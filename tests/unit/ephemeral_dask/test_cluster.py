@@ -459,7 +459,7 @@ def test_a_cluster_whose_scheduler_is_gone_says_why_and_is_deleted_without_askin
     kubernetes.pods = []
     kubernetes.events = [{"reason": "Preempted", "message": "by pod ml/train", "involvedObject": {}}]
     summaries: list[Any] = []
-    monkeypatch.setattr("ephemeral_dask.artifacts.summary", lambda *_, losses: summaries.append(losses))
+    monkeypatch.setattr("ephemeral_dask.artifacts.summary", lambda *_, losses, **__: summaries.append(losses))
     why = cluster.why_lost()
     assert why == f"{cluster.name}: the pod was preempted by one of higher priority: pod etl-scheduler: by pod ml/train"
     cluster.discard([why], last=False)
@@ -470,7 +470,7 @@ def test_a_cluster_whose_scheduler_is_gone_says_why_and_is_deleted_without_askin
 
 def test_the_last_cluster_of_a_run_shows_the_summary_with_those_that_were_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     summaries: list[Any] = []
-    monkeypatch.setattr("ephemeral_dask.artifacts.summary", lambda *_, losses: summaries.append(losses))
+    monkeypatch.setattr("ephemeral_dask.artifacts.summary", lambda *_, losses, **__: summaries.append(losses))
     start(monkeypatch, FakeKubernetes(complete)).discard(["evicted"], last=True)
     assert summaries == [["evicted"]]
 

@@ -101,3 +101,9 @@ def test_the_family_of_pod_addresses_is_that_of_the_kubernetes_service(address: 
     pod = PodContext.from_env({**KUBERNETES, "KUBERNETES_SERVICE_HOST": address})
     assert pod is not None
     assert pod.ipv6 is ipv6
+
+
+def test_prices_that_cannot_be_read_fail_no_run(caplog: pytest.LogCaptureFixture) -> None:
+    assert context(**{env.PRICES: "[]"}).prices is None
+    assert env.PRICES in caplog.text
+    assert context().prices is None

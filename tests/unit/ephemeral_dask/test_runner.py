@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 from distributed import get_worker
-from prefect import flow, task
+from prefect import flow, get_client, task
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+from prefect.context import FlowRunContext
 from prefect.testing.utilities import prefect_test_harness
 from prefect_dask.task_runners import DaskTaskRunner
 
@@ -46,7 +50,7 @@ def test_the_size_is_read_when_the_cluster_opens_and_not_when_the_flow_is_decora
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     opened: list[int] = []
-    monkeypatch.setattr(runner, "_local_cluster", lambda settings, _log: opened.append(settings.maximum))
+    monkeypatch.setattr(runner, "local_cluster", lambda settings, _log: opened.append(settings.maximum))
     made: Any = ephemeral_dask(maximum=2)
     for asked in ("3", "7"):
         monkeypatch.setenv(knobs.MAXIMUM.variable, asked)
@@ -106,3 +110,27 @@ def test_a_flow_that_asks_for_large_workers_runs_on_a_laptop_and_only_what_it_sa
         return [large.result(), restrictions.submit().result()]
 
     assert asks() == [{LARGE: 1}, None]
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_run_on_a_laptop_tells_what_its_workers_used() -> None:
+    @task
+    def take(mebibytes: int) -> int:
+        return len(b"x" * (mebibytes * 2**20))
+
+    @flow(task_runner=ephemeral_dask(maximum=1))
+    def takes() -> UUID:
+        take.submit(300).result()
+        context = FlowRunContext.get()
+        assert context is not None
+        assert context.flow_run is not None
+        return context.flow_run.id
+
+    run = takes()
+    with get_client(sync_client=True) as client:
+        only = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run]))
+        [summary] = [each for each in client.read_artifacts(artifact_filter=only) if each.key == "dask-summary"]
+    text = str(summary.data)
+    assert "none on this machine" in text
+    assert "| tasks | 1 |" in text
+    assert re.search(r"`dask_worker_memory: \w+` is enough in Kubernetes: the largest worker used \d", text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from datetime import date
@@ -75,6 +76,23 @@ def test_a_dask_array_in_a_task_gives_what_numpy_gives() -> None:
 def test_a_subflow_whose_tasks_all_fail_once_ends_with_the_same_accuracy() -> None:
     accuracy = leaderboard.evaluate("bayes", folds=2, shaky=True)
     assert accuracy == mean(leaderboard.score.fn("bayes", fold, 2, shaky=False) for fold in range(2))
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_flow_of_subflows_ranks_what_they_return_and_publishes_it() -> None:
+    assert leaderboard.leaderboard(folds=2) == ["neighbours", "bayes"]
+    published = Artifact.get("leaderboard")
+    assert published is not None
+    assert [each["model"] for each in json.loads(str(published.data))] == ["neighbours", "bayes"]
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_the_nightly_flow_returns_the_mean_of_its_parts_and_publishes_it() -> None:
+    day = date(2026, 3, 1)
+    assert drift.drift(day=day, least=0.5) == mean(drift.accuracy.fn(day, part) for part in range(drift.PARTS))
+    published = Artifact.get("drift")
+    assert published is not None
+    assert str(published.data).startswith("2026-03-01: accuracy 0.9")
 
 
 @pytest.mark.usefixtures("prefect_server")

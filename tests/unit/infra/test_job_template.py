@@ -21,6 +21,7 @@ from infra.settings import (
     FlowRun,
     LargeWorkers,
     NoResults,
+    Prices,
     Results,
     Toleration,
     VolumeResults,
@@ -291,3 +292,20 @@ def test_a_patch_of_the_flow_pod_may_contain_job_variables() -> None:
     pod = configured(with_pods(patches=(patch,)), name="mine").job_manifest["spec"]["template"]["spec"]
     assert pod["hostname"] == "mine"
     assert [each["workingDir"] for each in pod["containers"]] == ["/app"]
+
+
+def test_prices_reach_the_flow_pod_only_where_the_stack_has_some() -> None:
+    assert env.PRICES not in build()["job_configuration"]["env"]
+    args = job_template.JobTemplateArgs(
+        namespace="flows",
+        image=IMAGE,
+        flow_run=FlowRun(),
+        dask=Dask(),
+        credential={},
+        prices=Prices(core_hour=0.03, currency="EUR"),
+    )
+    environ = configured(job_template.build(args)).env
+    context = PodContext.from_env({name: str(value) for name, value in environ.items() if value is not None})
+    assert context is not None
+    assert context.prices is not None
+    assert (context.prices.core_hour, context.prices.currency) == (0.03, "EUR")

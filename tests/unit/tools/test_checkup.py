@@ -1,8 +1,13 @@
 from __future__ import annotations
 
-from typing import Any
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any, Self
 
-from infra import settings
+import httpx
+import pytest
+
+from infra import naming, settings
 from infra.specs.deployment import DeploymentSpec
 from infra.validation import Plan
 from tools import checkup
@@ -46,3 +51,55 @@ def test_deployments_that_differ_from_prefect_yaml_are_named() -> None:
     assert "Not registered yet: f/new" in text
     assert "no longer in prefect.yaml: f/old" in text
     assert list(checkup.deployments(plan, {"deployments": {"f/new": "id"}}, "dev")) == []
+
+
+class Cluster:
+    """Kubernetes with a CRD of an older release, and an operator of this project."""
+
+    def __init__(self, environment: Any) -> None:
+        assert environment == {"KUBECONFIG": "k"}
+
+    def list(self, kind: str, *, version: str, namespace: str = "") -> list[dict[str, Any]]:
+        if kind == "customresourcedefinitions":
+            marks = {"annotations": {naming.DASK_VERSION: "2025.1.0"}}
+            return [{"metadata": {"name": "daskclusters.kubernetes.dask.org", **marks}}]
+        assert (kind, version, namespace) == ("deployments", "apps/v1", "flows")
+        return []
+
+
+class Api:
+    """A Prefect server of an older release."""
+
+    def __init__(self, answer: Any) -> None:
+        self._answer = answer
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def get(self, path: str) -> httpx.Response:
+        assert path == "admin/version"
+        request = httpx.Request("GET", f"http://server/{path}")
+        return httpx.Response(200 if isinstance(self._answer, str) else 500, json=self._answer, request=request)
+
+
+def versions(monkeypatch: pytest.MonkeyPatch, answer: Any) -> list[str]:
+    stack: Any = SimpleNamespace(environment={"KUBECONFIG": "k"}, name="dev")
+    monkeypatch.setattr(checkup, "Kubernetes", Cluster)
+    monkeypatch.setattr(checkup, "prefect_api", lambda *_: nullcontext("http://server"))
+    monkeypatch.setattr(checkup, "_client", lambda *_: Api(answer))
+    return [str(each) for each in checkup._versions(stack, SETTINGS)]
+
+
+def test_a_server_and_crds_of_another_release_are_named_with_what_would_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    crds, server = versions(monkeypatch, "3.0.1")
+    assert crds.startswith("CRD daskclusters.kubernetes.dask.org is of dask-kubernetes 2025.1.0")
+    assert server.startswith("The Prefect server has version 3.0.1")
+    assert "pin prefect==3.0.1" in server
+
+
+def test_a_server_that_does_not_say_its_version_is_left_to_the_check_of_the_api(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert len(versions(monkeypatch, {"error": True})) == 1

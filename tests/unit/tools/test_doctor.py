@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from infra import settings
 from infra.validation import Plan
-from tools import doctor
+from tools import compatibility, doctor
 from tools.errors import Problem
+from tools.paths import ROOT
 from tools.target import Target
 
 SETTINGS = settings.parse({"image": {"builder": "docker-build", "registry": "r"}}, stack="dev")
@@ -45,7 +47,30 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_stack_that_works_passes(capsys: pytest.CaptureFixture[str]) -> None:
     assert doctor.report("dev", cluster="existing") == 0
-    assert capsys.readouterr().out.splitlines() == ["  ok  this machine", "  ok  pods", "  ok  Prefect API"]
+    titles = ["this machine", "packages of the flow images are tested", "pods", "Prefect API"]
+    assert capsys.readouterr().out.splitlines() == [f"  ok  {title}" for title in titles]
+
+
+def test_a_package_that_is_not_tested_fails_the_verb(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    locks = compatibility.read(SETTINGS, ROOT)
+    flows = {file: {**lock, "prefect": "3.99.0"} for file, lock in locks.flows.items()}
+    monkeypatch.setattr("tools.compatibility.read", lambda *_: replace(locks, flows=flows))
+    assert doctor.report("dev", cluster="existing") == 1
+    printed = capsys.readouterr().out
+    assert "  no  packages of the flow images are tested\n      requirements/flows.txt has prefect 3.99.0" in printed
+    assert "  ok  Prefect API" in printed
+
+
+def test_packages_that_cannot_work_together_are_refused_before_anything_is_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    locks = compatibility.read(SETTINGS, ROOT)
+    flows = {file: {**lock, "distributed": "2026.8.1"} for file, lock in locks.flows.items()}
+    monkeypatch.setattr("tools.compatibility.read", lambda *_: replace(locks, flows=flows))
+    [problem] = doctor._packages("dev", local=True)
+    assert "distributed 2026.8.1, which are released together" in str(problem)
 
 
 def test_one_failed_check_fails_the_verb_and_the_others_are_made(

@@ -9,8 +9,8 @@ from prefect.client.schemas.objects import Artifact
 from rich.console import Console
 
 from ephemeral_dask import artifacts as runtime
-from ephemeral_dask import flow_result
-from tools.runs.artifacts import PLATFORM_KEYS, RESULT_KEY, print_artifact
+from ephemeral_dask import flow_result, trend
+from tools.runs.artifacts import PLATFORM_KEYS, RESULT_KEY, TREND_PREFIX, print_artifact
 
 
 def printed(kind: str, data: Any) -> list[str]:
@@ -45,4 +45,5 @@ def test_characters_of_any_language_are_printed_as_they_are() -> None:
 
 def test_the_runtimes_own_artifacts_are_known_by_their_keys() -> None:
     assert {runtime.DASHBOARD_KEY, runtime.SUMMARY_KEY} == PLATFORM_KEYS
+    assert trend.PREFIX == TREND_PREFIX
     assert flow_result.RESULT_KEY == RESULT_KEY
