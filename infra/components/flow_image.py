@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pulumi
-import pulumi_docker as docker
-import pulumi_docker_build as docker_build
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
 from infra.components import build_context
@@ -96,6 +94,8 @@ class FlowImage(ComponentResource):
         return self._docker(builder, image, arguments)
 
     def _docker_build(self, builder: DockerBuild, image: _Image, arguments: dict[str, str]) -> Output[str]:
+        import pulumi_docker_build as docker_build  # noqa: PLC0415  takes as long as Kubernetes' types
+
         if builder.package_index:
             arguments["EXTRA_INDEX"] = builder.package_index
         cache = f"{builder.cache}:{image.suffix}" if builder.cache else None
@@ -123,6 +123,8 @@ class FlowImage(ComponentResource):
         return Output.from_input(self._args.node_platforms).apply(lambda nodes: own or nodes or None)
 
     def _docker(self, builder: Docker, image: _Image, arguments: dict[str, str]) -> Output[str]:
+        import pulumi_docker as docker  # noqa: PLC0415  likewise, and few stacks use it
+
         built = docker.Image(
             f"{self._name}-{image.suffix}",
             image_name=image.reference,

@@ -15,7 +15,7 @@ from ephemeral_dask.contract.pods import PodExtras
 from ephemeral_dask.contract.secrets import SecretRef
 from infra import job_template, naming
 from infra.components import pods, prefect_server
-from infra.components.dask_operator import DaskOperator, DaskOperatorArgs, custom_resource_definitions
+from infra.components.dask_operator import DaskOperator, DaskOperatorArgs
 from infra.components.dask_reaper import DaskReaper, DaskReaperArgs, RunBounds
 from infra.components.flow_image import FlowImage, FlowImageArgs
 from infra.components.identity import Identity, IdentityArgs
@@ -354,11 +354,6 @@ def test_dask_crds_survive_the_stack_because_other_namespaces_may_use_them(rende
     assert names == {
         f"{kind}.kubernetes.dask.org" for kind in ("daskclusters", "daskworkergroups", "daskjobs", "daskautoscalers")
     }
-
-
-def test_the_crds_are_those_of_the_client_that_flows_import() -> None:
-    kinds = {each["spec"]["names"]["kind"] for each in custom_resource_definitions()}
-    assert kinds == {"DaskCluster", "DaskWorkerGroup", "DaskJob", "DaskAutoscaler"}
 
 
 def test_the_operator_acts_in_one_namespace(render: Render) -> None:
