@@ -13,8 +13,8 @@ from typing import Any, Final
 import yaml
 
 CACHE: Final = Path(".build") / "crds"
-"""Folder for what was read of the YAML files, below that of Pulumi.yaml: parsing 900 KB takes longer than all imports of
-Kubernetes types."""
+"""Folder for what was read of the YAML files, below that of Pulumi.yaml: parsing 900 KB takes longer than all imports
+of Kubernetes' types."""
 
 _CHARTS: Final = "operator/deployment/helm/dask-kubernetes-operator/crds"
 

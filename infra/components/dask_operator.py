@@ -61,8 +61,8 @@ class DaskOperator(ComponentResource):
         super().__init__(f"{PROJECT}:index:DaskOperator", name, {}, opts)
         child = ResourceOptions(parent=self)
         crds = [
-            # Registered as v1.CustomResourceDefinition is, with the same URN, but for the types in Python: comparing each
-            # of 18,000 values with them takes longer than everything else that the program does.
+            # The URN and the inputs of v1.CustomResourceDefinition, without its types in Python: comparing each of 18,000
+            # values with them takes longer than everything else that the program does.
             k8s.apiextensions.CustomResource(
                 f"{name}-{crd['spec']['names']['plural']}",
                 api_version="apiextensions.k8s.io/v1",

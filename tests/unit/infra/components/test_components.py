@@ -4,6 +4,7 @@ import functools
 import importlib.util
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -446,6 +447,18 @@ def test_a_built_image_is_used_by_digest_and_built_only_in_an_update(render: Ren
     assert all(each["dockerfile"]["location"] == f"{each['context']['location']}/Dockerfile" for each in images)
     for context in CONTEXTS.values():
         assert (ROOT / context / "app").is_dir()
+
+
+def test_certificates_of_the_build_are_in_its_context_and_not_in_the_state(render: Render, tmp_path: Path) -> None:
+    bundle = tmp_path / "company.pem"
+    bundle.write_text("-----BEGIN CERTIFICATE-----")
+    recorder, _ = image(DockerBuild(registry="localhost:5001", ca_bundle=str(bundle)), render)
+    assert not [each for each in recorder.of("index:Image") if "secrets" in each or "CERTIFICATE" in str(each)]
+    for context in CONTEXTS.values():
+        assert (ROOT / context / "ca.crt").read_text() == bundle.read_text()
+    image(DockerBuild(registry="localhost:5001"), render)
+    for context in CONTEXTS.values():
+        assert not (ROOT / context / "ca.crt").exists()
 
 
 def test_a_named_flow_image_is_built_from_its_own_packages(render: Render) -> None:
