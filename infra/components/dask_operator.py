@@ -61,7 +61,7 @@ class DaskOperator(ComponentResource):
         super().__init__(f"{PROJECT}:index:DaskOperator", name, {}, opts)
         child = ResourceOptions(parent=self)
         crds = [
-            # The URN and the inputs of v1.CustomResourceDefinition, without its types in Python: comparing each of 18,000
+            # URN and inputs of v1.CustomResourceDefinition without its types in Python: comparing each of 18,000
             # values with them takes longer than everything else that the program does.
             k8s.apiextensions.CustomResource(
                 f"{name}-{crd['spec']['names']['plural']}",

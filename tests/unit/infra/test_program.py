@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from typing import Any
@@ -411,3 +412,11 @@ def test_the_program_imports_only_what_its_stack_uses() -> None:
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.usefixtures("exported")
+@pytest.mark.parametrize("settings", [CONFIG, {**CONFIG, "prefect": {"mode": "nonsense"}}])
+def test_tracebacks_of_errors_are_complete_after_the_program(render: Render, settings: dict[str, Any]) -> None:
+    with contextlib.suppress(pulumi.RunError):
+        render(program.deploy, settings)
+    assert not hasattr(sys, "tracebacklimit")
