@@ -27,8 +27,9 @@ from infra.wiring.work_pools import WorkPools, work_pools
 ROOT = Path(__file__).resolve().parent.parent
 """The project's folder, with prefect.yaml and the Dockerfile."""
 
-_FRAMES: Final = 9
-"""Frames of a resource's registration, from Pulumi's innermost one to `__main__.py` for a deployment."""
+_FRAMES: Final = 8
+"""Frames of the registration of a component, from Pulumi's innermost one to `__main__.py`; of other resources there are
+more in between."""
 
 
 def deploy() -> None:
