@@ -271,8 +271,8 @@ def test_the_platforms_own_package_is_not_read_again_for_each_flow(tmp_path: Pat
     source = "from ephemeral_dask import ephemeral_dask\nfrom prefect import flow\n"
     source += "@flow(task_runner=ephemeral_dask(maximum=4))\ndef f(day: str = 'today'): ...\n"
     (tmp_path / "one.py").write_text(source)
-    found = flow_source.find("one.f", tmp_path)
-    assert set(found.reading.modules) == {"one"}
-    schema, notes = parameter_schema.build(found)
+    flow = flow_source.find("one.f", tmp_path)
+    assert set(flow.reading.modules) == {"one"}
+    schema, notes = parameter_schema.build(flow)
     assert schema["properties"]["day"]["default"] == "today"
-    assert (notes, found.notes) == ((), ())
+    assert (notes, flow.notes) == ((), ())
