@@ -9,10 +9,10 @@ ARG BASE=python:3.11-slim-bookworm
 
 
 FROM ${BASE} AS uv
-COPY requirements/uv.txt /build/
-# Secret `ca`: certificates of a network that re-signs HTTPS. On an ordinary network there is none, and none is needed.
-RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=ca,target=/run/ca.crt,required=false \
-    if [ -s /run/ca.crt ]; then export SSL_CERT_FILE=/run/ca.crt PIP_CERT=/run/ca.crt; fi; \
+# ca.crt: certificates of a network that re-signs HTTPS, as a pattern, because on an ordinary network there are none.
+COPY requirements/uv.txt ca.cr[t] /build/
+RUN --mount=type=cache,target=/root/.cache \
+    if [ -s /build/ca.crt ]; then export SSL_CERT_FILE=/build/ca.crt PIP_CERT=/build/ca.crt; fi; \
     python3 -m venv /build/uv && /build/uv/bin/pip install --quiet --require-hashes --requirement /build/uv.txt
 
 
@@ -21,9 +21,9 @@ ARG EXTRA_INDEX=
 ARG PYTHON=3.11
 COPY requirements/flows.txt /build/
 # Secret `netrc`: logins of package indexes, by host. Any other of the stack's `image.buildSecrets` is mounted like it.
-RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=ca,target=/run/ca.crt,required=false \
+RUN --mount=type=cache,target=/root/.cache \
     --mount=type=secret,id=netrc,target=/run/netrc,required=false \
-    if [ -s /run/ca.crt ]; then export SSL_CERT_FILE=/run/ca.crt; fi; \
+    if [ -s /build/ca.crt ]; then export SSL_CERT_FILE=/build/ca.crt; fi; \
     if [ -s /run/netrc ]; then export NETRC=/run/netrc; fi; \
     if [ -n "${EXTRA_INDEX}" ]; then export UV_EXTRA_INDEX_URL="${EXTRA_INDEX}"; fi; \
     python3 -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '${PYTHON}')" || { \

@@ -3,6 +3,7 @@ PYTHON ?= python3
 STACK ?= dev
 CLUSTER ?= local
 STARTS ?= 200
+DEPLOYMENTS ?= 15 50
 ifdef NETWORK
 export EPHEMERAL_DASK_NETWORK := $(NETWORK)
 endif
@@ -34,7 +35,7 @@ SELECT := --stack $(STACK) --cluster $(CLUSTER)
 
 .DEFAULT_GOAL := help
 .PHONY: help up down preview run logs cancel demo stack new-flow ui dashboard unit engine e2e test lint format lock doctor verify churn unlock env cluster-up cluster-down venv
-.PHONY: backup restore check summary e2e-full crash-sweep bench-registration bench-tasks bench-tls bench-scaling bench-churn crd-remove settings-reference image-size audit pin-base sbom update
+.PHONY: backup restore check summary e2e-full crash-sweep bench bench-registration bench-preview bench-tasks bench-tls bench-scaling bench-churn crd-remove settings-reference image-size audit pin-base sbom update
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -144,9 +145,16 @@ bench-registration: venv ## Measure the registration of 50 deployments beside `p
 
 bench-tls: venv ## Measure what encrypted connections of a Dask cluster cost
 	@.venv/bin/python -m benchmarks.tls
+bench-preview: venv ## Measure previews and updates that change nothing beside an empty program (DEPLOYMENTS="15 50")
+	@.venv/bin/python -m benchmarks.preview --deployments $(DEPLOYMENTS)
 
 bench-tasks: venv ## Measure what a tiny Prefect task costs on Dask beside prefect-dask's own task runner
 	@.venv/bin/python -m benchmarks.tasks
+
+bench: ## Run every benchmark, those on a stack that is up as well
+	@failed=; for each in registration preview tasks scaling churn; do \
+	    echo "==> make bench-$$each"; $(MAKE) --no-print-directory bench-$$each || failed="$$failed $$each"; \
+	done; if [ -n "$$failed" ]; then echo "missed or failed:$$failed"; exit 1; fi
 
 lint: venv ## Lint, format check, types, import boundaries
 	@$(TOOLS) test lint

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import pulumi
 
@@ -23,6 +27,10 @@ from infra.wiring.work_pools import WorkPools, work_pools
 ROOT = Path(__file__).resolve().parent.parent
 """The project's folder, with prefect.yaml and the Dockerfile."""
 
+_FRAMES: Final = 8
+"""Frames of the registration of a component, from Pulumi's innermost one to `__main__.py`; of other resources there are
+more in between."""
+
 
 def deploy() -> None:
     """Register the stack that `Pulumi.<stack>.yaml` and `prefect.yaml` describe, and export its outputs.
@@ -31,18 +39,37 @@ def deploy() -> None:
         pulumi.RunError: one of these files is wrong; nothing has been registered then.
 
     """
-    plan, secrets = _read()
-    base = foundation(plan, secrets)
-    prefect = prefect_access(plan.settings, secrets, base)
-    dask = dask_platform(plan.settings, base, prefect)
-    platform = [*base.resources, *admission(plan.settings, base), *dask.resources, *prefect.resources]
-    access = exact_access(plan.settings, base, after=platform)
-    pools = work_pools(plan, base, prefect, access)
-    objects = prefect_objects(plan, prefect, pools)
-    everything = [*platform, *access.resources, *pools.resources, *objects.resources]
-    drain(plan.settings, base, prefect, pools, after=everything)
-    for name, value in _outputs(plan, base, prefect, pools).items().items():
-        pulumi.export(name, value)
+    with _short_stack_traces():
+        plan, secrets = _read()
+        base = foundation(plan, secrets)
+        prefect = prefect_access(plan.settings, secrets, base)
+        dask = dask_platform(plan.settings, base, prefect)
+        platform = [*base.resources, *admission(plan.settings, base), *dask.resources, *prefect.resources]
+        access = exact_access(plan.settings, base, after=platform)
+        pools = work_pools(plan, base, prefect, access)
+        objects = prefect_objects(plan, prefect, pools)
+        everything = [*platform, *access.resources, *pools.resources, *objects.resources]
+        drain(plan.settings, base, prefect, pools, after=everything)
+        for name, value in _outputs(plan, base, prefect, pools).items().items():
+            pulumi.export(name, value)
+
+
+@contextmanager
+def _short_stack_traces() -> Iterator[None]:
+    """Keep the frames of Pulumi and asyncio out of the state.
+
+    Pulumi stores the stack trace of each registration with the resource: for a deployment a quarter of its state, most
+    of which are paths of the machine. No option turns that off; the frames are those of `traceback.extract_stack()`.
+    """
+    before: int | None = getattr(sys, "tracebacklimit", None)
+    sys.tracebacklimit = _FRAMES
+    try:
+        yield
+    finally:
+        if before is None:
+            del sys.tracebacklimit
+        else:
+            sys.tracebacklimit = before
 
 
 def _read() -> tuple[Plan, config.Secrets]:

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from infra import naming
 from infra.registration.endpoint import PortForward
 from infra.registration.errors import GoneError, RegistrationError
-from infra.registration.port_forward import Tunnel
 from infra.settings import EmbeddedPrefect, Settings
 from tools.errors import Problem
 
@@ -62,6 +61,8 @@ def port_forward(
         Problem: the Service does not exist or has no ready pod, the port is taken, or Kubernetes does not answer.
 
     """
+    from infra.registration.port_forward import Tunnel  # noqa: PLC0415  half a second, and few verbs forward a port
+
     service = target.removeprefix("service/")
     endpoint = PortForward(namespace=namespace, service=service, port=remote)
     kubeconfig = environment.get("KUBECONFIG") or os.environ.get("KUBECONFIG")

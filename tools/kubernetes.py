@@ -8,8 +8,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import httpx
-import kr8s
-import kr8s.asyncio
 
 from tools.errors import Problem
 
@@ -78,6 +76,9 @@ class Kubernetes:
         self._call("DELETE", url, version=version, namespace=namespace, **options)
 
     def _call(self, method: str, url: str, **more: Any) -> Any:
+        import kr8s  # noqa: PLC0415  half a second, and most verbs ask for nothing
+        import kr8s.asyncio  # noqa: PLC0415  likewise
+
         async def ask() -> Any:
             api = await kr8s.asyncio.api(kubeconfig=self._kubeconfig)
             async with api.call_api(method, url=url, **more) as answer:

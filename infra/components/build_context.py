@@ -20,6 +20,10 @@ from infra.settings import FlowBuild
 _PACKAGE: Final = ("pyproject.toml", "LICENSE", "ephemeral_dask")
 """What the wheel of `ephemeral_dask` is made of."""
 
+CA_BUNDLE: Final = "ca.crt"
+"""Path in the context of the file that `image.caBundle` names. As a build secret, its 200 KB would be in the state four
+times, encrypted."""
+
 _LEFT_OUT: Final = frozenset({"__pycache__", ".git", ".venv", ".ipynb_checkpoints", ".DS_Store"})
 
 

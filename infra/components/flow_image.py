@@ -7,9 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import pulumi
-import pulumi_docker as docker
-import pulumi_docker_build as docker_build
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
 from infra.components import build_context
@@ -90,12 +87,16 @@ class FlowImage(ComponentResource):
             context=f"{FOLDER}/{self._args.tag}/{suffix}",
         )
         sources = build_context.flow(build) if target == "flow" else build_context.platform()
+        if isinstance(builder, DockerBuild) and builder.ca_bundle:
+            sources[build_context.CA_BUNDLE] = builder.ca_bundle
         build_context.assemble(sources, self._args.root, self._args.root / image.context)
         if isinstance(builder, DockerBuild):
             return self._docker_build(builder, image, arguments)
         return self._docker(builder, image, arguments)
 
     def _docker_build(self, builder: DockerBuild, image: _Image, arguments: dict[str, str]) -> Output[str]:
+        import pulumi_docker_build as docker_build  # noqa: PLC0415  takes as long as Kubernetes' types
+
         if builder.package_index:
             arguments["EXTRA_INDEX"] = builder.package_index
         cache = f"{builder.cache}:{image.suffix}" if builder.cache else None
@@ -106,7 +107,7 @@ class FlowImage(ComponentResource):
             dockerfile={"location": image.dockerfile},
             target=image.target,
             build_args=arguments,
-            secrets=_secrets(builder.ca_bundle, self._args.secrets if image.target == "flow" else {}),
+            secrets=(dict(self._args.secrets) or None) if image.target == "flow" else None,
             builder=docker_build.BuilderConfigArgs(name=builder.buildx) if builder.buildx else None,
             platforms=self._platforms(builder),
             cache_from=[{"registry": {"ref": cache}}] if cache else None,
@@ -123,6 +124,8 @@ class FlowImage(ComponentResource):
         return Output.from_input(self._args.node_platforms).apply(lambda nodes: own or nodes or None)
 
     def _docker(self, builder: Docker, image: _Image, arguments: dict[str, str]) -> Output[str]:
+        import pulumi_docker as docker  # noqa: PLC0415  likewise, and few stacks use it
+
         built = docker.Image(
             f"{self._name}-{image.suffix}",
             image_name=image.reference,
@@ -155,10 +158,3 @@ class _Image:
     @property
     def dockerfile(self) -> str:
         return f"{self.context}/Dockerfile"
-
-
-def _secrets(bundle: str | None, further: Mapping[str, Input[str]]) -> dict[str, Input[str]] | None:
-    secrets = dict(further)
-    if bundle is not None:
-        secrets["ca"] = pulumi.Output.secret(Path(bundle).read_text(encoding="ascii", errors="ignore"))
-    return secrets or None

@@ -9,10 +9,10 @@ from collections.abc import MutableMapping
 from typing import Any, Final
 
 import pydantic
-import pydantic.v1
 
 from infra.flow_signature.functions import Functions, qualified, source_text
 from infra.flow_signature.machine import Frame
+from infra.flow_signature.schema_v1 import model_class
 from infra.flow_signature.unknown import Cause, Decorated, Undecidable, Unknown
 
 _STEPS: Final = 60
@@ -97,9 +97,9 @@ class Classes(Functions):
                 if not name.startswith("__") and not isinstance(value, Decorated)
                 for cause in self.causes(value)
             )
-        if any(
-            isinstance(base, type) and issubclass(base, pydantic.BaseModel | pydantic.v1.BaseModel) for base in bases
-        ):
+        first = model_class()
+        models = (pydantic.BaseModel, first) if first else (pydantic.BaseModel,)
+        if any(isinstance(base, type) and issubclass(base, models) for base in bases):
             for name, value in list(namespace.items()):
                 if name == "model_config" and (causes := self.causes(value)):
                     return causes

@@ -135,13 +135,30 @@ class Body:
         self.frame = frame
         self.owner = owner
         self.title = ""
-        self.elsewhere: dict[str, str] = {}
-        self.is_suspended = isinstance(node, ast.AsyncFunctionDef)
-        for part in _own_nodes(node):
-            if isinstance(part, ast.Global | ast.Nonlocal):
-                place = "global" if isinstance(part, ast.Global) else "nonlocal"
-                self.elsewhere.update(dict.fromkeys(part.names, place))
-            self.is_suspended = self.is_suspended or isinstance(part, ast.Yield | ast.YieldFrom | ast.Await)
+
+    # Most functions are defined and never called, so their bodies are looked at when they are.
+
+    @functools.cached_property
+    def elsewhere(self) -> dict[str, str]:
+        """Name -> `global` or `nonlocal`, for the names that the function declares so."""
+        places = {ast.Global: "global", ast.Nonlocal: "nonlocal"}
+        return {
+            name: places[type(part)]
+            for part in self._own_nodes
+            if isinstance(part, ast.Global | ast.Nonlocal)
+            for name in part.names
+        }
+
+    @functools.cached_property
+    def is_suspended(self) -> bool:
+        """Whether a call makes a coroutine or a generator instead of executing the body."""
+        if isinstance(self.node, ast.AsyncFunctionDef):
+            return True
+        return any(isinstance(part, ast.Yield | ast.YieldFrom | ast.Await) for part in self._own_nodes)
+
+    @functools.cached_property
+    def _own_nodes(self) -> tuple[ast.AST, ...]:
+        return tuple(_own_nodes(self.node))
 
     def __call__(self, names: dict[str, Any]) -> Any:
         """Execute the code with the values of its parameters."""

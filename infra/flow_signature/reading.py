@@ -38,6 +38,9 @@ _SIDE_EFFECTS: Final = frozenset(
     ]
 )
 """Modules of the standard library that do something when they are imported, or that may be missing."""
+_RUNTIME: Final = "ephemeral_dask"
+"""The package of this platform, which every image has. Its names are neither types nor defaults of a flow's parameters,
+and reading its forty modules again for the module of each flow would take most of the time of a preview."""
 _FRAMES: Final = 6_000
 """Python's frames for what a reading nests: its own depth is bounded (`budget.py`)."""
 _MOST_MODULES: Final = 300
@@ -62,6 +65,7 @@ class Reading(Statements):
         self.files: dict[Path, tuple[int, int]] = {}
         self.folders = files.search_path(path, root, script=script)
         self._script = name if script else ""
+        self._is_of_runtime = not script and name.partition(".")[0] == _RUNTIME
         self._locations: dict[str, Location] = {}
         self._objects: dict[str, types.ModuleType | Unknown] = {}
         self.modules: dict[str, Module] = {}
@@ -149,6 +153,8 @@ class Reading(Statements):
         top = name.partition(".")[0]
         if top == "prefect":
             return self._prefect(name)
+        if top == _RUNTIME and not self._is_of_runtime:
+            return Unknown.library(name)
         if name in self._objects:
             return self._objects[name]
         if files.is_standard(top) and top not in self._locations:

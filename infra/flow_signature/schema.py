@@ -13,6 +13,7 @@ import json
 import math
 import re
 import warnings
+from copy import deepcopy
 from typing import Any
 
 import pydantic
@@ -46,6 +47,13 @@ def build(source: FlowSource) -> tuple[Json, tuple[str, ...]]:
         SourceError: Prefect refuses the parameters.
 
     """
+    if not source.schema:
+        source.schema.append(_built(source))
+    schema, notes = source.schema[0]
+    return deepcopy(schema), notes
+
+
+def _built(source: FlowSource) -> tuple[Json, tuple[str, ...]]:
     try:
         with source.reading.active():
             schema, notes = _Builder(source).schema()

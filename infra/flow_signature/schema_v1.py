@@ -20,10 +20,17 @@ def uses_v1(parameters: Iterable[inspect.Parameter]) -> bool:
     return any(_is_v1(kind) for kind in kinds)
 
 
-def _is_v1(kind: Any) -> bool:
-    from pydantic.v1 import BaseModel  # noqa: PLC0415  a tenth of a second, and not on Python 3.14
+def model_class() -> type | None:
+    """Return the class of its models; None if no flow has imported it, which takes a tenth of a second."""
+    model = getattr(sys.modules.get("pydantic.v1"), "BaseModel", None)
+    return model if isinstance(model, type) else None
 
-    if isinstance(kind, BaseModel) or (inspect.isclass(kind) and _is_subclass(kind, BaseModel)):
+
+def _is_v1(kind: Any) -> bool:
+    model = model_class()
+    if model is None:
+        return False
+    if isinstance(kind, model) or (inspect.isclass(kind) and _is_subclass(kind, model)):
         return True
     return str(getattr(kind, "__module__", "")).startswith("pydantic.v1.types")
 

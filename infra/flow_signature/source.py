@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from infra.flow_signature.files import SOURCES, SourceError, import_roots, module_path, parse, relative
 from infra.flow_signature.machine import Frame
@@ -30,6 +31,7 @@ __all__ = [
 WAY_OUT = "write schema and flowName for the deployment in the stack file (docs/flows.md, What cannot be read)"
 
 _readings: dict[tuple[Path, Path, str, bool], Reading] = {}
+_sources: WeakKeyDictionary[Reading, dict[str, FlowSource]] = WeakKeyDictionary()
 _MOST_READINGS = 64
 
 
@@ -62,6 +64,8 @@ class FlowSource:
     root: Path
     flow: Flow = field(compare=False)
     reading: Reading = field(compare=False, repr=False)
+    schema: list[Any] = field(default_factory=list, compare=False, repr=False)
+    """What `schema.build` returned for it: deployments of one flow share it."""
 
     @property
     def function(self) -> str:
@@ -126,6 +130,13 @@ def find(entrypoint: str, root: Path) -> FlowSource:
     file, colon, _ = entrypoint.rpartition(":")
     script = bool(colon) and file.endswith(".py")
     reading = _read(path, root, path.stem if script else file or entrypoint.rpartition(".")[0], script=script)
+    sources = _sources.setdefault(reading, {})
+    if name not in sources:
+        sources[name] = _source(reading, name, path, root)
+    return sources[name]
+
+
+def _source(reading: Reading, name: str, path: Path, root: Path) -> FlowSource:
     where = relative(path, root)
     value = _lookup(reading, name.split("."), where)
     causes: tuple[Cause, ...] = ()

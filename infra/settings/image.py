@@ -24,8 +24,6 @@ def _build_secret(value: str) -> str:
     if not _SECRET.fullmatch(value):
         message = f"'{value}' cannot name a build secret: use up to 63 letters, digits, dashes and underscores"
         raise ValueError(message)
-    if value == "ca":
-        raise ValueError("'ca' is the build secret that caBundle makes: choose another name")
     return value
 
 

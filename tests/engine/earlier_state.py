@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from infra.components.dask_operator import custom_resource_definitions
+from infra.components.dask_crds import custom_resource_definitions
 
 _KEPT: Final = ("urn", "custom", "id", "type", "parent", "provider", "protect", "external", "retainOnDelete", "inputs")
 _CRD: Final = "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition"

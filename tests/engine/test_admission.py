@@ -15,7 +15,7 @@ import pytest
 from ephemeral_dask.contract import labels
 from infra.admission.policies import policies
 from infra.components.admission import binding, policy
-from infra.components.dask_operator import custom_resource_definitions
+from infra.components.dask_crds import custom_resource_definitions
 from tests.engine import admission_objects as made
 from tests.engine import pods_namespace
 from tests.engine.admission_cases import ALLOWED, REFUSED

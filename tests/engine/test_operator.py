@@ -18,6 +18,7 @@ from ephemeral_dask.pod_context import PodContext
 from ephemeral_dask.settings import CodeSizes, DaskSettings
 from ephemeral_dask.spec import dask_cluster
 from infra.components import dask_operator
+from infra.components.dask_crds import custom_resource_definitions
 from tests.engine import control_plane
 from tests.engine.control_plane import Kubernetes
 from tests.support.scratch_prefect import free_port
@@ -32,7 +33,7 @@ GONE_WITHIN = 60.0
 @pytest.fixture(scope="module")
 def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]:
     with control_plane.running(tmp_path_factory.mktemp("control-plane-of-operator"), {}) as plane:
-        for crd in dask_operator.custom_resource_definitions():
+        for crd in custom_resource_definitions():
             plane.kubectl("create", "-f", "-", stdin=crd)
         for namespace in (PLATFORM, RUNS):
             plane.kubectl("create", "namespace", namespace)

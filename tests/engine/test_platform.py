@@ -60,6 +60,9 @@ SECOND_API_SERVER: Final[dict[str, Any]] = {
 }
 CRD_OBJECTS: Final = {f"CustomResourceDefinition {name}" for name in DASK_CRDS}
 
+LARGEST_DEPLOYMENT: Final = 5_000
+"""Bytes that a deployment of a sample flow may take in the state."""
+
 pytestmark = pytest.mark.xdist_group("platform")
 """The tests share both stacks and their control plane."""
 
@@ -293,6 +296,19 @@ def test_the_namespace_of_runs_admits_every_pod_and_cluster_of_a_run(
     pod["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
     refused = kubernetes.try_kubectl(*there, "--namespace", stack.runs_namespace, stdin=pod)
     assert 'violates PodSecurity "restricted' in refused.stderr
+
+
+@every_stack
+def test_the_state_of_a_deployment_is_small_and_nothing_in_it_names_a_path_of_the_machine(stack: Platform) -> None:
+    resources = stack.export()["deployment"]["resources"]
+    ours = [each for each in resources if each["type"] != "pulumi:pulumi:Stack"]
+    frames = [frame.get("sourcePosition", "") for each in ours for frame in each.get("stackTrace", ())]
+    assert frames
+    assert {frame for frame in frames if not frame.startswith(("project:///infra/", "project:///__main__.py"))} == set()
+    deployments = [each for each in resources if each["type"].endswith("/prefect:Deployment")]
+    sizes = {each["id"]: len(json.dumps(each, separators=(",", ":"))) for each in deployments}
+    assert sizes
+    assert {name: size for name, size in sizes.items() if size > LARGEST_DEPLOYMENT} == {}
 
 
 @dataclass(frozen=True, kw_only=True)

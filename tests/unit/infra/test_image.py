@@ -151,5 +151,5 @@ def test_the_server_runs_on_the_event_loop_that_the_platform_image_adds() -> Non
 def test_every_build_secret_is_mounted_where_no_layer_keeps_it_and_is_optional() -> None:
     texts = "".join((ROOT / name).read_text() for name in DOCKERFILES)
     mounts = re.findall(r"--mount=type=secret,(\S+)", texts)
-    assert {re.sub(r"id=(\w+),.*", r"\1", each) for each in mounts} == {"ca", "netrc"}
+    assert {re.sub(r"id=(\w+),.*", r"\1", each) for each in mounts} == {"netrc"}
     assert all(",target=/run/" in each and each.endswith(",required=false") for each in mounts)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import contextlib
+import subprocess
+import sys
 from typing import Any
 
 import pulumi
@@ -396,3 +399,24 @@ def test_an_existing_secret_is_not_watched(render: Render) -> None:
     recorder = render(program.deploy, {**CONFIG, "prefect": prefect})
     assert not recorder.of(":Secret")
     assert annotated(recorder) == {}
+
+
+def test_the_program_imports_only_what_its_stack_uses() -> None:
+    """Each of these takes as long to import as everything that an empty program does."""
+    program = (
+        "import sys\nimport infra.program\n"
+        "heavy = 'pulumi_docker pulumi_docker_build pydantic.v1 prefect httpx kr8s'.split()\n"
+        "print([name for name in heavy if name in sys.modules])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.usefixtures("exported")
+@pytest.mark.parametrize("settings", [CONFIG, {**CONFIG, "prefect": {"mode": "nonsense"}}])
+def test_tracebacks_of_errors_are_complete_after_the_program(render: Render, settings: dict[str, Any]) -> None:
+    with contextlib.suppress(pulumi.RunError):
+        render(program.deploy, settings)
+    assert not hasattr(sys, "tracebacklimit")

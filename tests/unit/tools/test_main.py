@@ -28,6 +28,12 @@ def test_the_command_line_starts_without_the_clients_of_prefect_and_pulumi() -> 
     assert done.stdout == "[]\n"
 
 
+def test_a_preview_starts_without_the_client_of_kubernetes() -> None:
+    code = "import sys, tools.verbs.stack; print([m for m in ('prefect', 'kr8s') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_every_verb_of_the_makefile_is_described_and_every_target_is_phony() -> None:
     verbs = set(re.findall(r"^([a-z0-9-]+):", MAKEFILE, re.MULTILINE))
     described = set(re.findall(r"^([a-z0-9-]+):[^#\n]*## .", MAKEFILE, re.MULTILINE))

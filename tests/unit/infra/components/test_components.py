@@ -4,6 +4,7 @@ import functools
 import importlib.util
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -15,7 +16,7 @@ from ephemeral_dask.contract.pods import PodExtras
 from ephemeral_dask.contract.secrets import SecretRef
 from infra import job_template, naming
 from infra.components import pods, prefect_server
-from infra.components.dask_operator import DaskOperator, DaskOperatorArgs, custom_resource_definitions
+from infra.components.dask_operator import DaskOperator, DaskOperatorArgs
 from infra.components.dask_reaper import DaskReaper, DaskReaperArgs, RunBounds
 from infra.components.flow_image import FlowImage, FlowImageArgs
 from infra.components.identity import Identity, IdentityArgs
@@ -364,11 +365,6 @@ def test_dask_crds_survive_the_stack_because_other_namespaces_may_use_them(rende
     }
 
 
-def test_the_crds_are_those_of_the_client_that_flows_import() -> None:
-    kinds = {each["spec"]["names"]["kind"] for each in custom_resource_definitions()}
-    assert kinds == {"DaskCluster", "DaskWorkerGroup", "DaskJob", "DaskAutoscaler"}
-
-
 def test_the_operator_acts_in_one_namespace(render: Render) -> None:
     recorder = render(operator)
     assert "--namespace=flows-runs" in container(recorder)["command"]
@@ -459,6 +455,18 @@ def test_a_built_image_is_used_by_digest_and_built_only_in_an_update(render: Ren
     assert all(each["dockerfile"]["location"] == f"{each['context']['location']}/Dockerfile" for each in images)
     for context in CONTEXTS.values():
         assert (ROOT / context / "app").is_dir()
+
+
+def test_certificates_of_the_build_are_in_its_context_and_not_in_the_state(render: Render, tmp_path: Path) -> None:
+    bundle = tmp_path / "company.pem"
+    bundle.write_text("-----BEGIN CERTIFICATE-----")
+    recorder, _ = image(DockerBuild(registry="localhost:5001", ca_bundle=str(bundle)), render)
+    assert not [each for each in recorder.of("index:Image") if "secrets" in each or "CERTIFICATE" in str(each)]
+    for context in CONTEXTS.values():
+        assert (ROOT / context / "ca.crt").read_text() == bundle.read_text()
+    image(DockerBuild(registry="localhost:5001"), render)
+    for context in CONTEXTS.values():
+        assert not (ROOT / context / "ca.crt").exists()
 
 
 def test_a_named_flow_image_is_built_from_its_own_packages(render: Render) -> None:

@@ -253,3 +253,26 @@ def test_a_flow_with_a_task_runner_is_described_as_prefect_does() -> None:
     root = Path(primes.__file__).parents[1]
     ours, _ = parameter_schema.build(flow_source.find("flows.primes.primes", root))
     assert ours == prefects(primes.primes).model_dump(exclude_unset=True)
+
+
+def test_deployments_of_one_flow_share_the_schema_but_not_the_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(primes.__file__).parents[1]
+    first = parameter_schema.build(flow_source.find("flows.primes.primes", root))
+    monkeypatch.delattr(parameter_schema, "_Builder")
+    second = parameter_schema.build(flow_source.find("flows.primes.primes", root))
+    assert second == first
+    second[0]["properties"].clear()
+    assert parameter_schema.build(flow_source.find("flows.primes.primes", root)) == first
+
+
+def test_the_platforms_own_package_is_not_read_again_for_each_flow(tmp_path: Path) -> None:
+    (tmp_path / "ephemeral_dask").mkdir()
+    (tmp_path / "ephemeral_dask" / "__init__.py").write_text("raise RuntimeError('read')\n")
+    source = "from ephemeral_dask import ephemeral_dask\nfrom prefect import flow\n"
+    source += "@flow(task_runner=ephemeral_dask(maximum=4))\ndef f(day: str = 'today'): ...\n"
+    (tmp_path / "one.py").write_text(source)
+    flow = flow_source.find("one.f", tmp_path)
+    assert set(flow.reading.modules) == {"one"}
+    schema, notes = parameter_schema.build(flow)
+    assert schema["properties"]["day"]["default"] == "today"
+    assert (notes, flow.notes) == ((), ())

@@ -255,7 +255,6 @@ def test_a_misspelt_key_of_a_union_section_is_refused_with_the_closest_key() -> 
     [
         ("worker", "is another setting"),
         ("prefectApiKey", "is another setting"),
-        ("ca", "caBundle"),
         ("a b", "letters, digits"),
     ],
 )
