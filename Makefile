@@ -145,6 +145,7 @@ bench-registration: venv ## Measure the registration of 50 deployments beside `p
 
 bench-tls: venv ## Measure what encrypted connections of a Dask cluster cost
 	@.venv/bin/python -m benchmarks.tls
+
 bench-preview: venv ## Measure previews and updates that change nothing beside an empty program (DEPLOYMENTS="15 50")
 	@.venv/bin/python -m benchmarks.preview --deployments $(DEPLOYMENTS)
 
@@ -152,7 +153,7 @@ bench-tasks: venv ## Measure what a tiny Prefect task costs on Dask beside prefe
 	@.venv/bin/python -m benchmarks.tasks
 
 bench: ## Run every benchmark, those on a stack that is up as well
-	@failed=; for each in registration preview tasks scaling churn; do \
+	@failed=; for each in registration preview tasks tls scaling churn; do \
 	    echo "==> make bench-$$each"; $(MAKE) --no-print-directory bench-$$each || failed="$$failed $$each"; \
 	done; if [ -n "$$failed" ]; then echo "missed or failed:$$failed"; exit 1; fi
 
