@@ -72,8 +72,8 @@ def read(settings: Settings, root: Path) -> Locks:
 
 def pins(path: Path) -> dict[str, str]:
     """Return package -> version of a file in pip's format; what has no exact version is left out."""
-    found = _PINNED.finditer(path.read_text(encoding="utf-8-sig", errors="replace"))
-    return {re.sub(r"[-_.]+", "-", each[1]).lower(): each[2] for each in found}
+    lines = _PINNED.finditer(path.read_text(encoding="utf-8-sig", errors="replace"))
+    return {re.sub(r"[-_.]+", "-", each[1]).lower(): each[2] for each in lines}
 
 
 def untested(locks: Locks) -> Iterator[Problem]:
