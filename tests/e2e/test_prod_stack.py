@@ -244,7 +244,8 @@ def probes(newcomer: Newcomer, prod: Done) -> Iterator[Probes]:
     assert prod.status == 0
     image = json.loads(newcomer.shell("pulumi stack output --json", stack="prod").output)["flowImage"]
     pods = [probe(name, marks, image) for name, marks in PROBES.items()]
-    listened = [ports.SCHEDULER_COMM, ports.SCHEDULER_HTTP, ports.WORKER_COMM, ports.NANNY_COMM, ports.WORKER_HTTP]
+    schedulers = (ports.SCHEDULER_COMM, ports.SCHEDULER_HTTP, ports.SCHEDULER_METRICS)
+    listened = [*schedulers, ports.WORKER_COMM, ports.NANNY_COMM, ports.WORKER_HTTP]
     for each in pods:
         container = each["spec"]["containers"][0]  # type: ignore[index]
         container["command"] = ["python", "-c", LISTEN, *map(str, listened)]
@@ -287,6 +288,8 @@ CLOSED = (
     ("stranger", "scheduler", ports.SCHEDULER_HTTP),
     ("flow", "scheduler", ports.SCHEDULER_HTTP),
     ("dask-worker", "scheduler", ports.SCHEDULER_HTTP),
+    # For metricsClients, of which there are none.
+    ("stranger", "scheduler", ports.SCHEDULER_METRICS),
     # Access to this port runs code.
     ("stranger", "scheduler", ports.SCHEDULER_COMM),
     ("worker", "scheduler", ports.SCHEDULER_COMM),
