@@ -1,8 +1,8 @@
 """Which size the next run should ask for, by what this one used. Pure.
 
 Memory: Dask moves results to disk when a worker's process is above 70 % of its limit
-(`distributed.worker.memory.spill`), or its results are above 60 % of it (`target`). The size that is proposed keeps the
-largest worker below both (https://distributed.dask.org/en/stable/worker-memory.html).
+(`distributed.worker.memory.spill`), or its results are above `target` (`ephemeral_dask.worker_memory`). The size that
+is proposed keeps the largest worker below both (https://distributed.dask.org/en/stable/worker-memory.html).
 
 Processor: a request is what a busy node leaves to a pod, not a limit. Kubernetes' VerticalPodAutoscaler recommends what
 nine of ten measurements are not above, and 15 % on top; so does this
@@ -15,13 +15,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from ephemeral_dask import worker_memory
 from ephemeral_dask.contract.quantities import SMALLEST_WORKER_MEMORY
 
 if TYPE_CHECKING:
     from ephemeral_dask.usage import GroupUsage
 
 _SPILL: Final = 0.7
-_TARGET: Final = 0.6
 _MARGIN: Final = 1.15
 
 _GIB: Final = 2**30
@@ -97,7 +97,7 @@ def fewer_workers(used: GroupUsage, *, minimum: int, scaling: str, adaptive: boo
 def size_for(used: GroupUsage, outside: int) -> int:
     """Return the bytes of a pod in which the largest worker would not have spilled."""
     most = (used.memory_peak + used.spilled_peak) / _SPILL
-    results = (used.managed_peak) / _TARGET
+    results = (used.managed_peak + worker_memory.PROCESS) / worker_memory.SHARE if used.managed_peak else 0
     return _rounded(max(most, results) + outside)
 
 

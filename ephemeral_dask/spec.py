@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ephemeral_dask import dask_pod, upstream
+from ephemeral_dask import dask_pod, upstream, worker_memory
 from ephemeral_dask.contract import labels, placeholders, pod_template, pods, ports, scheduler, security
 from ephemeral_dask.contract.dask import API_VERSION
 from ephemeral_dask.contract.pods import PodExtras
@@ -191,6 +191,7 @@ def _scheduler(context: PodContext, settings: DaskSettings, extra_env: Mapping[s
 
 
 def _worker(cluster: str, context: PodContext, worker: Worker, extra_env: Mapping[str, str]) -> dict[str, Any]:
+    memory_limit = worker.memory_bytes - NANNY_SHARE
     args = [
         *upstream.WORKER_COMMAND,
         "--name",
@@ -200,7 +201,7 @@ def _worker(cluster: str, context: PodContext, worker: Worker, extra_env: Mappin
         "--nthreads",
         str(worker.threads),
         "--memory-limit",
-        str(worker.memory_bytes - NANNY_SHARE),
+        str(memory_limit),
         # Dask asks for its own address on the way to the scheduler by IPv4 only, as the scheduler has a name.
         *(("--host", f"[$({dask_pod.POD_IP})]") if context.ipv6 else ()),
         "--worker-port",
@@ -214,6 +215,7 @@ def _worker(cluster: str, context: PodContext, worker: Worker, extra_env: Mappin
     ]
     host = upstream.scheduler_host(cluster, context.namespace)
     env = {
+        "DASK_DISTRIBUTED__WORKER__MEMORY__TARGET": str(worker_memory.target(memory_limit)),
         # Dask already runs one task per thread: more threads below it fight over the same cores.
         "MKL_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",

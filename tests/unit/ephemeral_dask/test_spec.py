@@ -14,7 +14,7 @@ import pytest
 import yaml
 from dask.utils import parse_timedelta
 
-from ephemeral_dask import diagnosis
+from ephemeral_dask import diagnosis, worker_memory
 from ephemeral_dask.contract import labels, ports, security, tls
 from ephemeral_dask.contract.pods import PodExtras, RunPods
 from ephemeral_dask.contract.profiles import LargeWorkers, Profile, Scheduler
@@ -117,6 +117,13 @@ def test_every_pod_has_requests_and_a_memory_limit_and_no_cpu_limit(role: str) -
     resources_ = container(role)["resources"]
     assert set(resources_["requests"]) == {"cpu", "memory"}
     assert set(resources_["limits"]) == {"memory"}
+
+
+def test_results_leave_room_for_the_process_unless_a_deployment_says_otherwise() -> None:
+    name = "DASK_DISTRIBUTED__WORKER__MEMORY__TARGET"
+    assert env_of(with_pods(own_env={name: "0.5"})["worker"])[name] == "0.5"
+    limit = container("worker")["args"][container("worker")["args"].index("--memory-limit") + 1]
+    assert variables("worker")[name] == str(worker_memory.target(int(limit)))
 
 
 def test_the_cluster_starts_with_the_minimum_of_workers_at_once() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prefect.server.schemas.actions import DeploymentCreate
 
@@ -37,6 +37,7 @@ def _refused(parameters: dict[str, Any], schema: dict[str, Any]) -> bool:
     return False
 
 
+@settings(deadline=None)
 @given(parameters=_VALUES, schema=_SCHEMAS)
 def test_parameters_that_the_server_refuses_never_conform(parameters: dict[str, Any], schema: dict[str, Any]) -> None:
     assert not (conforms(parameters, schema) and _refused(parameters, schema))
