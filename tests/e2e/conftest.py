@@ -17,7 +17,7 @@ from tests.e2e.newcomer import newcomer as with_own_cluster
 CLUSTERS = (
     ("test_local_cluster", "test_firewall"),
     ("test_network_policies",),
-    ("test_main_job", "test_entrypoints", "test_faults", "test_pods", "test_readme"),
+    ("test_attacks", "test_main_job", "test_entrypoints", "test_faults", "test_pods", "test_readme"),
     ("test_prod_stack",),
 )
 """Modules that share a cluster, in the order in which clusters come and go."""
@@ -59,14 +59,14 @@ def _deployed(folder: Path) -> Iterator[Deployed]:
         yield Deployed(newcomer, first, since)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def deployed(machine: Machine, own_clone: Path) -> Deployed:
     """Provide a stack that is up, after its first run; shared by the modules that use it."""
     stack: Deployed = machine.provide("dev", lambda: _deployed(own_clone))
     return stack
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def newcomer(deployed: Deployed) -> Newcomer:
     """Provide the user whose stack is up."""
     return deployed.newcomer

@@ -126,9 +126,26 @@ def changed_template(newcomer: Newcomer, change: Callable[[dict[str, Any]], None
         change: changes the pod's spec in place.
 
     """
+
+    def change_pod(template: dict[str, Any]) -> None:
+        change(template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"])
+
+    with changed_work_pool(newcomer, change_pod):
+        yield
+
+
+@contextlib.contextmanager
+def changed_work_pool(newcomer: Newcomer, change: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+    """Change the work pool's base job template for a while.
+
+    Args:
+        newcomer: whose work pool it is.
+        change: changes the template in place.
+
+    """
     template = ask(newcomer, "(await client.read_work_pool('dask')).base_job_template")
     changed = copy.deepcopy(template)
-    change(changed["job_configuration"]["job_manifest"]["spec"]["template"]["spec"])
+    change(changed)
 
     def write(content: dict[str, Any]) -> None:
         update = f"WorkPoolUpdate.model_validate_json({json.dumps(json.dumps({'base_job_template': content}))})"

@@ -19,9 +19,9 @@ from tests.engine.admission_request import (
     REPLICAS,
     WORKER,
     Request,
-    changed,
     secret_variable,
 )
+from tests.support.manifests import changed
 
 _JOB, _CLUSTER, _GROUP = made.job(), made.cluster(), made.large_group()
 _SCHEDULER, _SERVICE, _PLAIN = made.scheduler(), made.service(), made.cluster(tls=False)

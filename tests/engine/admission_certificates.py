@@ -7,7 +7,8 @@ from typing import Final
 
 from ephemeral_dask.contract import labels, tls
 from tests.engine import admission_objects as made
-from tests.engine.admission_request import ADMIN, FLOW, OPERATOR, Request, changed, secret_variable
+from tests.engine.admission_request import ADMIN, FLOW, OPERATOR, Request, secret_variable
+from tests.support.manifests import changed
 
 _CLUSTER, _GROUP, _SCHEDULER, _CERTIFICATES = made.cluster(), made.large_group(), made.scheduler(), made.certificates()
 _OF_DEPLOYMENT, _OF_SCHEDULER, _OF_WORKER = "spec.template.spec", "spec.scheduler.spec", "spec.worker.spec"

@@ -11,6 +11,7 @@ from dask_kubernetes.operator.controller import controller
 
 from ephemeral_dask.certificates import Certificates
 from ephemeral_dask.contract import dask, labels, pods
+from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract.placeholders import rendered
 from ephemeral_dask.contract.secrets import SecretRef
 from ephemeral_dask.identity import RunIdentity
@@ -27,6 +28,7 @@ Manifest = dict[str, Any]
 REGISTRY: Final = "registry.example.com/data/workflows"
 IMAGE: Final = f"{REGISTRY}/flow@sha256:{'a' * 64}"
 JOB: Final = "daring-mole-abcde"
+_JOB_UID: Final = "0198f0c4-2222-7000-8000-000000000000"
 CLUSTER: Final = "etl-0198f0c4-1-abcde"
 LIVE: Final = "etl-0198f0c4-1-zyxwv"
 """A cluster of the same run that exists."""
@@ -90,11 +92,7 @@ def settings() -> Settings:
 
 def job(**variables: Any) -> Manifest:
     """Return the Job of a run, as the Prefect worker makes it from the work pool's template."""
-    template = job_template.build(JobTemplateArgs.of(settings(), "dask", image=IMAGE, credential={_VARIABLE: _KEY}))
-    properties = template["variables"]["properties"]
-    values = {name: each["default"] for name, each in properties.items() if "default" in each}
-    values |= {"name": JOB, "labels": {}, "annotations": {}, "command": ["true"], "team": "one", "tenant": "acme"}
-    made: Manifest = rendered(template["job_configuration"]["job_manifest"], values | variables)
+    made: Manifest = _configuration(variables)["job_manifest"]
     del made["metadata"]["generateName"]
     made["metadata"]["name"] = JOB
     template = made["spec"]["template"]
@@ -105,12 +103,27 @@ def job(**variables: Any) -> Manifest:
     return made
 
 
+def environment() -> dict[str, str]:
+    """Return the variables of a flow pod, as the Prefect worker makes them, without those from fields and Secrets."""
+    variables = _configuration({"env": {}})["env"] | {env.JOB_NAME: JOB, env.JOB_UID: _JOB_UID}
+    return {name: str(value) for name, value in variables.items()}
+
+
+def _configuration(variables: Mapping[str, Any]) -> dict[str, Any]:
+    args = JobTemplateArgs.of(settings(), "dask", image=IMAGE, credential={_VARIABLE: _KEY})
+    template = job_template.build(args)
+    properties = template["variables"]["properties"]
+    values = {name: each["default"] for name, each in properties.items() if "default" in each}
+    values |= {"name": JOB, "labels": {}, "annotations": {}, "command": ["true"], "team": "one", "tenant": "acme"}
+    return dict(rendered(template["job_configuration"], values | variables))
+
+
 def context(**changes: Any) -> PodContext:
     values: dict[str, Any] = {
         "namespace": NAMESPACE,
         "image": IMAGE,
         "service_account": naming.DASK,
-        "owner": Owner(name=JOB, uid="0198f0c4-2222-7000-8000-000000000000"),
+        "owner": Owner(name=JOB, uid=_JOB_UID),
         "credential": Credential(variable=_VARIABLE, secret=_KEY),
         "results": ResultVolume(claim=naming.RESULTS, path="/results"),
         "passed_on": {"PREFECT_API_URL": "https://prefect.example.com/api"},

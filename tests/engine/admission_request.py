@@ -1,8 +1,7 @@
-"""A request about the namespace of runs as any user, and changes of its content."""
+"""A request about the namespace of runs as any user."""
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -68,20 +67,6 @@ class Request:
         url = f"{path}/{self.name}" if self.name else path
         content = json.dumps(self.content) if self.content else None
         return client.request(self.method, url, params={"dryRun": "All"}, content=content, headers=headers)
-
-
-def changed(manifest: Manifest, path: str, value: Any) -> Manifest:
-    """Return a manifest with another value at a path; a number is an index, and `+` appends."""
-    result = copy.deepcopy(manifest)
-    *parents, last = path.split(".")
-    part: Any = result
-    for name in parents:
-        part = part[int(name)] if isinstance(part, list) else part.setdefault(name.replace("~", "."), {})
-    if last == "+":
-        part.append(value)
-    else:
-        part[last.replace("~", ".")] = value
-    return result
 
 
 def secret_variable(name: str) -> Mapping[str, Any]:

@@ -10,8 +10,10 @@ from typing import Any, Final
 import pytest
 
 from infra import naming
+from infra.components.dask_crds import custom_resource_definitions
 from tests.engine import control_plane
 from tests.engine.control_plane import Kubernetes
+from tools.cluster.wait import until
 
 PLATFORM: Final = "flows"
 NAMESPACE: Final = "flows-runs"
@@ -36,6 +38,15 @@ def running(folder: Path, *, accounts: Sequence[str] = ()) -> Iterator[Kubernete
         for name in (naming.DASK, naming.FLOW_RUN, *accounts):
             create(kubernetes, "ServiceAccount", name)
         yield kubernetes
+
+
+def serve_dask(kubernetes: Kubernetes) -> None:
+    """Create Dask's CRDs, and wait until their kinds are served."""
+    crds = {"apiVersion": "v1", "kind": "List", "items": custom_resource_definitions()}
+    kubernetes.kubectl("create", "-f", "-", stdin=crds)
+    wait = ("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    # It fails at once for a CRD that has no conditions yet.
+    assert until(lambda: kubernetes.try_kubectl(*wait).returncode == 0, seconds=60, interval=0.2)
 
 
 def create(kubernetes: Kubernetes, kind: str, name: str, version: str = "v1", **fields: Any) -> None:

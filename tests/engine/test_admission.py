@@ -15,7 +15,6 @@ import pytest
 from ephemeral_dask.contract import labels
 from infra.admission.policies import policies
 from infra.components.admission import binding, policy
-from infra.components.dask_crds import custom_resource_definitions
 from tests.engine import admission_objects as made
 from tests.engine import pods_namespace
 from tests.engine.admission_cases import ALLOWED, REFUSED
@@ -35,9 +34,7 @@ pytestmark = pytest.mark.xdist_group("admission")
 def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]:
     """Provide a control plane whose accounts of the stack may do anything in the namespace of runs."""
     with pods_namespace.running(tmp_path_factory.mktemp("kubernetes"), accounts=["with-cloud"]) as kubernetes:
-        crds = {"apiVersion": "v1", "kind": "List", "items": custom_resource_definitions()}
-        kubernetes.kubectl("create", "-f", "-", stdin=crds)
-        kubernetes.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        pods_namespace.serve_dask(kubernetes)
         rbac = "rbac.authorization.k8s.io"
         create(
             kubernetes,

@@ -16,6 +16,8 @@ from tests.e2e.newcomer import ROOT, Newcomer
 from tests.e2e.newcomer import newcomer as with_own_cluster
 from tests.support import s3_server
 from tests.support.s3_server import S3
+from tools.cluster import Network
+from tools.cluster.network import VARIABLE
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
     """Provide a user whose stack is up, with the tests' own flows."""
     folder = with_own_flows(clone(tmp_path_factory.mktemp("own") / "clone"))
-    with with_own_cluster(folder, EPHEMERAL_DASK_NETWORK="ptp") as user:
+    with with_own_cluster(folder, **{VARIABLE: os.environ.get(VARIABLE, Network.PTP)}) as user:
         done = user.make("up")
         assert done.status == 0, done.progress
         yield user

@@ -25,6 +25,7 @@ class Request:
         name: the object's name; empty for a list and for a create.
         refused: whether no RBAC rule allowed it. A request that admission refuses (a quota, Pod Security) was allowed.
         at: when the API server received it (RFC 3339, UTC).
+        agent: the user agent.
 
     """
 
@@ -36,6 +37,7 @@ class Request:
     name: str
     refused: bool
     at: str
+    agent: str = ""
 
     def __str__(self) -> str:
         what = f"{self.resource}.{self.group}" if self.group else self.resource
@@ -120,6 +122,7 @@ def parse(event: Mapping[str, Any]) -> Request | None:
         # The status 403 would not distinguish it from a refusal by admission.
         refused=event.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid",
         at=event["requestReceivedTimestamp"],
+        agent=event.get("userAgent", ""),
     )
 
 

@@ -74,6 +74,11 @@ def test_only_refusals_of_the_namespaces_own_accounts_are_returned(tmp_path: Pat
     assert [one.user for one in audit.refused(audit.requests(log), namespace="flows")] == [WORKER]
 
 
+def test_the_program_that_made_a_request_is_its_user_agent(tmp_path: Path) -> None:
+    log = written(tmp_path, event(userAgent="attack"), event())
+    assert [one.agent for one in audit.requests(log)] == ["attack", ""]
+
+
 def test_each_verb_on_each_resource_of_a_rule_is_a_permission_of_its_own() -> None:
     granted = rule("get", "list", resources=("pods", "pods/log"))
     events = [event("list"), event("get", about={"subresource": "log", "name": "x"})]

@@ -1,0 +1,115 @@
+"""In a flow pod: does what an order on standard input says with what the pod has, and prints the answers as JSON.
+
+It imports nothing of the tests: the pod has the flow image alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import ssl
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+SILENCE = 3.0
+"""Seconds without an answer after which a connection counts as refused: a NetworkPolicy drops, it does not reject."""
+
+
+def main(order: Mapping[str, Any]) -> None:
+    """Print the Dask clusters that the run would create, the answers to requests, and what it reads and reaches."""
+    clients = {"kubernetes": kubernetes(Path(order["account"]), order["agent"]), "prefect": prefect()}
+    deadline, expected = time.monotonic() + order["seconds"], order["expected"]
+    report = {
+        "clusters": [cluster(**each) for each in order["clusters"]],
+        "answers": [
+            answered(clients[each["api"]], each, accepted=expected, deadline=deadline) for each in order["requests"]
+        ],
+        "files": [str(file) for folder in order["folders"] for file in readable(Path(folder))],
+        "connected": [connects(*each, expected=expected, deadline=deadline) for each in order["addresses"]],
+    }
+    print(json.dumps(report))
+
+
+def cluster(*, variables: Mapping[str, str], workers: int) -> dict[str, Any]:
+    """Return the Dask cluster that the run would create if its code set these variables."""
+    # They import Prefect, which takes seconds that requests do not need.
+    from ephemeral_dask.identity import RunIdentity  # noqa: PLC0415
+    from ephemeral_dask.pod_context import PodContext  # noqa: PLC0415
+    from ephemeral_dask.settings import CodeSizes, DaskSettings  # noqa: PLC0415
+    from ephemeral_dask.spec import dask_cluster  # noqa: PLC0415
+
+    environment = {**os.environ, **variables}
+    context = PodContext.from_env(environment)
+    assert context is not None
+    run = RunIdentity(flow="attack", flow_run_id=environment["PREFECT__FLOW_RUN_ID"])
+    settings = DaskSettings.from_env(environment, CodeSizes(minimum=workers, maximum=workers))
+    return dask_cluster(run.cluster_name("00000"), run=run, context=context, settings=settings)
+
+
+def kubernetes(account: Path, agent: str) -> httpx.Client:
+    """Return a client of the Kubernetes API with the token of the pod."""
+    host, port = (os.environ[f"KUBERNETES_SERVICE_{part}"] for part in ("HOST", "PORT"))
+    return httpx.Client(
+        base_url=f"https://{f'[{host}]' if ':' in host else host}:{port}",
+        verify=ssl.create_default_context(cafile=str(account / "ca.crt")),
+        headers={"Authorization": f"Bearer {(account / 'token').read_text()}", "User-Agent": agent},
+        trust_env=False,
+        timeout=30,
+    )
+
+
+def prefect() -> httpx.Client:
+    """Return a client of the Prefect API with the credential of the pod, if it has one."""
+    user, _, password = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
+    return httpx.Client(
+        base_url=os.environ["PREFECT_API_URL"],
+        auth=(user, password) if user else None,
+        trust_env=False,
+        timeout=30,
+    )
+
+
+def answered(
+    client: httpx.Client, request: Mapping[str, Any], *, accepted: bool | None, deadline: float
+) -> dict[str, Any]:
+    """Make a request, again and again until it is accepted, or refused, as it should be."""
+    kind = "application/merge-patch+json" if request["method"] == "PATCH" else "application/json"
+    while True:
+        response = client.request(
+            request["method"],
+            request["path"],
+            params=request["parameters"],
+            headers={"Content-Type": kind, **request["headers"]},
+            content=None if request["content"] is None else json.dumps(request["content"]),
+        )
+        if accepted in (None, response.is_success) or time.monotonic() > deadline:
+            return {"status": response.status_code, "text": response.text[:20_000]}
+        time.sleep(0.1)
+
+
+def readable(folder: Path) -> list[Path]:
+    """Return the files whose content the pod can read."""
+    return [file for file in folder.rglob("*") if file.is_file() and file.read_bytes()]
+
+
+def connects(host: str, port: int, *, expected: bool | None, deadline: float) -> bool:
+    """Return whether something accepts a connection, tried again and again until it does, or does not, as it should."""
+    while True:
+        try:
+            socket.create_connection((host, port), timeout=SILENCE).close()
+            connected = True
+        except OSError:
+            connected = False
+        if expected in (None, connected) or time.monotonic() > deadline:
+            return connected
+        time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    main(json.load(sys.stdin))
