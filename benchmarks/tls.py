@@ -97,7 +97,7 @@ def _measure(side: str, tasks: int) -> Measure:
                 seconds, used = _used(dask, lambda: _tiny(client, tasks))
                 first, second = client.scheduler_info()["workers"]
                 arrays = [client.submit(_array, each, workers=[first], pure=False) for each in range(ARRAYS)]
-                wait(arrays)
+                wait(arrays)  # type: ignore[no-untyped-call]  # it carries no annotation
                 transfer, transfer_used = _used(dask, lambda: _move(client, arrays, second))
     size = ARRAYS * ARRAY
     return Measure(
@@ -147,7 +147,8 @@ def _tiny(client: Any, count: int) -> None:
 
 
 def _move(client: Any, arrays: Sequence[Any], worker: str) -> None:
-    wait([client.submit(_size, array, workers=[worker], pure=False) for array in arrays])
+    futures = [client.submit(_size, array, workers=[worker], pure=False) for array in arrays]
+    wait(futures)  # type: ignore[no-untyped-call]  # likewise
 
 
 def _next(number: int) -> int:

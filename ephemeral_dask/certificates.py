@@ -63,7 +63,7 @@ class Certificates:
     @cached_property
     def security(self) -> Security:
         """What Dask's clients in the flow pod identify themselves and check the scheduler with."""
-        return Security(
+        return Security(  # type: ignore[no-untyped-call]  # it carries no annotation
             require_encryption=True,
             tls_ca_file=self.authority,
             tls_client_cert=self.flow.certificate,
@@ -73,7 +73,7 @@ class Certificates:
     @cached_property
     def connection(self) -> dict[str, Any]:
         """The same for a single connection, as `distributed.core.rpc` takes it."""
-        arguments: dict[str, Any] = self.security.get_connection_args("client")
+        arguments: dict[str, Any] = self.security.get_connection_args("client")  # type: ignore[no-untyped-call]  # likewise
         return arguments
 
     def secret(self, cluster: Mapping[str, Any], uid: str) -> dict[str, Any]:
