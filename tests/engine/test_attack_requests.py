@@ -23,7 +23,7 @@ from infra import naming
 from infra.admission.policies import policies
 from infra.components import identity
 from infra.components.admission import binding, policy
-from infra.components.namespace import FLOW_RUN_RULES
+from infra.components.namespace import flow_run_rules
 from tests.e2e.attacks.attack import Target
 from tests.e2e.attacks.attacker import Attacker
 from tests.e2e.attacks.table import ATTACKS, OWN, WORKERS, by_defence
@@ -58,7 +58,7 @@ def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]
         pods_namespace.serve_dask(kubernetes)
         kubernetes.kubectl("create", "serviceaccount", naming.OPERATOR, "--namespace", PLATFORM)
         rbac = "rbac.authorization.k8s.io"
-        create(kubernetes, "Role", naming.FLOW_RUN, f"{rbac}/v1", rules=identity.role_rules(FLOW_RUN_RULES))
+        create(kubernetes, "Role", naming.FLOW_RUN, f"{rbac}/v1", rules=identity.role_rules(flow_run_rules(tls=True)))
         create(
             kubernetes,
             "RoleBinding",
