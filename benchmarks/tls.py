@@ -1,9 +1,9 @@
 """What it costs that the connections of a Dask cluster are encrypted: with a run's certificates, and without.
 
-Run it with `make bench-tls`. Each measurement has a scheduler and two workers of its own, processes on the loopback
-interface, and the sides take turns. Processor time is counted in all processes, the client's included: on a busy
-machine it says more than seconds. Only the connection takes time here: no pod starts, a task adds one to a
-number, and the network is as fast as memory.
+Run it with `make bench-tls`. Each side has a scheduler and two workers, processes on the loopback interface. Starts are
+measured one after another; then both clusters are up, and the sides take turns with short measurements. Processor time
+is counted in all processes, the client's included: on a busy machine it says more than seconds. Only the connection
+takes time here: no pod starts, a task adds one to a number, and the network is as fast as memory.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,8 +29,8 @@ from ephemeral_dask.certificates import Certificates
 from ephemeral_dask.contract import tls
 
 WORKERS: Final = 2
-ARRAYS: Final = 8
-ARRAY: Final = 64
+ARRAYS: Final = 4
+ARRAY: Final = 32
 """Number and MiB of the arrays that move from one worker to the other."""
 MOST: Final = 0.1
 """Share of a start and of the processor time of tiny tasks that TLS may cost."""
@@ -41,42 +40,44 @@ PREFECT_TASK: Final = 45.0
 _PLAIN, _TLS = _SIDES = ("plain", "TLS")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Measure:
-    """One cluster.
+Measures = dict[str, dict[str, list[float]]]
+"""What was measured -> side -> values."""
 
-    Attributes:
-        certificates: milliseconds of processor time in which they are made.
-        start: seconds until the workers have joined.
-        start_processor: seconds of processor time for that.
-        rate: tiny tasks per second.
-        task: milliseconds of processor time for one of them.
-        moved: MiB per second from one worker to the other.
-        moved_processor: milliseconds of processor time per MiB.
-
-    """
-
-    certificates: float
-    start: float
-    start_processor: float
-    rate: float
-    task: float
-    moved: float
-    moved_processor: float
+_TITLES: Final = {
+    "certificates": "certificates, ms of processor time",
+    "start": "start of scheduler and workers, s",
+    "start_processor": "processor for that, s",
+    "rate": "tiny tasks per second",
+    "task": "processor per tiny task, ms",
+    "moved": "arrays from worker to worker, MiB per second",
+    "moved_processor": "processor per MiB, ms",
+}
 
 
 def main(arguments: Sequence[str]) -> int:
     """Measure, print a table, and return 0 if the target is met."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="how often each side is measured")
-    parser.add_argument("--tasks", type=int, default=2000, help="tiny tasks of a measurement")
+    parser.add_argument("--starts", type=int, default=5, help="how often each side is started")
+    parser.add_argument("--rounds", type=int, default=20, help="how often each side is measured")
+    parser.add_argument("--tasks", type=int, default=500, help="tiny tasks of a measurement")
     options = parser.parse_args(arguments)
-    measures: dict[str, list[Measure]] = {side: [] for side in _SIDES}
-    for number in range(options.rounds):
-        for side in _SIDES if number % 2 == 0 else reversed(_SIDES):
-            measure = _measure(side, options.tasks)
-            measures[side].append(measure)
-            print(f"{side}: {measure}", file=sys.stderr, flush=True)
+    measures: Measures = {name: {side: [] for side in _SIDES} for name in _TITLES}
+    for number in range(options.starts):
+        for side in _turn(number):
+            with _cluster(side, measures):
+                pass
+    with ExitStack() as stack:
+        clusters = {side: stack.enter_context(_cluster(side, None)) for side in _SIDES}
+        for side in _SIDES:
+            _tiny(clusters[side][1], 200)  # the imports of the workers do not count
+        for number in range(options.rounds):
+            for side in _turn(number):
+                _measure(*clusters[side], options.tasks, measures, side)
+            print(
+                {name: {side: values[-1:] for side, values in sides.items()} for name, sides in measures.items()},
+                file=sys.stderr,
+                flush=True,
+            )
     print(_table(measures))
     misses = _misses(measures)
     for miss in misses:
@@ -84,31 +85,40 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if misses else 0
 
 
-def _measure(side: str, tasks: int) -> Measure:
+def _turn(number: int) -> Iterable[str]:
+    return _SIDES if number % 2 == 0 else reversed(_SIDES)
+
+
+@contextmanager
+def _cluster(side: str, measures: Measures | None) -> Iterator[tuple[DaskProcesses, Any]]:
+    """Run a cluster and provide it with a client; its start is measured if there is a place for it."""
+    connect: Any = Client
     with _environment(side) as (environment, security, made):
         began = time.perf_counter()
-        with dask_processes.running(WORKERS, environment, security) as dask:
-            connect: Any = Client
-            with connect(dask.address, security=security) as client:
-                client.wait_for_workers(WORKERS)
-                start = time.perf_counter() - began
-                start_processor = dask.processor_of_scheduler() + dask.processor_of_workers()
-                _tiny(client, 200)  # the imports of the workers do not count
-                seconds, used = _used(dask, lambda: _tiny(client, tasks))
-                first, second = client.scheduler_info()["workers"]
-                arrays = [client.submit(_array, each, workers=[first], pure=False) for each in range(ARRAYS)]
-                wait(arrays)  # type: ignore[no-untyped-call]  # it carries no annotation
-                transfer, transfer_used = _used(dask, lambda: _move(client, arrays, second))
-    size = ARRAYS * ARRAY
-    return Measure(
-        certificates=made,
-        start=start,
-        start_processor=start_processor,
-        rate=tasks / seconds,
-        task=used / tasks * 1000,
-        moved=size / transfer,
-        moved_processor=transfer_used / size * 1000,
-    )
+        with (
+            dask_processes.running(WORKERS, environment, security) as dask,
+            connect(dask.address, security=security, set_as_default=False) as client,
+        ):
+            client.wait_for_workers(WORKERS)
+            if measures is not None:
+                measures["certificates"][side].append(made)
+                measures["start"][side].append(time.perf_counter() - began)
+                used = dask.processor_of_scheduler() + dask.processor_of_workers()
+                measures["start_processor"][side].append(used)
+            yield dask, client
+
+
+def _measure(dask: DaskProcesses, client: Any, tasks: int, measures: Measures, side: str) -> None:
+    seconds, used = _used(dask, lambda: _tiny(client, tasks))
+    measures["rate"][side].append(tasks / seconds)
+    measures["task"][side].append(used / tasks * 1000)
+    first, second = client.scheduler_info()["workers"]
+    with client.as_current():
+        arrays = [client.submit(_array, each, workers=[first], pure=False) for each in range(ARRAYS)]
+        wait(arrays)
+        seconds, used = _used(dask, lambda: _move(client, arrays, second))
+    measures["moved"][side].append(ARRAYS * ARRAY / seconds)
+    measures["moved_processor"][side].append(used / (ARRAYS * ARRAY) * 1000)
 
 
 @contextmanager
@@ -147,8 +157,7 @@ def _tiny(client: Any, count: int) -> None:
 
 
 def _move(client: Any, arrays: Sequence[Any], worker: str) -> None:
-    futures = [client.submit(_size, array, workers=[worker], pure=False) for array in arrays]
-    wait(futures)  # type: ignore[no-untyped-call]  # likewise
+    wait([client.submit(_size, array, workers=[worker], pure=False) for array in arrays])
 
 
 def _next(number: int) -> int:
@@ -164,36 +173,24 @@ def _size(array: Any) -> int:
     return int(array.nbytes)
 
 
-def _median(measures: Sequence[Measure], name: str) -> float:
-    return float(statistics.median(getattr(each, name) for each in measures))
+def _median(measures: Measures, name: str, side: str) -> float:
+    return float(statistics.median(measures[name][side]))
 
 
-def _table(measures: dict[str, list[Measure]]) -> str:
-    titles = {
-        "certificates": "certificates, ms of processor time",
-        "start": "start of scheduler and workers, s",
-        "start_processor": "processor for that, s",
-        "rate": "tiny tasks per second",
-        "task": "processor per tiny task, ms",
-        "moved": "arrays from worker to worker, MiB per second",
-        "moved_processor": "processor per MiB, ms",
-    }
-    if list(titles) != [each.name for each in fields(Measure)]:
-        raise AssertionError("every measure has a title")
+def _table(measures: Measures) -> str:
     lines = [f"| | {' | '.join(_SIDES)} |", f"|---|{'---|' * len(_SIDES)}"]
-    for name, title in titles.items():
+    for name, title in _TITLES.items():
         cells = []
         for side in _SIDES:
-            values = [getattr(each, name) for each in measures[side]]
+            values = measures[name][side]
             cells.append(f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})")
         lines.append(f"| {title} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _misses(measures: dict[str, list[Measure]]) -> list[str]:
-    plain, secure = measures[_PLAIN], measures[_TLS]
-    start = _median(secure, "start_processor") / _median(plain, "start_processor") - 1
-    task = (_median(secure, "task") - _median(plain, "task")) / PREFECT_TASK
+def _misses(measures: Measures) -> list[str]:
+    start = _median(measures, "start_processor", _TLS) / _median(measures, "start_processor", _PLAIN) - 1
+    task = (_median(measures, "task", _TLS) - _median(measures, "task", _PLAIN)) / PREFECT_TASK
     return [
         f"TLS costs {share:.0%} of {what}, more than {MOST:.0%}"
         for share, what in ((start, "the processor time of a start"), (task, "that of a tiny Prefect task"))
