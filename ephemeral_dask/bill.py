@@ -51,6 +51,8 @@ class Bill:
             settings: how large it might become.
 
         """
+        if self.context.prices is None:
+            return
         try:
             self._add(usage, started, settings)
         except Exception as error:  # noqa: BLE001 - see above
