@@ -36,6 +36,8 @@ PER_DEPLOYMENT: Final = 0.010
 """The most seconds that one more deployment may add to a preview."""
 STATE_PER_DEPLOYMENT: Final = 5_000
 """The most bytes of state that one more deployment may add."""
+CURVE: Final = 1.5
+"""The most that one more deployment may cost in the last step of the growth, in what it costs in the first one."""
 SECONDS: Final = {"make up": 9.0, "make preview": 5.0}
 """The most seconds that a verb may take on an idle machine."""
 
@@ -179,7 +181,18 @@ def _misses(results: Results) -> list[str]:
             misses.append(f"state: {grown:.0f} bytes per deployment, and the target is {STATE_PER_DEPLOYMENT}")
         if (fewer, PREVIEW) in results.usages and (slope := _slope(results, fewer, more, PREVIEW)) > PER_DEPLOYMENT:
             misses.append(f"{PREVIEW}: {slope * 1000:.1f} ms per deployment, and the target is 10 ms")
-    return misses
+    return [*misses, *_curves(results)]
+
+
+def _curves(results: Results) -> list[str]:
+    """Return a sentence if a refresh costs more and more per deployment."""
+    steps = [step for step in itertools.pairwise(results.states) if (step[0], REFRESH) in results.usages]
+    if len(steps) < 2:
+        return []
+    first, last = (_slope(results, *step, REFRESH) for step in (steps[0], steps[-1]))
+    if last <= CURVE * max(first, PER_DEPLOYMENT):
+        return []
+    return [f"{REFRESH}: {last * 1000:.1f} ms per deployment at the end, and {first * 1000:.1f} ms at the beginning"]
 
 
 if __name__ == "__main__":
