@@ -115,7 +115,7 @@ def _measure(dask: DaskProcesses, client: Any, tasks: int, measures: Measures, s
     first, second = client.scheduler_info()["workers"]
     with client.as_current():
         arrays = [client.submit(_array, each, workers=[first], pure=False) for each in range(ARRAYS)]
-        wait(arrays)
+        wait(arrays)  # type: ignore[no-untyped-call]  # it carries no annotation
         seconds, used = _used(dask, lambda: _move(client, arrays, second))
     measures["moved"][side].append(ARRAYS * ARRAY / seconds)
     measures["moved_processor"][side].append(used / (ARRAYS * ARRAY) * 1000)
@@ -157,7 +157,7 @@ def _tiny(client: Any, count: int) -> None:
 
 
 def _move(client: Any, arrays: Sequence[Any], worker: str) -> None:
-    wait([client.submit(_size, array, workers=[worker], pure=False) for array in arrays])
+    wait([client.submit(_size, array, workers=[worker], pure=False) for array in arrays])  # type: ignore[no-untyped-call]  # likewise
 
 
 def _next(number: int) -> int:
