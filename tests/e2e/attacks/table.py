@@ -42,6 +42,12 @@ def _in_the_platforms_namespace(path: str, value: Any) -> _Make:
     )
 
 
+def _programs(target: Target) -> list[Manifest]:
+    """Return the attacker's containers without the certificates of its cluster, which another rule would refuse."""
+    containers = target.cluster["spec"]["worker"]["spec"]["containers"]
+    return [{name: part for name, part in each.items() if name != "volumeMounts"} for each in containers]
+
+
 def _patch_group(content: Any) -> _Make:
     """Patch the workers of another run."""
     path = f"{_DASK.format(RUNS)}/{dask.WORKER_GROUPS}"
@@ -220,9 +226,7 @@ _OTHER_RUNS: Final[Mapping[str, Attack]] = {
         request=_patch_group({"spec": {"worker": {"replicas": 0}}}), words=_OTHERS, defence=_RUNS
     ),
     "changes the program of another run's workers": Attack(
-        request=lambda target: _patch_group(
-            {"spec": {"worker": {"spec": {"containers": target.cluster["spec"]["worker"]["spec"]["containers"]}}}}
-        )(target),
+        request=lambda target: _patch_group({"spec": {"worker": {"spec": {"containers": _programs(target)}}}})(target),
         words=_OTHERS,
         defence=_RUNS,
     ),
