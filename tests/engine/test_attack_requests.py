@@ -21,11 +21,11 @@ from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract import labels
 from infra import naming
 from infra.admission.policies import policies
-from infra.components import identity
+from infra.components import dask_operator, identity
 from infra.components.admission import binding, policy
 from infra.components.namespace import flow_run_rules
 from tests.e2e.attacks.attack import Target
-from tests.e2e.attacks.attacker import Attacker
+from tests.e2e.attacks.attacker import Answer, Attacker
 from tests.e2e.attacks.table import ATTACKS, OWN, WORKERS, by_defence
 from tests.e2e.newcomer import Newcomer
 from tests.engine import admission_objects as made
@@ -33,7 +33,7 @@ from tests.engine import pods_namespace
 from tests.engine.admission_objects import JOB, LIVE
 from tests.engine.control_plane import Kubernetes
 from tests.engine.pods_namespace import NAMESPACE, PLATFORM, create
-from tests.support.manifests import Manifest, changed
+from tests.support.manifests import Manifest, changed, of_job
 
 ON_KUBERNETES = {name: attack for name, attack in ATTACKS.items() if not attack.defence.variables}
 VICTIM = "other-job"
@@ -58,15 +58,14 @@ def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]
         pods_namespace.serve_dask(kubernetes)
         kubernetes.kubectl("create", "serviceaccount", naming.OPERATOR, "--namespace", PLATFORM)
         rbac = "rbac.authorization.k8s.io"
-        create(kubernetes, "Role", naming.FLOW_RUN, f"{rbac}/v1", rules=identity.role_rules(flow_run_rules(tls=True)))
-        create(
-            kubernetes,
-            "RoleBinding",
-            naming.FLOW_RUN,
-            f"{rbac}/v1",
-            roleRef={"apiGroup": rbac, "kind": "Role", "name": naming.FLOW_RUN},
-            subjects=identity.role_subjects(naming.FLOW_RUN, NAMESPACE),
-        )
+        for account, rules, home in (
+            (naming.FLOW_RUN, flow_run_rules(tls=True), NAMESPACE),
+            (naming.OPERATOR, dask_operator.RULES, PLATFORM),
+        ):
+            role = {"apiGroup": rbac, "kind": "Role", "name": account}
+            subjects = identity.role_subjects(account, home)
+            create(kubernetes, "Role", account, f"{rbac}/v1", rules=identity.role_rules(rules))
+            create(kubernetes, "RoleBinding", account, f"{rbac}/v1", roleRef=role, subjects=subjects)
         create(kubernetes, "PriorityClass", "batch", "scheduling.k8s.io/v1", value=1)
         for manifest in _objects():
             kubernetes.kubectl("create", "--namespace", NAMESPACE, "-f", "-", stdin=manifest)
@@ -78,7 +77,7 @@ def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]
 
 def _objects() -> Iterator[Manifest]:
     for manifest, name in ((made.cluster(), LIVE), (made.default_group(), f"{LIVE}-default")):
-        of_victim = changed(manifest, f"metadata.labels.{labels.JOB}", VICTIM)
+        of_victim = of_job(manifest, VICTIM)
         of_victim["metadata"].pop("ownerReferences", None)
         yield changed(of_victim, "metadata.name", name)
     for job in (JOB, VICTIM):
@@ -141,14 +140,15 @@ def test_each_is_refused_and_accepted_without_its_defence(
     assert not wrong
     [own] = attacker.tries([OWN], target)
     assert own.accepted, own
-    without, restored = {}, {}
-    for kind, (of_kind, defence) in by_defence().items():
+    without: dict[str, Answer] = {}
+    restored: dict[str, Answer] = {}
+    for of_kind, defence in by_defence().values():
         if defence.variables:
             continue
         with defence.off(administrator):
             answers = attacker.tries(of_kind.values(), target, accepted=True, seconds=30)
-        without[kind] = [each for each in answers if not each.accepted]
+        without |= {name: each for name, each in zip(of_kind, answers, strict=True) if not each.accepted}
         answers = attacker.tries(of_kind.values(), target, accepted=False, seconds=30)
-        restored[kind] = [each for each in answers if each.accepted]
-    assert not any(without.values()), without
-    assert not any(restored.values()), restored
+        restored |= {name: each for name, each in zip(of_kind, answers, strict=True) if each.accepted}
+    assert not without
+    assert not restored

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
+
+from ephemeral_dask.contract import labels, tls
 
 Manifest = dict[str, Any]
 
@@ -20,3 +23,10 @@ def changed(manifest: Manifest, path: str, value: Any) -> Manifest:
     else:
         part[last.replace("~", ".")] = value
     return result
+
+
+def of_job(manifest: Manifest, job: str) -> Manifest:
+    """Return the manifest of a Dask object as another run would write it, with the certificates of that run."""
+    own = manifest["metadata"]["labels"][labels.JOB]
+    text = json.dumps(manifest).replace(tls.secret_name("", own), tls.secret_name("", job))
+    return changed(json.loads(text), f"metadata.labels.{labels.JOB}", job)

@@ -12,7 +12,7 @@ from infra.components.admission import object_name
 from tests.e2e.attacks.attack import Attack, Request, Target
 from tests.e2e.attacks.defence import RUN_NAME, Defence, policies, right, variable
 from tests.e2e.newcomer import NAMESPACE, RUNS
-from tests.support.manifests import Manifest, changed
+from tests.support.manifests import Manifest, changed, of_job
 
 WORKERS: Final = 1000
 """More than any ceiling."""
@@ -236,7 +236,7 @@ _OTHER_RUNS: Final[Mapping[str, Attack]] = {
         defence=_RUNS,
     ),
     "creates a Dask cluster in the name of another run": Attack(
-        request=lambda target: _create(changed(target.cluster, f"metadata.labels.{labels.JOB}", target.victim_job)),
+        request=lambda target: _create(of_job(target.cluster, target.victim_job)),
         words=_OTHERS,
         defence=_RUNS,
     ),
