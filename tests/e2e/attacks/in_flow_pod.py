@@ -11,6 +11,7 @@ import socket
 import ssl
 import sys
 import time
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,9 @@ SILENCE = 3.0
 
 def main(order: Mapping[str, Any]) -> None:
     """Print the Dask clusters that the run would create, the answers to requests, and what it reads and reaches."""
-    clients = {"kubernetes": kubernetes(Path(order["account"]), order["agent"]), "prefect": prefect()}
+    clients = {"kubernetes": kubernetes(Path(order["account"]), order["agent"])}
+    if any(each["api"] == "prefect" for each in order["requests"]):
+        clients["prefect"] = prefect()
     deadline, expected = time.monotonic() + order["seconds"], order["expected"]
     report = {
         "clusters": [cluster(**each) for each in order["clusters"]],
@@ -67,12 +70,18 @@ def kubernetes(account: Path, agent: str) -> httpx.Client:
 def prefect() -> httpx.Client:
     """Return a client of the Prefect API with the credential of the pod, if it has one."""
     user, _, password = os.environ.get("PREFECT_API_AUTH_STRING", "").partition(":")
-    return httpx.Client(
+    client = httpx.Client(
         base_url=os.environ["PREFECT_API_URL"],
         auth=(user, password) if user else None,
         trust_env=False,
         timeout=30,
     )
+    # A server with protection against forged requests answers with a token; another one refuses this.
+    name = str(uuid.uuid4())
+    answer = client.get("csrf-token", params={"client": name})
+    if answer.is_success:
+        client.headers.update({"Prefect-Csrf-Client": name, "Prefect-Csrf-Token": answer.json()["token"]})
+    return client
 
 
 def answered(
