@@ -23,9 +23,9 @@ JOB_NAME: Final = f"{PREFIX}JOB_NAME"
 JOB_UID: Final = f"{PREFIX}JOB_UID"
 """The flow run's own Kubernetes Job, from the downward API: the owner of the run's Dask cluster."""
 
-DEPLOYMENT: Final = f"{PREFIX}DEPLOYMENT"
-"""Name of the Prefect deployment, from the downward API (label `prefect.io/deployment-name` of the flow pod).
-Optional: it only labels the Dask cluster, so that costs can be attributed."""
+DEPLOYMENT: Final = "PREFECT__DEPLOYMENT_NAME"
+"""Name of the run's Prefect deployment. Prefect's worker sets it in the flow pod:
+https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/workers/base.py"""
 
 API_SECRET_NAME: Final = f"{PREFIX}API_SECRET_NAME"
 API_SECRET_KEY: Final = f"{PREFIX}API_SECRET_KEY"

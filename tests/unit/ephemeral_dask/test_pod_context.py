@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import inspect
+
 import pytest
+from prefect.workers.base import BaseJobConfiguration
 
 from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract import pods, reserved
@@ -36,6 +39,21 @@ def test_a_dashboard_is_that_of_make_dashboard_unless_the_stack_names_an_address
 @pytest.mark.parametrize(("value", "tls"), [("true", True), ("", False), (None, False)])
 def test_dask_clusters_have_certificates_where_the_stack_says_so(value: str | None, tls: bool) -> None:
     assert context(**({} if value is None else {env.TLS: value})).tls is tls
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("nightly", "nightly"), ("Every Night", "every-night"), ("", None), ("毎日", None)]
+)
+def test_the_deployments_name_is_that_which_prefects_worker_sets_as_a_label_can_have_it(
+    name: str, value: str | None
+) -> None:
+    assert context(PREFECT__DEPLOYMENT_NAME=name).deployment == value
+    assert context().deployment is None
+
+
+def test_prefects_worker_sets_the_name_of_the_deployment() -> None:
+    source = inspect.getsource(BaseJobConfiguration)
+    assert f'"{env.DEPLOYMENT}"' in source
 
 
 def test_where_results_are_kept_reaches_the_workers() -> None:
