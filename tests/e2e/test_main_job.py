@@ -115,7 +115,7 @@ def test_pulumi_kubectl_and_prefect_use_the_stack_in_the_shell_of_make_env(newco
 def test_what_prefect_knows_survives_its_pod(newcomer: Newcomer) -> None:
     newcomer.kubectl("delete", "pod", "-l", "app.kubernetes.io/name=prefect-server", "--wait=true")
     newcomer.kubectl("rollout", "status", "deployment/prefect-server", "--timeout=180s")
-    done = newcomer.shell("COLUMNS=200 .venv/bin/prefect flow-run ls")
+    done = newcomer.shell("COLUMNS=200 .venv/bin/prefect flow-run ls --limit 200")
     assert "primes" in done.output
     assert "COMPLETED" in done.output.upper()
 
