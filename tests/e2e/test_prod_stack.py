@@ -402,10 +402,11 @@ def test_a_destroy_of_protected_data_is_refused_and_says_how_to_lift_that(newcom
 @pytest.mark.takes_down
 @pytest.mark.usefixtures("prod")
 def test_a_destroy_with_a_live_run_is_refused_and_the_run_continues(newcomer: Newcomer) -> None:
-    newcomer.start("primes/default", "--param", "parts=500", *SMALL, stack="prod")
+    run = newcomer.start("primes/default", "--param", "parts=500", *SMALL, stack="prod")
 
     def jobs() -> str:
-        return newcomer.kubectl("get", "pods", "-l", f"{labels.COMPONENT}=flow-run", "-o", "name", namespace=PROD_RUNS)
+        selector = f"{labels.PREFECT_FLOW_RUN}={run}"
+        return newcomer.kubectl("get", "pods", "-l", selector, "-o", "name", namespace=PROD_RUNS)
 
     assert until(lambda: bool(jobs()), seconds=120, interval=1)
     lifted = newcomer.shell("pulumi state unprotect --all --yes --non-interactive", stack="prod")
