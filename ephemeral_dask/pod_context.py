@@ -14,7 +14,6 @@ from ephemeral_dask.contract import pods, ports, prices, reserved
 from ephemeral_dask.contract.pods import RunPods
 from ephemeral_dask.contract.prices import Prices
 from ephemeral_dask.contract.secrets import SecretRef
-from ephemeral_dask.identity import slug
 from ephemeral_dask.precedence import SettingsError
 
 if TYPE_CHECKING:
@@ -30,9 +29,6 @@ _PASSED_ON: Final = (
 )
 """Variables that Dask pods get as the flow pod has them. Nothing here may hold a secret: everyone who may
 read the DaskCluster sees them."""
-
-_LABEL_VALUE: Final = 63
-"""Characters of a label's value: a limit of Kubernetes."""
 
 _REMEDY: Final = "It is set by the work pool's base job template: run the deployment through that pool, unchanged."
 
@@ -138,7 +134,7 @@ class PodContext:
             service_account=environ.get(env.SERVICE_ACCOUNT) or None,
             owner=Owner(name=job[0], uid=job[1]) if job else None,
             credential=Credential(variable=secret[2], secret=SecretRef(secret[0], secret[1])) if secret else None,
-            deployment=slug(environ.get(env.DEPLOYMENT, ""), _LABEL_VALUE) or None,
+            deployment=environ.get(env.DEPLOYMENT) or None,
             results=ResultVolume(claim=volume[0], path=volume[1]) if volume else None,
             **({"dashboard": environ[env.DASHBOARD]} if environ.get(env.DASHBOARD) else {}),
             user=os.getuid() or None,  # Dask pods must not run as root, even where the flow pod does

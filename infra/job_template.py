@@ -230,6 +230,7 @@ def _pod(args: JobTemplateArgs) -> dict[str, Any]:
                 "env": [
                     _from_label(env.JOB_NAME, "batch.kubernetes.io/job-name"),
                     _from_label(env.JOB_UID, "batch.kubernetes.io/controller-uid"),
+                    _from_label(env.DEPLOYMENT, "prefect.io/deployment-name"),
                 ],
                 "resources": {
                     "requests": {"cpu": "{{ cpu_request }}", "memory": "{{ memory_request }}"},

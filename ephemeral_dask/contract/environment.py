@@ -23,9 +23,9 @@ JOB_NAME: Final = f"{PREFIX}JOB_NAME"
 JOB_UID: Final = f"{PREFIX}JOB_UID"
 """The flow run's own Kubernetes Job, from the downward API: the owner of the run's Dask cluster."""
 
-DEPLOYMENT: Final = "PREFECT__DEPLOYMENT_NAME"
-"""Name of the run's Prefect deployment. Prefect's worker sets it in the flow pod:
-https://github.com/PrefectHQ/prefect/blob/3.8.8/src/prefect/workers/base.py"""
+DEPLOYMENT: Final = f"{PREFIX}DEPLOYMENT"
+"""Name of the run's Prefect deployment, from the downward API: a label of the flow pod, empty for a run without one.
+Prefect's own variable does not reach the process of the flow."""
 
 API_SECRET_NAME: Final = f"{PREFIX}API_SECRET_NAME"
 API_SECRET_KEY: Final = f"{PREFIX}API_SECRET_KEY"

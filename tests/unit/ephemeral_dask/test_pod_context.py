@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-import inspect
-
 import pytest
-from prefect.workers.base import BaseJobConfiguration
 
 from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract import pods, reserved
@@ -41,19 +38,10 @@ def test_dask_clusters_have_certificates_where_the_stack_says_so(value: str | No
     assert context(**({} if value is None else {env.TLS: value})).tls is tls
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("nightly", "nightly"), ("Every Night", "every-night"), ("", None), ("毎日", None)]
-)
-def test_the_deployments_name_is_that_which_prefects_worker_sets_as_a_label_can_have_it(
-    name: str, value: str | None
-) -> None:
-    assert context(PREFECT__DEPLOYMENT_NAME=name).deployment == value
+def test_a_run_without_a_deployment_has_an_empty_label() -> None:
+    assert context(**{env.DEPLOYMENT: "nightly"}).deployment == "nightly"
+    assert context(**{env.DEPLOYMENT: ""}).deployment is None
     assert context().deployment is None
-
-
-def test_prefects_worker_sets_the_name_of_the_deployment() -> None:
-    source = inspect.getsource(BaseJobConfiguration)
-    assert f'"{env.DEPLOYMENT}"' in source
 
 
 def test_where_results_are_kept_reaches_the_workers() -> None:

@@ -101,6 +101,16 @@ def test_dask_pods_get_the_image_that_the_run_was_given(template: dict[str, Any]
     assert configured(template, image="other@sha256:" + "b" * 64).env[env.IMAGE].startswith("other@")
 
 
+def test_the_flow_pod_knows_its_job_and_its_deployment(template: dict[str, Any]) -> None:
+    [container] = template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]["containers"]
+    paths = {each["name"]: each["valueFrom"]["fieldRef"]["fieldPath"] for each in container["env"]}
+    assert paths == {
+        env.JOB_NAME: "metadata.labels['batch.kubernetes.io/job-name']",
+        env.JOB_UID: "metadata.labels['batch.kubernetes.io/controller-uid']",
+        env.DEPLOYMENT: "metadata.labels['prefect.io/deployment-name']",
+    }
+
+
 @pytest.mark.parametrize("tls", [True, False])
 def test_the_stack_alone_decides_whether_dask_clusters_have_certificates(tls: bool) -> None:
     made = build(tls=tls)
