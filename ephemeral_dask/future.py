@@ -127,10 +127,7 @@ class RecoverableFuture(PrefectDaskFuture[R]):
             ClusterLostError: the task did not end, because the cluster was lost and not replaced.
 
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while self._done.wait(_left(deadline)) and self._wrapped_future.status != "finished" and not self.settled:
-            if self._collect(deadline) or _over(deadline):
-                break
+        self._wait(None if timeout is None else time.monotonic() + timeout, bring=False)
         if isinstance(self._error, ClusterLostError):
             raise self._error
 
@@ -145,14 +142,22 @@ class RecoverableFuture(PrefectDaskFuture[R]):
         get_result: Callable[..., R] = self._final_state.result  # whose annotation forgets _sync
         return get_result(raise_on_failure=raise_on_failure, _sync=True)
 
-    def _wait(self, deadline: float | None) -> bool:
-        """Wait until the outcome is in this process; return whether it was lost instead."""
+    def _wait(self, deadline: float | None, *, bring: bool = True) -> bool:
+        """Wait until the outcome is in this process; return whether it was lost instead.
+
+        Args:
+            deadline: on the monotonic clock; None for no end.
+            bring: False to leave a result on the Dask workers.
+
+        """
         while not self.settled:
             if not self._done.wait(_left(deadline)):
                 return False
+            if not bring and self._wrapped_future.status == "finished":
+                return False
             if self._collect(deadline):
                 return True
-            if _over(deadline):
+            if deadline is not None and time.monotonic() >= deadline:
                 return False
         return False
 
@@ -219,7 +224,3 @@ class ChildFuture(PrefectDaskFuture[R]):
 
 def _left(deadline: float | None) -> float | None:
     return None if deadline is None else max(0.0, deadline - time.monotonic())
-
-
-def _over(deadline: float | None) -> bool:
-    return deadline is not None and time.monotonic() >= deadline

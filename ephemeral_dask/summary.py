@@ -130,7 +130,8 @@ class Summary:
         return facts
 
     def _used(self) -> dict[str, str]:
-        return {name: f"{use} of {asked}" for name, (asked, use) in self.comparison().items() if name.endswith("ory")}
+        memory_rows = {name: row for name, row in self.comparison().items() if name.endswith(" memory")}
+        return {name: f"{used} of {asked}" for name, (asked, used) in memory_rows.items()}
 
     def _of(self, group: str) -> GroupUsage:
         return self.usage.group(group, only=self.settings.large_worker is None or self.here)

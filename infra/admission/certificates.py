@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
-from ephemeral_dask.contract import dask, labels, reserved, tls
-from infra.admission import callers
+from ephemeral_dask.contract import dask, labels, tls
+from infra.admission import callers, label_keys
 from infra.admission.names import literal
-
-_JOB: Final = f"?{literal(labels.JOB)}"
-_COMPONENT: Final = f"?{literal(labels.COMPONENT)}"
-_CLUSTER_NAME: Final = f"?{literal('dask.org/cluster-name')}"
 
 
 def name(cluster: str, job: str) -> str:
@@ -30,24 +26,23 @@ def of_pods() -> dict[str, str]:
     The label with the Job is that of the run: another policy compares it with the pod that makes the request.
     """
     return {
-        "cluster": f"request.resource.resource == 'deployments' ? dyn(object).metadata.?labels[{_CLUSTER_NAME}]"
-        ".orValue('') : request.resource.resource == 'daskworkergroups' ? dyn(object).spec.cluster"
+        "cluster": "request.resource.resource == 'deployments'"
+        f" ? dyn(object).metadata.?labels[{label_keys.CLUSTER_NAME}].orValue('')"
+        " : request.resource.resource == 'daskworkergroups' ? dyn(object).spec.cluster"
         " : dyn(object).metadata.name",
-        "owner": f"dyn(object).metadata.?labels[{_JOB}].orValue('')",
+        "owner": f"dyn(object).metadata.?labels[{label_keys.JOB}].orValue('')",
         "certificates": name("variables.cluster", "variables.owner"),
     }
 
 
 def secrets() -> dict[str, Any]:
     """Return what holds for a Secret that a run creates: variables and validations."""
-    foreign = [prefix for prefix in reserved.LABEL_PREFIXES if prefix != f"{labels.DOMAIN}/"]
-    foreign_keys = " || ".join(f"key.startsWith({literal(prefix)})" for prefix in foreign)
     owner = "variables.owners.all(owner, owner.kind == 'DaskCluster'"
     return {
         "variables": {
             **callers.JOB_OF_RUN,
             "labels": "dyn(object).metadata.?labels.orValue({})",
-            "run": f"variables.labels[{_JOB}].orValue('')",
+            "run": f"variables.labels[{label_keys.JOB}].orValue('')",
             "owners": "dyn(object).metadata.?ownerReferences.orValue([])",
         },
         "validations": [
@@ -62,8 +57,7 @@ def secrets() -> dict[str, Any]:
                 " creates it",
             },
             {
-                "expression": f"variables.labels[{_COMPONENT}].orValue('') == {literal(labels.DASK_POD)}"
-                f" && variables.labels.all(key, !({foreign_keys}))",
+                "expression": label_keys.are_of_dask("variables.labels"),
                 "message": f"a Secret of a run has label {labels.COMPONENT}: {labels.DASK_POD}, and no label of"
                 " Prefect, Dask or Kubernetes",
             },

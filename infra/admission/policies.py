@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ephemeral_dask.contract import dask, labels, reserved
-from infra.admission import allowed, callers, certificates, pod_rules
+from ephemeral_dask.contract import dask, labels
+from infra.admission import allowed, callers, certificates, label_keys, pod_rules
 from infra.admission.names import literal
 from infra.settings import Settings
 
@@ -25,10 +25,6 @@ _CONTROLLERS: Final = (
 
 _WORKLOADS: Final = ("replicasets", "statefulsets", "daemonsets", "replicationcontrollers", "cronjobs")
 """Further kinds that make pods."""
-
-_COMPONENT: Final = f"?{literal(labels.COMPONENT)}"
-_JOB: Final = f"?{literal(labels.JOB)}"
-_CLUSTER_NAME: Final = f"?{literal('dask.org/cluster-name')}"
 
 
 def policies(settings: Settings) -> dict[str, dict[str, Any]]:
@@ -109,7 +105,7 @@ def _rule(group: str, *resources: str, operations: tuple[str, ...] = ("CREATE", 
 
 def _labelled(metadata: str, component: str) -> dict[str, str]:
     return {
-        "expression": f"{metadata}.?labels[{_COMPONENT}].orValue('') == {literal(component)}",
+        "expression": f"{metadata}.?labels[{label_keys.COMPONENT}].orValue('') == {literal(component)}",
         "message": f"these pods are labelled {labels.COMPONENT}: {component}, by which the platform finds them",
     }
 
@@ -129,7 +125,7 @@ def _creators(settings: Settings, flow: allowed.Allowed, pods: allowed.Allowed) 
     }
     controllers = f"request.userInfo.username in {literal(list(_CONTROLLERS))}"
     create = ("CREATE",)
-    component = f"dyn(object).metadata.?labels[{_COMPONENT}].orValue('')"
+    component = f"dyn(object).metadata.?labels[{label_keys.COMPONENT}].orValue('')"
     account = "dyn(object).spec.?serviceAccountName.orValue('default')"
     return {
         "rules": [
@@ -178,7 +174,7 @@ def _services(settings: Settings, changed: Mapping[str, str]) -> dict[str, Any]:
         "variables": {
             "service": "request.resource.resource == 'services' ? dyn(object).spec"
             " : dyn(object).spec.scheduler.service",
-            "cluster": f"{service}.?selector[{_CLUSTER_NAME}].orValue('')",
+            "cluster": f"{service}.?selector[{label_keys.CLUSTER_NAME}].orValue('')",
         },
         "validations": [
             {
@@ -202,11 +198,8 @@ def _runs(settings: Settings) -> dict[str, Any]:
     large = [each.large_workers.maximum for each in settings.dask.profiles.values() if each.large_workers]
     most = max([settings.dask.ceiling, *large])
     create, update = "request.operation == 'CREATE'", "request.operation == 'UPDATE'"
-    foreign = [prefix for prefix in reserved.LABEL_PREFIXES if prefix != f"{labels.DOMAIN}/"]
-    reserved_keys = " || ".join(f"key.startsWith({literal(prefix)})" for prefix in reserved.LABEL_PREFIXES)
-    foreign_keys = " || ".join(f"key.startsWith({literal(prefix)})" for prefix in foreign)
     roles = "[dyn(object).spec.?scheduler, dyn(object).spec.?worker]"
-    of_pods = f"{roles}.all(role, role.?metadata.?labels.orValue({{}}).all(key, !({reserved_keys})))"
+    of_pods = f"{roles}.all(role, {label_keys.none_is_reserved('role.?metadata.?labels.orValue({})')})"
     replicas = "spec.worker.?replicas.orValue(0)"
     operations = ("CREATE", "UPDATE", "DELETE")
     return {
@@ -215,7 +208,7 @@ def _runs(settings: Settings) -> dict[str, Any]:
         "variables": {
             **callers.JOB_OF_RUN,
             "labels": "(request.operation == 'DELETE' ? dyn(oldObject) : dyn(object)).metadata.?labels.orValue({})",
-            "owner": f"({create} ? dyn(object) : dyn(oldObject)).metadata.?labels[{_JOB}].orValue('')",
+            "owner": f"({create} ? dyn(object) : dyn(oldObject)).metadata.?labels[{label_keys.JOB}].orValue('')",
         },
         "validations": [
             {
@@ -229,8 +222,7 @@ def _runs(settings: Settings) -> dict[str, Any]:
                 "message": "a Dask cluster is owned by the Job of the pod that creates it, and goes with it",
             },
             {
-                "expression": f"!({create}) || variables.labels[{_COMPONENT}].orValue('') == {literal(labels.DASK_POD)}"
-                f" && variables.labels.all(key, !({foreign_keys})) && {of_pods}",
+                "expression": f"!({create}) || {label_keys.are_of_dask('variables.labels')} && {of_pods}",
                 "message": f"a Dask cluster has label {labels.COMPONENT}: {labels.DASK_POD}, and no label of Prefect,"
                 " Dask or Kubernetes, which the operator would give to its pods",
             },

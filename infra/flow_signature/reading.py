@@ -55,10 +55,14 @@ class Reading(Statements):
         name: the name that the flow's module has when Prefect loads it.
         script: whether Prefect loads it as a file.
 
+    Attributes:
+        sources: what `source.find` returned, by the name of the flow: it goes with the reading.
+
     """
 
     def __init__(self, path: Path, root: Path, *, name: str, script: bool) -> None:
         super().__init__(root)
+        self.sources: dict[str, Any] = {}
         self.purity = Purity()
         self._installed: dict[str, types.ModuleType | None] = {}
         self._path = path

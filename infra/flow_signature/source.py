@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from infra.flow_signature.files import SOURCES, SourceError, import_roots, module_path, parse, relative
 from infra.flow_signature.machine import Frame
@@ -31,7 +30,6 @@ __all__ = [
 WAY_OUT = "write schema and flowName for the deployment in the stack file (docs/flows.md, What cannot be read)"
 
 _readings: dict[tuple[Path, Path, str, bool], Reading] = {}
-_sources: WeakKeyDictionary[Reading, dict[str, FlowSource]] = WeakKeyDictionary()
 _MOST_READINGS = 64
 
 
@@ -130,10 +128,10 @@ def find(entrypoint: str, root: Path) -> FlowSource:
     file, colon, _ = entrypoint.rpartition(":")
     script = bool(colon) and file.endswith(".py")
     reading = _read(path, root, path.stem if script else file or entrypoint.rpartition(".")[0], script=script)
-    sources = _sources.setdefault(reading, {})
-    if name not in sources:
-        sources[name] = _source(reading, name, path, root)
-    return sources[name]
+    if name not in reading.sources:
+        reading.sources[name] = _source(reading, name, path, root)
+    source: FlowSource = reading.sources[name]
+    return source
 
 
 def _source(reading: Reading, name: str, path: Path, root: Path) -> FlowSource:

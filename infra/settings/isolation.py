@@ -19,13 +19,18 @@ class Peer(Model):
     cidr: Cidr
     ports: tuple[Port, ...] = Field(min_length=1, strict=False)
 
+    @classmethod
+    def anywhere(cls, family: IpFamily, *ports: int) -> Peer:
+        """Return all addresses of a family, with these ports."""
+        return cls(cidr=ADDRESSES[family].anywhere, ports=ports)
+
 
 def _anywhere(*ports: int) -> Any:
     """Return a default that depends on the family: all addresses, with these ports."""
 
     def peers(network: Mapping[str, Any]) -> tuple[Peer, ...]:
         # Without a valid family there is an error about that one already.
-        return (Peer(cidr=ADDRESSES[network.get("ip_family", "IPv4")].anywhere, ports=ports),)
+        return (Peer.anywhere(network.get("ip_family", "IPv4"), *ports),)
 
     return peers
 

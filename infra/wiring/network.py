@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from pulumi import Input, Output
 
@@ -11,10 +11,9 @@ from infra.components import network_policies
 from infra.components.network_policies import NetworkPoliciesArgs
 from infra.registration.preflight import Preflight
 from infra.settings import EmbeddedPrefect, ExistingOperator, Network, Peer, Settings, Sqlite
-from infra.specs.addresses import ADDRESSES
 from infra.specs.namespaces import Namespaces
 
-_PORTS = (443, 6443)
+_PORTS: Final = (443, 6443)
 """Of an API server whose address is not known."""
 
 Specs = Mapping[str, Input[Any]]
@@ -34,21 +33,19 @@ def policies(settings: Settings, preflight: Preflight) -> Namespaces[Specs]:
     if network.api_server is not None:
         declared = network_policies.specs(_args(settings, network.api_server))
         return Namespaces(platform=declared.platform, runs=declared.runs)
-    any_server = (Peer(cidr=ADDRESSES[network.ip_family].anywhere, ports=_PORTS),)
+    any_server = (Peer.anywhere(network.ip_family, *_PORTS),)
     names = network_policies.specs(_args(settings, any_server))
     live = preflight.api_server.apply(
         lambda peers: network_policies.specs(_args(settings, _peers(peers) or any_server))
     )
-
-    def platform(name: str) -> Output[Any]:
-        return live.apply(lambda specs: specs.platform[name])
-
-    def runs(name: str) -> Output[Any]:
-        return live.apply(lambda specs: specs.runs[name])
-
     return Namespaces(
-        platform={name: platform(name) for name in names.platform}, runs={name: runs(name) for name in names.runs}
+        platform=_by_name(live.apply(lambda specs: specs.platform), names.platform),
+        runs=_by_name(live.apply(lambda specs: specs.runs), names.runs),
     )
+
+
+def _by_name(live: Output[dict[str, Any]], names: Iterable[str]) -> Specs:
+    return {name: live[name] for name in names}
 
 
 def _args(settings: Settings, api_server: tuple[Peer, ...]) -> NetworkPoliciesArgs:
