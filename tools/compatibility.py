@@ -14,7 +14,9 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from infra import naming
+from infra.flow_signature.lock import normalized
 from infra.image_files import flow_builds
+from infra.registration.cluster_state import DASK_CRDS, OPERATOR_IMAGE
 from infra.settings import Settings
 from tools.errors import Problem
 
@@ -25,9 +27,8 @@ _OPERATOR: Final = "dask-kubernetes"
 _PACKAGES: Final = ("prefect", "prefect-dask", "dask", "distributed", _OPERATOR, "kr8s")
 """What flow images, platform image and cluster must agree about; the ranges are in pyproject.toml."""
 
-_PINNED: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)")
-_IMAGE: Final = "dask-kubernetes-operator"
-"""Part of the operator's image, by which it is recognized, as in `infra/registration/kubernetes.py`."""
+_PINNED: Final = re.compile(r"^[ \t]*([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)", re.MULTILINE)
+"""At the beginning of a line: elsewhere it would be tried at every character of every hash."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +74,7 @@ def read(settings: Settings, root: Path) -> Locks:
 def pins(path: Path) -> dict[str, str]:
     """Return package -> version of a file in pip's format; what has no exact version is left out."""
     lines = _PINNED.finditer(path.read_text(encoding="utf-8-sig", errors="replace"))
-    return {re.sub(r"[-_.]+", "-", each[1]).lower(): each[2] for each in lines}
+    return {normalized(each[1]): each[2] for each in lines}
 
 
 def untested(locks: Locks) -> Iterator[Problem]:
@@ -130,7 +131,7 @@ def of_cluster(
     for crd in crds:
         name, marks = crd["metadata"]["name"], crd["metadata"].get("annotations") or {}
         version = marks.get(naming.DASK_VERSION)
-        if name.endswith("kubernetes.dask.org") and _is_version(version) and Version(version) != Version(expected):
+        if name in DASK_CRDS and _is_version(version) and Version(version) != Version(expected):
             yield Problem(
                 f"CRD {name} is of dask-kubernetes {version}, and this project has {expected}",
                 remedy=f"Run make up to install those of {expected}"
@@ -140,7 +141,7 @@ def of_cluster(
     for deployment in operators:
         for container in deployment["spec"]["template"]["spec"]["containers"]:
             image, version = container["image"], container["image"].partition("@")[0].rpartition(":")[2]
-            if _IMAGE in image and _is_version(version) and Version(version) != Version(expected):
+            if OPERATOR_IMAGE in image and _is_version(version) and Version(version) != Version(expected):
                 name = f"{namespace}/{deployment['metadata']['name']}"
                 yield Problem(
                     f"The Dask operator {name} has version {version}, and flow images have dask-kubernetes {expected}",

@@ -124,7 +124,7 @@ def _untested(settings: Settings) -> list[Problem]:
 
 def _registry(stack: str) -> list[Problem]:
     try:
-        image = stackfile.check(stack, stackfile.read(stack), {}).image
+        image = _settings(stack, local=False).image
     except Problem:
         return []  # reported by the check of the stack file
     return [] if isinstance(image, Prebuilt) else registry.problems(image.registry)

@@ -43,9 +43,7 @@ def resolve(project: Path = ROOT / "pyproject.toml", folder: Path = _FOLDER) -> 
     for group in GROUPS:
         resolve_group(group, project, folder)
     for version in FLOW_PYTHONS:
-        with step(f"requirements/flows-{version}.txt"):
-            arguments = ["--group", f"{project}:flows", "--constraint", str(folder / "dev.txt")]
-            _compile(arguments, folder / f"flows-{version}.txt", python=version)
+        resolve_group("flows", project, folder, python=version)
     # These have environments of their own: the installer, a scanner with a hundred pinned dependencies, an S3 server,
     # and what looks at the locks.
     for name in ("uv", "scan", "moto", "audit"):
@@ -53,17 +51,18 @@ def resolve(project: Path = ROOT / "pyproject.toml", folder: Path = _FOLDER) -> 
             _compile([str(_FOLDER / f"{name}.in")], folder / f"{name}.txt")
 
 
-def resolve_group(group: str, project: Path, folder: Path) -> None:
+def resolve_group(group: str, project: Path, folder: Path, *, python: str = PYTHON) -> None:
     """Write the lock of one group; the versions of `dev.txt` bind all others.
 
     Raises:
         Problem: as `resolve`.
 
     """
-    with step(f"requirements/{group}.txt"):
+    name = group if python == PYTHON else f"{group}-{python}"
+    with step(f"requirements/{name}.txt"):
         dev = folder / "dev.txt"
         constraints = ["--constraint", str(dev)] if group != "dev" and dev.is_file() else []
-        _compile(["--group", f"{project}:{group}", *constraints], folder / f"{group}.txt")
+        _compile(["--group", f"{project}:{group}", *constraints], folder / f"{name}.txt", python=python)
 
 
 def _compile(arguments: list[str], output: Path, *, python: str = PYTHON) -> None:

@@ -139,7 +139,10 @@ def _request(repository: str, kind: str, key: str) -> Iterator[httpx.Response]:
     host, path = _split(repository, inspect=f"--raw {repository}")
     headers = {"Accept": _MANIFESTS if kind == "manifests" else "*/*"}
     try:
-        with _client(host) as client, client.stream("GET", f"{path}/{kind}/{key}", headers=headers) as answer:
+        with (
+            _client(host, auth=RegistryAuth()) as client,
+            client.stream("GET", f"{path}/{kind}/{key}", headers=headers) as answer,
+        ):
             answer.raise_for_status()
             yield answer
     except httpx.HTTPStatusError as error:
@@ -173,7 +176,7 @@ def has_manifest(reference: str) -> bool:
     repository, _, digest = reference.partition("@")
     host, path = _split(repository, inspect=reference)
     try:
-        with _client(host) as client:
+        with _client(host, auth=RegistryAuth()) as client:
             status = client.head(f"{path}/manifests/{digest}", headers={"Accept": _MANIFESTS}).status_code
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise Problem(
@@ -253,7 +256,7 @@ def names_host(part: str) -> bool:
     return "." in part or ":" in part or part in _LOOPBACK
 
 
-def _client(host: str, *, timeout: float = _TIMEOUT) -> httpx.Client:
+def _client(host: str, *, timeout: float = _TIMEOUT, auth: httpx.Auth | None = None) -> httpx.Client:
     loopback = host.partition(":")[0] in _LOOPBACK
     return httpx.Client(
         base_url=f"{'http' if loopback else 'https'}://{host}/v2/",
@@ -262,6 +265,6 @@ def _client(host: str, *, timeout: float = _TIMEOUT) -> httpx.Client:
         # A proxy cannot reach this machine's loopback interface.
         trust_env=not loopback,
         follow_redirects=True,
-        auth=RegistryAuth(),
+        auth=auth,
         timeout=timeout,
     )

@@ -50,7 +50,10 @@ class RegistryAuth(httpx.Auth):
             headers = {"Authorization": basic} if basic else {}
             token = yield httpx.Request("GET", realm.copy_merge_params(parameters), headers=headers)
             if token.status_code == httpx.codes.OK:
-                content = json.loads(token.read())
+                try:
+                    content = json.loads(token.read())
+                except ValueError:  # a page of a proxy, for example
+                    return
                 request.headers["Authorization"] = f"Bearer {content.get('token') or content.get('access_token')}"
                 yield request
 
@@ -64,6 +67,13 @@ def _stored(host: str) -> str | None:
         return None
     for name in (host, f"https://{host}", *((_HUB_LOGIN,) if host == HUB else ())):
         login = logins.get(name)
-        if isinstance(login, Mapping) and (auth := login.get("auth")) and b":" in base64.b64decode(auth):
+        if isinstance(login, Mapping) and (auth := login.get("auth")) and _is_login(auth):
             return f"Basic {auth}"
     return None
+
+
+def _is_login(auth: str) -> bool:
+    try:
+        return b":" in base64.b64decode(auth)
+    except ValueError:
+        return False

@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
-import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from packaging.requirements import Requirement
 from packaging.version import Version
 
 from tools import locks
@@ -137,19 +135,14 @@ def _next(version: str) -> str:
 
 
 def _pin_changes(before: str, after: str) -> Iterator[Change]:
-    old, new = (dict(_pinned(text)) for text in (before, after))
+    old, new = _pinned(before), _pinned(after)
     for name, version in old.items():
         if new[name] != version:
             yield Change(package=name, file="pyproject.toml", before=version, after=new[name])
 
 
-def _pinned(text: str) -> Iterator[tuple[str, str]]:
-    groups: Mapping[str, list[Any]] = tomllib.loads(text)["dependency-groups"]
-    for each in (one for group in groups.values() for one in group if isinstance(one, str)):
-        requirement = Requirement(each)
-        for specifier in requirement.specifier:
-            if specifier.operator == "==":
-                yield requirement.name, specifier.version
+def _pinned(text: str) -> dict[str, str]:
+    return {match["name"]: match["version"] for match in _PIN.finditer(text)}
 
 
 def _lock_changes(folder: Path, target: Path) -> Iterator[Change]:

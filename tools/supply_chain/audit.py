@@ -110,9 +110,7 @@ def audit(files: Iterable[Path], waivers: Iterable[Waiver], look_up: Callable[[P
 
     """
     waivers = tuple(waivers)
-    ids: dict[tuple[str, str, str], tuple[str, ...]] = {}
-    fixed: dict[tuple[str, str, str], tuple[str, ...]] = {}
-    where: dict[tuple[str, str, str], list[str]] = {}
+    by_key: dict[tuple[str, str, str], Finding] = {}
     unknown: dict[str, None] = {}
     for file in files:
         for package in look_up(file)["dependencies"]:
@@ -120,13 +118,15 @@ def audit(files: Iterable[Path], waivers: Iterable[Waiver], look_up: Callable[[P
                 unknown[f"{package['name']} was not looked up: {package['skip_reason']}"] = None
             for one in package.get("vulns", ()):
                 key = package["name"], package["version"], one["id"]
-                ids[key] = one["id"], *one.get("aliases", ())
-                fixed[key] = tuple(one.get("fix_versions", ()))
-                where.setdefault(key, []).append(file.name)
-    findings = [
-        Finding(package=key[0], version=key[1], ids=ids[key], fixed_in=fixed[key], locks=tuple(where[key]))
-        for key in sorted(ids)
-    ]
+                earlier = by_key[key].locks if key in by_key else ()
+                by_key[key] = Finding(
+                    package=package["name"],
+                    version=package["version"],
+                    ids=(one["id"], *one.get("aliases", ())),
+                    fixed_in=tuple(one.get("fix_versions", ())),
+                    locks=(*earlier, file.name),
+                )
+    findings = [by_key[key] for key in sorted(by_key)]
     return Result(
         findings=tuple(each for each in findings if not any(map(each.is_covered_by, waivers))),
         unneeded=tuple(one for one in waivers if not any(each.is_covered_by(one) for each in findings)),

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import yaml
 
-from infra.settings import Docker, DockerBuild, FlowBuild, Prebuilt
+from infra.image_files import flow_builds
+from infra.settings import Docker, DockerBuild, Prebuilt
 from tools import registry
 from tools.errors import Problem
 from tools.paths import PROJECT
@@ -36,18 +37,14 @@ def pins(image: DockerBuild | Docker | Prebuilt, digest: Callable[[str], str]) -
             remedy="Pin the base image in the pipeline that builds the images",
         )
     places: dict[Path, str] = {("config", _IMAGE, "base"): image.base}
-    builds: dict[Path, FlowBuild] = {("flow",): image.flow}
-    builds |= {("flows", name): each for name, each in image.flows.items()}
-    for path, build in builds.items():
+    for key, build in flow_builds(image).items():
         base = image.base_of(build)
         if build.base is not None or base != image.base:
-            places["config", _IMAGE, *path, "base"] = base
-    digests: dict[str, str] = {}
-    for reference in places.values():
-        tagged = _tagged(reference)
-        if tagged not in digests:
-            digests[tagged] = digest(tagged)
-    return {path: f"{_tagged(reference)}@{digests[_tagged(reference)]}" for path, reference in places.items()}
+            # `image.flow`, or `image.flows` and a name.
+            places["config", _IMAGE, *key.split(".", 2)[1:], "base"] = base
+    tagged = {path: _tagged(reference) for path, reference in places.items()}
+    digests = {reference: digest(reference) for reference in dict.fromkeys(tagged.values())}
+    return {path: f"{reference}@{digests[reference]}" for path, reference in tagged.items()}
 
 
 def _tagged(reference: str) -> str:

@@ -6,12 +6,10 @@ import argparse
 from datetime import UTC, datetime
 
 from tools import stackfile
-from tools.errors import Problem
 from tools.paths import ROOT
 from tools.progress import say
-from tools.stack import Stack
 from tools.supply_chain import audit, base_image, contents, waivers
-from tools.verbs.common import connect
+from tools.verbs.common import images, select
 
 
 def check(_: argparse.Namespace) -> int:
@@ -40,15 +38,11 @@ def pin(arguments: argparse.Namespace) -> int:
 
 def list_contents(arguments: argparse.Namespace) -> int:
     """Write a CycloneDX document for each image of the stack that is up."""
-    settings = stackfile.check(arguments.stack, stackfile.read(arguments.stack), {})
-    outputs = Stack(arguments.stack, connect(arguments)).outputs()
-    if "flowImage" not in outputs:
-        raise Problem(f"Stack {arguments.stack} is not up", remedy=f"Run make up STACK={arguments.stack}")
+    selection = select(arguments)
     folder = ROOT / ".build" / arguments.stack / "sbom"
     folder.mkdir(parents=True, exist_ok=True)
-    for name, output in (("flow", "flowImage"), ("platform", "platformImage")):
-        lock = contents.lock(settings.image, name)
-        for document in contents.documents(str(outputs[output]), lock):
+    for name, reference in images(selection.stack).items():
+        for document in contents.documents(reference, contents.lock(selection.settings.image, name)):
             file = folder / f"{name}-{document.platform.replace('/', '-')}.cdx.json"
             file.write_text(document.text)
             say(f"    {file.relative_to(ROOT)}: {document.python} Python packages, {document.debian} Debian packages")

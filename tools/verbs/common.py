@@ -79,6 +79,19 @@ def connect(arguments: argparse.Namespace, *, start: bool = False) -> Target:
     return target.existing(kubeconfig.choice(arguments.stack, stackfile.read(arguments.stack)))
 
 
+def images(stack: Stack) -> dict[str, str]:
+    """Return the references of a stack's images: `flow` and `platform`.
+
+    Raises:
+        Problem: the stack is not up.
+
+    """
+    outputs = stack.outputs()
+    if "flowImage" not in outputs:
+        raise Problem(f"Stack {stack.name} is not up", remedy=f"Run make up STACK={stack.name}")
+    return {"flow": str(outputs["flowImage"]), "platform": str(outputs["platformImage"])}
+
+
 def require_up(selection: Selection) -> None:
     """Refuse a stack that is not up, without waiting for a server that cannot answer.
 

@@ -22,7 +22,7 @@ from tools.make import is_set, text
 from tools.progress import duration, say, status
 from tools.stack import Stack
 from tools.verbs import data, demo
-from tools.verbs.common import Selection, connect, select, wait_for_server
+from tools.verbs.common import Selection, connect, images, select, wait_for_server
 
 
 def up(arguments: argparse.Namespace) -> int:
@@ -135,12 +135,8 @@ def create(arguments: argparse.Namespace) -> int:
 
 def sizes(arguments: argparse.Namespace) -> int:
     """Print what a node pulls for the stack's images, layer by layer."""
-    outputs = Stack(arguments.stack, connect(arguments)).outputs()
-    if "flowImage" not in outputs:
-        raise Problem(f"Stack {arguments.stack} is not up", remedy=f"Run make up STACK={arguments.stack}")
-    for name, output in (("flow image", "flowImage"), ("platform image", "platformImage")):
-        reference = str(outputs[output])
-        print("\n".join(image_size.lines(name, reference, image_size.measure(reference))))
+    for name, reference in images(Stack(arguments.stack, connect(arguments))).items():
+        print("\n".join(image_size.lines(f"{name} image", reference, image_size.measure(reference))))
     return 0
 
 

@@ -37,7 +37,7 @@ def relaxed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         text = project.read_text()
         asked.append(text)
         versions = {name: version for name, version in NEWEST.items() if f'"{name}==' not in text}
-        versions |= dict(update._pinned(text))
+        versions |= update._pinned(text)
         (folder / f"{group}.txt").write_text("".join(f"{name}=={each}\n" for name, each in versions.items()))
 
     def resolve(project: Path, folder: Path) -> None:
@@ -99,7 +99,7 @@ def test_an_unknown_family_is_refused_before_anything_is_resolved(root: Path) ->
 
 
 def test_every_family_is_one_of_this_projects_pins() -> None:
-    pinned = {name for name, _ in update._pinned((ROOT / "pyproject.toml").read_text())}
+    pinned = set(update._pinned((ROOT / "pyproject.toml").read_text()))
     assert {package for packages in update.FAMILIES.values() for package in packages} <= pinned
 
 
