@@ -131,12 +131,7 @@ def _environment(side: str) -> Iterator[tuple[dict[str, str], Security | None, f
     certificates = Certificates.new()
     made = (time.process_time() - began) * 1000
     with tempfile.TemporaryDirectory(prefix="bench-tls-") as folder:
-        pods = certificates.pods
-        for name, content in (
-            (tls.AUTHORITY, certificates.authority),
-            (tls.CERTIFICATE, pods.certificate),
-            (tls.KEY, pods.key),
-        ):
+        for name, content in certificates.files.items():
             Path(folder, name).write_text(content)
         yield {**os.environ, **tls.variables(folder)}, certificates.security, made
 

@@ -76,6 +76,11 @@ class Certificates:
         arguments: dict[str, Any] = self.security.get_connection_args("client")  # type: ignore[no-untyped-call]  # likewise
         return arguments
 
+    @property
+    def files(self) -> dict[str, str]:
+        """What scheduler and workers mount: name -> content."""
+        return {tls.AUTHORITY: self.authority, tls.CERTIFICATE: self.pods.certificate, tls.KEY: self.pods.key}
+
     def secret(self, cluster: Mapping[str, Any], uid: str) -> dict[str, Any]:
         """Return the manifest of the Secret for scheduler and workers. Kubernetes deletes it with the DaskCluster.
 
@@ -97,11 +102,7 @@ class Certificates:
             },
             "type": tls.OPAQUE,
             "immutable": True,
-            "stringData": {
-                tls.AUTHORITY: self.authority,
-                tls.CERTIFICATE: self.pods.certificate,
-                tls.KEY: self.pods.key,
-            },
+            "stringData": self.files,
         }
 
 

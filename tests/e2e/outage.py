@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 from ephemeral_dask.contract import labels
 from tests.e2e.newcomer import RUNS, Newcomer
-from tests.e2e.runs import ended, jobs, left, logged, state, task_states
+from tests.e2e.runs import ended, jobs, left, logged, scaled_down, state, task_states
 from tools.cluster.wait import until
 
-_SERVER = "deployment/prefect-server"
-_SERVER_PODS = "app.kubernetes.io/name=prefect-server"
+_SERVER = "prefect-server"
 
 
 @dataclass(frozen=True)
@@ -59,15 +58,14 @@ class LiveRuns:
 
         """
         newcomer = self.newcomer
-        newcomer.kubectl("scale", _SERVER, "--replicas=0")
-        newcomer.kubectl("wait", "--for=delete", "pod", "-l", _SERVER_PODS, "--timeout=120s")
-        stopped = time.monotonic()
-        job = f"{labels.PREFECT_FLOW_RUN}={self.doomed}"
-        newcomer.kubectl("delete", "job", "-l", job, "--wait=true", namespace=RUNS)
-        assert until(lambda: not jobs(newcomer, self.doomed), seconds=120, interval=2), "the fault took no effect"
-        assert until(lambda: time.monotonic() - stopped > seconds, seconds=2 * seconds, interval=5)
-        newcomer.kubectl("scale", _SERVER, "--replicas=1")
-        newcomer.kubectl("rollout", "status", _SERVER, "--timeout=180s")
+        with scaled_down(newcomer, _SERVER):
+            server_pods = f"app.kubernetes.io/name={_SERVER}"
+            newcomer.kubectl("wait", "--for=delete", "pod", "-l", server_pods, "--timeout=120s")
+            stopped = time.monotonic()
+            job = f"{labels.PREFECT_FLOW_RUN}={self.doomed}"
+            newcomer.kubectl("delete", "job", "-l", job, "--wait=true", namespace=RUNS)
+            assert until(lambda: not jobs(newcomer, self.doomed), seconds=120, interval=2), "the fault took no effect"
+            assert until(lambda: time.monotonic() - stopped > seconds, seconds=2 * seconds, interval=5)
         kind, message = ended(newcomer, self.doomed, seconds=60)
         assert (kind, message.partition(".")[0]) == ("CRASHED", "Its Job was deleted")
         assert until(lambda: not left(newcomer, self.doomed), seconds=90, interval=1), left(newcomer, self.doomed)

@@ -135,28 +135,42 @@ def changed_template(newcomer: Newcomer, change: Callable[[dict[str, Any]], None
 
 
 @contextlib.contextmanager
-def changed_work_pool(newcomer: Newcomer, change: Callable[[dict[str, Any]], None]) -> Iterator[None]:
-    """Change the work pool's base job template for a while.
+def changed_work_pool(
+    newcomer: Newcomer, change: Callable[[dict[str, Any]], None], *, pool: str = "dask"
+) -> Iterator[None]:
+    """Change a work pool's base job template for a while.
 
     Args:
         newcomer: whose work pool it is.
         change: changes the template in place.
+        pool: its name.
 
     """
-    template = ask(newcomer, "(await client.read_work_pool('dask')).base_job_template")
+    template = ask(newcomer, f"(await client.read_work_pool('{pool}')).base_job_template")
     changed = copy.deepcopy(template)
     change(changed)
 
     def write(content: dict[str, Any]) -> None:
         update = f"WorkPoolUpdate.model_validate_json({json.dumps(json.dumps({'base_job_template': content}))})"
         actions = "__import__('prefect.client.schemas.actions', fromlist=['*'])"
-        ask(newcomer, f"await client.update_work_pool('dask', {actions}.{update})")
+        ask(newcomer, f"await client.update_work_pool('{pool}', {actions}.{update})")
 
     write(changed)
     try:
         yield
     finally:
         write(template)
+
+
+@contextlib.contextmanager
+def scaled_down(newcomer: Newcomer, deployment: str) -> Iterator[None]:
+    """Let a Deployment of the platform have no pod for a while."""
+    newcomer.kubectl("scale", f"deployment/{deployment}", "--replicas=0")
+    try:
+        yield
+    finally:
+        newcomer.kubectl("scale", f"deployment/{deployment}", "--replicas=1")
+        newcomer.kubectl("rollout", "status", f"deployment/{deployment}", "--timeout=180s")
 
 
 def kill(newcomer: Newcomer, pod: str) -> None:

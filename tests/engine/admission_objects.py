@@ -22,8 +22,7 @@ from infra import job_template, naming, validation
 from infra.job_template import JobTemplateArgs
 from infra.settings import Settings, layers
 from tests.engine.pods_namespace import NAMESPACE
-
-Manifest = dict[str, Any]
+from tests.support.manifests import Manifest
 
 REGISTRY: Final = "registry.example.com/data/workflows"
 IMAGE: Final = f"{REGISTRY}/flow@sha256:{'a' * 64}"

@@ -19,6 +19,7 @@ from tests.engine import admission_objects as made
 from tests.engine import pods_namespace
 from tests.engine.admission_cases import ALLOWED, REFUSED
 from tests.engine.admission_objects import LIVE
+from tests.engine.admission_request import secret_variable
 from tests.engine.control_plane import Kubernetes
 from tests.engine.pods_namespace import NAMESPACE, PLATFORM, create
 from tools.cluster.wait import until
@@ -57,7 +58,7 @@ def _existing() -> Iterator[made.Manifest]:
     """Yield objects from before the policies."""
     yield _named(made.cluster(), LIVE)
     yield _named(made.default_group(), f"{LIVE}-default")
-    secret = {"name": "LEAK", "valueFrom": {"secretKeyRef": {"name": "no-longer-declared", "key": "value"}}}
+    secret = secret_variable("no-longer-declared")
     for manifest, name in ((made.cluster(), "earlier"), (made.default_group(), "earlier-default")):
         del manifest["metadata"]["labels"][labels.JOB]
         manifest["spec"]["worker"]["spec"]["containers"][0]["env"].append(secret)

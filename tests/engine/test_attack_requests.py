@@ -12,12 +12,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
-from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract import labels
 from infra import naming
 from infra.admission.policies import policies
@@ -26,7 +24,7 @@ from infra.components.admission import binding, policy
 from infra.components.namespace import flow_run_rules
 from tests.e2e.attacks.attack import Target
 from tests.e2e.attacks.attacker import Answer, Attacker
-from tests.e2e.attacks.table import ATTACKS, OWN, WORKERS, by_defence
+from tests.e2e.attacks.table import ATTACKS, OWN, by_defence
 from tests.e2e.newcomer import Newcomer
 from tests.engine import admission_objects as made
 from tests.engine import pods_namespace
@@ -103,9 +101,7 @@ def attacker(kubernetes: Kubernetes, tmp_path_factory: pytest.TempPathFactory) -
     def run(program: str, stdin: str) -> str:
         command = [sys.executable, "-c", program]
         environment = {**os.environ, **variables}
-        done = subprocess.run(
-            command, input=stdin, env=environment, capture_output=True, text=True, check=False, cwd=Path.cwd()
-        )
+        done = subprocess.run(command, input=stdin, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -114,8 +110,7 @@ def attacker(kubernetes: Kubernetes, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="module")
 def target(attacker: Attacker) -> Target:
-    raised: dict[str, Any] = {"variables": {env.CEILING: str(WORKERS)}, "workers": WORKERS}
-    plain, beyond = attacker.clusters({"variables": {}, "workers": 1}, raised)
+    plain, beyond = attacker.clusters()
     return Target(
         cluster=plain,
         raised=beyond,
@@ -131,24 +126,24 @@ def test_each_is_refused_and_accepted_without_its_defence(
     attacker: Attacker, target: Target, kubernetes: Kubernetes
 ) -> None:
     administrator = cast("Newcomer", Administrator(kubernetes))
-    answers = attacker.tries(ON_KUBERNETES.values(), target, accepted=False, seconds=30)
+    answers = attacker.tries(ON_KUBERNETES, target, accepted=False, seconds=30)
     wrong = {
         name: answer
-        for (name, attack), answer in zip(ON_KUBERNETES.items(), answers, strict=True)
-        if answer.status != attack.status or attack.words not in answer.message
+        for name, answer in answers.items()
+        if answer.status != ON_KUBERNETES[name].status or ON_KUBERNETES[name].words not in answer.message
     }
     assert not wrong
-    [own] = attacker.tries([OWN], target)
-    assert own.accepted, own
+    own = attacker.tries({"own": OWN}, target)
+    assert own["own"].accepted, own
     without: dict[str, Answer] = {}
     restored: dict[str, Answer] = {}
     for of_kind, defence in by_defence().values():
         if defence.variables:
             continue
         with defence.off(administrator):
-            answers = attacker.tries(of_kind.values(), target, accepted=True, seconds=30)
-        without |= {name: each for name, each in zip(of_kind, answers, strict=True) if not each.accepted}
-        answers = attacker.tries(of_kind.values(), target, accepted=False, seconds=30)
-        restored |= {name: each for name, each in zip(of_kind, answers, strict=True) if each.accepted}
+            answers = attacker.tries(of_kind, target, accepted=True, seconds=30)
+        without |= {name: each for name, each in answers.items() if not each.accepted}
+        answers = attacker.tries(of_kind, target, accepted=False, seconds=30)
+        restored |= {name: each for name, each in answers.items() if each.accepted}
     assert without == {}
     assert restored == {}

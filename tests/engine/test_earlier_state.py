@@ -99,7 +99,7 @@ UPDATES: Final[Mapping[str, tuple[str, ...]]] = {
         f"{_ENV}.PREFECT_PLUGINS_",
         f"{_ENV}.EPHEMERAL_DASK_NAMESPACE",
         # A Dask cluster has the label of its deployment, which has a table of its runs.
-        "base_job_template.job_configuration.job_manifest.spec.template.spec.containers.0.env",
+        f"base_job_template.job_configuration.job_manifest.{_CONTAINER}.env",
         "base_job_template.job_configuration.namespace",
         "base_job_template.job_configuration.job_manifest.metadata.namespace",
         # A number is a quantity.

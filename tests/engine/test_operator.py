@@ -17,10 +17,10 @@ from ephemeral_dask.identity import RunIdentity
 from ephemeral_dask.pod_context import PodContext
 from ephemeral_dask.settings import CodeSizes, DaskSettings
 from ephemeral_dask.spec import dask_cluster
-from infra.components import dask_operator
-from infra.components.dask_crds import custom_resource_definitions
+from infra.components import dask_operator, identity
 from tests.engine import control_plane
 from tests.engine.control_plane import Kubernetes
+from tests.engine.pods_namespace import serve_dask
 from tests.support.scratch_prefect import free_port
 from tools.cluster.wait import until
 from tools.paths import ROOT
@@ -33,15 +33,11 @@ GONE_WITHIN = 60.0
 @pytest.fixture(scope="module")
 def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]:
     with control_plane.running(tmp_path_factory.mktemp("control-plane-of-operator"), {}) as plane:
-        for crd in custom_resource_definitions():
-            plane.kubectl("create", "-f", "-", stdin=crd)
+        serve_dask(plane)
         for namespace in (PLATFORM, RUNS):
             plane.kubectl("create", "namespace", namespace)
         plane.kubectl("create", "serviceaccount", "operator", "-n", PLATFORM)
-        rules = [
-            {"apiGroups": list(rule.groups), "resources": list(rule.resources), "verbs": list(rule.verbs)}
-            for rule in dask_operator.RULES
-        ]
+        rules = identity.role_rules(dask_operator.RULES)
         role = {"kind": "Role", "metadata": {"name": "operator", "namespace": RUNS}, "rules": rules}
         plane.kubectl("create", "-f", "-", stdin={"apiVersion": "rbac.authorization.k8s.io/v1", **role})
         account = f"--serviceaccount={PLATFORM}:operator"

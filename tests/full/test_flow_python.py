@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import json
 import os
 import shutil
 import tarfile
@@ -116,19 +114,13 @@ def test_a_flow_in_newer_syntax_runs_on_python_3_13_beside_a_platform_on_3_11(mo
 @pytest.fixture
 def dask_pods_of_the_other_image(modern: Newcomer) -> Iterator[None]:
     """Let the flow pods of the work pool give the image of the other pool to their Dask pods."""
-    template = runs.ask(modern, "(await client.read_work_pool('modern')).base_job_template")
     other = runs.ask(modern, "(await client.read_work_pool('dask')).base_job_template")["variables"]["properties"]
-    changed = copy.deepcopy(template)
-    changed["job_configuration"]["env"][env.IMAGE] = other["image"]["default"]
 
-    def write(content: dict[str, Any]) -> None:
-        update = f"WorkPoolUpdate.model_validate_json({json.dumps(json.dumps({'base_job_template': content}))})"
-        actions = "__import__('prefect.client.schemas.actions', fromlist=['*'])"
-        runs.ask(modern, f"await client.update_work_pool('modern', {actions}.{update})")
+    def change(template: dict[str, Any]) -> None:
+        template["job_configuration"]["env"][env.IMAGE] = other["image"]["default"]
 
-    write(changed)
-    yield
-    write(template)
+    with runs.changed_work_pool(modern, change, pool="modern"):
+        yield
 
 
 @pytest.mark.usefixtures("dask_pods_of_the_other_image")

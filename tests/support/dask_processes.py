@@ -29,8 +29,7 @@ START = 180.0
 def write(certificates: Certificates, folder: Path) -> None:
     """Write what the pods of a cluster mount into a folder, which is created if need be."""
     folder.mkdir(exist_ok=True)
-    files = certificates.secret({"metadata": {"name": "", "namespace": "", "labels": {}}}, "")["stringData"]
-    for name, content in files.items():
+    for name, content in certificates.files.items():
         (folder / name).write_text(content)
 
 

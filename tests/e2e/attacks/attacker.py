@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract import labels
 from tests.e2e.attacks.attack import Attack, Request, Target
+from tests.e2e.attacks.table import WORKERS
 from tests.e2e.newcomer import RUNS, Newcomer
 
 AGENT: Final = "attack"
@@ -67,10 +69,11 @@ class Attacker:
     run: Run
     account: str = ACCOUNT
 
-    def clusters(self, *orders: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Return the Dask clusters that its run would create, each by its `variables` and number of `workers`."""
-        clusters: list[dict[str, Any]] = self._obey(clusters=orders)["clusters"]
-        return clusters
+    def clusters(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the Dask cluster that its run would create, and the one that its code would with a raised ceiling."""
+        raised = {"variables": {env.CEILING: str(WORKERS)}, "workers": WORKERS}
+        own, beyond = self._obey(clusters=[{"variables": {}, "workers": 1}, raised])["clusters"]
+        return own, beyond
 
     def of_prefect(self, path: str) -> dict[str, Any]:
         """Return an object of the Prefect API, which the pod can read."""
@@ -98,20 +101,20 @@ class Attacker:
         return bool(connected)
 
     def tries(
-        self, attacks: Iterable[Attack], target: Target, *, accepted: bool | None = None, seconds: float = 0
-    ) -> list[Answer]:
-        """Make attacks one after another and return the answers.
+        self, attacks: Mapping[str, Attack], target: Target, *, accepted: bool | None = None, seconds: float = 0
+    ) -> dict[str, Answer]:
+        """Make attacks one after another and return the answers by their names.
 
         Args:
-            attacks: what it tries.
+            attacks: what it tries, by names.
             target: what it knows.
             accepted: try until each is accepted, or until each is refused; once if None.
             seconds: for all of that.
 
         """
-        requests = [asdict(each.request(target)) for each in attacks]
+        requests = [asdict(each.request(target)) for each in attacks.values()]
         answers = self._obey(requests=requests, expected=accepted, seconds=seconds)["answers"]
-        return [Answer(**each) for each in answers]
+        return {name: Answer(**each) for name, each in zip(attacks, answers, strict=True)}
 
     def _obey(self, *, expected: bool | None = None, seconds: float = 0, **lists: Any) -> dict[str, Any]:
         order = {"agent": AGENT, "account": self.account, "expected": expected, "seconds": seconds}

@@ -12,11 +12,13 @@ import ssl
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
+
+Result = TypeVar("Result")
 
 SILENCE = 3.0
 """Seconds without an answer after which a connection counts as refused: a NetworkPolicy drops, it does not reject."""
@@ -89,17 +91,18 @@ def answered(
 ) -> dict[str, Any]:
     """Make a request, again and again until it is accepted, or refused, as it should be."""
     kind = "application/merge-patch+json" if request["method"] == "PATCH" else "application/json"
-    while True:
-        response = client.request(
+
+    def send() -> httpx.Response:
+        return client.request(
             request["method"],
             request["path"],
             params=request["parameters"],
             headers={"Content-Type": kind, **request["headers"]},
             content=None if request["content"] is None else json.dumps(request["content"]),
         )
-        if accepted in (None, response.is_success) or time.monotonic() > deadline:
-            return {"status": response.status_code, "text": response.text[:20_000]}
-        time.sleep(0.1)
+
+    response = settled(send, lambda answer: answer.is_success, expected=accepted, deadline=deadline)
+    return {"status": response.status_code, "text": response.text[:20_000]}
 
 
 def readable(folder: Path) -> list[Path]:
@@ -109,14 +112,25 @@ def readable(folder: Path) -> list[Path]:
 
 def connects(host: str, port: int, *, expected: bool | None, deadline: float) -> bool:
     """Return whether something accepts a connection, tried again and again until it does, or does not, as it should."""
-    while True:
+
+    def connected() -> bool:
         try:
             socket.create_connection((host, port), timeout=SILENCE).close()
-            connected = True
         except OSError:
-            connected = False
-        if expected in (None, connected) or time.monotonic() > deadline:
-            return connected
+            return False
+        return True
+
+    return settled(connected, bool, expected=expected, deadline=deadline)
+
+
+def settled(
+    attempt: Callable[[], Result], succeeded: Callable[[Result], bool], *, expected: bool | None, deadline: float
+) -> Result:
+    """Return the result of the first attempt that is as expected, or of the last one."""
+    while True:
+        result = attempt()
+        if expected in (None, succeeded(result)) or time.monotonic() > deadline:
+            return result
         time.sleep(0.1)
 
 

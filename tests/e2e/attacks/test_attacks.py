@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract import labels
 from tests.e2e.attacks.attack import Target
 from tests.e2e.attacks.attacker import Answer, Attacker, flow_pod, of_run
-from tests.e2e.attacks.table import ATTACKS, OWN, WORKERS, by_defence
+from tests.e2e.attacks.table import ATTACKS, OWN, by_defence
 from tests.e2e.newcomer import RUNS, Newcomer
 from tests.e2e.runs import ask, left
 from tools.cluster.wait import until
@@ -58,8 +57,7 @@ def _scene(newcomer: Newcomer, run: str, victim: str) -> Scene:
     pod, victim_pod = (flow_pod(newcomer, each) for each in (run, victim))
     newcomer.kubectl("wait", "--for=condition=Ready", f"pod/{pod}", "--timeout=180s", namespace=RUNS)
     attacker = of_run(newcomer, run)
-    raised = {"variables": {env.CEILING: str(WORKERS)}, "workers": WORKERS}
-    own, beyond = attacker.clusters({"variables": {}, "workers": 1}, raised)
+    own, beyond = attacker.clusters()
     selector = f"{labels.FLOW_RUN}={victim}"
     [other] = json.loads(newcomer.kubectl("get", "daskclusters", "-l", selector, "-o", "json", namespace=RUNS))["items"]
     target = Target(
@@ -77,12 +75,12 @@ def _scene(newcomer: Newcomer, run: str, victim: str) -> Scene:
 @pytest.fixture(scope="module")
 def answers(scene: Scene) -> Mapping[str, Answer]:
     """Try everything once."""
-    return dict(zip(ATTACKS, scene.attacker.tries(ATTACKS.values(), scene.target), strict=True))
+    return scene.attacker.tries(ATTACKS, scene.target)
 
 
 def test_a_run_creates_its_own_dask_cluster(scene: Scene) -> None:
-    [answer] = scene.attacker.tries([OWN], scene.target)
-    assert answer.accepted, answer
+    answers = scene.attacker.tries({"own": OWN}, scene.target)
+    assert answers["own"].accepted, answers
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -96,11 +94,11 @@ def test_an_attack_is_refused(name: str, answers: Mapping[str, Answer]) -> None:
 def test_an_attack_succeeds_without_its_defence_alone(kind: str, scene: Scene, newcomer: Newcomer) -> None:
     attacks, defence = BY_DEFENCE[kind]
     with defence.off(newcomer):
-        answers = scene.attacker.tries(attacks.values(), scene.target, accepted=True, seconds=30)
-        failed = {name: answer for name, answer in zip(attacks, answers, strict=True) if not answer.accepted}
+        answers = scene.attacker.tries(attacks, scene.target, accepted=True, seconds=30)
+        failed = {name: answer for name, answer in answers.items() if not answer.accepted}
         assert not failed
-    answers = scene.attacker.tries(attacks.values(), scene.target, accepted=False, seconds=30)
-    restored = {name: answer.status for name, answer in zip(attacks, answers, strict=True)}
+    answers = scene.attacker.tries(attacks, scene.target, accepted=False, seconds=30)
+    restored = {name: answer.status for name, answer in answers.items()}
     assert restored == {name: attack.status for name, attack in attacks.items()}
 
 

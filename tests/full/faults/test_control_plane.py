@@ -6,7 +6,7 @@ import psutil
 
 from ephemeral_dask.contract.causes import Cause
 from tests.e2e.newcomer import Newcomer
-from tests.e2e.runs import ask, ended, left, logged, state, task_states
+from tests.e2e.runs import ask, ended, left, logged, scaled_down, state, task_states
 from tools.cluster import process
 from tools.cluster.wait import until
 
@@ -42,8 +42,7 @@ def test_a_run_goes_on_when_the_api_server_restarts_during_its_start_and_its_tas
 
 
 def test_runs_without_an_operator_fail_with_the_cause_in_time_and_the_pool_goes_on(newcomer: Newcomer) -> None:
-    newcomer.kubectl("scale", "deployment/dask-operator", "--replicas=0")
-    try:
+    with scaled_down(newcomer, "dask-operator"):
         newcomer.kubectl("wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=dask-operator", "--timeout=120s")
         limit = ("--job-variable", f"dask_start_timeout={START_TIMEOUT}")
         runs = [newcomer.start("steps/default", *limit) for _ in range(3)]
@@ -51,9 +50,6 @@ def test_runs_without_an_operator_fail_with_the_cause_in_time_and_the_pool_goes_
             kind, message = ended(newcomer, run, seconds=START_TIMEOUT + 120)
             assert kind in ("FAILED", "CRASHED"), message
             assert Cause.OPERATOR in message, message
-    finally:
-        newcomer.kubectl("scale", "deployment/dask-operator", "--replicas=1")
-    newcomer.kubectl("rollout", "status", "deployment/dask-operator", "--timeout=180s")
     assert not ask(newcomer, "(await client.read_work_pool('dask')).is_paused")
     for run in runs:
         assert until(lambda run=run: not left(newcomer, run), seconds=90, interval=1), left(newcomer, run)

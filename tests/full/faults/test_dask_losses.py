@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ephemeral_dask.contract.causes import Cause
 from tests.e2e.newcomer import RUNS, Newcomer
-from tests.e2e.runs import ended, kill, left, logged, state, task_states, with_tasks_under_way
+from tests.e2e.runs import ended, kill, left, logged, scaled_down, state, task_states, with_tasks_under_way
 from tools.cluster.wait import until
 
 
@@ -18,14 +18,10 @@ def test_a_run_goes_on_when_its_whole_dask_cluster_is_deleted(newcomer: Newcomer
 
 def test_a_run_goes_on_without_an_operator_and_leaves_nothing_once_it_is_back(newcomer: Newcomer) -> None:
     run, _ = with_tasks_under_way(newcomer)
-    newcomer.kubectl("scale", "deployment/dask-operator", "--replicas=0")
-    try:
+    with scaled_down(newcomer, "dask-operator"):
         newcomer.kubectl("wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=dask-operator", "--timeout=120s")
         assert state(newcomer, run)[0] == "RUNNING", "the fault came too late"
         assert ended(newcomer, run, seconds=180)[0] == "COMPLETED", logged(newcomer, run)
-    finally:
-        newcomer.kubectl("scale", "deployment/dask-operator", "--replicas=1")
-    newcomer.kubectl("rollout", "status", "deployment/dask-operator", "--timeout=180s")
     assert until(lambda: not left(newcomer, run), seconds=90, interval=1), left(newcomer, run)
 
 

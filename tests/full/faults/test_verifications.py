@@ -6,21 +6,18 @@ import contextlib
 from collections.abc import Iterator
 
 from tests.e2e.newcomer import Newcomer
+from tests.e2e.runs import scaled_down
 
 
 @contextlib.contextmanager
 def stopped(newcomer: Newcomer, deployment: str) -> Iterator[str]:
     """Verify while a Deployment has no pod, and provide the table without its line breaks."""
-    newcomer.kubectl("scale", f"deployment/{deployment}", "--replicas=0")
-    try:
+    with scaled_down(newcomer, deployment):
         done = newcomer.make("verify")
         assert done.status == 1, done.output + done.progress
         table = " ".join(done.output.split())
         assert f"Deployment {deployment} is scaled to 0 replicas" in table
         yield table
-    finally:
-        newcomer.kubectl("scale", f"deployment/{deployment}", "--replicas=1")
-        newcomer.kubectl("rollout", "status", f"deployment/{deployment}", "--timeout=180s")
 
 
 def test_a_worker_that_is_gone_fails_the_verification(newcomer: Newcomer) -> None:

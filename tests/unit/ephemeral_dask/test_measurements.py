@@ -36,6 +36,14 @@ def busy(seconds: float) -> float:
     return count
 
 
+async def two_heartbeats(worker: Any) -> None:
+    async with asyncio.timeout(30):
+        for _ in range(2):
+            last = worker.last_seen
+            while worker.last_seen == last:  # noqa: ASYNC110  the scheduler has no event for it
+                await asyncio.sleep(0.05)
+
+
 def live() -> list[Usage]:
     """Return what a cluster with one small worker used in three steps."""
 
@@ -46,7 +54,8 @@ def live() -> list[Usage]:
         usages = []
 
         async def read() -> None:
-            await asyncio.sleep(1.2)  # two heartbeats of the worker
+            for worker in list(local.scheduler.workers.values()):
+                await two_heartbeats(worker)
             counters = await scheduler_plugin.call(comm, scheduler_plugin.touch_idle_timer)
             usages.append(Usage.of(counters, seconds=1.0))
 
