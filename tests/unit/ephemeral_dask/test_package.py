@@ -80,6 +80,24 @@ def test_a_flow_imports_the_installed_package_without_pulumi_and_the_clone(wheel
     assert ran.stdout.split() == [str(tmp_path / "ephemeral_dask" / "__init__.py"), PROJECT["version"]]
 
 
+def test_dask_takes_the_sizes_of_results_from_the_installed_package_without_importing_prefect(
+    wheel: Path, tmp_path: Path
+) -> None:
+    zipfile.ZipFile(wheel).extractall(tmp_path)
+    script = (
+        "import sys\n"
+        "from dask.sizeof import sizeof\n"
+        "assert 'ephemeral_dask.result_sizes' in sys.modules\n"
+        "assert not {'prefect', 'ephemeral_dask.runner'} & set(sys.modules)\n"
+        "from prefect.states import Completed\n"
+        "print(sizeof(Completed(data=bytes(10**6))))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-c", script]
+    ran = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path, env=environment)
+    assert int(ran.stdout) > 10**6
+
+
 @pytest.mark.parametrize("name", REQUIREMENTS)
 def test_a_declared_range_begins_at_the_version_that_the_tests_run_with(name: str) -> None:
     specifiers = REQUIREMENTS[name].specifier
