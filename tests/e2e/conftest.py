@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.clones import clone, with_own_flows
-from tests.e2e.machine import Deployed, Machine
+from tests.e2e.machine import Deployed, Machine, taken_over
 from tests.e2e.newcomer import Newcomer
 from tests.e2e.newcomer import newcomer as with_own_cluster
 
@@ -40,8 +40,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def machine() -> Iterator[Machine]:
     machine = Machine()
-    yield machine
-    machine.clear()
+    with taken_over():
+        yield machine
+        machine.clear()
 
 
 @pytest.fixture(scope="session")

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.e2e.newcomer import Done, Newcomer
+from tests.e2e.newcomer import Done, Newcomer, stack_state
+from tests.e2e.stage import private_place
+from tools.cluster import Layout, LocalCluster
+from tools.cluster.files import remove_tree
+from tools.file_lock import locked
+
+
+@contextlib.contextmanager
+def taken_over() -> Iterator[None]:
+    """Have the machine to these tests alone, without what an earlier run left that was killed.
+
+    Waits for a run that is going on: its clusters would be removed.
+    """
+    with locked(stack_state().with_suffix(".lock"), "runs end-to-end tests"):
+        for state in (stack_state(), private_place().root.parent):
+            LocalCluster(Layout(root=state / "cluster")).down(purge=True)
+            remove_tree(state)
+        yield
 
 
 class Machine:

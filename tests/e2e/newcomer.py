@@ -131,6 +131,11 @@ def _answers(url: str) -> bool:
         return False
 
 
+def stack_state() -> Path:
+    """Return the state folder of the tests' stacks and their cluster: always the same one, used by nothing else."""
+    return paths.state_dir().with_name(f"{paths.state_dir().name}-e2e")
+
+
 @contextlib.contextmanager
 def newcomer(clone: Path = ROOT, **variables: str) -> Iterator[Newcomer]:
     """Provide a user with stacks and a cluster of their own, and remove both in the end.
@@ -140,8 +145,7 @@ def newcomer(clone: Path = ROOT, **variables: str) -> Iterator[Newcomer]:
         variables: of their environment.
 
     """
-    state = paths.state_dir().with_name(f"{paths.state_dir().name}-e2e")
-    environment = {**os.environ, "EPHEMERAL_DASK_STATE": str(state), **variables}
+    environment = {**os.environ, "EPHEMERAL_DASK_STATE": str(stack_state()), **variables}
     for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", "KUBECONFIG", "MAKEFLAGS", "MAKELEVEL"):
         environment.pop(name, None)
     user = Newcomer(environment, clone)

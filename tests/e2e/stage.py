@@ -146,10 +146,7 @@ def pod(name: str, script: str, *, image: str = "busybox", claim: str | None = N
 
 
 def private_place() -> Layout:
-    """Return the folder of clusters that tests may kill and purge: always the same one, and used by nothing else.
-
-    The next run of the tests removes what a killed one leaves.
-    """
+    """Return the folder of clusters that tests may kill and purge: always the same one, and used by nothing else."""
     return Layout(root=paths.state_dir().with_name(f"{paths.state_dir().name}-to-destroy") / "cluster")
 
 

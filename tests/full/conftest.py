@@ -12,6 +12,7 @@ from unittest import mock
 import pytest
 
 from tests.e2e.clones import clone, with_own_flows
+from tests.e2e.machine import taken_over
 from tests.e2e.newcomer import ROOT, Newcomer
 from tests.e2e.newcomer import newcomer as with_own_cluster
 from tests.support import s3_server
@@ -32,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Newcomer]:
     """Provide a user whose stack is up, with the tests' own flows."""
     folder = with_own_flows(clone(tmp_path_factory.mktemp("own") / "clone"))
-    with with_own_cluster(folder, **{VARIABLE: os.environ.get(VARIABLE, Network.PTP)}) as user:
+    with taken_over(), with_own_cluster(folder, **{VARIABLE: os.environ.get(VARIABLE, Network.PTP)}) as user:
         done = user.make("up")
         assert done.status == 0, done.progress
         yield user

@@ -74,6 +74,10 @@ class Ports:
     scheduler: Port = SCHEDULER_PORT
 
 
+TAG = "ephemeral-dask-"
+"""How the tag of each local cluster begins."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """The paths of one local cluster. `Layout()` is that of `state_dir()`.
@@ -97,7 +101,7 @@ class Layout:
     @property
     def tag(self) -> str:
         """Return the name of the CNI network, of the root control group and, in upper case, of the iptables chain."""
-        return f"ephemeral-dask-{self.id}"
+        return f"{TAG}{self.id}"
 
     @property
     def chain(self) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from tools.cluster import cgroups, cilium, cni, host_state, machine, packages, process
-from tools.cluster.layout import NODE_IP, POD_CIDR, PORTS, SERVICE_CIDR, Layout, Port
+from tools.cluster.layout import NODE_IP, POD_CIDR, PORTS, SERVICE_CIDR, TAG, Layout, Port
 from tools.cluster.network import Network
 from tools.cluster.programs import which
 from tools.errors import Problem
@@ -151,7 +151,9 @@ def _ports(ours: set[int], network: Network) -> list[Problem]:
 def _networks(place: Layout) -> Iterator[Problem]:
     if which("ip") is None:
         return
-    own = {name for one in cni.of_network(cni.attachments(), place.tag) for name in cni.host_interfaces(one)}
+    attachments = cni.attachments()
+    networks_of_interfaces = {name: one.network for one in attachments for name in cni.host_interfaces(one)}
+    own = {name for name, network in networks_of_interfaces.items() if network == place.tag}
     own.update(host_state.cilium_links(place.host_state))
     networks = (POD_CIDR, SERVICE_CIDR, f"{NODE_IP}/32")
     overlaps = machine.overlapping(
@@ -159,6 +161,12 @@ def _networks(place: Layout) -> Iterator[Problem]:
     )
     for ours, theirs, interface in overlaps:
         if interface in own or (interface == "lo" and theirs in (NODE_IP, f"{NODE_IP}/32")):
+            continue
+        if networks_of_interfaces.get(interface, "").startswith(TAG):
+            yield Problem(
+                f"A local cluster of this project in another state folder was killed and left {interface} ({theirs})",
+                remedy="Run `make cluster-down` with the EPHEMERAL_DASK_STATE of that cluster, or restart this machine",
+            )
             continue
         yield Problem(
             f"The local cluster's network {ours} overlaps {theirs}, which this machine reaches through {interface}",

@@ -1,10 +1,11 @@
 """Everything that prevents a cluster from starting is reported before anything is changed."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from tools.cluster import Layout, Network, cilium, host_state, machine, packages, preflight, programs
+from tools.cluster import Layout, Network, cilium, cni, host_state, machine, packages, preflight, process, programs
 from tools.cluster.layout import PORTS
 from tools.cluster.machine import Listener
 from tools.errors import Problem
@@ -93,6 +94,31 @@ def test_interfaces_of_the_clusters_own_killed_cilium_are_not_a_problem(
     monkeypatch.setattr(machine, "links", lambda: ["lo", "cilium_net", "cilium_host"])
     problems = "\n".join(str(problem) for problem in preflight.problems(place, (), Network.CILIUM))
     assert "another Cilium" not in problems
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (
+            "ephemeral-dask-0a1b2c3d",
+            "A local cluster of this project in another state folder was killed and left veth7",
+        ),
+        ("podman", "overlaps 10.244.0.1/32, which this machine reaches through veth7"),
+    ],
+)
+def test_an_interface_that_a_killed_cluster_left_is_named_as_such(
+    network: str, message: str, place: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interfaces = {"interfaces": [{"name": "veth7"}, {"name": "eth0", "sandbox": "/run/netns/x"}]}
+    attachment = cni.Attachment(Path("x"), network, "container", "eth0", "", {}, interfaces)
+    link = {"ifname": "veth7", "addr_info": [{"family": "inet", "local": "10.244.0.1", "prefixlen": 32}]}
+    monkeypatch.setattr(cni, "attachments", lambda: [attachment])
+    monkeypatch.setattr(machine, "ip_json", lambda *words: json.dumps([link] if words == ("address",) else []))
+    monkeypatch.setattr(preflight, "which", lambda _: "/sbin/ip")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(process, "marked", dict)
+    monkeypatch.setattr(machine, "node_programs", lambda **_: [])
+    assert message in messages(place)
 
 
 def test_the_compiler_that_cilium_needs_is_installed_only_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
