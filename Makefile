@@ -7,9 +7,9 @@ DEPLOYMENTS ?= 15 50
 ifdef NETWORK
 export EPHEMERAL_DASK_NETWORK := $(NETWORK)
 endif
-# Agreement to a question, Pulumi's own diff, every line of Pulumi, warnings as errors: read by the verbs from their
-# environment.
-export YES DIFF VERBOSE STRICT
+# Agreement to a question, Pulumi's own diff, every line of Pulumi, warnings as errors, no browser: read by the verbs from
+# their environment.
+export YES DIFF VERBOSE STRICT OPEN
 # What the verbs start sends no usage data to the makers of Prefect and Pulumi, and prints no notice about it.
 export DO_NOT_TRACK ?= 1
 # Pulumi's Kubernetes package is so large that compiling it takes longer than a preview: keep what was compiled.
@@ -35,7 +35,7 @@ SELECT := --stack $(STACK) --cluster $(CLUSTER)
 
 .DEFAULT_GOAL := help
 .PHONY: help up down preview run logs cancel demo stack new-flow ui dashboard unit engine e2e test lint format lock doctor verify churn unlock env cluster-up cluster-down venv
-.PHONY: backup restore check summary e2e-full crash-sweep bench bench-registration bench-preview bench-tasks bench-tls bench-scaling bench-churn crd-remove settings-reference image-size audit pin-base sbom update
+.PHONY: docs api-reference screenshots backup restore check summary e2e-full crash-sweep bench bench-registration bench-preview bench-tasks bench-tls bench-scaling bench-churn crd-remove settings-reference image-size audit pin-base sbom update
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,10 +71,10 @@ logs: venv ## Print a run's log from its start, and follow it (RUN=; the newest 
 cancel: venv ## Cancel a run and wait until it has ended (RUN=)
 	@$(TOOLS) cancel $(SELECT)
 
-ui: venv ## Open the Prefect UI's port until Ctrl-C
+ui: venv ## Open the Prefect UI until Ctrl-C (OPEN=0: the port only)
 	@$(TOOLS) ui $(SELECT)
 
-dashboard: venv ## Open a run's live Dask dashboard until Ctrl-C (RUN=)
+dashboard: venv ## Open a run's live Dask dashboard until Ctrl-C (RUN=; OPEN=0)
 	@$(TOOLS) dashboard $(SELECT)
 
 image-size: venv ## Print what a node pulls for the stack's images, layer by layer
@@ -165,6 +165,15 @@ format: venv ## Format the code
 
 settings-reference: venv ## Write docs/settings.md from the settings' types
 	@$(TOOLS) settings-reference
+
+api-reference: venv ## Write docs/api.md from the package that flows import
+	@$(TOOLS) api-reference
+
+docs: venv ## Build the documentation site, and check every link in it
+	@$(TOOLS) docs
+
+screenshots: venv ## Run a deployment and take the pictures of docs/images (FLOW=, PARAMS=, VARS=, FILE=)
+	@$(TOOLS) screenshots $(SELECT)
 
 audit: venv ## Look up the known vulnerabilities of the locked Python packages
 	@$(TOOLS) audit

@@ -71,6 +71,7 @@ TESTS: Final[Mapping[str, Test]] = {
         way=Way.E2E, then="pulumi stack ls; kubectl get nodes; .venv/bin/prefect deployment ls", prints="Ready"
     ),
     "make help": Test(way=Way.E2E, prints="make up"),
+    "make docs": Test(way=Way.ELSEWHERE, reason="the job `docs` of CI builds the site"),
     "make lock": Test(way=Way.ELSEWHERE, reason="asks the package index for newer releases"),
     "make up CLUSTER=existing": Test(
         way=Way.ELSEWHERE, reason="needs a cluster, a registry and a Pulumi backend that are not this project's"

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from ephemeral_dask.contract import labels, ports
 from ephemeral_dask.contract.dask import API_VERSION
+from tools import browser
 from tools.errors import Problem
 from tools.forward import port_forward
 from tools.kubernetes import Kubernetes
@@ -39,7 +40,9 @@ def show(run: str, *, namespace: str, environment: Mapping[str, str]) -> None:
         environment=environment,
         port=ports.DASHBOARD_FORWARD,
     ) as port:
-        say(f"    Dask dashboard of {cluster}: http://127.0.0.1:{port}/status (Ctrl-C closes it)")
+        page = f"http://127.0.0.1:{port}/status"
+        say(f"    Dask dashboard of {cluster}: {page} (Ctrl-C closes it)")
+        browser.show(page)
         try:
             while kubernetes.get(f"{_CLUSTERS}/{cluster}", version=API_VERSION, namespace=namespace) is not None:
                 time.sleep(_INTERVAL)

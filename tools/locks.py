@@ -12,9 +12,9 @@ from tools.errors import Problem
 from tools.paths import ROOT
 from tools.progress import step
 
-GROUPS: Final = ("dev", "flows", "platform", "data")
-"""`dev` comes first, so the images get the versions that were tested here. It contains every group but `data`, whose
-packages are large and in the image of few flows: its tests install its lock into an environment of its own."""
+GROUPS: Final = ("dev", "flows", "platform", "data", "docs")
+"""`dev` comes first, so the images get the versions that were tested here. It contains every group but two, which have
+environments of their own: `data`, whose packages are large and in the image of few flows, and `docs`."""
 
 PYTHON: Final = "3.11"
 """The version of Debian 12, so that the base image needs no other interpreter."""
@@ -45,8 +45,8 @@ def resolve(project: Path = ROOT / "pyproject.toml", folder: Path = _FOLDER) -> 
     for version in FLOW_PYTHONS:
         resolve_group("flows", project, folder, python=version)
     # These have environments of their own: the installer, a scanner with a hundred pinned dependencies, an S3 server,
-    # and what looks at the locks.
-    for name in ("uv", "scan", "moto", "audit"):
+    # what looks at the locks, and what drives a browser.
+    for name in ("uv", "scan", "moto", "audit", "browser"):
         with step(f"requirements/{name}.txt"):
             _compile([str(_FOLDER / f"{name}.in")], folder / f"{name}.txt")
 

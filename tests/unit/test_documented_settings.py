@@ -13,7 +13,8 @@ from infra import validation
 from infra.naming import PROJECT
 from tools.paths import ROOT
 
-GUIDES = ("code-and-images.md", "flows.md")
+GUIDES = sorted({path.name for path in (ROOT / "docs").glob("*.md")} - {"pods.md"})
+"""`pods.md` has a test of its own."""
 IMAGE = {"builder": "docker-build", "registry": "registry.example.com/data"}
 
 
@@ -21,8 +22,9 @@ def examples() -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield page and number, and the configuration, of every stack file in the guides."""
     for page in GUIDES:
         text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-        for number, block in enumerate(re.findall(r"^```yaml\nconfig:\n(.*?)^```", text, re.MULTILINE | re.DOTALL)):
-            yield f"{page}-{number + 1}", yaml.safe_load(f"config:\n{block}")["config"]
+        blocks = re.findall(r"^( *)```yaml\n *config:\n(.*?)^ *```", text, re.MULTILINE | re.DOTALL)
+        for number, (indent, block) in enumerate(blocks):
+            yield f"{page}-{number + 1}", yaml.safe_load(f"{indent}config:\n{block}")["config"]
 
 
 EXAMPLES = dict(examples())

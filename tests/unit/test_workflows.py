@@ -90,6 +90,13 @@ def test_known_vulnerabilities_are_looked_up_for_every_commit_and_every_night() 
     assert "audit" not in str(read(FOLDER / "ci.yml")["jobs"]["deploy"]["needs"])
 
 
+def test_the_site_is_built_for_every_commit_and_holds_back_no_deployment() -> None:
+    job = read(FOLDER / "ci.yml")["jobs"]["docs"]
+    assert "if" not in job
+    assert [step["run"] for step in job["steps"] if "run" in step] == ["make docs"]
+    assert "docs" not in str(read(FOLDER / "ci.yml")["jobs"]["deploy"]["needs"])
+
+
 def test_a_deployment_starts_only_after_the_tests_of_its_commit() -> None:
     assert triggers(FOLDER / "deploy.yml") == {"workflow_call"}
     deploy = read(FOLDER / "ci.yml")["jobs"]["deploy"]

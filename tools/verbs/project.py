@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from tools import locks, new_flow, prefect_yaml_check, reference, stackfile, tiers, update
+from tools import api_reference as api
+from tools import docs_site, locks, new_flow, prefect_yaml_check, reference, stackfile, tiers, update
 from tools.make import is_set, text
 from tools.paths import ROOT
 from tools.progress import say
@@ -31,6 +32,19 @@ def create_flow(arguments: argparse.Namespace) -> int:
 def settings_reference(_: argparse.Namespace) -> int:
     """Write docs/settings.md from the settings' types."""
     reference.write()
+    return 0
+
+
+def api_reference(_: argparse.Namespace) -> int:
+    """Write docs/api.md from the package that flows import."""
+    api.write()
+    return 0
+
+
+def site(_: argparse.Namespace) -> int:
+    """Build the documentation site, with every link checked."""
+    docs_site.build()
+    say(f"    wrote {docs_site.SITE.relative_to(ROOT)}/index.html")
     return 0
 
 

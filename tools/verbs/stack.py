@@ -91,7 +91,7 @@ def preview(arguments: argparse.Namespace) -> int:
         selection.stack.diff()
         return 0
     with status(lambda: f"preview of stack {selection.stack.name}"):
-        page, failed = _page(selection)
+        page, failed = preview_page(selection)
     if sys.stdout.isatty():
         summary.show(page)
     else:
@@ -109,7 +109,7 @@ def summarize(arguments: argparse.Namespace) -> int:
     except Problem as problem:
         print(summary.failure(arguments.stack, summary.Plan(), str(problem)), end="")
         raise
-    page, failed = _page(selection)
+    page, failed = preview_page(selection)
     print(page, end="")
     return int(failed)
 
@@ -140,7 +140,7 @@ def sizes(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _page(selection: Selection) -> tuple[str, bool]:
+def preview_page(selection: Selection) -> tuple[str, bool]:
     """Return the page about a preview, and whether the preview failed."""
     preview = selection.stack.preview()
     plan = summary.parse(preview.events)

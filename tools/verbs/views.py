@@ -9,6 +9,7 @@ from typing import Final
 
 from infra import naming
 from infra.settings import EmbeddedPrefect
+from tools import browser
 from tools import dashboard as dashboards
 from tools.forward import prefect_api
 from tools.kubernetes import Kubernetes, Object, is_ready
@@ -25,13 +26,16 @@ def ui(arguments: argparse.Namespace) -> int:
     selection = select(arguments)
     settings = selection.settings
     if not isinstance(settings.prefect, EmbeddedPrefect):
-        say(f"    this stack's Prefect UI needs no port here: {settings.prefect.ui_url}")
+        say(f"    this stack's Prefect UI needs no port here: {settings.prefect.browser_url}")
+        browser.show(settings.prefect.browser_url)
         return 0
     require_up(selection)
     cluster = Kubernetes(selection.environment)
     labels = ",".join(f"{key}={value}" for key, value in naming.selector(naming.SERVER).items())
     with prefect_api(settings, selection.environment, port=naming.SERVER_PORT):
-        say(f"    Prefect UI: http://127.0.0.1:{naming.SERVER_PORT} (Ctrl-C closes it)")
+        page = f"http://127.0.0.1:{naming.SERVER_PORT}"
+        say(f"    Prefect UI: {page} (Ctrl-C closes it)")
+        browser.show(page)
         watch = Watch()
         try:
             while True:

@@ -1,0 +1,1 @@
+"""Pictures of a stack that is up, for the documentation."""

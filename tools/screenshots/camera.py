@@ -1,0 +1,44 @@
+"""Takes pictures of web pages with a Chromium of this machine.
+
+It runs in the environment `browser`, without the rest of the project, and reads what `tools.screenshots.shots` writes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any, Final
+
+from playwright.sync_api import Browser, sync_playwright
+
+_FLAGS: Final = ("--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync")
+"""Only the pages are loaded."""
+
+
+def main() -> None:
+    """Take the pictures that standard input describes as JSON."""
+    request = json.load(sys.stdin)
+    # Chromium's sandbox does not work for root.
+    sandbox = [] if os.geteuid() else ["--no-sandbox"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=request["browser"], args=[*_FLAGS, *sandbox])
+        for shot in request["shots"]:
+            take(browser, shot, request["storage"])
+        browser.close()
+
+
+def take(browser: Browser, shot: dict[str, Any], storage: dict[str, str]) -> None:
+    """Take one picture: when a text is on the page, and some seconds later."""
+    page = browser.new_page(viewport={"width": shot["width"], "height": shot["height"]}, device_scale_factor=1.5)
+    page.add_init_script(f"Object.assign(window.localStorage, {json.dumps(storage)})")
+    page.goto(shot["url"], wait_until="domcontentloaded")
+    page.get_by_text(shot["text"]).first.wait_for()
+    page.wait_for_timeout(1000 * shot["seconds"])
+    subject = page.locator(shot["element"]) if shot["element"] else page
+    subject.screenshot(path=shot["path"])
+    page.close()
+
+
+if __name__ == "__main__":
+    main()
