@@ -15,6 +15,9 @@ from playwright.sync_api import Browser, sync_playwright
 _FLAGS: Final = ("--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync")
 """Only the pages are loaded."""
 
+_TIMEOUT: Final = 180_000
+"""Milliseconds that a page may take on a machine that also runs the stack."""
+
 
 def main() -> None:
     """Take the pictures that standard input describes as JSON."""
@@ -22,7 +25,9 @@ def main() -> None:
     # Chromium's sandbox does not work for root.
     sandbox = [] if os.geteuid() else ["--no-sandbox"]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=request["browser"], args=[*_FLAGS, *sandbox])
+        browser = playwright.chromium.launch(
+            executable_path=request["browser"], args=[*_FLAGS, *sandbox], timeout=_TIMEOUT
+        )
         for shot in request["shots"]:
             take(browser, shot, request["storage"])
         browser.close()
@@ -31,6 +36,7 @@ def main() -> None:
 def take(browser: Browser, shot: dict[str, Any], storage: dict[str, str]) -> None:
     """Take one picture: when a text is on the page, and some seconds later."""
     page = browser.new_page(viewport={"width": shot["width"], "height": shot["height"]}, device_scale_factor=1.5)
+    page.set_default_timeout(_TIMEOUT)
     page.add_init_script(f"Object.assign(window.localStorage, {json.dumps(storage)})")
     page.goto(shot["url"], wait_until="domcontentloaded")
     page.get_by_text(shot["text"]).first.wait_for()

@@ -15,7 +15,7 @@ _PAGE: Final = """<!doctype html>
   header {{ padding: 8px 16px; border-bottom: 1px solid #d1d9e0; border-radius: 6px 6px 0 0; background: #f6f8fa; }}
   main {{ padding: 0 16px 8px; }}
   table {{ border-collapse: collapse; margin: 0 0 16px; }}
-  th, td {{ padding: 6px 13px; border: 1px solid #d1d9e0; text-align: left; }}
+  th, td {{ padding: 6px 13px; border: 1px solid #d1d9e0; text-align: left; overflow-wrap: anywhere; }}
   code {{ padding: 2px 4px; border-radius: 6px; background: #eff1f3; }}
   code, pre {{ font: 12px ui-monospace, "DejaVu Sans Mono", monospace; }}
   pre {{ padding: 16px; border-radius: 6px; background: #f6f8fa; }}

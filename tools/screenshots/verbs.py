@@ -111,10 +111,11 @@ async def _of_run(selection: Selection, session: Session, storage: Mapping[str, 
         run = await create(client, await deployments.find(client, name), request)
         say(f"==> run {run.name} of {name}")
         await _growth(client, session, run)
-        _of_dashboard(selection, run)
+        # Kubernetes, port-forward and browser each run a loop of their own.
+        await asyncio.to_thread(_of_dashboard, selection, run)
         with Screen() as screen:
             run = await Follower(client, session, screen, artifacts.console()).await_end(run, f"run {run.name}")
-        _take(of_pages(run, await _summary(client, run)), storage)
+        await asyncio.to_thread(_take, of_pages(run, await _summary(client, run)), storage)
     return 0
 
 
@@ -151,7 +152,7 @@ def _of_dashboard(selection: Selection, run: FlowRun) -> None:
     with port_forward(service, ports.SCHEDULER_HTTP, namespace=namespace, environment=environment) as port:
         url = f"http://127.0.0.1:{port}/status"
         path = str(FOLDER / "dask-dashboard.png")
-        _take([Shot(url=url, path=path, text="Task Stream", seconds=12, height=720)])
+        _take([Shot(url=url, path=path, text="Workers", seconds=12, height=720)])
 
 
 async def _summary(client: PrefectClient, run: FlowRun) -> str:
