@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ephemeral_dask.contract import security, tls
 
 if TYPE_CHECKING:
-    from ephemeral_dask.pod_context import PodContext
+    from ephemeral_dask.pod_context import Credential, PodContext
 
 SCRATCH: Final = "/tmp"  # noqa: S108 - the pod's own emptyDir; the root file system is read-only
 GRACE: Final = 15
@@ -41,14 +41,25 @@ def pod(cluster: str, context: PodContext, container: dict[str, Any]) -> dict[st
     return made
 
 
-def container(context: PodContext, name: str, args: list[str], env: dict[str, str]) -> dict[str, Any]:
-    """Return the container in which a process of Dask's runs, without its resources and ports."""
+def container(
+    context: PodContext, name: str, args: list[str], env: dict[str, str], credential: Credential | None = None
+) -> dict[str, Any]:
+    """Return the container in which a process of Dask's runs, without its resources and ports.
+
+    Args:
+        context: where it runs.
+        name: of the container.
+        args: of the image's entrypoint.
+        env: beside what all Dask pods have.
+        credential: of the Prefect API, for a process that calls it.
+
+    """
     return {
         "name": name,
         "image": context.image,
         "imagePullPolicy": "IfNotPresent",
         "args": args,
-        "env": _environment(context, env),
+        "env": _environment(context, env, credential),
         "securityContext": security.container_security(),
         "volumeMounts": [{"name": "scratch", "mountPath": SCRATCH}],
     }
@@ -59,7 +70,7 @@ def protocol(context: PodContext) -> str:
     return "tls" if context.tls else "tcp"
 
 
-def _environment(context: PodContext, env: dict[str, str]) -> list[dict[str, Any]]:
+def _environment(context: PodContext, env: dict[str, str], credential: Credential | None) -> list[dict[str, Any]]:
     plain = {
         "HOME": SCRATCH,
         "USER": "dask",  # a UID without a passwd entry has no name, and getpass.getuser() asks for one
@@ -72,11 +83,6 @@ def _environment(context: PodContext, env: dict[str, str]) -> list[dict[str, Any
     variables: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in sorted(plain.items())]
     if context.ipv6:
         variables.append({"name": POD_IP, "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}})
-    if context.credential is not None:
-        variables.append(
-            {
-                "name": context.credential.variable,
-                "valueFrom": context.credential.secret.value_from(),
-            }
-        )
+    if credential is not None:
+        variables.append({"name": credential.variable, "valueFrom": credential.secret.value_from()})
     return variables

@@ -43,7 +43,7 @@ class Owner:
 
 @dataclass(frozen=True, kw_only=True)
 class Credential:
-    """The Prefect credential of the Dask pods.
+    """The Prefect credential of Dask workers.
 
     Attributes:
         variable: environment variable that holds it.
@@ -72,7 +72,7 @@ class PodContext:
         image: image of scheduler and workers, that of the flow pod.
         service_account: ServiceAccount of scheduler and workers; None is the namespace's default.
         owner: the run's Job, or None when the pod was not started by one.
-        credential: Prefect credential by reference, or None when the API requires none.
+        credential: Prefect credential of workers by reference, or None when the API requires none.
         deployment: Prefect deployment's name as a label value, or None.
         results: volume with task results, or None when they are kept elsewhere or not at all.
         dashboard: address of a dashboard for people's browsers, {cluster} and {namespace} to be filled in; by

@@ -223,7 +223,8 @@ def _worker(cluster: str, context: PodContext, worker: Worker, extra_env: Mappin
         **extra_env,
         "DASK_SCHEDULER_ADDRESS": f"{dask_pod.protocol(context)}://{host}:{ports.SCHEDULER_COMM}",
     }
-    return dask_pod.container(context, "worker", args, env) | {
+    # Prefect's task engine opens a client in a worker; nothing in a scheduler does.
+    return dask_pod.container(context, "worker", args, env, context.credential) | {
         "ports": [
             {"name": "http-dashboard", "containerPort": ports.WORKER_HTTP, "protocol": "TCP"},
             {"name": "tcp-nanny", "containerPort": ports.NANNY_COMM, "protocol": "TCP"},

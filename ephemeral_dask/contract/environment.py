@@ -31,7 +31,7 @@ API_SECRET_NAME: Final = f"{PREFIX}API_SECRET_NAME"
 API_SECRET_KEY: Final = f"{PREFIX}API_SECRET_KEY"
 API_SECRET_VARIABLE: Final = f"{PREFIX}API_SECRET_VARIABLE"
 """The Kubernetes Secret and key that hold the Prefect credential, and the variable (PREFECT_API_KEY or
-PREFECT_API_AUTH_STRING) as which Dask pods get it. Unset when the API requires none."""
+PREFECT_API_AUTH_STRING) as which Dask workers get it. Unset when the API requires none."""
 
 CEILING: Final = f"{PREFIX}CEILING"
 """The stack's upper bound of `dask_maximum`: a larger value in code is cut to it."""

@@ -20,6 +20,7 @@ from prefect.task_engine import run_task_async, run_task_sync
 from pydantic import BaseModel
 
 from ephemeral_dask.lean import tls
+from ephemeral_dask.lean.packed_task import ArrivedTask
 from ephemeral_dask.lean.shared_context import ENTERED, METADATA, Entered, Reference, TaskContext, parts
 from ephemeral_dask.lean.worker_settings import sources
 
@@ -37,13 +38,13 @@ class TaskCall:
     def __init__(self, task: Task[..., Any]) -> None:
         self.__name__ = funcname(task)
 
-    def __call__(self, *, task: Task[..., Any], context: TaskContext, **arguments: Any) -> Any:
+    def __call__(self, *, task: ArrivedTask, context: TaskContext, **arguments: Any) -> Any:
         """Run the task in its context and return what Prefect's engine returns."""
-        shared = context.shared
+        called, shared = task.unpacked(), context.shared
         known = _known(shared.digest if isinstance(shared, Reference) else shared.reference.digest)
         with known.entered():
-            run = {"task": task, "context": {**known.deployment, **context.own}, **arguments}
-            return asyncio.run(_run_async(run)) if task.isasync else run_task_sync(**run)
+            run = {"task": called, "context": {**known.deployment, **context.own}, **arguments}
+            return asyncio.run(_run_async(run)) if called.isasync else run_task_sync(**run)
 
 
 async def _run_async(arguments: dict[str, Any]) -> Any:

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from ephemeral_dask.contract import labels, ports
+from ephemeral_dask.contract.secrets import CREDENTIAL_VARIABLES
 from infra import naming
 from infra.components import network_policies as policies
 from tests.e2e import postgresql
@@ -397,6 +398,29 @@ def test_a_destroy_of_protected_data_is_refused_and_says_how_to_lift_that(newcom
     # Not only the data: all of it works on.
     left = newcomer.kubectl("get", "deployments", "-o", "name", namespace=PROD)
     assert {name.rpartition("/")[2] for name in left.split()} >= {naming.SERVER, naming.OPERATOR, "prefect-worker-dask"}
+
+
+@pytest.mark.usefixtures("prod")
+def test_flow_pods_and_dask_workers_hold_the_prefect_credential_and_schedulers_do_not(newcomer: Newcomer) -> None:
+    newcomer.start("primes/default", "--param", "parts=200", *SMALL, stack="prod")
+    components = {
+        "flow pod": f"{labels.COMPONENT}={labels.FLOW_RUN_POD}",
+        "scheduler": "dask.org/component=scheduler",
+        "worker": "dask.org/component=worker",
+    }
+
+    def pods(selector: str) -> list[str]:
+        running = ("-l", selector, "--field-selector=status.phase=Running")
+        return newcomer.kubectl("get", "pods", *running, "-o", "name", namespace=PROD_RUNS).split()
+
+    assert until(lambda: all(map(pods, components.values())), seconds=180, interval=1)
+    script = "import os; print(*os.environ)"
+    variables = {
+        kind: newcomer.kubectl("exec", pods(selector)[0], "--", "python", "-c", script, namespace=PROD_RUNS).split()
+        for kind, selector in components.items()
+    }
+    holding = {kind for kind, names in variables.items() if set(CREDENTIAL_VARIABLES) & set(names)}
+    assert holding == {"flow pod", "worker"}
 
 
 @pytest.mark.takes_down

@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 from dataclasses import replace
 from functools import cache
 from importlib import resources
@@ -15,7 +16,7 @@ import yaml
 from dask.utils import parse_timedelta
 
 from ephemeral_dask import diagnosis, worker_memory
-from ephemeral_dask.contract import labels, ports, security, tls
+from ephemeral_dask.contract import labels, ports, secrets, security, tls
 from ephemeral_dask.contract.pods import PodExtras, RunPods
 from ephemeral_dask.contract.profiles import LargeWorkers, Profile, Scheduler
 from ephemeral_dask.contract.secrets import SecretRef
@@ -100,10 +101,22 @@ def test_every_pod_runs_the_runs_own_image(role: str) -> None:
     assert container(role)["image"] == CONTEXT.image
 
 
-@roles
-def test_every_pod_can_log_to_prefect_with_the_credential_by_reference(role: str) -> None:
-    assert variables(role)["PREFECT_API_URL"] == "http://server.flows:4200/api"
-    assert variables(role)["PREFECT_API_AUTH_STRING"] == {"secretKeyRef": {"name": "prefect", "key": "auth"}}
+def test_workers_have_the_prefect_credential_by_reference_and_schedulers_have_none() -> None:
+    assert variables("worker")["PREFECT_API_URL"] == "http://server.flows:4200/api"
+    assert variables("worker")["PREFECT_API_AUTH_STRING"] == {"secretKeyRef": {"name": "prefect", "key": "auth"}}
+    assert CONTEXT.credential is not None
+    secret = CONTEXT.credential.secret.name
+    holding = {role: len(re.findall(f"['\"]{secret}['\"]", str(pod(role)))) for role in ("scheduler", "worker")}
+    assert holding == {"scheduler": 0, "worker": 1}
+    assert "envFrom" not in container("scheduler")
+    assert not set(variables("scheduler")) & set(secrets.CREDENTIAL_VARIABLES)
+
+
+def test_large_workers_have_the_prefect_credential_too() -> None:
+    worker = replace(SETTINGS.worker, takes_large=True)
+    group = large_worker_group("etl-1", "uid", worker, run=RUN, context=CONTEXT)
+    [one] = group["spec"]["worker"]["spec"]["containers"]
+    assert [each["name"] for each in one["env"] if "valueFrom" in each] == ["PREFECT_API_AUTH_STRING"]
 
 
 @roles

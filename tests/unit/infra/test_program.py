@@ -115,8 +115,22 @@ def test_an_auth_string_of_an_embedded_server_is_passed_by_reference_only(render
             assert "admin:marked" not in str(each.inputs)
     [pool] = recorder.of("prefect:WorkPool")
     assert "prefect-api" in str(pool["base_job_template"])
-    reading = {each["metadata"]["name"] for each in recorder.of("apps/v1:Deployment") if "'prefect-api'" in str(each)}
-    assert reading == {"prefect-server", "prefect-worker-dask", "dask-reaper"}
+
+
+@pytest.mark.usefixtures("exported")
+def test_nothing_of_the_platform_but_server_worker_and_reaper_reads_the_prefect_credential(render: Render) -> None:
+    results = {"store": "volume", "keepDays": 30}
+    recorder = render(program.deploy, {**CONFIG, **PASSWORD, "results": results})
+    naming_it = {
+        f"{each.typ.rpartition(':')[2]} {each.inputs['metadata']['name']}"
+        for each in recorder.resources
+        if "'prefect-api'" in str(each.inputs) and "metadata" in each.inputs
+    }
+    policies = {each for each in naming_it if each.startswith("ValidatingAdmissionPolicy")}
+    assert naming_it - policies == {
+        *("Secret prefect-api",),
+        *(f"Deployment {name}" for name in ("prefect-server", "prefect-worker-dask", "dask-reaper")),
+    }
 
 
 @pytest.mark.usefixtures("exported")
