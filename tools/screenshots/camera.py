@@ -34,12 +34,12 @@ def main() -> None:
 
 
 def take(browser: Browser, shot: dict[str, Any], storage: dict[str, str]) -> None:
-    """Take one picture: when a text is on the page, and some seconds later."""
+    """Take one picture: when a part of the page is visible, and some seconds later."""
     page = browser.new_page(viewport={"width": shot["width"], "height": shot["height"]}, device_scale_factor=1.5)
     page.set_default_timeout(_TIMEOUT)
     page.add_init_script(f"Object.assign(window.localStorage, {json.dumps(storage)})")
     page.goto(shot["url"], wait_until="domcontentloaded")
-    page.get_by_text(shot["text"]).first.wait_for()
+    page.locator(f"{shot['shows']} >> visible=true").first.wait_for()
     page.wait_for_timeout(1000 * shot["seconds"])
     subject = page.locator(shot["element"]) if shot["element"] else page
     subject.screenshot(path=shot["path"])

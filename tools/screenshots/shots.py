@@ -29,7 +29,7 @@ class Shot:
     Attributes:
         url: of the page.
         path: of the PNG file.
-        text: a text that is on the page when it is complete.
+        shows: what is visible on the page when it is complete, as a selector of Playwright: `text=Runs`, `canvas`.
         seconds: how long the page is left alone after that, for what it draws or still loads.
         width: in pixels of the page; the picture has half as many again.
         height: likewise.
@@ -39,7 +39,7 @@ class Shot:
 
     url: str
     path: str
-    text: str
+    shows: str
     seconds: float = 2
     width: int = 1200
     height: int = 800

@@ -77,7 +77,9 @@ def of_comment(markdown: str, path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "comment.html"
         page.write_text(comment.page(markdown), encoding="utf-8")
-        _take([Shot(url=page.as_uri(), path=str(path), text="commented", seconds=0, width=1000, element="article")])
+        _take(
+            [Shot(url=page.as_uri(), path=str(path), shows="text=commented", seconds=0, width=1000, element="article")]
+        )
 
 
 def login(credential: Mapping[str, str]) -> dict[str, str]:
@@ -91,9 +93,9 @@ def of_pages(run: FlowRun, summary: str) -> list[Shot]:
     ui = f"http://127.0.0.1:{naming.SERVER_PORT}"
     page = f"{ui}/runs/flow-run/{run.id}"
     return [
-        Shot(url=page, path=str(FOLDER / "run.png"), text=run.name, seconds=6),
-        Shot(url=f"{page}?tab=Artifacts", path=str(FOLDER / "artifacts.png"), text=_SUMMARY, seconds=4),
-        Shot(url=f"{ui}/artifacts/artifact/{summary}", path=str(FOLDER / "summary.png"), text=_SUMMARY, seconds=4),
+        Shot(url=page, path=str(FOLDER / "run.png"), shows=f"text={run.name}", seconds=6),
+        Shot(url=f"{page}?tab=Artifacts", path=str(FOLDER / "artifacts.png"), shows="text=Artifacts", seconds=8),
+        Shot(url=f"{ui}/artifacts/artifact/{summary}", path=str(FOLDER / "summary.png"), shows="table", seconds=4),
     ]
 
 
@@ -152,7 +154,7 @@ def _of_dashboard(selection: Selection, run: FlowRun) -> None:
     with port_forward(service, ports.SCHEDULER_HTTP, namespace=namespace, environment=environment) as port:
         url = f"http://127.0.0.1:{port}/status"
         path = str(FOLDER / "dask-dashboard.png")
-        _take([Shot(url=url, path=path, text="Workers", seconds=12, height=720)])
+        _take([Shot(url=url, path=path, shows="canvas", seconds=12, height=720)])
 
 
 async def _summary(client: PrefectClient, run: FlowRun) -> str:

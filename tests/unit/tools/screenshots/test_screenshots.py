@@ -13,7 +13,7 @@ def test_pictures_of_a_run_show_the_run_its_artifacts_and_its_summary() -> None:
     pictures = {shot.path.rpartition("/")[2]: shot for shot in verbs.of_pages(run, "an-id")}
     assert set(pictures) == {"run.png", "artifacts.png", "summary.png"}
     assert pictures["run.png"].url == f"http://127.0.0.1:4200/runs/flow-run/{run.id}"
-    assert pictures["run.png"].text == "quick-otter"
+    assert pictures["run.png"].shows == "text=quick-otter"
     assert pictures["summary.png"].url.endswith("/artifacts/artifact/an-id")
 
 

@@ -9,7 +9,7 @@ from tools.errors import Problem
 from tools.screenshots import shots
 from tools.screenshots.shots import Shot
 
-SHOT = Shot(url="http://127.0.0.1/", path="picture.png", text="Runs")
+SHOT = Shot(url="http://127.0.0.1/", path="picture.png", shows="text=Runs")
 
 
 def environment(folder: Path, script: str) -> Path:
