@@ -20,6 +20,7 @@ from infra.wiring.admission import admission
 from infra.wiring.dask import dask_platform
 from infra.wiring.drain import drain
 from infra.wiring.foundation import Foundation, foundation
+from infra.wiring.monitoring import monitoring
 from infra.wiring.prefect import PrefectAccess, prefect_access
 from infra.wiring.prefect_objects import prefect_objects
 from infra.wiring.work_pools import WorkPools, work_pools
@@ -42,6 +43,7 @@ def deploy() -> None:
     with _short_stack_traces():
         plan, secrets = _read()
         base = foundation(plan, secrets)
+        monitoring(plan.settings, base)
         prefect = prefect_access(plan.settings, secrets, base)
         dask = dask_platform(plan.settings, base, prefect)
         platform = [*base.resources, *admission(plan.settings, base), *dask.resources, *prefect.resources]

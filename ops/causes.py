@@ -21,6 +21,37 @@ _SETUP: Final = {"FailedCreatePodSandBox", "FailedMount", "FailedAttachVolume", 
 
 _SIGKILL: Final = 137
 
+_UNSTARTED: Final = (
+    *(Cause.IMAGE_PULL, Cause.QUOTA, Cause.POD_SECURITY, Cause.UNSCHEDULABLE, Cause.CRASH_LOOP),
+    *(Cause.CONTAINER, Cause.POD_SETUP, Cause.RBAC, Cause.REFUSED),
+)
+"""Why a pod does not start."""
+
+_WORDS: Final = {
+    **{f": {cause.value}": cause.name.lower() for cause in _UNSTARTED},
+    "(OOMKilled)": "out_of_memory",
+    "DeadlineExceeded": "deadline",
+    "preempt": "preempted",
+    "evict": "evicted",
+    "Evicted": "evicted",
+    "its node does not answer": "node_lost",
+    "exit code": "ended",
+    "Its Job was deleted": "deleted",
+    "No heartbeat": "no_heartbeat",
+    "It has had no Job": "no_job",
+}
+"""Words of a message about a run that crashed -> the label of its cause. The first that it contains counts."""
+
+_UNKNOWN: Final = Cause.UNKNOWN.name.lower()
+
+LABELS: Final = tuple(dict.fromkeys([*_WORDS.values(), _UNKNOWN]))
+"""Causes as a metric has them."""
+
+
+def label(message: str) -> str:
+    """Return the cause in a message of the reaper, one of `LABELS`."""
+    return next((label for words, label in _WORDS.items() if words in message), _UNKNOWN)
+
 
 def waiting(pod: Object) -> str:
     """Return why a pod is not running yet, or an empty string."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +25,9 @@ from ops.objects import FlowPod, Job
 STUCK_AFTER: Final = 30.0
 """Seconds after which the finalizers of a deleted object are removed. A working operator removes its own in two."""
 
+HANDLED_WITHIN: Final = 30.0
+"""Seconds within which a working operator sets the phase of a new DaskCluster; it takes one."""
+
 _KINDS: Final = (dask.CLUSTERS, dask.AUTOSCALERS, dask.WORKER_GROUPS)
 
 _log = logging.getLogger("ops.reaper")
@@ -39,6 +43,7 @@ class Cluster:
         run: id of its flow run.
         created: when it was created.
         is_deleted: whether it is being deleted.
+        is_handled: whether the operator has given it a phase.
         owner: name and uid of the Job that owns it, if a Job does.
         start_timeout: seconds after which it is given up when its scheduler is not ready; None for the default.
 
@@ -49,6 +54,7 @@ class Cluster:
     run: str = "unknown"
     created: datetime
     is_deleted: bool = False
+    is_handled: bool = True
     owner: tuple[str, str] | None = None
     start_timeout: float | None = None
 
@@ -85,6 +91,7 @@ def cluster(item: Object) -> Cluster:
         run=text(mapping(metadata, "labels"), labels.FLOW_RUN) or "unknown",
         created=created,
         is_deleted=bool(metadata.get("deletionTimestamp")),
+        is_handled=bool(text(mapping(item, "status"), "phase")),
         owner=None if owner is None else (str(owner["name"]), str(owner["uid"])),
         start_timeout=_seconds(name, mapping(metadata, "annotations").get(labels.START_TIMEOUT)),
     )
@@ -130,8 +137,10 @@ def is_stuck(item: Object, now: datetime) -> bool:
     return deleted is not None and bool(metadata.get("finalizers")) and (now - deleted).total_seconds() > STUCK_AFTER
 
 
-def reap(kubernetes: Kubernetes, pods: Sequence[FlowPod], jobs: Iterable[Job], *, maximum_lifetime: float) -> int:
-    """Delete the Dask clusters of ended runs and return the number of clusters in the namespace."""
+def reap(
+    kubernetes: Kubernetes, pods: Sequence[FlowPod], jobs: Iterable[Job], *, maximum_lifetime: float
+) -> Counter[str]:
+    """Delete the Dask clusters of ended runs and return how many clusters are in which state of `metrics.CLUSTERS`."""
     clusters: list[Cluster] = []
     now = None
     for kind in _KINDS:
@@ -150,14 +159,19 @@ def reap(kubernetes: Kubernetes, pods: Sequence[FlowPod], jobs: Iterable[Job], *
             attempt(partial(kubernetes.drop_finalizers, kind, name))
         now = listing.now
     live = [each for each in clusters if not each.is_deleted]
+    numbers = Counter(["over"] * (len(clusters) - len(live)))
     if not live or now is None:
-        return len(clusters)
+        return numbers
     state = NamespaceState(now=now, pods=pods, jobs=_owners(kubernetes, live, jobs), ready=_ready(kubernetes, live))
     for each in live:
         if reason := deletion_reason(each, state, maximum_lifetime=maximum_lifetime):
             _log.warning("Dask cluster %s of flow run %s is deleted: %s", each.name, each.run, reason)
             attempt(partial(kubernetes.delete_cluster, each.name, each.uid))
-    return len(clusters)
+            numbers["over"] += 1
+        else:
+            waits = not each.is_handled and (now - each.created).total_seconds() > HANDLED_WITHIN
+            numbers["unhandled" if waits else "live"] += 1
+    return numbers
 
 
 def attempt(action: Callable[[], None]) -> bool:

@@ -27,7 +27,8 @@ _LOG_BYTES: Final = 1500
 _EVENTS: Final = 100
 
 FLOW_PODS: Final = f"{labels.COMPONENT}={labels.FLOW_RUN_POD}"
-SCHEDULERS: Final = f"{labels.COMPONENT}={labels.DASK_POD},dask.org/component=scheduler"
+DASK_PODS: Final = f"{labels.COMPONENT}={labels.DASK_POD}"
+SCHEDULERS: Final = f"{DASK_PODS},dask.org/component=scheduler"
 
 
 class ChangedError(RuntimeError):

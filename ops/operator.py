@@ -24,11 +24,9 @@ import kr8s.asyncio
 from ephemeral_dask.contract import dask
 from ephemeral_dask.contract import environment as env
 from ops import finalizers, idle_time
+from ops.clusters import HANDLED_WITHIN
 
 KINDS: Final = frozenset({"DaskCluster", "DaskWorkerGroup", "DaskJob", "DaskAutoscaler"})
-
-HANDLED_WITHIN: Final = 30.0
-"""Seconds within which a working operator sets the phase of a new DaskCluster; it takes one."""
 
 _started: Final = datetime.now(UTC)
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
+from urllib.parse import quote
 
 import httpx
 
 from ephemeral_dask.contract import secrets
-from ops.fields import Object, mapping, text
+from ops.fields import Object, mapping, text, time_of
 
 ACTIVE: Final = ("RUNNING", "PENDING", "CANCELLING")
 FINAL: Final = frozenset({"COMPLETED", "FAILED", "CANCELLED", "CRASHED"})
@@ -41,6 +42,9 @@ class FlowRun:
         since: when it entered the state, in the server's time.
         pid: the infrastructure that its worker has recorded, `<namespace>:<Job>`, or empty.
         retries_in_process: whether its own process repeats it, so that no worker ever submits it.
+        expected: when it was to start.
+        started: when it was Running for the first time, if it was.
+        ended: when it entered its final state, if it has one.
 
     """
 
@@ -54,6 +58,23 @@ class FlowRun:
     since: datetime
     pid: str
     retries_in_process: bool
+    expected: datetime | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkPool:
+    """A work pool.
+
+    Attributes:
+        paused: whether no run of it starts.
+        heartbeat: the last one of its workers, if there was one.
+
+    """
+
+    paused: bool
+    heartbeat: datetime | None
 
 
 class Prefect:
@@ -89,6 +110,38 @@ class Prefect:
         """Yield the runs with these ids; unknown ids are left out."""
         for start in range(0, len(ids), _PAGE):
             yield from self._runs({"flow_runs": {"id": {"any_": list(ids[start : start + _PAGE])}}})
+
+    def runs_after(self, pools: Iterable[str], field: str, after: datetime) -> Iterator[FlowRun]:
+        """Yield the runs of these pools that have started or ended since, by `start_time` or `end_time`."""
+        query: dict[str, Any] = {field: {"after_": after.isoformat(), "is_null_": False}}
+        if field == "end_time":
+            query["state"] = {"type": {"any_": sorted(FINAL)}}
+        yield from self._runs({"work_pools": {"name": {"any_": list(pools)}}, "flow_runs": query})
+
+    def due(self, pool: str) -> tuple[int, datetime | None]:
+        """Return how many runs of a pool wait though their time has come, and when the first one was to start."""
+        query = {
+            "work_pools": {"name": {"any_": [pool]}},
+            "flow_runs": {
+                # A retry after a delay waits for its own pod.
+                "state": {"type": {"any_": ["SCHEDULED"]}, "name": {"not_any_": ["AwaitingRetry"]}},
+                "next_scheduled_start_time": {"before_": self.now.isoformat()},
+            },
+        }
+        number = int(self._call("POST", "/flow_runs/count", query))
+        first = {**query, "sort": "NEXT_SCHEDULED_START_TIME_ASC", "limit": 1}
+        runs = self._call("POST", "/flow_runs/filter", first) if number else []
+        return number, time_of(runs[0], "next_scheduled_start_time") if runs else None
+
+    def work_pool(self, name: str) -> WorkPool:
+        """Return a work pool with the last heartbeat of its workers."""
+        path = f"/work_pools/{quote(name, safe='')}"
+        paused = bool(self._call("GET", path)["is_paused"])
+        workers = self._call("POST", f"{path}/workers/filter", {})
+        return WorkPool(
+            paused=paused,
+            heartbeat=max(filter(None, (time_of(each, "last_heartbeat_time") for each in workers)), default=None),
+        )
 
     def set_state(self, run: str, *, type: str, message: str, force: bool = False) -> bool:  # noqa: A002  Prefect's word
         """Propose a state and return whether the run has it; with `force`, Prefect's rules do not apply."""
@@ -150,6 +203,9 @@ def _flow_run(item: Object) -> FlowRun:
         since=datetime.fromisoformat(state["timestamp"]),
         pid=text(item, "infrastructure_pid"),
         retries_in_process=mapping(item, "empirical_policy").get("retry_type") == "in_process",
+        expected=time_of(item, "expected_start_time"),
+        started=time_of(item, "start_time"),
+        ended=time_of(item, "end_time"),
     )
 
 

@@ -10,6 +10,7 @@ reason, and a run whose pod is gone gets its final state within 20 seconds.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import socket
@@ -20,12 +21,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
 import httpx
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from ephemeral_dask.contract import ports
 from ops import clusters, objects
+from ops.exposition import Exposition
 from ops.fields import MALFORMED, parsed
 from ops.judgement import Bounds, Judge, World
 from ops.kubernetes import FLOW_PODS, ChangedError, Kubernetes
+from ops.metrics import Metrics
 from ops.prefect import Prefect
 from ops.runs import Runs
 
@@ -44,9 +48,17 @@ class Reaper:
     The Prefect API has no part in its health: a restart would not bring it back.
     """
 
-    def __init__(self, kubernetes: Kubernetes, runs: Runs | None = None, *, maximum_lifetime: float) -> None:
+    def __init__(
+        self,
+        kubernetes: Kubernetes,
+        runs: Runs | None = None,
+        *,
+        maximum_lifetime: float,
+        metrics: Metrics | None = None,
+    ) -> None:
         self._kubernetes = kubernetes
         self._runs = runs
+        self._metrics = metrics or Metrics({})
         self._maximum_lifetime = maximum_lifetime
         self._last_success = time.monotonic()
 
@@ -66,6 +78,7 @@ class Reaper:
             _log.exception("A check failed")
         else:
             self._last_success = time.monotonic()
+            self._metrics.checked("kubernetes", time.time())
             return
         if self._runs is not None:
             self._runs.forget()
@@ -77,7 +90,7 @@ class Reaper:
         pods = list(parsed(objects.flow_pod, "Pod", self._kubernetes.list_pods(FLOW_PODS)))
         if self._runs is not None:
             self._runs.reconcile(World.of(jobs_listing.now, pods, jobs))
-        clusters.reap(self._kubernetes, pods, jobs, maximum_lifetime=self._maximum_lifetime)
+        self._metrics.clusters(clusters.reap(self._kubernetes, pods, jobs, maximum_lifetime=self._maximum_lifetime))
 
 
 def main() -> None:
@@ -86,14 +99,16 @@ def main() -> None:
     parser.add_argument("--namespace", required=True)
     parser.add_argument("--maximum-lifetime", type=float, required=True)
     parser.add_argument("--pools", type=json.loads, required=True)
+    parser.add_argument("--pod-logs", default="")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     kubernetes = Kubernetes.in_cluster(arguments.namespace)
     judge = Judge(namespace=arguments.namespace, bounds=bounds(arguments.pools))
-    runs = Runs(kubernetes, Prefect.of_environment(), judge)
-    reaper = Reaper(kubernetes, runs, maximum_lifetime=arguments.maximum_lifetime)
-    serve_probe(reaper, ports.REAPER_HTTP)
+    metrics = Metrics(judge.bounds)
+    runs = Runs(kubernetes, Prefect.of_environment(), judge, metrics=metrics, pod_logs=arguments.pod_logs)
+    reaper = Reaper(kubernetes, runs, maximum_lifetime=arguments.maximum_lifetime, metrics=metrics)
+    serve(reaper, Exposition(metrics, kubernetes, Prefect.of_environment()), ports.REAPER_HTTP)
     while True:
         started = time.monotonic()
         reaper.once()
@@ -119,18 +134,30 @@ class _EveryAddress(ThreadingHTTPServer):
         super().server_bind()
 
 
-def serve_probe(reaper: Reaper, port: int) -> ThreadingHTTPServer:
-    """Serve the liveness probe on a thread: 200 while the reaper is healthy, else 503."""
+def serve(reaper: Reaper, exposition: Exposition, port: int) -> ThreadingHTTPServer:
+    """Serve on threads the liveness probe, 200 while the reaper is healthy and else 503, and `/metrics`."""
 
-    class Probe(BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            if self.path.partition("?")[0] == "/metrics":
+                # Prometheus closes a connection that takes longer than its timeout.
+                with contextlib.suppress(ConnectionError):
+                    self._send(exposition.page())
+                return
             self.send_response(200 if reaper.is_healthy else 503)
             self.end_headers()
+
+        def _send(self, page: bytes) -> None:
+            self.send_response(200)
+            self.send_header("content-type", CONTENT_TYPE_PLAIN_0_0_4)
+            self.send_header("content-length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
 
         def log_message(self, *_: object) -> None:
             """Log nothing: a line per probe would hide the others."""
 
-    server = _EveryAddress(("", port), Probe)
+    server = _EveryAddress(("", port), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 

@@ -22,6 +22,7 @@ from ops.clusters import attempt
 from ops.fields import MALFORMED, report, text
 from ops.judgement import Judge, Verdict, World
 from ops.kubernetes import Kubernetes
+from ops.metrics import Metrics
 from ops.objects import Job
 from ops.prefect import FINAL, FlowRun, Prefect, is_id
 
@@ -49,11 +50,20 @@ class Runs:
     """The flow runs of a stack's work pools, compared again and again."""
 
     def __init__(
-        self, kubernetes: Kubernetes, prefect: Prefect, judge: Judge, *, clock: Callable[[], float] = time.monotonic
+        self,
+        kubernetes: Kubernetes,
+        prefect: Prefect,
+        judge: Judge,
+        *,
+        metrics: Metrics | None = None,
+        pod_logs: str = "",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._kubernetes = kubernetes
         self._prefect = prefect
         self._judge = judge
+        self._metrics = metrics or Metrics(judge.bounds)
+        self._pod_logs = pod_logs
         self._clock = clock
         self._verdicts: dict[str, tuple[float, Verdict, str]] = {}
         self._finals: dict[str, _Final] = {}
@@ -87,6 +97,8 @@ class Runs:
         if not self._answers:
             _log.warning("The Prefect API answers again: runs are compared again")
         self._answers = True
+        self._metrics.live(live.values(), self._prefect.now)
+        self._metrics.checked("prefect", time.time())
         self._verdicts = {run: verdict for run, verdict in self._verdicts.items() if run in live}
         for id_ in [id_ for id_, final in self._finals.items() if self._clock() - final.last > FORGOTTEN_AFTER]:
             del self._finals[id_]
@@ -136,12 +148,15 @@ class Runs:
         # Read again: it may have changed its state since the comparison.
         if any(current.state_id != run.state_id for current in self._prefect.runs([run.id])):
             return
-        message = verdict.reason + self._detail(verdict) + (f"\nThe last lines of its log:\n{log}" if log else "")
+        reason = verdict.reason + self._detail(verdict)
+        message = reason + self._link(verdict) + (f"\nThe last lines of its log:\n{log}" if log else "")
         # The Job first: its slot is free as soon as the state is final, and its pod must not start then.
         for job in verdict.jobs:
             if not self._delete(job):
                 return
         accepted = self._prefect.set_state(run.id, type=verdict.type, message=message)
+        if accepted and verdict.type == "CRASHED":
+            self._metrics.crashed(run.pool, reason)
         _log.warning(
             "Flow run %s (%s) was %s and is %s: %s",
             run.name,
@@ -150,6 +165,14 @@ class Runs:
             verdict.type.capitalize() if accepted else "left as it is, as Prefect has refused",
             message,
         )
+
+    def _link(self, verdict: Verdict) -> str:
+        """Return where the whole log of a pod is, if the cluster keeps logs."""
+        if verdict.pod is None or not self._pod_logs:
+            return ""
+        # Not format(): an address may have other braces.
+        link = self._pod_logs.replace("{namespace}", self._kubernetes.namespace).replace("{pod}", verdict.pod.name)
+        return f"\nIts log: {link}"
 
     def _detail(self, verdict: Verdict) -> str:
         """Return why a pod did not start."""

@@ -30,7 +30,7 @@ SCHEDULER_METRICS: Final = 8791
 """The scheduler's metrics and nothing else, for namespaces that may scrape them."""
 
 REAPER_HTTP: Final = 8080
-"""The reaper's probe."""
+"""The reaper's probe and its metrics."""
 
 WORKER_HEALTH: Final = 8080
 """The Prefect worker's probe."""

@@ -67,6 +67,8 @@ class DaskReaperArgs:
     annotations: Mapping[str, str] = field(default_factory=dict)
     """Of its ServiceAccount."""
     pull_secrets: tuple[str, ...] = ()
+    pod_logs: str | None = None
+    """Address of a pod's log in a browser, with {pod} and {namespace} in it."""
 
 
 class DaskReaper(ComponentResource):
@@ -119,6 +121,7 @@ def _container(args: DaskReaperArgs) -> dict[str, Any]:
             *("python", "-m", "ops.reaper", namespace),
             f"--maximum-lifetime={args.maximum_lifetime}",
             f"--pools={json.dumps(bounds, sort_keys=True)}",
+            *([f"--pod-logs={args.pod_logs}"] if args.pod_logs else []),
         ],
         "env": pods.environment(
             {"HOME": pods.WRITABLE, "PREFECT_API_URL": args.api_url, **args.credential, **args.ca.env}

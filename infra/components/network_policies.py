@@ -95,7 +95,11 @@ def _platform(args: NetworkPoliciesArgs) -> dict[str, Any]:
             ingress=_rules(metrics, prefect_worker.HEALTH_PORT),
             egress=[*prefect, *api_server],
         ),
-        "dask-reaper": _policy(REAPER, egress=[*prefect, *api_server]),
+        "dask-reaper": _policy(
+            REAPER,
+            ingress=_rules(metrics, ports.REAPER_HTTP),
+            egress=[*prefect, *api_server],
+        ),
     }
     if args.operator_namespace is None:
         schedulers = _to([_peer(SCHEDULER, args.names.runs)], ports.SCHEDULER_HTTP)

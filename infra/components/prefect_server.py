@@ -54,6 +54,7 @@ class PrefectServerArgs:
         pull_secrets: Secrets with which its pods pull images.
         protect: whether a destroy refuses to delete the database's volume.
         ip_family: of the addresses of pods.
+        metrics: whether it serves its metrics, behind its password.
 
     """
 
@@ -68,6 +69,7 @@ class PrefectServerArgs:
     pull_secrets: tuple[str, ...] = ()
     protect: bool = False
     ip_family: IpFamily = "IPv4"
+    metrics: bool = False
 
 
 class PrefectServer(ComponentResource):
@@ -275,6 +277,7 @@ def _environment(args: PrefectServerArgs) -> dict[str, Any]:
         # No other site may call the API with a browser's credentials.
         "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": _origins(args.settings.browser_url),
         **args.settings.retention.environment(),
+        **({"PREFECT_SERVER_METRICS_ENABLED": "true"} if args.metrics else {}),
     }
     if isinstance(args.settings.database, Postgresql):
         if args.database is None:

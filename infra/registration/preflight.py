@@ -39,6 +39,7 @@ class PreflightArgs:
         platforms: what the settings build the images for; those of the nodes if empty.
         admission: whether the stack has admission policies.
         reads_api_server: whether the addresses of the API server are those that the cluster has.
+        monitoring: kinds of the Prometheus operator that the stack has objects of.
 
     """
 
@@ -57,6 +58,7 @@ class PreflightArgs:
     platforms: tuple[str, ...] = ()
     admission: bool = True
     reads_api_server: bool = False
+    monitoring: tuple[str, ...] = ()
 
     @property
     def namespaces(self) -> tuple[str, str]:
@@ -91,7 +93,7 @@ class PreflightProvider(StatelessProvider):
 
         Nodes that cannot be listed this time, as without the right to do so, are taken to be the ones of last time.
         """
-        from infra.registration import admission, api_server, claims  # noqa: PLC0415  a second to import
+        from infra.registration import admission, api_server, claims, monitoring  # noqa: PLC0415  a second to import
         from infra.registration.dry_run import try_out  # noqa: PLC0415  likewise
         from infra.registration.kubernetes import cluster_state  # noqa: PLC0415  likewise
         from infra.registration.references import look_up  # noqa: PLC0415  likewise
@@ -119,7 +121,8 @@ class PreflightProvider(StatelessProvider):
         volumes = claims.read(args.stack_annotation, args.stack, args.namespaces, args.context)
         lost = claims.errors(news.get("claims") or (), volumes.claims, claims.discarded())
         policies = admission.look_up(runs, args.context, enabled=args.admission)
-        warnings = [*lookup.warnings, *trial.warnings, *volumes.warnings, *policies.warnings]
+        kinds = monitoring.look_up(news.get("monitoring") or (), args.context)
+        warnings = [*lookup.warnings, *trial.warnings, *volumes.warnings, *policies.warnings, *kinds.warnings]
         if args.reads_api_server:
             server = api_server.look_up(args.context, last=last)
             warnings += server.warnings
@@ -131,7 +134,7 @@ class PreflightProvider(StatelessProvider):
             log("warning", text)
         if cluster.platforms:
             news["node_platforms"] = list(cluster.platforms)
-        texts = (*errors(args, cluster), *lookup.errors, *trial.errors, *lost, *policies.errors)
+        texts = (*errors(args, cluster), *lookup.errors, *trial.errors, *lost, *policies.errors, *kinds.errors)
         return CheckResult(news, [CheckFailure("", text) for text in texts])
 
 

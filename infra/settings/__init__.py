@@ -14,6 +14,7 @@ from infra.settings.flow_run import FlowRun
 from infra.settings.image import Docker, DockerBuild, FlowBuild, Image, Prebuilt
 from infra.settings.isolation import Identities, Identity, Network, Peer, Quota
 from infra.settings.job_variable import JobVariable
+from infra.settings.monitoring import Monitoring
 from infra.settings.objects import Automation, ConcurrencyLimit, Variable, WorkQueue
 from infra.settings.pod import PLATFORM, Pod, Toleration
 from infra.settings.pod_extras import CaBundle, EmptyDir, EnvFrom, PodExtras, SecretVariable, Volume
@@ -64,6 +65,7 @@ __all__ = [
     "InstallOperator",
     "JobVariable",
     "LargeWorkers",
+    "Monitoring",
     "Network",
     "NoResults",
     "Peer",

@@ -56,7 +56,7 @@ class Network(Model):
     prefect_clients: tuple[DnsLabel, ...] = Field(default=(), strict=False)
     """Namespaces whose pods may connect to the embedded Prefect server, such as the ingress controller's."""
     metrics_clients: tuple[DnsLabel, ...] = Field(default=(), strict=False)
-    """Namespaces whose pods may scrape metrics of Dask, worker and operator."""
+    """Namespaces whose pods may scrape metrics of Dask and the reaper, and the health of worker and operator."""
 
 
 class Quota(Model):

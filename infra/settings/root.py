@@ -15,6 +15,7 @@ from infra.settings.errors import SettingsError, invalid, sentences
 from infra.settings.flow_run import FlowRun
 from infra.settings.image import DockerBuild, Image
 from infra.settings.isolation import Identities, Network, Quota
+from infra.settings.monitoring import Monitoring
 from infra.settings.objects import Adopted, Automation, ConcurrencyLimit, LimitName, Variable, VariableName
 from infra.settings.pod_extras import CaBundle, PodExtras
 from infra.settings.prefect import EmbeddedPrefect, Postgresql, Prefect
@@ -84,6 +85,7 @@ class Settings(Model):
     """No quota when empty: Pulumi has no other way to leave out a key that has a type."""
     prices: Annotated[Prices | None, BeforeValidator(lambda value: value or None)] = None
     """What nodes cost, so that the summary of each run says what it cost; no costs when empty."""
+    monitoring: Monitoring = Monitoring()
     identities: Identities = Identities()
     admission: Switch = True
     """Whether ValidatingAdmissionPolicies bound what runs create. They need Kubernetes 1.30."""
@@ -144,6 +146,16 @@ class Settings(Model):
                 f"prefect.auth is none, and {self.needs_password[0]} is set: the server is for more than this cluster's"
                 " developer, and everyone who reaches it could run code; remove prefect.auth and run"
                 " `pulumi config set --secret prefectAuthString`, or name a Secret in prefect.authSecret"
+            )
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _the_monitored_server_is_the_stacks_own(self) -> Settings:
+        if self.monitoring.server_secret is not None and not isinstance(self.prefect, EmbeddedPrefect):
+            message = (
+                f"monitoring.serverSecret is set, and prefect.mode is {self.prefect.mode}: the server is not this"
+                " stack's own; remove the key"
             )
             raise ValueError(message)
         return self

@@ -68,6 +68,7 @@ def dask_platform(settings: Settings, base: Foundation, prefect: PrefectAccess) 
         pools={name: _bounds(layers.flow_run(settings, name)) for name in settings.work_pools},
         annotations=settings.identities.reaper.annotations,
         pull_secrets=settings.image.pull_secrets,
+        pod_logs=settings.monitoring.pod_logs,
     )
     resources.append(DaskReaper("dask-reaper", reaper))
     return DaskPlatform(resources=tuple(resources))

@@ -66,6 +66,7 @@ def foundation(plan: Plan, secrets: Secrets) -> Foundation:
             claims=tuple(claims(settings)),
             admission=settings.admission,
             reads_api_server=network.reads_api_server(settings.network),
+            monitoring=settings.monitoring.kinds,
         ),
     )
     checked = ResourceOptions(depends_on=[preflight])

@@ -130,6 +130,7 @@ def _server(
             pull_secrets=settings.image.pull_secrets,
             protect=settings.protect,
             ip_family=settings.network.ip_family,
+            metrics=settings.monitoring.server_secret is not None,
         ),
     )
 

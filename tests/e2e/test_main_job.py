@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -89,6 +90,18 @@ def test_every_pod_runs_an_image_by_digest(newcomer: Newcomer) -> None:
     images = newcomer.kubectl("get", "pods", "-o", "jsonpath={.items[*].spec.containers[*].image}").split()
     assert images
     assert all("@sha256:" in image for image in images)
+
+
+def test_the_page_for_prometheus_says_that_both_apis_answer_and_that_the_worker_lives(newcomer: Newcomer) -> None:
+    script = "import urllib.request as u; print(u.urlopen('http://localhost:8080/metrics', timeout=25).read().decode())"
+    page = newcomer.kubectl("exec", "deployment/dask-reaper", "--", "python", "-c", script)
+    values = dict(line.rsplit(" ", 1) for line in page.splitlines() if line and not line.startswith("#"))
+    for api in ("kubernetes", "prefect"):
+        assert values[f'ephemeral_dask_api_up{{api="{api}"}}'] == "1.0"
+        assert time.time() - float(values[f'ephemeral_dask_last_check_timestamp_seconds{{api="{api}"}}']) < 60
+    heartbeat = values['ephemeral_dask_worker_heartbeat_timestamp_seconds{work_pool="dask"}']
+    assert time.time() - float(heartbeat) < 180
+    assert values['ephemeral_dask_clusters{state="over"}'] == "0.0"
 
 
 def test_a_second_up_changes_no_resource(newcomer: Newcomer) -> None:

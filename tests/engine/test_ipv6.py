@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import pytest
@@ -156,7 +157,7 @@ def test_the_reapers_probe_is_answered_in_both_families() -> None:
     class Healthy:
         is_healthy = True
 
-    served = reaper.serve_probe(Healthy(), 0)  # type: ignore[arg-type]
+    served = reaper.serve(Healthy(), Mock(), 0)  # type: ignore[arg-type]
     try:
         port = served.server_address[1]
         assert answers(f"http://[::1]:{port}/healthz")

@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,15 @@ import httpx
 import pytest
 
 from ops import objects
+from ops.exposition import Exposition
 from ops.judgement import Bounds, Judge, World
+from ops.metrics import Metrics
 from ops.prefect import Prefect
 from ops.runs import Runs
 from tests.engine.conftest import QUIET
 from tests.support import scratch_prefect
 from tests.unit.ops.fakes import FakeKubernetes, flow_pod, job, terminated, waiting
+from tools.cluster.wait import until
 
 POOL = "reconciled"
 AUTH = "admin:secret"
@@ -34,6 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         **QUIET,
         "PREFECT_SERVER_API_AUTH_STRING": AUTH,
         "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
+        "PREFECT_SERVER_METRICS_ENABLED": "true",
     }
     home = tmp_path_factory.mktemp("prefect")
     with scratch_prefect.running(home, "--no-services", settings=settings) as address:
@@ -150,6 +156,41 @@ def test_a_pod_cannot_reschedule_a_run_that_was_crashed_and_a_person_can(loop: L
     loop.check(flow_pod("Running", run=run), **live)
     assert loop.of(run)[0] == "SCHEDULED"
     loop.state(run, "CANCELLED")
+
+
+def test_what_prometheus_reads_is_what_the_server_has(loop: Loop, prefect: Prefect) -> None:
+    metrics = Metrics({POOL: Bounds(pending_timeout=60, crashed_after=300)})
+    page = Exposition(metrics, loop.kubernetes.client, Prefect.of_environment(), clock=count(0, 60).__next__).page
+
+    def value(name: str, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(f"ephemeral_dask_{name}", {"work_pool": POOL, **labels})
+
+    page()
+    assert value("worker_heartbeat_timestamp_seconds") == 0
+    due = value("due_flow_runs") or 0
+    run = loop.run("PENDING", "RUNNING")
+    waiting_run = loop.run()
+    prefect._client.post(f"/work_pools/{POOL}/workers/heartbeat", json={"name": "one"}).raise_for_status()
+    page()
+    assert value("flow_run_queue_seconds_count") == 1
+    # The server's time is known to the second.
+    assert until(lambda: bool(page()) and value("due_flow_runs") == due + 1, seconds=10, interval=0.5)
+    assert abs((value("worker_heartbeat_timestamp_seconds") or 0) - time.time()) < 60
+    loop.state(run, "CRASHED")
+    page()
+    page()
+    assert value("flow_runs_ended_total", state="crashed") == 1
+    assert value("flow_runs_ended_total", state="completed") == 0
+    assert value("flow_run_queue_seconds_count") == 1
+    assert metrics.registry.get_sample_value("ephemeral_dask_api_up", {"api": "prefect"}) == 1
+    loop.state(waiting_run, "CANCELLED")
+
+
+def test_the_metrics_of_the_server_itself_are_behind_its_password(server: str) -> None:
+    assert httpx.get(f"{server}/metrics", trust_env=False).status_code == httpx.codes.UNAUTHORIZED
+    user, _, password = AUTH.partition(":")
+    answer = httpx.get(f"{server}/metrics", auth=(user, password), trust_env=False)
+    assert "process_resident_memory_bytes" in answer.text
 
 
 def test_a_lease_outlives_a_restart_of_a_server_with_sqlite(tmp_path: Path, make_prefect: Callable[[str], Any]) -> None:

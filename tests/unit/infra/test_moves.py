@@ -38,6 +38,7 @@ LARGE = {
     "worker": {"replicas": 2},
     "workPools": {"dask": {"workQueues": {"fast": {}}}, "gpu": {"image": "gpu"}},
     "quota": {"cpu": "200", "memory": "800Gi"},
+    "monitoring": {"monitors": True, "serverSecret": "login", "alerts": True, "dashboard": True},
     "variables": {"answer": {"value": 42}},
     "concurrencyLimits": {"database": {"limit": 5}},
     "automations": {"mine": {"trigger": {"expect": ["a"]}, "actions": [{"type": "do-nothing"}]}},

@@ -133,6 +133,34 @@ def _labels(item: dict[str, Any]) -> Any:
     return _metadata(item).get("labels") or {}
 
 
+_TIMES = ("expected_start_time", "next_scheduled_start_time", "start_time", "end_time")
+
+
+def _is_of_type(state: dict[str, Any], query: Any) -> bool:
+    types, names = query.get("type", {}), query.get("name", {})
+    return (
+        state["type"] in types.get("any_", [state["type"]])
+        and state["name"] in names.get("any_", [state["name"]])
+        and state["name"] not in names.get("not_any_", [])
+    )
+
+
+def _is_at(run: dict[str, Any], query: Any) -> bool:
+    """Whether a run's times are within those of a query. Without a start, Prefect compares the expected one."""
+    for name in _TIMES:
+        bounds = query.get(name, {})
+        time = run.get(name) or (run.get("expected_start_time") if name == "start_time" else None)
+        if bounds.get("is_null_") is False and not run.get(name):
+            return False
+        for bound, sign in (("after_", 1), ("before_", -1)):
+            if bound in bounds and not (
+                time
+                and sign * (datetime.fromisoformat(time) - datetime.fromisoformat(bounds[bound])).total_seconds() >= 0
+            ):
+                return False
+    return True
+
+
 @dataclass
 class FakePrefect:
     """A server with CSRF protection that keeps the states of a few runs."""
@@ -150,6 +178,8 @@ class FakePrefect:
     """State that a run has when it is read by its id."""
     token: str = "token"
     now: datetime = NOW
+    paused: bool = False
+    worker_heartbeats: list[str | None] = field(default_factory=list)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if not self.is_up:
@@ -169,7 +199,15 @@ class FakePrefect:
     def _answer(self, path: str, body: Any, request: httpx.Request) -> Any:
         if path == "/flow_runs/filter":
             runs = list(self._filtered(body))
-            return runs[body["offset"] : body["offset"] + body["limit"]]
+            if body["sort"] == "NEXT_SCHEDULED_START_TIME_ASC":
+                runs.sort(key=lambda run: run["next_scheduled_start_time"])
+            start = body.get("offset", 0)
+            return runs[start : start + body["limit"]]
+        if path == "/flow_runs/count":
+            return len(list(self._filtered(body)))
+        if match := re.fullmatch(r"/work_pools/[\w%]+(/workers/filter)?", path):
+            workers = [{"last_heartbeat_time": each} for each in self.worker_heartbeats]
+            return workers if match[1] else {"is_paused": self.paused}
         if path == "/flow_run_states/":
             return self.history[request.url.params["flow_run_id"]]
         if path == "/events/filter":
@@ -191,12 +229,9 @@ class FakePrefect:
                 if run["id"] in query["id"]["any_"]:
                     yield run
                 continue
-            expected = query["state"]
             if run["work_pool_name"] not in body["work_pools"]["name"]["any_"]:
                 continue
-            if state["type"] in expected["type"]["any_"] and state["name"] in expected.get("name", {}).get(
-                "any_", [state["name"]]
-            ):
+            if _is_of_type(state, query.get("state", {})) and _is_at(run, query):
                 yield run
 
     def add(self, type: str, id: str = RUN, *, pid: str = "flows:job", age: float = 100, **more: Any) -> None:  # noqa: A002
@@ -206,6 +241,7 @@ class FakePrefect:
             "work_pool_name": more.pop("pool", "dask"),
             "infrastructure_pid": pid or None,
             "empirical_policy": {"retry_type": more.pop("retry_type", None)},
+            **{name: more.pop(name) for name in _TIMES if name in more},
         }
         self.state(id, type=type, age=age, **more)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tracemalloc
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import pytest
@@ -25,7 +26,7 @@ def reaper_of(api: Any) -> reaper.Reaper:
 def test_the_probe_fails_after_a_minute_without_an_answer_of_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
     api = FakeKubernetes()
     one = reaper_of(api)
-    server = reaper.serve_probe(one, 0)
+    server = reaper.serve(one, Mock(), 0)
     address = f"http://127.0.0.1:{server.server_address[1]}/healthz"
     one.once()
     assert httpx.get(address).status_code == 200

@@ -26,10 +26,13 @@ class Platform:
     kubernetes: FakeKubernetes = field(default_factory=FakeKubernetes)
     prefect: FakePrefect = field(default_factory=FakePrefect)
     time: float = 0.0
+    pod_logs: str = ""
 
     def __post_init__(self) -> None:
         judge = Judge(namespace="flows", bounds={"dask": Bounds(pending_timeout=PENDING, crashed_after=SILENT)})
-        self.runs = Runs(self.kubernetes.client, self.prefect.client, judge, clock=lambda: self.time)
+        self.runs = Runs(
+            self.kubernetes.client, self.prefect.client, judge, pod_logs=self.pod_logs, clock=lambda: self.time
+        )
 
     def objects(self, *pods: dict[str, Any], jobs: tuple[dict[str, Any], ...] = (job(),)) -> Platform:
         self.kubernetes.objects |= {"pods": list(pods), "jobs": list(jobs)}
@@ -81,6 +84,18 @@ def test_a_running_run_whose_pod_has_ended_is_crashed_with_how_it_ended_and_its_
     assert type_ == "CRASHED"
     assert f"Its pod ended: {words}" in message
     assert message.endswith("loading\nbye")
+
+
+def test_the_message_has_the_address_of_the_whole_log_where_the_cluster_keeps_logs() -> None:
+    template = 'https://logs.example.com/explore?query={"pod":"{pod}","ns":"{namespace}"}'
+    platform = Platform(pod_logs=template)
+    platform.objects(flow_pod("Failed", status=terminated(1)), jobs=(job("Failed"),))
+    platform.kubernetes.log = "bye"
+    platform.prefect.add("RUNNING")
+    lines = platform.proposal()[1].splitlines()
+    assert lines[0] == "Its pod ended: exit code 1"
+    assert lines[1] == 'Its log: https://logs.example.com/explore?query={"pod":"flow-u1","ns":"flows"}'
+    assert lines[2] == "The last lines of its log:"
 
 
 def beside_a_sidecar(status: dict[str, Any]) -> dict[str, Any]:

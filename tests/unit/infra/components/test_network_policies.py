@@ -133,6 +133,14 @@ def test_every_pod_is_closed_in_both_directions_by_default() -> None:
     assert policies_by_name.platform["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
+def test_prometheus_reaches_the_reaper_only_from_a_namespace_that_is_named() -> None:
+    closed, opened = specs(args()), specs(args(metrics_clients=("monitoring",)))
+    assert closed.platform["dask-reaper"]["policyTypes"] == ["Egress"]
+    [rule] = opened.platform["dask-reaper"]["ingress"]
+    assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    assert [port["port"] for port in rule["ports"]] == [ports.REAPER_HTTP]
+
+
 def outside(policies_by_name: Policies, pod: str) -> set[tuple[str, int]]:
     return {
         (each["ipBlock"]["cidr"], port["port"])
