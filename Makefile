@@ -1,7 +1,7 @@
 # The verbs that people and CI share. `make help` lists them.
 PYTHON ?= python3
 STACK ?= dev
-CLUSTER ?= local
+CLUSTER ?=
 STARTS ?= 200
 DEPLOYMENTS ?= 15 50
 ifdef NETWORK
@@ -31,15 +31,16 @@ unexport FLOW PARAMS VARS TAGS NAME RUN FILE CHURN SEED PINS
 ifdef DISCARD
 export EPHEMERAL_DASK_DISCARD := $(value DISCARD)
 endif
-SELECT := --stack $(STACK) --cluster $(CLUSTER)
+ON := $(if $(CLUSTER),--cluster $(CLUSTER))
+SELECT := --stack $(STACK) $(ON)
 
 .DEFAULT_GOAL := help
-.PHONY: help up down preview run logs cancel demo stack new-flow ui dashboard unit engine e2e test lint format lock doctor verify churn unlock env cluster-up cluster-down venv
+.PHONY: help up down preview run logs cancel demo stack new-flow ui dashboard unit engine e2e test lint format lock doctor verify churn unlock env cluster-up cluster-down venv pulumi laptop
 .PHONY: docs api-reference screenshots backup restore check summary e2e-full crash-sweep bench bench-registration bench-preview bench-tasks bench-tls bench-scaling bench-churn crd-remove settings-reference image-size audit pin-base sbom update
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo '  Options: STACK=dev  CLUSTER=local|existing  NETWORK=ptp|cilium  FLOW=<flow>/<deployment>  PARAMS="name=value ..."'
+	@echo '  Options: STACK=dev  CLUSTER=local|kind|existing  NETWORK=ptp|cilium  FLOW=<flow>/<deployment>  PARAMS="name=value ..."'
 
 venv: ## Create .venv from the hashed lock
 	@$(PYTHON) tools/bootstrap.py
@@ -58,6 +59,9 @@ check: venv ## Show what a prefect.yaml would register, needing no stack (FILE=;
 
 summary: venv ## Print what `up` would change as Markdown for a pull request
 	@$(TOOLS) summary $(SELECT)
+
+laptop: venv ## Run a flow without a cluster: Dask processes, and a Prefect server with its UI (FLOW=, PARAMS=)
+	@$(TOOLS) laptop --stack $(STACK)
 
 demo: venv ## Run the sample flow and follow it
 	@$(TOOLS) demo $(SELECT)
@@ -107,11 +111,14 @@ churn: venv ## Run many flows, kill pods of some, and check that nothing is left
 unlock: venv ## Clear a backend lock whose process is gone
 	@$(TOOLS) unlock $(SELECT)
 
-cluster-up: venv ## Start the local Kubernetes
-	@$(TOOLS) cluster-up
+cluster-up: venv ## Start this project's own Kubernetes (CLUSTER=local or kind)
+	@$(TOOLS) cluster-up $(ON)
 
-cluster-down: venv ## Stop the local Kubernetes and undo what it changed on this machine
-	@$(TOOLS) cluster-down
+cluster-down: venv ## Stop it and undo what it changed on this machine; one of kind is deleted (YES=1: do not ask)
+	@$(TOOLS) cluster-down $(ON)
+
+pulumi: venv ## Download Pulumi's official program, where neither Pulumi nor Go is installed
+	@$(TOOLS) pulumi
 
 crd-remove: venv ## Remove Dask's CRDs from the cluster, when no Dask cluster exists in it
 	@$(TOOLS) crd-remove $(SELECT)

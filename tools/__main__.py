@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tools.errors import Problem
+from tools.target import CLUSTERS
 
 Call = Callable[[argparse.Namespace], int]
 
@@ -20,13 +21,15 @@ class Verb:
 
     Attributes:
         target: `<module>:<function>`, imported when the verb is called: Prefect's and Pulumi's clients take seconds.
-        on_stack: whether it works on a stack.
+        on_stack: whether it works on a stack, and so on a cluster.
+        on_cluster: whether it works on a cluster alone.
         resumes: whether the same command continues where an interrupted one stopped.
 
     """
 
     target: str
     on_stack: bool = True
+    on_cluster: bool = False
     resumes: bool = False
 
     def load(self) -> Call:
@@ -59,8 +62,10 @@ VERBS: Final[Mapping[str, Verb]] = {
     "new-flow": Verb("tools.verbs.project:create_flow"),
     "backup": Verb("tools.verbs.backup:back_up"),
     "restore": Verb("tools.verbs.backup:restore", resumes=True),
-    "cluster-up": Verb("tools.verbs.machine:cluster_up", on_stack=False, resumes=True),
-    "cluster-down": Verb("tools.verbs.machine:cluster_down", on_stack=False, resumes=True),
+    "cluster-up": Verb("tools.verbs.machine:cluster_up", on_stack=False, on_cluster=True, resumes=True),
+    "cluster-down": Verb("tools.verbs.machine:cluster_down", on_stack=False, on_cluster=True, resumes=True),
+    "pulumi": Verb("tools.verbs.machine:pulumi", on_stack=False),
+    "laptop": Verb("tools.laptop.verbs:laptop"),
     "crd-remove": Verb("tools.verbs.machine:crd_remove"),
     "settings-reference": Verb("tools.verbs.project:settings_reference", on_stack=False),
     "api-reference": Verb("tools.verbs.project:api_reference", on_stack=False),
@@ -97,7 +102,8 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name)
         if verb.on_stack:
             command.add_argument("--stack", default="dev")
-            command.add_argument("--cluster", default="local", choices=["local", "existing"])
+        if verb.on_stack or verb.on_cluster:
+            command.add_argument("--cluster", default="", choices=["", *CLUSTERS])
         if name == "test":
             command.add_argument("tiers", nargs="+")
     return parser

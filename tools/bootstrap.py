@@ -17,6 +17,11 @@ OLDEST = (3, 11)
 
 
 def main() -> int:
+    if os.name == "nt":
+        return fail(
+            "Windows itself is not supported.",
+            "Use WSL: `wsl --install -d Debian`, and clone the repository there; docs/clusters.md says more.",
+        )
     if sys.version_info < OLDEST:
         return fail(
             "Python {}.{} or newer is required, but {} is {}.{}.".format(

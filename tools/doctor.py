@@ -2,49 +2,56 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 
-from infra.settings import Prebuilt, Settings
-from tools import checkup, compatibility, kubeconfig, registry, stackfile, target, toolchain
-from tools.cluster import LocalCluster
+from infra.settings import Settings
+from tools import checkup, compatibility, stackfile, targets
 from tools.errors import Problem
 from tools.paths import ROOT
 from tools.progress import say
 from tools.stack import Stack
-from tools.target import LOCAL
+from tools.targets import Cluster, choice
+from tools.targets.interface import Check
 
-Check = Callable[[], Sequence[Problem]]
 
-
-def refuse_bad_start(stack: str, *, local: bool) -> None:
+def refuse_bad_start(stack: str, *, cluster: str) -> None:
     """Raise the first unmet precondition of `make up`, after printing the others; nothing has been changed then.
 
     Raises:
         Problem: something is missing or wrong.
 
     """
-    problems = [problem for _, check in preconditions(stack, local=local) for problem in check()]
+    place = targets.named(cluster, stack)
+    problems = [problem for _, check in preconditions(stack, place) for problem in check()]
     for problem in problems[1:]:
         say(f"error: {problem}")
     if problems:
         raise problems[0]
 
 
-def report(stack: str, *, cluster: str) -> int:
-    """Print every check with its outcome and return 1 if one failed."""
-    local = cluster == LOCAL
-    checks = [*preconditions(stack, local=local)]
-    if local:
-        checks.append(("local cluster", _local_processes))
-    if not _print_all(checks):
+def report(stack: str, *, requested: str) -> int:
+    """Print every check with its outcome and return 1 if one failed.
+
+    Args:
+        stack: its name.
+        requested: the cluster that CLUSTER= names; empty for the one that this machine can run.
+
+    """
+    try:
+        selection = choice.choose(requested)
+    except Problem as problem:
+        print(f"  no  a cluster for stacks\n      {problem}")
+        return 1
+    print(f"   -  cluster {selection}")
+    cluster = targets.named(selection.cluster, stack)
+    if not _print_all([*preconditions(stack, cluster), *cluster.running()]):
         return 1
     try:
         content = stackfile.read(stack)
-        place = target.local(start=False) if local else target.existing(kubeconfig.choice(stack, content))
-        settings = stackfile.check(stack, content, place.overrides)
+        target = cluster.target()
+        settings = stackfile.check(stack, content, target.overrides)
         tested = _print("packages of the flow images are tested", lambda: _untested(settings))
-        return int(not (_report_stack(Stack(stack, place), settings) and tested))
+        return int(not (_report_stack(Stack(stack, target), settings) and tested))
     except Problem as problem:
         print(f"  no  stack '{stack}'\n      {problem}")
         return 1
@@ -76,43 +83,30 @@ def _print(title: str, check: Check) -> bool:
     return not problems
 
 
-def preconditions(stack: str, *, local: bool) -> list[tuple[str, Check]]:
+def preconditions(stack: str, cluster: Cluster) -> list[tuple[str, Check]]:
     """Return what must be true for `make up`: title and check, which changes nothing."""
-    checks: list[tuple[str, Check]] = [
-        (f"stack file of '{stack}' and prefect.yaml", lambda: _files(stack, local=local)),
-        ("packages of the images fit each other", lambda: _packages(stack, local=local)),
+    return [
+        (f"stack file of '{stack}' and prefect.yaml", lambda: _files(stack, cluster)),
+        ("packages of the images fit each other", lambda: _packages(stack, cluster)),
+        *cluster.preconditions(),
     ]
-    if local:
-        checks.append(("this machine can run the local cluster", lambda: LocalCluster().preflight()))
-        checks.append(("Pulumi and Kubernetes, built or buildable", lambda: toolchain.preflight(_groups())))
-    else:
-        checks.append(("Pulumi, installed or buildable", lambda: toolchain.preflight(toolchain.PULUMI)))
-        checks.append(("cluster of the stack", lambda: _existing_cluster(stack)))
-        checks.append(("registry that images are pushed to", lambda: _registry(stack)))
-    return checks
 
 
-def _groups() -> list[str]:
-    return [*toolchain.PULUMI, *LocalCluster().groups]
-
-
-def _files(stack: str, *, local: bool) -> list[Problem]:
+def _files(stack: str, cluster: Cluster) -> list[Problem]:
     try:
-        stackfile.load_plan(stack, _settings(stack, local=local))
+        stackfile.load_plan(stack, _settings(stack, cluster))
     except Problem as problem:
         return [problem]
     return []
 
 
-def _settings(stack: str, *, local: bool) -> Settings:
-    # The local cluster replaces the image section; its values are known once the cluster runs.
-    image = {"image": {"builder": "docker-build", "registry": "localhost"}}
-    return stackfile.check(stack, stackfile.read(stack), image if local else {})
+def _settings(stack: str, cluster: Cluster) -> Settings:
+    return stackfile.check(stack, stackfile.read(stack), cluster.overrides)
 
 
-def _packages(stack: str, *, local: bool) -> list[Problem]:
+def _packages(stack: str, cluster: Cluster) -> list[Problem]:
     try:
-        settings = _settings(stack, local=local)
+        settings = _settings(stack, cluster)
     except Problem:
         return []  # reported by the check of the stack file
     return list(compatibility.unfit(compatibility.read(settings, ROOT)))
@@ -120,31 +114,3 @@ def _packages(stack: str, *, local: bool) -> list[Problem]:
 
 def _untested(settings: Settings) -> list[Problem]:
     return list(compatibility.untested(compatibility.read(settings, ROOT)))
-
-
-def _registry(stack: str) -> list[Problem]:
-    try:
-        image = _settings(stack, local=False).image
-    except Problem:
-        return []  # reported by the check of the stack file
-    return [] if isinstance(image, Prebuilt) else registry.problems(image.registry)
-
-
-def _existing_cluster(stack: str) -> list[Problem]:
-    try:
-        choice = kubeconfig.choice(stack, stackfile.read(stack))
-        target.check_answers({**os.environ, **kubeconfig.variables(choice, os.environ)})
-    except Problem as problem:
-        return [problem]
-    return []
-
-
-def _local_processes() -> list[Problem]:
-    states = LocalCluster().status()
-    if not any(state.alive for state in states):
-        return [Problem("The local cluster is not running", remedy="Start it: make cluster-up (make up does, too)")]
-    return [
-        Problem(f"{state.name} of the local cluster is dead: {state.detail}", remedy="make cluster-down cluster-up")
-        for state in states
-        if not state.alive
-    ]

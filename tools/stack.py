@@ -63,7 +63,9 @@ class Stack:
     @property
     def config_file(self) -> Path:
         """The configuration that Pulumi reads."""
-        return stackfile.local_copy(self.name) if self._target.local else stackfile.tracked(self.name)
+        if self._target.managed:
+            return stackfile.copy_of(self.name, self._target.state)
+        return stackfile.tracked(self.name)
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -84,7 +86,7 @@ class Stack:
         return automation.Stack.select(self.name, self._workspace)
 
     def prepare(self) -> None:
-        """Create the stack in its backend if it does not exist, and the local cluster's copy of its configuration.
+        """Create the stack in its backend if it does not exist, and the cluster's copy of its configuration.
 
         Raises:
             Problem: the backend cannot be reached.
@@ -93,8 +95,8 @@ class Stack:
         content = stackfile.read(self.name)
         stackfile.check(self.name, content, self._target.overrides)
         salt = None if self.exists() else self._init()
-        if self._target.local:
-            stackfile.write_copy(self.name, content, self._target.overrides, salt)
+        if self._target.managed:
+            stackfile.write_copy(self.config_file, content, self._target.overrides, salt)
 
     def exists(self) -> bool:
         """Whether the backend knows the stack."""
@@ -107,9 +109,9 @@ class Stack:
         return any(each.name.rpartition("/")[2] == self.name for each in stacks)
 
     def _init(self) -> str | None:
-        """Create the stack; on the local cluster away from the tracked file, into which Pulumi writes the salt."""
+        """Create the stack; if managed, away from the tracked file, into which Pulumi writes the salt."""
         try:
-            if not self._target.local:
+            if not self._target.managed:
                 self._workspace.create_stack(self.name)
                 return None
             with tempfile.TemporaryDirectory() as folder:

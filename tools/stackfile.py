@@ -1,4 +1,4 @@
-"""The stack's configuration: the tracked file, and the untracked copy that the local cluster needs."""
+"""The stack's configuration: the tracked file, and the untracked copy that a cluster of this project's own needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from infra import settings, validation
 from infra.prefect_yaml.load import DeploymentError
 from infra.validation import Plan
 from tools.errors import Problem
-from tools.paths import PROJECT, ROOT, state_dir
+from tools.paths import PROJECT, ROOT
 
 _NAME: Final = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 """A stack's name becomes a part of a Kubernetes namespace's, which has 63 characters at most."""
@@ -24,12 +24,12 @@ def tracked(stack: str) -> Path:
     return ROOT / f"Pulumi.{stack}.yaml"
 
 
-def local_copy(stack: str) -> Path:
-    """Return the path of the local cluster's copy of it, beside the state that its encryption salt belongs to.
+def copy_of(stack: str, state: Path) -> Path:
+    """Return the path of a cluster's copy of it, beside the Pulumi state that its encryption salt belongs to.
 
     Outside the clone, so that a second clone works on the same stack.
     """
-    return state_dir() / "stacks" / f"Pulumi.{stack}.yaml"
+    return state / "stacks" / f"Pulumi.{stack}.yaml"
 
 
 def stacks() -> list[str]:
@@ -141,12 +141,11 @@ def create(name: str, *, source: str) -> Path:
     return path
 
 
-def write_copy(stack: str, content: Mapping[str, Any], overrides: Mapping[str, Any], salt: str | None) -> Path:
-    """Write the local cluster's copy: the tracked settings, the overrides, and what only the copy has.
+def write_copy(path: Path, content: Mapping[str, Any], overrides: Mapping[str, Any], salt: str | None) -> Path:
+    """Write a cluster's copy, at `copy_of`: the tracked settings, the overrides, and what only the copy has.
 
     Secrets that were set in the copy (`pulumi config set --secret`) and its encryption salt stay.
     """
-    path = local_copy(stack)
     path.parent.mkdir(parents=True, exist_ok=True)
     before = yaml.safe_load(path.read_text()) if path.exists() else None
     before = before if isinstance(before, dict) else {}
@@ -159,7 +158,7 @@ def write_copy(stack: str, content: Mapping[str, Any], overrides: Mapping[str, A
     copy = {**content, "config": {**kept, **_merged(content["config"], prefixed)}}
     if current := salt or before.get("encryptionsalt"):
         copy["encryptionsalt"] = current
-    head = f"# Written by make from {tracked(stack).name}: edit that file, not this one.\n"
+    head = f"# Written by make from {path.name}: edit that file, not this one.\n"
     text = head + yaml.safe_dump(copy, sort_keys=False)
     if not path.exists() or path.read_text() != text:
         path.write_text(text)
@@ -169,7 +168,8 @@ def write_copy(stack: str, content: Mapping[str, Any], overrides: Mapping[str, A
 def _merged(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Put overrides over the settings, key by key where both are sections of the same kind.
 
-    Images that another pipeline pushed are not in the local cluster's registry: such a section is replaced as a whole.
+    Images that another pipeline pushed are not in the registry of this project's own cluster: such a section is
+    replaced as a whole.
     """
     merged = dict(values)
     for key, value in overrides.items():

@@ -18,6 +18,8 @@ from tests.e2e.clones import changes
 from tools import paths
 from tools.cluster import Layout
 from tools.cluster.wait import until
+from tools.target import LOCAL
+from tools.targets import choice
 
 ROOT = Path(__file__).parents[2]
 NAMESPACE = "flows"
@@ -146,6 +148,8 @@ def newcomer(clone: Path = ROOT, **variables: str) -> Iterator[Newcomer]:
 
     """
     environment = {**os.environ, "EPHEMERAL_DASK_STATE": str(stack_state()), **variables}
+    if not choice.is_default(LOCAL):
+        environment["CLUSTER"] = LOCAL  # on a runner that has Docker
     for name in ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", "KUBECONFIG", "MAKEFLAGS", "MAKELEVEL"):
         environment.pop(name, None)
     user = Newcomer(environment, clone)

@@ -109,7 +109,7 @@ def tool(stack: Any, monkeypatch: pytest.MonkeyPatch) -> stacks.Stack:
     monkeypatch.setattr(stacks, "ROOT", stack.folder)
     monkeypatch.setattr(stacks, "PROJECT", "registration-test")
     monkeypatch.setattr(stackfile, "ROOT", stack.folder)
-    return stacks.Stack("test", Target(local=False, environment=stack.environment, overrides={}))
+    return stacks.Stack("test", Target(cluster="existing", environment=stack.environment, overrides={}))
 
 
 def test_an_update_killed_at_any_request_is_completed_by_the_next_one_without_a_duplicate(

@@ -25,7 +25,7 @@ def stack(stack: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def preview(stack: Any, name: str = "test") -> stacks.Preview:
     stack.write()
-    return stacks.Stack(name, Target(local=False, environment=stack.environment, overrides={})).preview()
+    return stacks.Stack(name, Target(cluster="existing", environment=stack.environment, overrides={})).preview()
 
 
 def page(stack: Any) -> str:
@@ -93,7 +93,7 @@ def test_an_update_that_fails_names_the_resource_and_its_error_once(stack: Any, 
     stack.deployment("one", pool="pool")
     prefect.call("POST", "/work_pools/", {"name": "pool", "type": "process"})
     stack.write()
-    tool = stacks.Stack("test", Target(local=False, environment=stack.environment, overrides={}))
+    tool = stacks.Stack("test", Target(cluster="existing", environment=stack.environment, overrides={}))
     with pytest.raises(stacks.Problem) as caught:
         tool.up()
     assert caught.value.detail.startswith("WorkPool pool: ")
@@ -106,7 +106,7 @@ def test_a_stack_is_up_once_an_update_has_succeeded_and_until_it_is_destroyed(st
     stack.pool()
     stack.deployment("one", pool="pool")
     stack.write()
-    tool = stacks.Stack("test", Target(local=False, environment=stack.environment, overrides={}))
+    tool = stacks.Stack("test", Target(cluster="existing", environment=stack.environment, overrides={}))
     assert not tool.state().is_up
     assert set(tool.up().outputs) == {"one"}
     assert tool.state().is_up

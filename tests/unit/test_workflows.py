@@ -39,7 +39,7 @@ STACKS = [FOLDER / "preview.yml", FOLDER / "deploy.yml"]
 
 
 def test_there_are_tests_a_preview_and_a_deployment() -> None:
-    assert {path.stem for path in FOLDER.iterdir()} == {"ci", "preview", "deploy"}
+    assert {path.stem for path in FOLDER.iterdir()} == {"ci", "kind", "preview", "deploy"}
 
 
 @pytest.mark.parametrize("path", FILES)
@@ -79,6 +79,21 @@ def test_pull_requests_run_the_tiers_without_a_cluster_and_every_night_runs_e2e(
     assert read(ci)["jobs"]["test"]["strategy"]["matrix"]["tier"] == ["lint", "unit", "engine"]
     assert "if" not in read(ci)["jobs"]["test"]
     assert "schedule" in read(ci)["jobs"]["e2e"]["if"]
+
+
+def test_kind_is_started_by_the_commands_of_readme_every_night() -> None:
+    assert triggers(FOLDER / "kind.yml") == {"schedule", "workflow_dispatch"}
+    script = "\n".join(step.get("run", "") for step in steps(FOLDER / "kind.yml"))
+    order = (
+        "make up",
+        "make doctor verify",
+        "make run",
+        "make cluster-up",
+        "make down YES=1",
+        "make cluster-down YES=1",
+    )
+    assert [script.index(command) for command in order] == sorted(script.index(command) for command in order)
+    assert "make laptop" in script
 
 
 def test_known_vulnerabilities_are_looked_up_for_every_commit_and_every_night() -> None:

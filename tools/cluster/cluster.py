@@ -90,12 +90,16 @@ class LocalCluster:
 
     def preflight(self) -> list[Problem]:
         """Return everything that prevents up(); changes nothing."""
+        if elsewhere := preflight.operating_system():
+            return elsewhere  # without /proc, which the other questions read
         ours = {identity.pid for identity in process.marked(str(self.place.root))}
         ours |= {identity.pid for identity in cgroups.processes(self.place.tag)}
         return preflight.problems(self.place, ours, self.network)
 
     def status(self) -> list[ComponentStatus]:
         """Return the status of each component, in the order of starting; changes nothing."""
+        if preflight.operating_system():
+            return []
         # The network of the present or last cluster: the next start may have another one.
         running = recorded(self.place.network) or self.network
         return [supervise.status(self.place, component) for component in self._components(running)]
@@ -134,7 +138,7 @@ class LocalCluster:
             if running := self._up_to_date():
                 return running
             if problems := self.preflight():
-                raise _combined(problems)
+                raise Problem(problems[0].what, remedy=problems[0].remedy, detail="\n".join(map(str, problems[1:])))
             binaries = self._binaries or programs.built(self.network)
             packages.install(packages.missing(self.network))
             built = {name: images.ensure(image, self.place.images) for name, image in images.catalogue().items()}
@@ -283,6 +287,8 @@ class LocalCluster:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
+        for problem in preflight.operating_system():
+            raise problem
         with locked(self.place.lock, "starts or stops the local cluster"), termination_cleans_up():
             yield
 
@@ -291,8 +297,3 @@ def _with_program_path(component: Component, binaries: Mapping[str, Path]) -> Co
     program, *arguments = component.argv
     path = str(binaries.get(program) or programs.which(program) or program)
     return dataclasses.replace(component, argv=(path, *arguments))
-
-
-def _combined(problems: list[Problem]) -> Problem:
-    first, *others = problems
-    return Problem(first.what, remedy=first.remedy, detail="\n".join(map(str, others)))

@@ -107,14 +107,32 @@ def links() -> list[str]:
     return [link["ifname"] for link in json.loads(result.stdout or "[]") if "ifname" in link]
 
 
-def node_programs(*, excluding: Iterable[int] = ()) -> list[tuple[int, str]]:
-    """Return the running kubelets, kube-proxies and the like as (pid, program), without the pids in `excluding`."""
+def node_programs(*, excluding: Iterable[int] = (), proc: Path = Path("/proc")) -> list[tuple[int, str]]:
+    """Return the kubelets, kube-proxies and the like that share this machine's network, as (pid, program).
+
+    Those of a node in a container, such as kind's, have a network of their own with rules and addresses of their own.
+
+    Args:
+        excluding: pids that do not count.
+        proc: where the kernel shows the network of each process.
+
+    """
     excluded = set(excluding)
     return [
         (process.pid, process.info["name"])
         for process in psutil.process_iter(["name"])
-        if process.info["name"] in OTHER_NODE_PROGRAMS and process.pid not in excluded and Identity.of(process.pid)
+        if process.info["name"] in OTHER_NODE_PROGRAMS
+        and process.pid not in excluded
+        and Identity.of(process.pid)
+        and not _has_other_network(process.pid, proc)
     ]
+
+
+def _has_other_network(pid: int, proc: Path) -> bool:
+    try:
+        return (proc / str(pid) / "ns" / "net").readlink() != (proc / "self" / "ns" / "net").readlink()
+    except OSError:
+        return False  # it has ended, or this user may not see it: then it counts
 
 
 def has_resolver() -> bool:

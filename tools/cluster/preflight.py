@@ -58,10 +58,23 @@ def ports_taken(
     return problems
 
 
+def operating_system() -> list[Problem]:
+    """Return the problem of a machine on which nothing of the cluster can run, so that nothing else is asked."""
+    if platform.system() == "Linux":
+        return []
+    return [
+        Problem(
+            "The local cluster runs on Linux only",
+            remedy="Use CLUSTER=kind with Docker, or any other cluster with CLUSTER=existing",
+        )
+    ]
+
+
 def _system() -> Iterator[Problem]:
     if os.geteuid() != 0:
         yield Problem(
-            "The local cluster runs containers, which needs root", remedy="Run it as root, for example with sudo"
+            "The local cluster runs containers, which needs root",
+            remedy="Run it as root, for example with sudo, or use CLUSTER=kind with Docker",
         )
     if not {"cgroup", "cgroup2"} & {line.split()[-1] for line in _lines("/proc/filesystems")}:
         yield Problem(
@@ -183,13 +196,8 @@ def problems(place: Layout, ours: Iterable[int], network: Network = Network.PTP)
         network: the network that is to connect its pods.
 
     """
-    if platform.system() != "Linux":
-        return [
-            Problem(
-                "The local cluster runs on Linux only",
-                remedy="Use a Linux machine, or any other Kubernetes cluster",
-            )
-        ]
+    if elsewhere := operating_system():
+        return elsewhere
     pids = set(ours)
     obstacles = [*_system(), *_packages(network)]
     if network is Network.CILIUM:

@@ -25,7 +25,8 @@ from infra.settings import CloudPrefect, EmbeddedPrefect, Settings
 from tools.errors import Problem
 from tools.forward import prefect_api
 from tools.stack import Stack
-from tools.target import EXISTING, Target
+from tools.target import Target
+from tools.targets import choice
 
 Outcome = TypeVar("Outcome")
 
@@ -69,7 +70,7 @@ def connect(stack: Stack, target: Target, settings: Settings) -> Iterator[Sessio
     credential = stack.credential(settings.prefect)
     prefect = settings.prefect
     options = f" STACK={shlex.quote(stack.name)}" if stack.name != "dev" else ""
-    options += "" if target.local else f" CLUSTER={EXISTING}"
+    options += "" if choice.is_default(target.cluster) else f" CLUSTER={target.cluster}"
     # Prefect derives Prefect Cloud's pages from the API's address.
     pages = None if isinstance(prefect, CloudPrefect) else prefect.browser_url
     with prefect_api(settings, environment) as url, api(url, credential, pages):

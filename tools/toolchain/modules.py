@@ -187,6 +187,7 @@ _ALL = (
         cold_mib=200,
         reports="github.com/rhysd/actionlint.version",
     ),
+    _plain("kind", "sigs.k8s.io/kind", {"kind": ""}, size_mib=9, cold_mib=200),
     Group(
         name="cilium",
         version=_CILIUM,
@@ -219,8 +220,11 @@ PULUMI = ("pulumi", "kubernetes-provider", "docker-build-provider")
 LINT = ("actionlint",)
 """What `make lint` needs in addition to Python packages."""
 
+KIND = ("kind",)
+"""What a cluster of kind needs beside Docker."""
+
 NETWORKS = ("cilium",)
 """What a local cluster needs only for a network that has to be requested."""
 
-CLUSTER = tuple(name for name in GROUPS if name not in (*PULUMI, *LINT, *NETWORKS))
+CLUSTER = tuple(name for name in GROUPS if name not in (*PULUMI, *LINT, *KIND, *NETWORKS))
 """What every local cluster consists of."""

@@ -10,6 +10,7 @@ from tools.paths import nearest_existing
 from tools.toolchain import go as golang
 from tools.toolchain.go import Go
 from tools.toolchain.group import Group
+from tools.toolchain.modules import PULUMI
 from tools.toolchain.pins import requirement
 from tools.toolchain.store import Store
 
@@ -26,6 +27,12 @@ def problems(missing: list[Group], compiler: Go | None, store: Store) -> list[Pr
 def go_problem(missing: list[Group], compiler: Go | None) -> Problem:
     """Return the problem of a Go that is missing or too old."""
     version = ".".join(map(str, max(group.go for group in missing)[:2]))
+    if any(group.name == "pulumi" for group in missing) and all(group.name in PULUMI for group in missing):
+        go = "Go is not installed" if compiler is None else f"{compiler.executable} is {compiler.version}"
+        return Problem(
+            f"No Pulumi is installed that is new enough, and {go}, of which {version} is needed to build it",
+            remedy=f"Install Pulumi, or let `make pulumi` download the official program, or install Go {version}",
+        )
     names = ", ".join(group.name for group in missing)
     if compiler is None:
         return Problem(

@@ -26,7 +26,7 @@ def preflight(
         selection = select(names, groups)
         compiler = go.find()
         missing = [group for group in selection if store.ready(group, compiler) is None]
-        if any(group.name in PULUMI for group in missing) and pulumi.find_installed(store) is not None:
+        if any(group.name in PULUMI for group in missing) and pulumi.find_installed(store, cache) is not None:
             missing = [group for group in missing if group.name not in PULUMI]
         return problems(missing, compiler, store)
     except Problem as problem:

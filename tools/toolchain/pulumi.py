@@ -1,4 +1,4 @@
-"""Pulumi with the plugins that this project needs: the user's installed one, else one that is built."""
+"""Pulumi with the plugins that this project needs: the user's installed one, a downloaded one, else a built one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tools.errors import Problem
 from tools.file_lock import locked
 from tools.paths import ROOT, state_dir
 from tools.progress import say, step
-from tools.toolchain import automatic_logs
+from tools.toolchain import automatic_logs, official
 from tools.toolchain.build import ensure
 from tools.toolchain.group import Group
 from tools.toolchain.modules import GROUPS, PULUMI
@@ -62,7 +62,7 @@ def ensure_pulumi(*, cache: Path | None = None, home: Path | None = None, virtua
 
     """
     store = Store.in_cache(cache)
-    if installed := find_installed(store):
+    if installed := find_installed(store, cache):
         _add_missing_plugins(installed, cache)
         return installed
     other = shutil.which("pulumi")
@@ -71,12 +71,22 @@ def ensure_pulumi(*, cache: Path | None = None, home: Path | None = None, virtua
     return _built(cache, home or state_dir() / "pulumi-home", virtualenv)
 
 
-def find_installed(store: Store) -> Pulumi | None:
-    """Return the user's installed Pulumi, if it is on PATH and new enough; its plugins may be missing."""
-    command = shutil.which("pulumi")
-    if command is None or _is_built(command, store):
-        return None
+def find_installed(store: Store, cache: Path | None = None) -> Pulumi | None:
+    """Return the user's installed Pulumi, if it is on PATH and new enough, else the one that `make pulumi` downloaded.
+
+    Its plugins may be missing.
+    """
     environment = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
+    command = shutil.which("pulumi")
+    if command and not _is_built(command, store) and (own := _of_version(command, environment)):
+        return own
+    if downloaded := official.find(cache):
+        path = os.pathsep.join([str(downloaded.parent), os.environ.get("PATH", os.defpath)])
+        return _of_version(str(downloaded), {**environment, "PATH": path})
+    return None
+
+
+def _of_version(command: str, environment: Mapping[str, str]) -> Pulumi | None:
     run = subprocess.run(
         [command, "version"], env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )

@@ -9,13 +9,14 @@ from typing import Final
 
 from infra import naming
 from infra.settings import EmbeddedPrefect, Settings
-from tools import kubeconfig, stackfile, target
+from tools import stackfile, targets
 from tools.cluster.wait import until
 from tools.errors import Problem
 from tools.kubernetes import Kubernetes, Object, is_ready
 from tools.progress import status
 from tools.stack import Stack
-from tools.target import LOCAL, Target
+from tools.target import Target
+from tools.targets import choice
 
 _SERVER_START: Final = 90.0
 """Seconds that a Prefect server whose pod is starting may take."""
@@ -47,7 +48,7 @@ def select(arguments: argparse.Namespace, *, start: bool = False) -> Selection:
 
     Args:
         arguments: of the command line.
-        start: whether the local cluster is started when it is not running.
+        start: whether a cluster of this project's own is started when it is not running.
 
     Raises:
         Problem: the stack's file is missing or wrong, or the cluster does not answer.
@@ -64,19 +65,20 @@ def select(arguments: argparse.Namespace, *, start: bool = False) -> Selection:
 
 
 def connect(arguments: argparse.Namespace, *, start: bool = False) -> Target:
-    """Return the cluster that `--cluster` names.
+    """Return the cluster that `--cluster` names, or that this machine can run.
 
     Args:
         arguments: of the command line.
-        start: whether the local cluster is started when it is not running.
+        start: whether a cluster of this project's own is started when it is not running.
 
     Raises:
-        Problem: it does not answer.
+        Problem: it does not answer, or this machine can run none.
 
     """
-    if arguments.cluster == LOCAL:
-        return target.local(start=start)
-    return target.existing(kubeconfig.choice(arguments.stack, stackfile.read(arguments.stack)))
+    cluster = targets.named(choice.choose(arguments.cluster).cluster, arguments.stack)
+    if start:
+        cluster.start()
+    return cluster.target()
 
 
 def images(stack: Stack) -> dict[str, str]:

@@ -52,6 +52,29 @@ def confirm(stack: str, state: State, *, yes: bool, ask: Callable[[str], str] = 
         raise Problem(f"Stack {stack} was not destroyed", remedy="Answer y to destroy it")
 
 
+def confirm_cluster(*, yes: bool, ask: Callable[[str], str] = input) -> None:
+    """Ask before the cluster of kind is deleted, which keeps nothing.
+
+    Args:
+        yes: whether the person has agreed already, with YES=1.
+        ask: prints a question and returns the answer.
+
+    Raises:
+        Problem: the person does not agree, or there is no terminal to ask on.
+
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise Problem(
+            "The kind cluster was not deleted: its stacks and their data would be, and there is no terminal to ask on",
+            remedy="Run make cluster-down YES=1 to delete it",
+        )
+    answer = ask("This deletes the kind cluster with every stack, its data and its Pulumi state. Delete it? [y/N] ")
+    if answer.strip().lower() not in ("y", "yes"):
+        raise Problem("The kind cluster was not deleted", remedy="Answer y to delete it")
+
+
 def _described(resource: Mapping[str, Any]) -> str:
     name = urn.name(str(resource["urn"]))
     inputs = resource.get("inputs") or {}

@@ -68,7 +68,7 @@ def pulumi(options: Mapping[str, str]) -> str:
 def _options(selection: Selection) -> Mapping[str, str]:
     # `pulumi stack rm` would delete the committed stack file along with the stack.
     options = {"PULUMI_STACK": selection.stack.name, "PULUMI_OPTION_PRESERVE_CONFIG": "true"}
-    if selection.target.local:
+    if selection.target.managed:
         options["PULUMI_OPTION_CONFIG_FILE"] = str(selection.stack.config_file)
     return options
 
@@ -77,7 +77,7 @@ def _api_url(selection: Selection) -> str:
     settings = selection.settings
     if not isinstance(settings.prefect, EmbeddedPrefect):
         return settings.prefect.api_url
-    if selection.target.local:
+    if selection.target.reaches_services:
         try:
             cluster = Kubernetes(selection.environment)
             service = cluster.get(f"services/{naming.SERVER}", namespace=settings.namespaces.platform)

@@ -21,6 +21,7 @@ from tools.errors import Problem
 from tools.make import is_set, text
 from tools.progress import duration, say, status
 from tools.stack import Stack
+from tools.targets import choice
 from tools.verbs import data, demo
 from tools.verbs.common import Selection, connect, images, select, wait_for_server
 
@@ -28,7 +29,9 @@ from tools.verbs.common import Selection, connect, images, select, wait_for_serv
 def up(arguments: argparse.Namespace) -> int:
     """Bring up the stack; the first time run the sample flow on it."""
     started = time.monotonic()
-    doctor.refuse_bad_start(arguments.stack, local=arguments.cluster == "local")
+    cluster = choice.choose(arguments.cluster)
+    say(f"==> cluster {cluster}")
+    doctor.refuse_bad_start(arguments.stack, cluster=cluster.cluster)
     selection = select(arguments, start=True)
     stack = selection.stack
     plan = stackfile.load_plan(stack.name, selection.settings)
@@ -165,7 +168,7 @@ def _templates(settings: Settings) -> dict[str, dict[str, Any]]:
 def _require_known(selection: Selection) -> None:
     """Refuse a stack that a team's backend does not know: a preview must not create one."""
     name = selection.stack.name
-    if not selection.target.local and not selection.stack.exists():
+    if not selection.target.managed and not selection.stack.exists():
         raise Problem(
             f"Stack '{name}' does not exist in the Pulumi backend, so there is nothing to compare with",
             remedy=f"Create it with `pulumi stack init {name}` and commit its Pulumi.{name}.yaml",
@@ -180,7 +183,8 @@ def _say_pending(pending: tuple[str, ...]) -> None:
 def _options(arguments: argparse.Namespace) -> str:
     """Return what selects the stack on a command line of make, with a space in front; empty by default."""
     options = "" if arguments.stack == "dev" else f" STACK={arguments.stack}"
-    return options + ("" if arguments.cluster == "local" else f" CLUSTER={arguments.cluster}")
+    cluster = arguments.cluster
+    return options + (f" CLUSTER={cluster}" if cluster and not choice.is_default(cluster) else "")
 
 
 def _say_addresses(outputs: Mapping[str, Any], settings: Settings, options: str) -> None:

@@ -104,3 +104,22 @@ def test_another_node_is_detected_by_its_programs(monkeypatch: pytest.MonkeyPatc
 def test_memory_and_disk_are_in_bytes() -> None:
     assert 2**20 < machine.available_memory() < psutil.virtual_memory().total
     assert 0 < machine.free_disk(Path("/not/made/yet")) <= psutil.disk_usage("/").total
+
+
+def test_a_kubelet_counts_as_a_rival_only_if_it_shares_this_machines_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Process:
+        def __init__(self, pid: int, name: str) -> None:
+            self.pid, self.info = pid, {"name": name}
+
+    networks = {"self": "net:[1]", "10": "net:[1]", "20": "net:[2]", "30": None, "40": "net:[1]"}
+    for pid, network in networks.items():
+        (tmp_path / pid / "ns").mkdir(parents=True)
+        if network:
+            (tmp_path / pid / "ns" / "net").symlink_to(network)
+    processes = [Process(10, "kubelet"), Process(20, "kubelet"), Process(30, "kube-proxy"), Process(40, "python")]
+    monkeypatch.setattr("psutil.process_iter", lambda _: processes)
+    monkeypatch.setattr("tools.cluster.machine.Identity.of", lambda pid: pid)
+    assert machine.node_programs(proc=tmp_path) == [(10, "kubelet"), (30, "kube-proxy")]
+    assert machine.node_programs(excluding=[10], proc=tmp_path) == [(30, "kube-proxy")]

@@ -97,7 +97,7 @@ def selection(environment: dict[str, str]) -> Selection:
         name = "prod"
 
     parsed = settings.parse({"image": {"builder": "docker-build", "registry": "r"}}, stack="prod")
-    place = Target(local=True, environment=environment, overrides={})
+    place = Target(cluster="local", environment=environment, overrides={})
     return Selection(stack=Named(), target=place, settings=parsed)  # type: ignore[arg-type]
 
 

@@ -17,7 +17,7 @@ from tools.target import Target
 @pytest.fixture
 def stack(tmp_path: Path) -> Stack:
     environment = {"PULUMI_BACKEND_URL": f"file://{tmp_path}"}
-    return Stack("dev", Target(local=True, environment=environment, overrides={}))
+    return Stack("dev", Target(cluster="local", environment=environment, overrides={}))
 
 
 def lock(backend: Path, *, pid: int, host: str | None = None, stack: str = "dev") -> Path:

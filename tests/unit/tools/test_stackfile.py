@@ -7,6 +7,7 @@ import yaml
 
 from tools import stackfile
 from tools.errors import Problem
+from tools.target import state_of
 
 TRACKED = {"config": {"ephemeral-dask:namespace": "flows", "ephemeral-dask:image": {"registry": "r"}}}
 LOCAL = {"image": {"builder": "docker-build", "registry": "localhost:5001"}}
@@ -18,6 +19,15 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("EPHEMERAL_DASK_STATE", str(tmp_path / "state"))
     (tmp_path / "Pulumi.dev.yaml").write_text(yaml.safe_dump(TRACKED))
     return tmp_path
+
+
+def copied(cluster: str = "local") -> Path:
+    return stackfile.copy_of("dev", state_of(cluster))
+
+
+def test_the_copies_of_two_clusters_are_two_files_beside_the_state_that_their_salts_belong_to(clone: Path) -> None:
+    assert copied("local") == clone / "state" / "stacks" / "Pulumi.dev.yaml"
+    assert copied("kind") == clone / "state" / "kind" / "stacks" / "Pulumi.dev.yaml"
 
 
 @pytest.mark.usefixtures("clone")
@@ -62,7 +72,7 @@ def test_a_build_secret_in_the_file_is_not_a_setting_either() -> None:
 
 def test_the_copy_holds_the_local_overrides_and_the_tracked_file_stays_as_it_was(clone: Path) -> None:
     before = (clone / "Pulumi.dev.yaml").read_text()
-    copy = yaml.safe_load(stackfile.write_copy("dev", TRACKED, LOCAL, "v1:salt").read_text())
+    copy = yaml.safe_load(stackfile.write_copy(copied(), TRACKED, LOCAL, "v1:salt").read_text())
     assert copy["config"]["ephemeral-dask:image"]["registry"] == "localhost:5001"
     assert copy["config"]["ephemeral-dask:namespace"] == "flows"
     assert copy["encryptionsalt"] == "v1:salt"
@@ -71,34 +81,34 @@ def test_the_copy_holds_the_local_overrides_and_the_tracked_file_stays_as_it_was
 
 @pytest.mark.usefixtures("clone")
 def test_writing_the_copy_again_keeps_its_salt_and_the_secrets_that_were_set_in_it() -> None:
-    path = stackfile.write_copy("dev", TRACKED, LOCAL, "v1:salt")
+    path = stackfile.write_copy(copied(), TRACKED, LOCAL, "v1:salt")
     written = yaml.safe_load(path.read_text())
     written["config"]["ephemeral-dask:prefectApiKey"] = {"secure": "v1:secret"}
     path.write_text(yaml.safe_dump(written))
-    copy = yaml.safe_load(stackfile.write_copy("dev", TRACKED, LOCAL, None).read_text())
+    copy = yaml.safe_load(stackfile.write_copy(copied(), TRACKED, LOCAL, None).read_text())
     assert copy["encryptionsalt"] == "v1:salt"
     assert copy["config"]["ephemeral-dask:prefectApiKey"] == {"secure": "v1:secret"}
 
 
 @pytest.mark.usefixtures("clone")
 def test_a_setting_that_left_the_tracked_file_leaves_the_copy() -> None:
-    stackfile.write_copy("dev", TRACKED, LOCAL, "v1:salt")
+    stackfile.write_copy(copied(), TRACKED, LOCAL, "v1:salt")
     smaller = {"config": {"ephemeral-dask:image": {"registry": "r"}}}
-    copy = yaml.safe_load(stackfile.write_copy("dev", smaller, LOCAL, None).read_text())
+    copy = yaml.safe_load(stackfile.write_copy(copied(), smaller, LOCAL, None).read_text())
     assert "ephemeral-dask:namespace" not in copy["config"]
 
 
 @pytest.mark.usefixtures("clone")
 def test_an_override_leaves_what_the_file_says_beside_it() -> None:
     content = {"config": {"ephemeral-dask:image": {"builder": "docker-build", "registry": "r", "flows": {"gpu": {}}}}}
-    copy = yaml.safe_load(stackfile.write_copy("dev", content, LOCAL, None).read_text())
+    copy = yaml.safe_load(stackfile.write_copy(copied(), content, LOCAL, None).read_text())
     assert copy["config"]["ephemeral-dask:image"] == {**LOCAL["image"], "flows": {"gpu": {}}}
 
 
 @pytest.mark.usefixtures("clone")
 def test_images_of_another_pipeline_are_replaced_by_those_built_here() -> None:
     content = {"config": {"ephemeral-dask:image": {"builder": "prebuilt", "flow": "r/f:1", "platform": "r/p:1"}}}
-    copy = yaml.safe_load(stackfile.write_copy("dev", content, LOCAL, None).read_text())
+    copy = yaml.safe_load(stackfile.write_copy(copied(), content, LOCAL, None).read_text())
     assert copy["config"]["ephemeral-dask:image"] == LOCAL["image"]
 
 

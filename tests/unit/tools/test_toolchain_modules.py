@@ -9,7 +9,7 @@ import pytest
 
 from tools.errors import Problem
 from tools.toolchain.group import Group, Module
-from tools.toolchain.modules import CLUSTER, GROUPS, LINT, NETWORKS, PULUMI, select
+from tools.toolchain.modules import CLUSTER, GROUPS, KIND, LINT, NETWORKS, PULUMI, select
 from tools.toolchain.pins import GOMOD, go_line, pinned, required
 
 MODULES = [pytest.param(module, id=module.folder.name) for group in GROUPS.values() for module in group.modules]
@@ -84,7 +84,7 @@ def test_every_staging_module_has_the_version_of_kubernetes() -> None:
 
 
 def test_every_group_is_in_a_named_set() -> None:
-    assert {*PULUMI, *LINT, *CLUSTER, *NETWORKS} == set(GROUPS)
+    assert {*PULUMI, *LINT, *CLUSTER, *KIND, *NETWORKS} == set(GROUPS)
 
 
 def test_groups_of_a_network_are_not_built_for_every_cluster() -> None:

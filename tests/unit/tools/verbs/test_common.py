@@ -17,7 +17,7 @@ SETTINGS = settings.parse({"image": {"builder": "docker-build", "registry": "r"}
 
 
 def selection(kubeconfig: str) -> common.Selection:
-    target = Target(local=True, environment={"KUBECONFIG": kubeconfig}, overrides={})
+    target = Target(cluster="local", environment={"KUBECONFIG": kubeconfig}, overrides={})
     return common.Selection(stack=Stack("dev", target), target=target, settings=SETTINGS)
 
 

@@ -58,7 +58,7 @@ class Prepared:
 @pytest.fixture
 def prepared(monkeypatch: pytest.MonkeyPatch) -> Prepared:
     stack = Prepared()
-    place = Target(local=True, environment={}, overrides={})
+    place = Target(cluster="local", environment={}, overrides={})
     selection = Selection(stack=stack, target=place, settings=SETTINGS)  # type: ignore[arg-type]
     monkeypatch.setattr("tools.doctor.refuse_bad_start", lambda *_, **__: None)
     monkeypatch.setattr(verbs, "select", lambda *_, **__: selection)
@@ -166,7 +166,7 @@ def test_a_summary_of_a_preview_that_fails_says_why_and_fails(
 def test_a_preview_never_creates_a_stack_in_a_teams_backend(
     verb: Callable[[argparse.Namespace], int], prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = Target(local=False, environment={}, overrides={})
+    place = Target(cluster="existing", environment={}, overrides={})
     selection = Selection(stack=prepared, target=place, settings=SETTINGS)  # type: ignore[arg-type]
     monkeypatch.setattr(verbs, "select", lambda *_, **__: selection)
     monkeypatch.setattr(verbs, "wait_for_server", lambda _: None)
