@@ -47,6 +47,7 @@ def laptop(arguments: argparse.Namespace) -> int:
 def _run(planned: Job, address: str) -> int:
     home = state_dir() / "laptop"
     variables = {
+        "DASK_LOGGING__DISTRIBUTED": "warning",  # else each connection of its processes is a line
         **server.environment(home),
         **planned.environment,
         "PREFECT_API_URL": f"{address}/api",
