@@ -13,6 +13,8 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from infra import naming
 from tools.cluster.process import tail
 from tools.cluster.wait import until
@@ -55,8 +57,8 @@ def running(home: Path) -> Iterator[str]:
         group(command, folder=ROOT, environment=variables, output=output, end=signal.SIGTERM) as process,
     ):
         with step("Starting a Prefect server"):
-            until(lambda: process.poll() is not None or _answers(port), seconds=_START, interval=0.5)
-        if process.poll() is not None or not _answers(port):
+            until(lambda: process.poll() is not None or _serves(process.pid, port), seconds=_START, interval=0.5)
+        if process.poll() is not None or not _serves(process.pid, port):
             raise Problem(
                 "The Prefect server of `make laptop` did not start",
                 remedy=f"Read the end of its log {log} below; without {home} it starts with a new database",
@@ -77,6 +79,17 @@ def _port() -> int:
             free: int = probe.getsockname()[1]
             return free
     raise Problem("No port of 127.0.0.1 is free", remedy="End a program that has many of them open")
+
+
+def _serves(pid: int, port: int) -> bool:
+    """Return whether this very server answers: another program may have taken the port while it started."""
+    try:
+        process = psutil.Process(pid)
+        sockets = [one for each in (process, *process.children(recursive=True)) for one in each.net_connections("inet")]
+    except psutil.Error:
+        return False
+    own = any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in sockets)
+    return own and _answers(port)
 
 
 def _answers(port: int) -> bool:

@@ -59,6 +59,21 @@ def test_the_persons_own_prefect_is_neither_used_nor_changed(monkeypatch: pytest
     assert "theirs" not in variables.values()
 
 
+def test_a_server_of_another_program_on_the_port_is_not_taken_for_the_own_one() -> None:
+    code = "import http.server as h; s = h.HTTPServer(('127.0.0.1', 0), h.BaseHTTPRequestHandler); print(s.server_port)"
+    command = [sys.executable, "-u", "-c", f"{code}; s.serve_forever()"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as other:
+        assert other.stdout is not None
+        port = int(other.stdout.readline())
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(server, "_answers", lambda _: True)
+            assert server._serves(other.pid, port)
+            assert not server._serves(other.pid, port + 1)
+            other.kill()
+            other.wait()
+            assert not server._serves(other.pid, port)
+
+
 def test_a_port_that_is_taken_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     import socket  # noqa: PLC0415
 
