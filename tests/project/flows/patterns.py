@@ -3,7 +3,9 @@
 import asyncio
 
 import dask.array as da
+import numpy as np
 from prefect import flow, get_run_logger, task, unmapped
+from prefect.cache_policies import NO_CACHE
 from prefect.flow_runs import suspend_flow_run
 from prefect.runtime import flow_run, task_run
 from prefect_dask.utils import get_dask_client
@@ -89,7 +91,8 @@ def block(number: int, megabytes: int) -> bytes:
     return bytes([number]) * (megabytes * 10**6)
 
 
-@task
+# Prefect's default cache key takes eleven times the size of bytes: docs/upstream/prefect-input-hash.md.
+@task(cache_policy=NO_CACHE)
 def length(value: bytes, number: int) -> int:
     """Return the size of a large result, and fail if it is another one."""
     if value[:1] != bytes([number]):
@@ -105,3 +108,27 @@ def large(count: int = 16, megabytes: int = 80) -> int:
     for each in blocks:
         each.wait()
     return sum(length.map(blocks, numbers).result())
+
+
+@task(persist_result=False)
+def table(number: int, megabytes: int) -> np.ndarray:
+    """Return a large array."""
+    return np.full(megabytes * 10**6 // 8, float(number))
+
+
+@task
+def size(values: np.ndarray, number: int) -> int:
+    """Return the size of a large array, and fail if it is another one."""
+    if values[0] != number:
+        raise ValueError(f"array {number} is that of another task")
+    return int(values.nbytes)
+
+
+@flow(task_runner=runner)
+def arrays(count: int = 16, megabytes: int = 80) -> int:
+    """Return the size of all arrays together, whose tasks have Prefect's default cache policy."""
+    numbers = list(range(count))
+    tables = table.map(numbers, megabytes=unmapped(megabytes))
+    for each in tables:
+        each.wait()
+    return sum(size.map(tables, numbers).result())

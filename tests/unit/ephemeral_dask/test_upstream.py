@@ -8,6 +8,7 @@ import inspect
 import os
 import shutil
 import sys
+import tracemalloc
 from importlib.metadata import entry_points, version
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pytest
 import yaml
 from dask_kubernetes.operator.controller import controller
 from dask_kubernetes.operator.kubecluster import kubecluster
+from prefect.utilities.hashing import hash_objects
 
 from ephemeral_dask import upstream
 
@@ -101,3 +103,14 @@ def test_dask_reads_our_routes_as_a_list_and_a_scheduler_starts_with_them(monkey
                     return (await client.get(f"http://127.0.0.1:{port}/api/v1/adaptive_target")).status_code
 
     assert asyncio.run(target()) == 200
+
+
+def test_prefect_still_takes_many_times_the_size_of_bytes_to_hash_a_task_input() -> None:
+    value = bytes(10**6)
+    tracemalloc.start()
+    try:
+        hash_objects({"value": value})
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak > 4 * len(value), "docs/upstream/prefect-input-hash.md and the advice in docs/flows.md can go"
