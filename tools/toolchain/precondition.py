@@ -1,4 +1,4 @@
-"""The preconditions of a build, checked in well under a second and without changing anything."""
+"""The preconditions of a build, checked without changing anything and without a program per group."""
 
 from __future__ import annotations
 
