@@ -25,9 +25,10 @@ export EPHEMERAL_DASK_NAME := $(value NAME)
 export EPHEMERAL_DASK_RUN := $(value RUN)
 export EPHEMERAL_DASK_FILE := $(value FILE)
 export EPHEMERAL_DASK_CHURN := $(value CHURN)
+export EPHEMERAL_DASK_AT_ONCE := $(value AT_ONCE)
 export EPHEMERAL_DASK_SEED := $(value SEED)
 export EPHEMERAL_DASK_PINS := $(value PINS)
-unexport FLOW PARAMS VARS TAGS NAME RUN FILE CHURN SEED PINS
+unexport FLOW PARAMS VARS TAGS NAME RUN FILE CHURN AT_ONCE SEED PINS
 ifdef DISCARD
 export EPHEMERAL_DASK_DISCARD := $(value DISCARD)
 endif
@@ -105,7 +106,7 @@ doctor: venv ## Check the machine, the files and the stack; name every problem a
 verify: venv ## Check a deployed stack with a flow run of its own: a table, and the exit status for a pipeline
 	@$(TOOLS) verify $(SELECT)
 
-churn: venv ## Run many flows, kill pods of some, and check that nothing is left (CHURN=200, SEED=)
+churn: venv ## Run many flows, kill pods of some, and check that nothing is left (CHURN=200, AT_ONCE=2, SEED=)
 	@$(TOOLS) churn $(SELECT)
 
 unlock: venv ## Clear a backend lock whose process is gone

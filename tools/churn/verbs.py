@@ -30,8 +30,8 @@ from tools.verify import registered
 from tools.verify.registered import Registered
 from tools.verify.report import Row, failed, ok, passed, show, unknown
 
-SIDE_BY_SIDE: Final = 4
-"""Runs at a time: a machine with two cores has no room for more."""
+SIDE_BY_SIDE: Final = 2
+"""Runs at a time: of more, the flow pods and schedulers leave no room for a worker on a node with two cores."""
 
 GONE_WITHIN: Final = 120.0
 """Seconds after the last run's end until which objects may exist: the TTL of a Job and the reaper's bounds."""
@@ -74,6 +74,7 @@ class Run:
 def churn(arguments: argparse.Namespace) -> int:
     """Run many flows on a stack that is up and print a table; the exit status is 1 if they leave anything."""
     count, seed = _number("CHURN", 200), _number("SEED", random.SystemRandom().randrange(10**6))
+    at_once = _number("AT_ONCE", SIDE_BY_SIDE)
     selection = select(arguments)
     require_up(selection)
     settings, name = selection.settings, selection.stack.name
@@ -83,7 +84,7 @@ def churn(arguments: argparse.Namespace) -> int:
     with connect(selection.stack, selection.target, settings), get_client(sync_client=True) as client:
         one = Churn(client, pods, pool=pool, stack=name, deadline=_deadline(settings, pool))
         try:
-            rows = list(one.rows(plan.kills(count, seed)))
+            rows = list(one.rows(plan.kills(count, seed), at_once))
         finally:
             one.clean_up()
     show(rows, artifacts.console())
@@ -120,13 +121,19 @@ class Churn:
         self._sampled = float("-inf")
         self.runs: list[Run] = []
 
-    def rows(self, kills: Sequence[Kill | None]) -> Iterator[Row]:
-        """Run as many flows as there are entries, each with what is killed of it, and yield what was seen."""
+    def rows(self, kills: Sequence[Kill | None], at_once: int = SIDE_BY_SIDE) -> Iterator[Row]:
+        """Run as many flows as there are entries, each with what is killed of it, and yield what was seen.
+
+        Args:
+            kills: what is killed of each run.
+            at_once: how many may be live at a time.
+
+        """
         registered.delete_earlier(self._client, self._stack)
         before, began = self._pods.platform(), self._clock()
         with status(lambda: self._describe(len(kills))):
             for kill in kills:
-                self._wait(lambda: len(self._live()) < SIDE_BY_SIDE)
+                self._wait(lambda: len(self._live()) < at_once)
                 created = registered.register(self._client, pool=self._pool, stack=self._stack)
                 self.runs.append(Run(created, kill, self._clock(), created.run))
             self._wait(lambda: not self._live())
@@ -226,7 +233,7 @@ def _number(name: str, default: int) -> int:
     value = text(name)
     if not value:
         return default
-    if not value.isdecimal() or (name == "CHURN" and int(value) == 0):
+    if not value.isdecimal() or (name != "SEED" and int(value) == 0):
         raise Problem(f"{name}={value} is not a number", remedy=f"Write it like {name}=20")
     return int(value)
 

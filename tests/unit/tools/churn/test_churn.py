@@ -87,7 +87,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return world
 
 
-def churn(world: World, *kills: Kill | None) -> dict[str, Row]:
+def churn(world: World, *kills: Kill | None, at_once: int = SIDE_BY_SIDE) -> dict[str, Row]:
     one = Churn(
         world,  # type: ignore[arg-type]
         world,  # type: ignore[arg-type]
@@ -97,7 +97,7 @@ def churn(world: World, *kills: Kill | None) -> dict[str, Row]:
         clock=lambda: world.time,
         pause=world.wait,
     )
-    rows = {row.check: row for row in one.rows(kills)}
+    rows = {row.check: row for row in one.rows(kills, at_once)}
     one.clean_up()
     return rows
 
@@ -107,11 +107,16 @@ def test_runs_are_started_a_few_at_a_time_and_those_in_the_plan_are_killed_once(
     assert world.most == SIDE_BY_SIDE
     assert [victim for _, victim in world.struck] == ["worker"]
     assert all(row.verdict is Verdict.OK for row in rows.values()), rows
-    assert rows["final states"].detail == "9 Completed, 1 Crashed, in 1 min 30 s"
+    assert rows["final states"].detail == "9 Completed, 1 Crashed, in 2 min 30 s"
     assert rows["killed"].detail.startswith("0 x flow pod, 0 x scheduler, 1 x worker")
     assert rows["memory of prefect-server"].detail.startswith("101 MiB at first")
     assert len(world.deleted) == 10
     assert not world.cancelled
+
+
+def test_as_many_runs_as_requested_are_live_at_a_time(world: World) -> None:
+    churn(world, *[None] * 9, at_once=5)
+    assert world.most == 5
 
 
 def test_a_run_that_ends_before_its_moment_is_not_killed(world: World) -> None:
@@ -144,7 +149,8 @@ def test_what_is_left_and_what_was_restarted_fails_the_churn(world: World) -> No
 
 
 @pytest.mark.parametrize("value", ["many", "0", "-3", "1.5"])
-def test_the_number_of_runs_must_be_a_number(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EPHEMERAL_DASK_CHURN", value)
-    with pytest.raises(Problem, match=f"CHURN={value}"):
-        verbs._number("CHURN", 200)
+@pytest.mark.parametrize("name", ["CHURN", "AT_ONCE"])
+def test_a_number_of_runs_must_be_a_number(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"EPHEMERAL_DASK_{name}", value)
+    with pytest.raises(Problem, match=f"{name}={value}"):
+        verbs._number(name, 200)
