@@ -402,25 +402,28 @@ def test_a_destroy_of_protected_data_is_refused_and_says_how_to_lift_that(newcom
 
 @pytest.mark.usefixtures("prod")
 def test_flow_pods_and_dask_workers_hold_the_prefect_credential_and_schedulers_do_not(newcomer: Newcomer) -> None:
-    newcomer.start("primes/default", "--param", "parts=200", *SMALL, stack="prod")
+    run = newcomer.start("primes/default", "--param", "parts=200", *SMALL, stack="prod")
     components = {
-        "flow pod": f"{labels.COMPONENT}={labels.FLOW_RUN_POD}",
-        "scheduler": "dask.org/component=scheduler",
-        "worker": "dask.org/component=worker",
+        "flow pod": f"{labels.PREFECT_FLOW_RUN}={run}",
+        "scheduler": f"ephemeral-dask/flow-run={run},dask.org/component=scheduler",
+        "worker": f"ephemeral-dask/flow-run={run},dask.org/component=worker",
     }
 
-    def pods(selector: str) -> list[str]:
-        running = ("-l", selector, "--field-selector=status.phase=Running")
-        return newcomer.kubectl("get", "pods", *running, "-o", "name", namespace=PROD_RUNS).split()
+    def running(selector: str) -> list[str]:
+        only = ("-l", selector, "--field-selector=status.phase=Running")
+        return newcomer.kubectl("get", "pods", *only, "-o", "name", namespace=PROD_RUNS).split()
 
-    assert until(lambda: all(map(pods, components.values())), seconds=180, interval=1)
+    assert until(lambda: all(map(running, components.values())), seconds=180, interval=1)
     script = "import os; print(*os.environ)"
     variables = {
-        kind: newcomer.kubectl("exec", pods(selector)[0], "--", "python", "-c", script, namespace=PROD_RUNS).split()
+        kind: newcomer.kubectl("exec", running(selector)[0], "--", "python", "-c", script, namespace=PROD_RUNS).split()
         for kind, selector in components.items()
     }
     holding = {kind for kind, names in variables.items() if set(CREDENTIAL_VARIABLES) & set(names)}
     assert holding == {"flow pod", "worker"}
+    # The next tests count the live runs.
+    newcomer.shell(f".venv/bin/prefect flow-run cancel {run}", stack="prod")
+    assert until(lambda: not any(map(running, components.values())), seconds=120, interval=1)
 
 
 @pytest.mark.takes_down
