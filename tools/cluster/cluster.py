@@ -127,13 +127,14 @@ class LocalCluster:
 
     def _status_once_ready(self) -> list[ComponentStatus]:
         """Return the status; a component that runs and does not answer is asked again: it is late on a busy machine."""
-        end = time.monotonic() + LATE
-        while True:
-            components = self.status()
-            late = [one.name for one in components if not one.alive and supervise.live_process(self.place, one.name)]
-            if not late or time.monotonic() >= end:
-                return components
-            time.sleep(0.5)
+        components: list[ComponentStatus] = []
+
+        def none_is_late() -> bool:
+            components[:] = self.status()
+            return not any(supervise.live_process(self.place, one.name) for one in components if not one.alive)
+
+        until(none_is_late, seconds=LATE, interval=0.5)
+        return components
 
     def control_plane_memory(self) -> int:
         """Return the bytes of RAM (RSS) that all components use; pods and their shims are not included."""

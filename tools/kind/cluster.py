@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import socket
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
+from tools import ports
 from tools.errors import Problem
 from tools.file_lock import locked
 from tools.kind import config, docker, programs
@@ -74,7 +74,7 @@ class KindCluster:
             problems.append(
                 Problem("Docker has no buildx, which builds the images", remedy="Install Docker's buildx plugin")
             )
-        if not docker.is_running(REGISTRY_CONTAINER) and _is_taken(REGISTRY_PORT):
+        if not docker.is_running(REGISTRY_CONTAINER) and ports.free(REGISTRY_PORT) is None:
             problems.append(
                 Problem(
                     f"Port {REGISTRY_PORT} is needed by the registry beside kind and is taken by another program",
@@ -260,13 +260,3 @@ class KindCluster:
         program.write_text(config.kubectl(self.node))
         program.chmod(0o755)
         return folder
-
-
-def _is_taken(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-    return False

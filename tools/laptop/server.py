@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from typing import Final
 import psutil
 
 from infra import naming
+from tools import ports
 from tools.cluster.process import tail
 from tools.cluster.wait import until
 from tools.errors import Problem
@@ -69,15 +69,8 @@ def running(home: Path) -> Iterator[str]:
 
 def _port() -> int:
     """Return the port that the Prefect UI usually has, or a free one while another program has it."""
-    for port in (naming.SERVER_PORT, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            free: int = probe.getsockname()[1]
-            return free
+    if port := ports.free(naming.SERVER_PORT) or ports.free(0):
+        return port
     raise Problem("No port of 127.0.0.1 is free", remedy="End a program that has many of them open")
 
 

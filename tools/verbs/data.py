@@ -47,8 +47,7 @@ def confirm(stack: str, state: State, *, yes: bool, ask: Callable[[str], str] = 
             remedy=f"Run make down STACK={stack} YES=1 to delete it",
             detail=listed,
         )
-    answer = ask(f"This deletes the data of stack {stack}:\n{listed}\nDestroy stack {stack}? [y/N] ")
-    if answer.strip().lower() not in ("y", "yes"):
+    if not _agrees(ask(f"This deletes the data of stack {stack}:\n{listed}\nDestroy stack {stack}? [y/N] ")):
         raise Problem(f"Stack {stack} was not destroyed", remedy="Answer y to destroy it")
 
 
@@ -70,9 +69,13 @@ def confirm_cluster(*, yes: bool, ask: Callable[[str], str] = input) -> None:
             "The kind cluster was not deleted: its stacks and their data would be, and there is no terminal to ask on",
             remedy="Run make cluster-down YES=1 to delete it",
         )
-    answer = ask("This deletes the kind cluster with every stack, its data and its Pulumi state. Delete it? [y/N] ")
-    if answer.strip().lower() not in ("y", "yes"):
+    question = "This deletes the kind cluster with every stack, its data and its Pulumi state. Delete it? [y/N] "
+    if not _agrees(ask(question)):
         raise Problem("The kind cluster was not deleted", remedy="Answer y to delete it")
+
+
+def _agrees(answer: str) -> bool:
+    return answer.strip().lower() in ("y", "yes")
 
 
 def _described(resource: Mapping[str, Any]) -> str:

@@ -65,8 +65,15 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert {"ephemeral_dask/py.typed", "ephemeral_dask/contract/knobs.py", f"{metadata}/licenses/LICENSE"} <= set(names)
 
 
+def printed(script: str, wheel: Path, folder: Path) -> str:
+    """Install the wheel into a folder, run a script with it there, and return what the script prints."""
+    zipfile.ZipFile(wheel).extractall(folder)
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    command = [sys.executable, "-c", script]
+    return subprocess.run(command, check=True, capture_output=True, text=True, cwd=folder, env=environment).stdout
+
+
 def test_a_flow_imports_the_installed_package_without_pulumi_and_the_clone(wheel: Path, tmp_path: Path) -> None:
-    zipfile.ZipFile(wheel).extractall(tmp_path)
     script = (
         "import sys, importlib.metadata\n"
         "from ephemeral_dask import ephemeral_dask, large_workers\n"
@@ -74,16 +81,15 @@ def test_a_flow_imports_the_installed_package_without_pulumi_and_the_clone(wheel
         "assert 'pulumi' not in sys.modules\n"
         "print(package.__file__, importlib.metadata.version('ephemeral-dask'))"
     )
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    command = [sys.executable, "-c", script]
-    ran = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path, env=environment)
-    assert ran.stdout.split() == [str(tmp_path / "ephemeral_dask" / "__init__.py"), PROJECT["version"]]
+    assert printed(script, wheel, tmp_path).split() == [
+        str(tmp_path / "ephemeral_dask" / "__init__.py"),
+        PROJECT["version"],
+    ]
 
 
 def test_dask_takes_the_sizes_of_results_from_the_installed_package_without_importing_prefect(
     wheel: Path, tmp_path: Path
 ) -> None:
-    zipfile.ZipFile(wheel).extractall(tmp_path)
     script = (
         "import sys\n"
         "from dask.sizeof import sizeof\n"
@@ -92,10 +98,7 @@ def test_dask_takes_the_sizes_of_results_from_the_installed_package_without_impo
         "from prefect.states import Completed\n"
         "print(sizeof(Completed(data=bytes(10**6))))"
     )
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    command = [sys.executable, "-c", script]
-    ran = subprocess.run(command, check=True, capture_output=True, text=True, cwd=tmp_path, env=environment)
-    assert int(ran.stdout) > 10**6
+    assert int(printed(script, wheel, tmp_path)) > 10**6
 
 
 @pytest.mark.parametrize("name", REQUIREMENTS)

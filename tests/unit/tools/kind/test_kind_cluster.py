@@ -91,7 +91,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.defpath}")
     monkeypatch.setenv("FAKE", str(folder))
     monkeypatch.setenv("EPHEMERAL_DASK_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("tools.kind.cluster._is_taken", lambda _: False)
+    monkeypatch.setattr("tools.ports.free", lambda port: port)
     return Fake(folder)
 
 
@@ -239,7 +239,7 @@ def test_each_other_obstacle_is_named_at_once(
     fake.informs(OSType="windows", MemTotal=2 << 30)
     fake.has("without-buildx")
     (fake.folder / "version").write_text("0.24.0")
-    monkeypatch.setattr("tools.kind.cluster._is_taken", lambda _: True)
+    monkeypatch.setattr("tools.ports.free", lambda _: None)
     monkeypatch.setattr("tools.toolchain.preflight", lambda _: [Problem("no Go", remedy="install it")])
     text = messages(cluster)
     for part in ("windows containers", "2.0 GiB of memory", "no buildx", "Port 5001", "older than kind 0.31"):
