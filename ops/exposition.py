@@ -94,22 +94,23 @@ class Exposition:
             number, oldest = self._prefect.due(name)
             self._metrics.due(name, number, (self._prefect.now - oldest).total_seconds() if oldest else 0.0)
         now = self._prefect.now
-        if self._since is not None:
-            after = max(self._since - _OVERLAP, now - _LONGEST)
-            started = list(self._prefect.runs_after(pools, "start_time", after))
-            ended = list(self._prefect.runs_after(pools, "end_time", after))
-            # Both lists are complete here: what is counted and then asked for again would be counted twice.
-            for run in started:
-                self._count(run, run.started, self._metrics.started)
-            for run in ended:
-                self._count(run, run.ended, self._metrics.ended)
-            self._counted = {key: when for key, when in self._counted.items() if when >= after}
+        after = max((self._since or now) - _OVERLAP, now - _LONGEST)
+        started = list(self._prefect.runs_after(pools, "start_time", after))
+        ended = list(self._prefect.runs_after(pools, "end_time", after))
+        # Both lists are complete here: what is counted and then asked for again would be counted twice.
+        for run in started:
+            self._count(run, run.started, self._metrics.started)
+        for run in ended:
+            self._count(run, run.ended, self._metrics.ended)
+        self._counted = {key: when for key, when in self._counted.items() if when >= after}
         self._since = now
 
     def _count(self, run: FlowRun, when: datetime | None, count: Callable[[FlowRun], None]) -> None:
-        if when is None or self._since is None:
+        if when is None:
             return
         key = (f"{run.id} {count.__name__}", when)
         if key not in self._counted:
             self._counted[key] = when
-            count(run)
+            # A reaper that ended has counted what was there before the first scrape of this one.
+            if self._since is not None:
+                count(run)

@@ -105,9 +105,11 @@ def installed(folder: Path) -> Path:
     metadata = folder / f"ephemeral_dask-{project['version']}.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text(f"Name: {project['name']}\nVersion: {project['version']}\n")
-    for group, entries in project["entry-points"].items():
-        lines = [f"[{group}]", *(f"{name} = {module}" for name, module in entries.items())]
-        (metadata / "entry_points.txt").write_text("\n".join(lines))
+    groups = (
+        "\n".join([f"[{group}]", *(f"{name} = {module}" for name, module in entries.items())])
+        for group, entries in project["entry-points"].items()
+    )
+    (metadata / "entry_points.txt").write_text("\n".join(groups))
     return folder
 
 

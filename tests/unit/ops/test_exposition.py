@@ -53,6 +53,14 @@ def test_runs_that_ended_since_the_last_scrape_are_counted_once_by_final_state(s
     assert (scraped.ended("crashed"), scraped.ended("completed"), scraped.ended("failed")) == (1, 1, 0)
 
 
+def test_a_run_that_ended_just_before_the_first_scrape_was_counted_by_the_reaper_before(scraped: Scraped) -> None:
+    scraped.prefect.add("COMPLETED", RUNS[1], start_time=at(20), expected_start_time=at(25), end_time=at(5))
+    for _ in range(2):
+        scraped.scrape()
+    assert scraped.ended("completed") == 0
+    assert scraped.value("flow_run_queue_seconds_count", work_pool="dask") == 0
+
+
 def test_a_run_that_ends_again_after_a_retry_is_counted_again(scraped: Scraped) -> None:
     scraped.scrape()
     scraped.prefect.add("FAILED", RUNS[1], end_time=at(5))
