@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from prefect.logging import get_logger
 
 from ephemeral_dask.contract import environment as env
-from ephemeral_dask.contract import pods, ports, prices, reserved
+from ephemeral_dask.contract import pods, ports, prices, reserved, results
 from ephemeral_dask.contract.pods import RunPods
 from ephemeral_dask.contract.prices import Prices
 from ephemeral_dask.contract.secrets import SecretRef
@@ -57,10 +57,18 @@ class Credential:
 
 @dataclass(frozen=True, kw_only=True)
 class ResultVolume:
-    """The volume with task results: Dask workers mount `claim` at `path`, as the flow pod does."""
+    """The volume with task results: Dask workers mount it as the flow pod does.
+
+    Attributes:
+        claim: name of the PersistentVolumeClaim.
+        path: where they mount it.
+        folder: of the volume, which is all that they mount; the whole volume if None.
+
+    """
 
     claim: str
     path: str
+    folder: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +143,7 @@ class PodContext:
             owner=Owner(name=job[0], uid=job[1]) if job else None,
             credential=Credential(variable=secret[2], secret=SecretRef(secret[0], secret[1])) if secret else None,
             deployment=environ.get(env.DEPLOYMENT) or None,
-            results=ResultVolume(claim=volume[0], path=volume[1]) if volume else None,
+            results=ResultVolume(claim=volume[0], path=volume[1], folder=_folder(environ)) if volume else None,
             **({"dashboard": environ[env.DASHBOARD]} if environ.get(env.DASHBOARD) else {}),
             user=os.getuid() or None,  # Dask pods must not run as root, even where the flow pod does
             passed_on={name: environ[name] for name in _PASSED_ON if environ.get(name)},
@@ -146,6 +154,11 @@ class PodContext:
             ipv6=":" in environ.get("KUBERNETES_SERVICE_HOST", ""),
             tls=environ.get(env.TLS) == "true",
         )
+
+
+def _folder(environ: Mapping[str, str]) -> str | None:
+    # Empty for a run without a deployment.
+    return results.folder(environ[env.DEPLOYMENT_ID]) if env.DEPLOYMENT_ID in environ else None
 
 
 def _mapping(environ: Mapping[str, str], name: str) -> dict[str, Any]:

@@ -132,7 +132,10 @@ def _worker_pod(cluster: str, context: PodContext, worker: Worker) -> dict[str, 
     pod = dask_pod.pod(cluster, context, _worker(cluster, context, worker, extras.env))
     if context.results is not None:
         pod["volumes"].append({"name": "results", "persistentVolumeClaim": {"claimName": context.results.claim}})
-        pod["containers"][0]["volumeMounts"].append({"name": "results", "mountPath": context.results.path})
+        mount = {"name": "results", "mountPath": context.results.path}
+        if context.results.folder is not None:
+            mount["subPath"] = context.results.folder
+        pod["containers"][0]["volumeMounts"].append(mount)
         pod["securityContext"] |= security.volume_security()
     return _extended(pod, extras, context, "a Dask worker")
 

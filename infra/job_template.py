@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract import knobs, labels, pod_template, pods, prices, profiles, security
+from ephemeral_dask.contract import results as folders
 from ephemeral_dask.contract.pods import RunPods
 from ephemeral_dask.contract.secrets import SecretRef
 from infra import job_variables, naming
@@ -176,6 +177,11 @@ def _environment(args: JobTemplateArgs) -> dict[str, Any]:
     return {**values, **args.pods.flow.env}
 
 
+def has_folders(results: Results) -> bool:
+    """Return whether each deployment has a folder of its own on the result volume, and its runs mount that alone."""
+    return isinstance(results, VolumeResults) and not results.shared
+
+
 def claim(results: Results) -> str | None:
     """Return the name of the PersistentVolumeClaim with task results; None without one."""
     return (results.existing_claim or naming.RESULTS) if isinstance(results, VolumeResults) else None
@@ -210,7 +216,8 @@ def _pod(args: JobTemplateArgs) -> dict[str, Any]:
     group: dict[str, Any] = {}
     if name := claim(args.results):
         volumes.append({"name": "results", "persistentVolumeClaim": {"claimName": name}})
-        mounts.append({"name": "results", "mountPath": _RESULTS})
+        folder = {"subPathExpr": folders.EXPRESSION} if has_folders(args.results) else {}
+        mounts.append({"name": "results", "mountPath": _RESULTS, **folder})
         group = security.volume_security()
     return {
         "parallelism": 1,
@@ -228,9 +235,10 @@ def _pod(args: JobTemplateArgs) -> dict[str, Any]:
                 "imagePullPolicy": "{{ image_pull_policy }}",
                 "args": "{{ command }}",
                 "env": [
-                    _from_label(env.JOB_NAME, "batch.kubernetes.io/job-name"),
-                    _from_label(env.JOB_UID, "batch.kubernetes.io/controller-uid"),
+                    _from_label(env.JOB_NAME, labels.JOB_NAME),
+                    _from_label(env.JOB_UID, labels.JOB_UID),
                     _from_label(env.DEPLOYMENT, "prefect.io/deployment-name"),
+                    *([DEPLOYMENT_ID] if has_folders(args.results) else []),
                 ],
                 "resources": {
                     "requests": {"cpu": "{{ cpu_request }}", "memory": "{{ memory_request }}"},
@@ -245,3 +253,7 @@ def _pod(args: JobTemplateArgs) -> dict[str, Any]:
 
 def _from_label(name: str, label: str) -> dict[str, Any]:
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{label}']"}}}
+
+
+DEPLOYMENT_ID: Final = _from_label(env.DEPLOYMENT_ID, labels.PREFECT_DEPLOYMENT)
+"""The variable that names the folder of a flow pod's results."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ephemeral_dask.contract import results
 from ephemeral_dask.contract.volumes import Usage
 
 _DAY: Final = 24 * 60 * 60
@@ -77,7 +78,8 @@ def _delete(entry: os.DirEntry[str], before: float, outcome: Outcome) -> None:
         if entry.name == _OF_FILE_SYSTEM:
             return
         delete_older(Path(entry.path), before, outcome)
-        if status.st_mtime < before:
+        # A live run has the folder of its deployment mounted, and could not write into it any more.
+        if status.st_mtime < before and not entry.name.startswith(results.PREFIX):
             with contextlib.suppress(OSError):  # it holds something
                 Path(entry.path).rmdir()
     elif entry.is_file(follow_symlinks=False) and status.st_mtime < before:

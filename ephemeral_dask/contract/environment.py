@@ -27,6 +27,9 @@ DEPLOYMENT: Final = f"{PREFIX}DEPLOYMENT"
 """Name of the run's Prefect deployment, from the downward API: a label of the flow pod, empty for a run without one.
 Prefect's own variable does not reach the process of the flow."""
 
+DEPLOYMENT_ID: Final = f"{PREFIX}DEPLOYMENT_ID"
+"""Its id, likewise, which names its folder on the result volume. Unset where all runs share that volume."""
+
 API_SECRET_NAME: Final = f"{PREFIX}API_SECRET_NAME"
 API_SECRET_KEY: Final = f"{PREFIX}API_SECRET_KEY"
 API_SECRET_VARIABLE: Final = f"{PREFIX}API_SECRET_VARIABLE"

@@ -34,8 +34,12 @@ FLOW_CONTAINER: Final = "prefect-job"
 PREFECT_FLOW_RUN: Final = "prefect.io/flow-run-id"
 """Prefect's own label of a run's Job and its pod: the id of the flow run."""
 
+PREFECT_DEPLOYMENT: Final = "prefect.io/deployment-id"
+"""Likewise: the id of its deployment. A run without a deployment has no such label."""
+
+JOB_NAME: Final = "batch.kubernetes.io/job-name"
 JOB_UID: Final = "batch.kubernetes.io/controller-uid"
-"""Kubernetes' own label of a Job's pods."""
+"""Kubernetes' own labels of a Job's pods."""
 
 START_TIMEOUT: Final = f"{DOMAIN}/start-timeout"
 """An annotation of a Dask cluster: seconds after which it is given up when its scheduler is not ready."""

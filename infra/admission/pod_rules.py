@@ -18,7 +18,8 @@ _VOLUMES: Final = ("configMap", "downwardAPI", "emptyDir", "persistentVolumeClai
 
 _PROJECTED: Final = ("clusterTrustBundle", "configMap", "downwardAPI", "secret", "serviceAccountToken")
 
-_CONTAINERS: Final = "(p.?containers.orValue([]) + p.?initContainers.orValue([]))"
+CONTAINERS: Final = "(p.?containers.orValue([]) + p.?initContainers.orValue([]))"
+"""The containers of a pod `p`."""
 
 
 def validations(allowed: Allowed, images: Names | None, own: str = "") -> list[Validation]:
@@ -133,7 +134,7 @@ def _of_pods(expression: str, message: str) -> Validation:
 
 
 def _of_containers(expression: str, message: str) -> Validation:
-    return _of_pods(f"{_CONTAINERS}.all(c, {expression})", message)
+    return _of_pods(f"{CONTAINERS}.all(c, {expression})", message)
 
 
 def _each(field: str, expression: str) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ephemeral_dask.contract import dask, labels
-from infra.admission import allowed, callers, certificates, label_keys, pod_rules
+from infra import job_template
+from infra.admission import allowed, callers, certificates, label_keys, pod_rules, results
 from infra.admission.names import literal
 from infra.settings import Settings
 
@@ -27,6 +28,14 @@ _WORKLOADS: Final = ("replicasets", "statefulsets", "daemonsets", "replicationco
 """Further kinds that make pods."""
 
 
+_PODS_OF_DASK: Final = {
+    "pods": "request.resource.resource == 'deployments' ? [dyn(object).spec.template.spec]"
+    " : request.resource.resource == 'daskworkergroups' ? [dyn(object).spec.worker.spec]"
+    " : [dyn(object).spec.scheduler.spec, dyn(object).spec.worker.spec]"
+}
+"""The CEL variable with the pods that a Dask object makes."""
+
+
 def policies(settings: Settings) -> dict[str, dict[str, Any]]:
     """Return name, without the stack's part, -> spec."""
     flow, pods = allowed.flow_pods(settings), allowed.dask_pods(settings)
@@ -37,6 +46,7 @@ def policies(settings: Settings) -> dict[str, dict[str, Any]]:
         "expression": "request.operation == 'CREATE' || (request.resource.resource == 'daskworkergroups'"
         " ? dyn(object).spec.worker.spec != dyn(oldObject).spec.worker.spec : dyn(object).spec != dyn(oldObject).spec)",
     }
+    dask_rules = [_rule("apps", "deployments"), _rule(dask.GROUP, dask.CLUSTERS, dask.WORKER_GROUPS)]
     made = {
         "creators": _creators(settings, flow, pods),
         "flow-pods": {
@@ -46,21 +56,21 @@ def policies(settings: Settings) -> dict[str, dict[str, Any]]:
             "validations": [
                 _labelled("dyn(object).spec.template.metadata", labels.FLOW_RUN_POD),
                 *pod_rules.validations(flow, images),
+                *results.of_flow_pods(settings),
             ],
         },
         "dask-pods": {
-            "rules": [_rule("apps", "deployments"), _rule(dask.GROUP, dask.CLUSTERS, dask.WORKER_GROUPS)],
+            "rules": dask_rules,
             "conditions": [callers.platform(settings), changed],
             "variables": {
                 "template": "request.resource.resource == 'deployments' ? dyn(object).spec.template : dyn(object)",
-                "pods": "request.resource.resource == 'deployments' ? [dyn(object).spec.template.spec]"
-                " : request.resource.resource == 'daskworkergroups' ? [dyn(object).spec.worker.spec]"
-                " : [dyn(object).spec.scheduler.spec, dyn(object).spec.worker.spec]",
+                **_PODS_OF_DASK,
                 **certificates.of_pods(),
             },
             "validations": [
                 _labelled("variables.template.metadata", labels.DASK_POD),
                 *pod_rules.validations(pods, images, own="variables.certificates"),
+                *results.of_dask_pods(settings),
             ],
         },
         "services": _services(settings, changed),
@@ -71,7 +81,14 @@ def policies(settings: Settings) -> dict[str, dict[str, Any]]:
             **certificates.secrets(),
         },
     }
-    return {name: _spec(settings, **parts) for name, parts in made.items()}
+    specs = {name: _spec(settings, **parts) for name, parts in made.items()}
+    if job_template.has_folders(settings.results):
+        of_deployments = results.of_deployments(settings)
+        of_deployments["variables"] |= _PODS_OF_DASK
+        conditions = [callers.platform(settings), changed]
+        spec = _spec(settings, rules=dask_rules, conditions=conditions, **of_deployments)
+        specs["results"] = {"paramKind": results.PARAMETERS, **spec}
+    return specs
 
 
 def _spec(

@@ -8,6 +8,7 @@ from typing import Any, Final
 import pulumi_kubernetes as k8s
 from pulumi import ComponentResource, ResourceOptions
 
+from ephemeral_dask.contract import labels
 from infra import naming
 from infra.naming import PROJECT
 
@@ -28,7 +29,7 @@ class Admission(ComponentResource):
     ) -> None:
         super().__init__(f"{PROJECT}:index:Admission", name, {}, opts)
         for policy_name, spec in policies.items():
-            declared, bound = policy(namespace, policy_name, spec), binding(namespace, policy_name)
+            declared, bound = policy(namespace, policy_name, spec), binding(namespace, policy_name, spec)
             created = k8s.admissionregistration.v1.ValidatingAdmissionPolicy(
                 f"{name}-{policy_name}",
                 metadata=declared["metadata"],
@@ -55,10 +56,20 @@ def policy(namespace: str, name: str, spec: Mapping[str, Any]) -> dict[str, Any]
     return _manifest("ValidatingAdmissionPolicy", namespace, name, spec)
 
 
-def binding(namespace: str, name: str) -> dict[str, Any]:
-    """Return the manifest of its binding. It has no selector: the policy has one, so it holds even if bound again."""
-    spec = {"policyName": object_name(namespace, name), "validationActions": ["Deny"]}
-    return _manifest("ValidatingAdmissionPolicyBinding", namespace, name, spec)
+def binding(namespace: str, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the manifest of its binding. It has no selector: the policy has one, so it holds even if bound again.
+
+    A policy with parameters is evaluated for each flow pod.
+    """
+    bound: dict[str, Any] = {"policyName": object_name(namespace, name), "validationActions": ["Deny"]}
+    if "paramKind" in spec:
+        bound["paramRef"] = {
+            "namespace": namespace,
+            "selector": {"matchLabels": {labels.COMPONENT: labels.FLOW_RUN_POD}},
+            # To deny would refuse an administrator's requests too: parameters are looked up before accounts.
+            "parameterNotFoundAction": "Allow",
+        }
+    return _manifest("ValidatingAdmissionPolicyBinding", namespace, name, bound)
 
 
 def _manifest(kind: str, namespace: str, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:

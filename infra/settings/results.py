@@ -34,6 +34,10 @@ class VolumeResults(Model):
     existing_claim: DnsLabel | None = None
     """An existing PersistentVolumeClaim in the namespace of runs; none is created then."""
 
+    shared: bool = False
+    """Whether each run can read and replace the results of all deployments, as tasks that one deployment computes and
+    another one finds in its cache need it. Without it, a run has those of its own deployment."""
+
     keep_days: int | None = Field(default=None, ge=1)
     """Days after which a file of the volume is deleted, counted from its last change; none is deleted when unset. A run
     that takes longer must store nothing that it needs again after that time."""

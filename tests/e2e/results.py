@@ -8,8 +8,10 @@ from typing import Final
 
 from tests.e2e.newcomer import RUNS, Newcomer
 
-LIST: Final = "import os; print(*sorted(os.listdir('/results')))"
-DELETE: Final = "import os; [os.remove('/results/' + name) for name in os.listdir('/results')]"
+_FILES: Final = "from pathlib import Path; files = [each for each in Path('/results').rglob('*') if each.is_file()]"
+LIST: Final = f"{_FILES}; print(*sorted(str(each.relative_to('/results')) for each in files))"
+DELETE: Final = f"{_FILES}; [each.unlink() for each in files]"
+"""Folders stay: live runs have those of their deployments mounted."""
 
 _IN_A_POD: Final = """
 import os, subprocess, sys

@@ -7,7 +7,7 @@ from typing import Final
 
 from ephemeral_dask.contract import labels
 from infra import naming
-from tests.engine import admission_certificates
+from tests.engine import admission_certificates, admission_results
 from tests.engine import admission_objects as made
 from tests.engine.admission_objects import LIVE
 from tests.engine.admission_request import (
@@ -114,6 +114,7 @@ REFUSED: Final[Mapping[str, tuple[Request, str]]] = {
         )
     },
     **admission_certificates.REFUSED,
+    **admission_results.REFUSED,
     "a Secret in a group of large workers": (
         Request(FLOW, changed(_GROUP, f"{_OF_WORKER}.containers.0.env.+", secret_variable("other"))),
         "the Secrets",

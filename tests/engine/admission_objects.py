@@ -10,7 +10,7 @@ from typing import Any, Final
 from dask_kubernetes.operator.controller import controller
 
 from ephemeral_dask.certificates import Certificates
-from ephemeral_dask.contract import dask, labels, pods
+from ephemeral_dask.contract import dask, labels, pods, results
 from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract.placeholders import rendered
 from ephemeral_dask.contract.secrets import SecretRef
@@ -28,6 +28,8 @@ REGISTRY: Final = "registry.example.com/data/workflows"
 IMAGE: Final = f"{REGISTRY}/flow@sha256:{'a' * 64}"
 JOB: Final = "daring-mole-abcde"
 _JOB_UID: Final = "0198f0c4-2222-7000-8000-000000000000"
+DEPLOYMENT: Final = "0198f0c4-4444-7000-8000-000000000000"
+OTHER_DEPLOYMENT: Final = "0198f0c4-5555-7000-8000-000000000000"
 CLUSTER: Final = "etl-0198f0c4-1-abcde"
 LIVE: Final = "etl-0198f0c4-1-zyxwv"
 """A cluster of the same run that exists."""
@@ -104,7 +106,8 @@ def job(**variables: Any) -> Manifest:
 
 def environment() -> dict[str, str]:
     """Return the variables of a flow pod, as the Prefect worker makes them, without those from fields and Secrets."""
-    variables = _configuration({"env": {}})["env"] | {env.JOB_NAME: JOB, env.JOB_UID: _JOB_UID}
+    from_labels = {env.JOB_NAME: JOB, env.JOB_UID: _JOB_UID, env.DEPLOYMENT_ID: DEPLOYMENT}
+    variables = _configuration({"env": {}})["env"] | from_labels
     return {name: str(value) for name, value in variables.items()}
 
 
@@ -124,7 +127,7 @@ def context(**changes: Any) -> PodContext:
         "service_account": naming.DASK,
         "owner": Owner(name=JOB, uid=_JOB_UID),
         "credential": Credential(variable=_VARIABLE, secret=_KEY),
-        "results": ResultVolume(claim=naming.RESULTS, path="/results"),
+        "results": ResultVolume(claim=naming.RESULTS, path="/results", folder=results.folder(DEPLOYMENT)),
         "passed_on": {"PREFECT_API_URL": "https://prefect.example.com/api"},
         "pods": pods.decode(pods.encode(layers.run_pods(settings(), "dask"))),
         "job_variables": {"team": "two", "tenant": "acme"},
@@ -193,6 +196,14 @@ def pod(component: str, account: str) -> Manifest:
     spec = scheduler()["spec"]["template"]["spec"] | {"serviceAccountName": account, "serviceAccount": account}
     metadata = {"name": "of-a-controller", "labels": {labels.COMPONENT: component}}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def flow_pod(job: str, deployment: str) -> Manifest:
+    """Return the pod of a Job, as Kubernetes makes it for a run of a deployment."""
+    made = pod(labels.FLOW_RUN_POD, naming.FLOW_RUN)
+    made["metadata"]["name"] = f"{job}-x1y2z"
+    made["metadata"]["labels"] |= {labels.JOB_NAME: job, labels.PREFECT_DEPLOYMENT: deployment}
+    return made
 
 
 def autoscaler() -> Manifest:

@@ -56,6 +56,8 @@ def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]
 
 def _existing() -> Iterator[made.Manifest]:
     """Yield objects from before the policies."""
+    for each, deployment in ((made.JOB, made.DEPLOYMENT), ("other-job", made.OTHER_DEPLOYMENT)):
+        yield made.flow_pod(each, deployment)
     yield _named(made.cluster(), LIVE)
     yield _named(made.default_group(), f"{LIVE}-default")
     secret = secret_variable("no-longer-declared")
@@ -98,7 +100,7 @@ def admission(kubernetes: Kubernetes, client: httpx.Client, before: object) -> K
     specs = policies(made.settings())
     for name, spec in specs.items():
         kubernetes.kubectl("create", "-f", "-", stdin=policy(NAMESPACE, name, spec))
-        kubernetes.kubectl("create", "-f", "-", stdin=binding(NAMESPACE, name))
+        kubernetes.kubectl("create", "-f", "-", stdin=binding(NAMESPACE, name, spec))
     request, _ = REFUSED["a load balancer of the operator"]
     assert until(lambda: request.send(client).status_code != 201, seconds=30, interval=0.2)
 
@@ -139,7 +141,7 @@ def test_the_api_server_finds_no_mistake_in_an_expression(admission: Kubernetes)
 
 def test_make_verify_finds_them_as_they_were_declared(admission: Kubernetes) -> None:
     specs = policies(made.settings()).items()
-    declared = [each for name, spec in specs for each in (policy(NAMESPACE, name, spec), binding(NAMESPACE, name))]
+    declared = [make(NAMESPACE, name, spec) for name, spec in specs for make in (policy, binding)]
     kind = "kubernetes:admissionregistration.k8s.io/v1"
     state = State(resources=tuple({"type": f"{kind}:{each['kind']}", "inputs": each} for each in declared))
     cluster = Cluster({"KUBECONFIG": str(admission.place.kubeconfig)})

@@ -16,7 +16,6 @@ from typing import cast
 
 import pytest
 
-from ephemeral_dask.contract import labels
 from infra import naming
 from infra.admission.policies import policies
 from infra.components import dask_operator, identity
@@ -69,7 +68,7 @@ def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]
             kubernetes.kubectl("create", "--namespace", NAMESPACE, "-f", "-", stdin=manifest)
         for name, spec in policies(made.settings()).items():
             kubernetes.kubectl("create", "-f", "-", stdin=policy(NAMESPACE, name, spec))
-            kubernetes.kubectl("create", "-f", "-", stdin=binding(NAMESPACE, name))
+            kubernetes.kubectl("create", "-f", "-", stdin=binding(NAMESPACE, name, spec))
         yield kubernetes
 
 
@@ -78,9 +77,8 @@ def _objects() -> Iterator[Manifest]:
         of_victim = of_job(manifest, VICTIM)
         of_victim["metadata"].pop("ownerReferences", None)
         yield changed(of_victim, "metadata.name", name)
-    for job in (JOB, VICTIM):
-        pod = made.pod(labels.FLOW_RUN_POD, naming.FLOW_RUN)
-        yield changed(pod, "metadata.name", f"{job}-x1y2z")
+    yield made.flow_pod(JOB, made.DEPLOYMENT)
+    yield made.flow_pod(VICTIM, made.OTHER_DEPLOYMENT)
 
 
 @pytest.fixture(scope="module")

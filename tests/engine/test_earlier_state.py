@@ -100,6 +100,8 @@ UPDATES: Final[Mapping[str, tuple[str, ...]]] = {
         f"{_ENV}.EPHEMERAL_DASK_NAMESPACE",
         # A Dask cluster has the label of its deployment, which has a table of its runs.
         f"base_job_template.job_configuration.job_manifest.{_CONTAINER}.env",
+        # A run mounts the results of its own deployment (ADR 20).
+        f"base_job_template.job_configuration.job_manifest.{_CONTAINER}.volumeMounts",
         "base_job_template.job_configuration.namespace",
         "base_job_template.job_configuration.job_manifest.metadata.namespace",
         # A number is a quantity.
@@ -212,11 +214,12 @@ def test_nothing_is_created_deleted_or_replaced_but_what_moves_to_the_namespace_
         if "prefect-credential-secret" in before
         else set()
     )
+    folders = {f"admission-results{part}" for part in ("", "-binding") if "results-claim" in before}
     assert {resource: operation for resource, operation in preview.steps().items() if operation != "update"} == {
         **GONE,
         **(GONE_WITH_SQLITE if name == "dev" else {}),
         **dict.fromkeys(moved, "delete"),
-        **dict.fromkeys((*moved.values(), *ADDED, *secret), "create"),
+        **dict.fromkeys((*moved.values(), *ADDED, *secret, *folders), "create"),
         # The last step of a replacement: the new object is created before the old one is deleted.
         **dict.fromkeys((each for each in REPLACED if each in before), "delete-replaced"),
     }

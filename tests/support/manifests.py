@@ -20,6 +20,8 @@ def changed(manifest: Manifest, path: str, value: Any) -> Manifest:
         part = part[int(name)] if isinstance(part, list) else part.setdefault(name.replace("~", "."), {})
     if last == "+":
         part.append(value)
+    elif isinstance(part, list):
+        part[int(last)] = value
     else:
         part[last.replace("~", ".")] = value
     return result

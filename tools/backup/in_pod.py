@@ -132,7 +132,10 @@ def write_files(folder: str, sha256: str) -> dict[str, Any]:
                 raise RefusedError(f"{member.name} is not a file or folder inside the volume")
             target = Path(folder) / name
             if member.isdir():
-                target.mkdir(parents=True, exist_ok=True)
+                if not target.is_dir():
+                    target.mkdir(parents=True)
+                    # With the group of the volume: pods of another user write into the folder of their deployment.
+                    target.chmod(member.mode & 0o2777)
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
             data = archive.extractfile(member)

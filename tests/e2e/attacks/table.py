@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from ephemeral_dask.contract import dask, labels
+from ephemeral_dask.contract import dask, labels, results
 from ephemeral_dask.contract import environment as env
 from infra import naming
 from infra.components.admission import object_name
@@ -247,6 +247,31 @@ _OTHER_RUNS: Final[Mapping[str, Attack]] = {
     ),
 }
 
+
+def _results(**mount: str) -> _Make:
+    """Create the run's Dask cluster with another mount of the result volume."""
+
+    def request(target: Target) -> Request:
+        mounts = target.cluster["spec"]["worker"]["spec"]["containers"][0]["volumeMounts"]
+        [number] = [number for number, each in enumerate(mounts) if each["name"] == "results"]
+        content = {"name": "results", "mountPath": "/results", **mount}
+        return _create(changed(target.cluster, f"{_OF_WORKER}.containers.0.volumeMounts.{number}", content))
+
+    return request
+
+
+_OWN_FOLDER: Final = "the folder of their own deployment"
+_OF_RESULTS: Final[Mapping[str, Attack]] = {
+    "mounts the results of another deployment": Attack(
+        request=_results(subPath=results.folder("0198f0c4-0000-7000-8000-000000000000")),
+        words=_OWN_FOLDER,
+        defence=policies("results"),
+    ),
+    "mounts the results of all deployments": Attack(
+        request=_results(), words=_OWN_FOLDER, defence=policies("results") | _DASK_PODS
+    ),
+}
+
 ATTACKS: Final[Mapping[str, Attack]] = {
     **_SECRETS,
     **_ACCOUNTS,
@@ -254,6 +279,7 @@ ATTACKS: Final[Mapping[str, Attack]] = {
     **_SERVICES,
     **_CEILING,
     **_OTHER_RUNS,
+    **_OF_RESULTS,
 }
 """What a flow pod does -> how it is refused. Names are read after "A flow pod"."""
 

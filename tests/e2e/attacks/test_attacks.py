@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from ephemeral_dask.contract import labels
+from ephemeral_dask.contract import labels, results
 from tests.e2e.attacks.attack import Target
 from tests.e2e.attacks.attacker import Answer, Attacker, flow_pod, of_run
 from tests.e2e.attacks.table import ATTACKS, OWN, by_defence
 from tests.e2e.newcomer import RUNS, Newcomer
+from tests.e2e.results import LIST, on_results
 from tests.e2e.runs import ask, left
 from tools.cluster.wait import until
 
@@ -102,6 +103,13 @@ def test_an_attack_succeeds_without_its_defence_alone(kind: str, scene: Scene, n
     assert restored == {name: attack.status for name, attack in attacks.items()}
 
 
-def test_the_task_results_of_other_runs_are_open_as_the_documentation_says(scene: Scene) -> None:
-    """Once they are not, this becomes an attack, and "What is left open" in docs/security.md loses a line."""
-    assert until(lambda: scene.attacker.files("/results"), seconds=60, interval=2)
+def test_a_flow_pod_sees_no_task_result_of_another_deployment(scene: Scene, newcomer: Newcomer) -> None:
+    own = results.folder(scene.attacker.of_prefect(f"deployments/{scene.target.deployment}")["id"])
+
+    def on_volume() -> set[str]:
+        return {file for file in on_results(newcomer, LIST).split() if not file.startswith(f"{own}/")}
+
+    assert until(lambda: bool(on_volume()), seconds=60, interval=5), "the volume has no results of others"
+    files = {file.removeprefix("/results/") for file in scene.attacker.files("/results")}
+    others = on_volume()
+    assert not files & (others | {file.rpartition("/")[2] for file in others})

@@ -48,6 +48,12 @@ def test_where_results_are_kept_reaches_the_workers() -> None:
     volume = context(**{env.RESULTS_CLAIM: "results", env.RESULTS_PATH: "/r", "PREFECT_LOCAL_STORAGE_PATH": "/r"})
     assert volume.results == ResultVolume(claim="results", path="/r")
     assert volume.passed_on == {"PREFECT_LOCAL_STORAGE_PATH": "/r"}
+    one = {env.RESULTS_CLAIM: "results", env.RESULTS_PATH: "/r", env.DEPLOYMENT_ID: "0198f0c4"}
+    assert context(**one).results == ResultVolume(claim="results", path="/r", folder="deployment-0198f0c4")
+    # A run without a deployment: an empty path would be the whole volume.
+    assert context(**one | {env.DEPLOYMENT_ID: ""}).results == ResultVolume(
+        claim="results", path="/r", folder="deployment-"
+    )
     block = context(PREFECT_DEFAULT_RESULT_STORAGE_BLOCK="s3-bucket/results", PREFECT_RESULTS_PERSIST_BY_DEFAULT="true")
     assert block.results is None
     assert set(block.passed_on) == {"PREFECT_DEFAULT_RESULT_STORAGE_BLOCK", "PREFECT_RESULTS_PERSIST_BY_DEFAULT"}

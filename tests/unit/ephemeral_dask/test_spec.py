@@ -239,6 +239,11 @@ def test_workers_mount_the_result_volume_where_the_flow_pod_has_it_and_may_write
     worker, scheduler = spec["worker"]["spec"], spec["scheduler"]["spec"]
     assert {"name": "results", "persistentVolumeClaim": {"claimName": "results"}} in worker["volumes"]
     assert {"name": "results", "mountPath": "/results"} in worker["containers"][0]["volumeMounts"]
+    results = ResultVolume(claim="results", path="/results", folder="deployment-1")
+    context = replace(CONTEXT, results=results)
+    worker = manifest(context)["spec"]["worker"]["spec"]
+    mount = {"name": "results", "mountPath": "/results", "subPath": "deployment-1"}
+    assert mount in worker["containers"][0]["volumeMounts"]
     assert worker["securityContext"]["fsGroup"] == security.GROUP
     assert "results" not in str(scheduler["volumes"])
     assert unknown(spec, crd(), "spec") == []

@@ -196,6 +196,18 @@ def test_a_result_volume_is_mounted_writable_and_is_where_prefect_keeps_results(
     assert configuration.env[env.RESULTS_CLAIM] == claim
 
 
+def test_a_flow_pod_has_the_folder_of_its_deployment_unless_the_volume_is_shared() -> None:
+    mounts = {}
+    for shared in (False, True):
+        configuration = configured(build(results=VolumeResults(store="volume", shared=shared)))
+        container = configuration.job_manifest["spec"]["template"]["spec"]["containers"][0]
+        [mount] = [each for each in container["volumeMounts"] if each["name"] == "results"]
+        ids = [each["valueFrom"] for each in container["env"] if each["name"] == env.DEPLOYMENT_ID]
+        mounts[shared] = (mount.get("subPathExpr"), ids)
+    label = {"fieldRef": {"fieldPath": "metadata.labels['prefect.io/deployment-id']"}}
+    assert mounts == {False: (f"deployment-$({env.DEPLOYMENT_ID})", [label]), True: (None, [])}
+
+
 def test_an_object_store_is_referenced_by_its_block_and_needs_no_volume() -> None:
     configuration = configured(build(results=BlockResults(store="block", block="s3-bucket/results")))
     assert configuration.env["PREFECT_DEFAULT_RESULT_STORAGE_BLOCK"] == "s3-bucket/results"

@@ -322,6 +322,8 @@ def test_every_admission_policy_is_bound_under_a_name_of_the_stack_and_none_is_t
     bindings = {each["metadata"]["name"]: each["spec"] for each in recorder.of(":ValidatingAdmissionPolicyBinding")}
     assert set(bindings) == policies
     assert all(name.startswith("ephemeral-dask-mine-") for name in policies)
+    of_flow_pods = bindings["ephemeral-dask-mine-results"].pop("paramRef")
+    assert of_flow_pods["namespace"] == "mine"
     assert all(spec == {"policyName": name, "validationActions": ["Deny"]} for name, spec in bindings.items())
 
     without = render(program.deploy, {**CONFIG, "admission": "false"})

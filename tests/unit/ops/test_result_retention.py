@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ephemeral_dask.contract import results
 from ops import result_retention
 from ops.result_retention import Outcome
 from tests.language import ROOT
@@ -44,6 +45,14 @@ def test_old_empty_folders_are_deleted_and_new_or_filled_ones_are_not(tmp_path: 
         os.utime(tmp_path / name, (NOW - age, NOW - age))
     delete(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["filled", "new"]
+
+
+def test_the_folder_of_a_deployment_stays_when_its_files_are_deleted(tmp_path: Path) -> None:
+    folder = tmp_path / results.folder("0198f0c4")
+    old = file(folder / "result", age=101)
+    os.utime(folder, (NOW - 101, NOW - 101))
+    delete(tmp_path)
+    assert (folder.is_dir(), old.exists()) == (True, False)
 
 
 def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:

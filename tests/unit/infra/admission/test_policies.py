@@ -42,6 +42,17 @@ def test_a_worker_group_has_the_ceiling_of_the_stack_or_the_maximum_of_large_wor
     assert "<= 40" in json.dumps(made(dask={"profiles": {"wide": {"largeWorkers": large}}})["runs"])
 
 
+def test_folders_of_results_are_compared_where_there_are_any() -> None:
+    with_folders = made(results={"store": "volume", "existingClaim": "mine"})
+    assert with_folders["results"]["paramKind"] == {"apiVersion": "v1", "kind": "Pod"}
+    for name in ("flow-pods", "dask-pods", "results"):
+        assert "claimName.orValue('') != \\\"mine\\\"" in json.dumps(with_folders[name])
+    for results in ({"store": "none"}, {"store": "volume", "shared": True}):
+        without = made(results=results)
+        assert "results" not in without
+        assert "results.shared" not in json.dumps(without)
+
+
 def test_images_are_bounded_only_on_request() -> None:
     assert "image.only" not in json.dumps(made())
     assert "image.only" in json.dumps(made(image={**IMAGE, "only": True}))

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import os
+import shutil
 import sqlite3
 import stat
 import sys
@@ -111,6 +112,19 @@ def test_what_was_backed_up_is_there_again_after_a_restore(cluster: Cluster, tmp
         *("stop prefect-server", "pod with prefect-server", "start prefect-server"),
         "pod with results",
     ]
+
+
+def test_the_group_may_write_into_a_folder_that_a_restore_creates_if_it_could_before(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    folder = cluster.results / "deployment-1"
+    folder.mkdir()
+    (folder / "result").write_bytes(b"1")
+    folder.chmod(0o2775)
+    back_up("dev", VOLUMES, tmp_path / "backup.zip")
+    shutil.rmtree(folder)
+    restore("dev", VOLUMES, tmp_path / "backup.zip")
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o2775
 
 
 def test_a_backup_holds_what_a_writer_has_not_checkpointed_and_leaves_no_copy(cluster: Cluster, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ SETTINGS = validation.load_settings({"image": {"builder": "docker-build", "regis
 DECLARED = [
     manifest
     for name, spec in policies(SETTINGS).items()
-    for manifest in (policy("flows-runs", name, spec), binding("flows-runs", name))
+    for manifest in (policy("flows-runs", name, spec), binding("flows-runs", name, spec))
 ]
 STATE = State(resources=tuple({"type": f"{TYPE}:{each['kind']}", "inputs": each} for each in DECLARED))
 
