@@ -104,7 +104,7 @@ def test_an_attack_succeeds_without_its_defence_alone(kind: str, scene: Scene, n
 
 
 def test_a_flow_pod_sees_no_task_result_of_another_deployment(scene: Scene, newcomer: Newcomer) -> None:
-    own = results.folder(scene.attacker.of_prefect(f"deployments/{scene.target.deployment}")["id"])
+    own = results.folder(scene.target.deployment)
 
     def on_volume() -> set[str]:
         return {file for file in on_results(newcomer, LIST).split() if not file.startswith(f"{own}/")}
