@@ -10,19 +10,23 @@ from infra.registration.references import Lookup, ask
 
 _GROUP: Final = "admissionregistration.k8s.io"
 _RESOURCES: Final = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
-_VERBS: Final = ("create", "patch")
+_RIGHTS: Final = tuple((_GROUP, name, verb) for name in _RESOURCES for verb in ("create", "patch"))
 """What a server-side apply needs."""
+
+_OF_RESULTS: Final = (("", "pods", "get"), ("", "pods", "list"))
+"""What the API server also asks for, in all namespaces: the policy about results has pods as its parameters."""
 
 _UNBOUND: Final = "a flow can use every ServiceAccount, Secret and volume in namespace '{namespace}', by a DaskCluster"
 
 
-def look_up(namespace: str, context: str | None, *, enabled: bool) -> Lookup:
+def look_up(namespace: str, context: str | None, *, enabled: bool, of_results: bool) -> Lookup:
     """Return an error if the cluster has no such policies, and a warning if there will be none or this user may not.
 
     Args:
         namespace: of runs.
         context: kubeconfig context; the current one if None.
         enabled: whether the stack has policies.
+        of_results: whether one of them is about task results.
 
     """
     consequence = _UNBOUND.format(namespace=namespace)
@@ -37,13 +41,15 @@ def look_up(namespace: str, context: str | None, *, enabled: bool) -> Lookup:
                 " which Kubernetes has since 1.30: upgrade it, or set `admission: false`, with which"
             )
             return Lookup(errors=(f"{text} {consequence}",))
-        denied = [f"{verb} {name}" for name in _RESOURCES for verb in _VERBS if not await _may(api, verb, name)]
+        rights = (*_RIGHTS, *(_OF_RESULTS if of_results else ()))
+        denied = [right for right in rights if not await _may(api, *right)]
         if not denied:
             return Lookup()
-        rights = f"{', '.join(denied)} ({_GROUP})"
+        names = ", ".join(f"{verb} {name} ({group or 'in all namespaces'})" for group, name, verb in denied)
+        shared = " set `results.shared: true`, for which the others suffice," if set(denied) <= set(_OF_RESULTS) else ""
         text = (
-            f"This user lacks the rights {rights}, so that it cannot bring up the stack: give it a ClusterRole with"
-            " them, or set `admission: false`, with which"
+            f"This user lacks the rights {names}, so that it cannot bring up the stack: give it a ClusterRole with"
+            f" them,{shared} or set `admission: false`, with which"
         )
         return Lookup(warnings=(f"{text} {consequence}.",))
 
@@ -51,11 +57,11 @@ def look_up(namespace: str, context: str | None, *, enabled: bool) -> Lookup:
     return ask("Could not ask for ValidatingAdmissionPolicies", context, work, note=note)
 
 
-async def _may(api: Any, verb: str, resource: str) -> bool:
+async def _may(api: Any, group: str, resource: str, verb: str) -> bool:
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": {"group": _GROUP, "resource": resource, "verb": verb}},
+        "spec": {"resourceAttributes": {"group": group, "resource": resource, "verb": verb}},
     }
     answer = await call(
         api, "POST", version="authorization.k8s.io/v1", url="selfsubjectaccessreviews", content=json.dumps(review)

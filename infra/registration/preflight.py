@@ -38,6 +38,7 @@ class PreflightArgs:
         context: kubeconfig context; the current one if unset.
         platforms: what the settings build the images for; those of the nodes if empty.
         admission: whether the stack has admission policies.
+        result_folders: whether each deployment has a folder of its own on the result volume.
         reads_api_server: whether the addresses of the API server are those that the cluster has.
         monitoring: kinds of the Prometheus operator that the stack has objects of.
 
@@ -57,6 +58,7 @@ class PreflightArgs:
     context: str | None = None
     platforms: tuple[str, ...] = ()
     admission: bool = True
+    result_folders: bool = False
     reads_api_server: bool = False
     monitoring: tuple[str, ...] = ()
 
@@ -104,6 +106,7 @@ class PreflightProvider(StatelessProvider):
             context=news.get("context"),
             platforms=tuple(news.get("platforms") or ()),
             admission=news.get("admission", True),
+            result_folders=news.get("result_folders", False),
             reads_api_server=news.get("reads_api_server", False),
             **{name: news[name] for name in _REQUIRED},
         )
@@ -120,7 +123,7 @@ class PreflightProvider(StatelessProvider):
         trial = try_out(news.get("manifests") or (), runs, args.context, exists=runs in cluster.namespaces)
         volumes = claims.read(args.stack_annotation, args.stack, args.namespaces, args.context)
         lost = claims.errors(news.get("claims") or (), volumes.claims, claims.discarded())
-        policies = admission.look_up(runs, args.context, enabled=args.admission)
+        policies = admission.look_up(runs, args.context, enabled=args.admission, of_results=args.result_folders)
         kinds = monitoring.look_up(news.get("monitoring") or (), args.context)
         warnings = [*lookup.warnings, *trial.warnings, *volumes.warnings, *policies.warnings, *kinds.warnings]
         if args.reads_api_server:

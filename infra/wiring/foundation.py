@@ -10,7 +10,7 @@ from pathlib import Path
 import pulumi
 from pulumi import Input, Resource, ResourceOptions
 
-from infra import naming, pod_manifests
+from infra import job_template, naming, pod_manifests
 from infra.components.flow_image import FlowImage, FlowImageArgs
 from infra.components.namespace import NamespaceArgs, PlatformNamespace, RunsNamespace, RunsNamespaceArgs
 from infra.components.network_policies import NetworkPolicies
@@ -65,6 +65,7 @@ def foundation(plan: Plan, secrets: Secrets) -> Foundation:
             references=tuple(dataclasses.asdict(each) for each in references(settings)),
             claims=tuple(claims(settings)),
             admission=settings.admission,
+            result_folders=job_template.has_folders(settings.results),
             reads_api_server=network.reads_api_server(settings.network),
             monitoring=settings.monitoring.kinds,
         ),

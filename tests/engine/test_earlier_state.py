@@ -48,7 +48,10 @@ _QUANTITIES: Final = (
 )
 UPDATES: Final[Mapping[str, tuple[str, ...]]] = {
     # Images are built for the platforms of the nodes; volumes with data are not deleted silently.
-    "preflight": ("admission", "api_server", "claims", "node_platforms", "reads_api_server", "runs_namespace"),
+    "preflight": (
+        *("admission", "api_server", "claims", "node_platforms", "reads_api_server", "result_folders"),
+        "runs_namespace",
+    ),
     # Only the API server itself is open, and no database where there is none.
     "network-prefect-worker": ("spec.egress",),
     # Runs have a namespace of their own (ADR 14).

@@ -39,7 +39,9 @@ def volumes(monkeypatch: pytest.MonkeyPatch) -> list[Claim]:
 def policies(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Provide why the cluster takes no admission policies."""
     refusals: list[str] = []
-    monkeypatch.setattr(admission, "look_up", lambda *_, enabled: Lookup(errors=tuple(refusals) if enabled else ()))
+    monkeypatch.setattr(
+        admission, "look_up", lambda *_, enabled, **__: Lookup(errors=tuple(refusals) if enabled else ())
+    )
     return refusals
 
 
