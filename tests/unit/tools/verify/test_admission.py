@@ -52,7 +52,8 @@ def test_policies_that_are_as_declared_pass() -> None:
 
 
 def test_a_binding_that_was_deleted_is_named_with_the_remedy() -> None:
-    gone = [each for each in DECLARED if each != binding("flows-runs", "runs")]
+    bound = binding("flows-runs", "runs", policies(SETTINGS)["runs"])
+    gone = [each for each in DECLARED if each != bound]
     outcome = row(Cluster(gone))
     assert outcome.verdict is Verdict.FAILED
     assert outcome.detail == "ValidatingAdmissionPolicyBinding ephemeral-dask-flows-runs-runs does not exist"
