@@ -46,12 +46,13 @@ def resolve(project: Path = PROGRAM, folder: Path = _FOLDER) -> None:
 
     """
     for group in GROUPS:
-        resolve_group(group, project, folder)
+        if group != "docs" or (_FOLDER / "docs.txt").exists():
+            resolve_group(group, project, folder)
     for version in FLOW_PYTHONS:
         resolve_group("flows", project, folder, python=version)
     # These have environments of their own: the installer, a scanner with a hundred pinned dependencies, an S3 server,
     # what looks at the locks, what drives a browser, and what copies the program. A repository that has adopted it has
-    # none for tests.
+    # none for tests and documentation.
     for name in ("uv", "scan", "moto", "audit", "browser", "copier"):
         if (source := _FOLDER / f"{name}.in").exists():
             with step(f"requirements/{name}.txt"):

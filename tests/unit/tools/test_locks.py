@@ -36,3 +36,17 @@ def test_a_team_adds_the_dependencies_of_its_project_and_its_group_flows(
     for group in ("flows", "dev", "data"):
         assert locks.of_team(group, adopted) == [each.format(file) for each in arguments]
     assert locks.of_team("platform", adopted) == []
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_the_lock_of_the_documentation_is_written_only_where_there_is_one(
+    here: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    groups: list[str] = []
+    monkeypatch.setattr(locks, "_FOLDER", tmp_path)
+    monkeypatch.setattr(locks, "resolve_group", lambda group, *_, **__: groups.append(group))
+    if here:
+        (tmp_path / "docs.txt").touch()
+    locks.resolve()
+    assert ("docs" in groups) == here
+    assert set(locks.GROUPS) - {"docs"} <= set(groups)
