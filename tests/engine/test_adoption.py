@@ -111,13 +111,14 @@ def small(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_is_not_the_programs_is_refused_and_nothing_is_written(small: Path, tmp_path: Path) -> None:
-    theirs = ("Makefile", "Pulumi.yaml", "infra/terraform/main.tf", "requirements/dev.txt", ".github/workflows/deploy.yml")
+    workflow = ".github/workflows/deploy.yml"
+    theirs = ("Makefile", "Pulumi.yaml", "infra/terraform/main.tf", "requirements/dev.txt", workflow)
     for name in theirs:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("theirs\n")
     done = copier(tmp_path, "copy", "--quiet", "--defaults", "--overwrite", str(small), ".")
     assert done.returncode != 0
-    named = "infra, Makefile, Pulumi.yaml, requirements/dev.txt, .github/workflows/deploy.yml"
+    named = f"infra, Makefile, Pulumi.yaml, requirements/dev.txt, {workflow}"
     assert f"The program brings {named}, and this repository has that already: it is not overwritten" in done.stderr
     assert contents(tmp_path) == dict.fromkeys(theirs, b"theirs\n")
 
