@@ -24,7 +24,7 @@ NAMESPACE: Final = "flows"
 """Of the platform, as Pulumi.dev.yaml has it."""
 
 _CODE: Final = ("ephemeral_dask", "flows", "infra", "ops", "requirements", "tools")
-_FILES: Final = ("Pulumi.yaml", "__main__.py", "pyproject.toml", "Dockerfile", "Dockerfile.platform")
+_FILES: Final = ("Pulumi.yaml", "__main__.py", "Dockerfile", "Dockerfile.platform")
 _IMAGES: Final = {
     "builder": "prebuilt",
     "flow": f"registry.example.com/flow@sha256:{'a' * 64}",

@@ -14,6 +14,7 @@ from prefect.task_runners import TaskRunner
 
 from ephemeral_dask import missing_objects, result_space
 from ephemeral_dask.bill import Bill
+from ephemeral_dask.contract import release
 from ephemeral_dask.flow_result import show_result
 from ephemeral_dask.groups import LARGE
 from ephemeral_dask.identity import current_run
@@ -127,6 +128,8 @@ class RunClusters:
             return local_cluster(settings, log)
         if missing := list(missing_objects.in_flow_pod(context.pods.flow, os.environ, context.namespace)):
             raise SettingsError(f"{'. '.join(missing)}.")
+        if skew := release.skew(os.environ):
+            log.warning(skew)
         if full := result_space.warning(os.environ):
             log.warning(full)
         # 1.5 s of imports that are needed in Kubernetes only.

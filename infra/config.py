@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 from pulumi import Output
 
-from infra import naming, settings, validation
+from infra import project, settings, validation
 from infra.specs.credential import CREDENTIALS
 
 
@@ -69,7 +69,7 @@ def _check_secrets(checked: settings.Settings) -> None:
     for name in _build_secrets(checked):
         if config.get_secret(name) is None:
             why = "is not set, and image.buildSecrets names it"
-        elif not pulumi.runtime.is_config_secret(f"{naming.PROJECT}:{name}"):
+        elif not pulumi.runtime.is_config_secret(f"{project.NAME}:{name}"):
             why = "is not encrypted, and image.buildSecrets names it"
         else:
             continue
@@ -107,7 +107,7 @@ def _plain() -> Mapping[str, Any]:
     All of them and not only the known keys: a misspelt key must be refused instead of ignored.
     """
     values = {**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
-    prefix = f"{naming.PROJECT}:"
+    prefix = f"{project.NAME}:"
     own = {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
     encrypted = {name for name in own if pulumi.runtime.is_config_secret(f"{prefix}{name}")}
     readable = {name: _decode(value) for name, value in own.items() if name not in encrypted}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from ephemeral_dask.contract import environment as env
-from ephemeral_dask.contract import knobs, labels, pod_template, pods, prices, profiles, security
+from ephemeral_dask.contract import knobs, labels, pod_template, pods, prices, profiles, release, security
 from ephemeral_dask.contract import results as folders
 from ephemeral_dask.contract.pods import RunPods
 from ephemeral_dask.contract.secrets import SecretRef
@@ -143,6 +143,7 @@ def _environment(args: JobTemplateArgs) -> dict[str, Any]:
     values: dict[str, Any] = {
         env.NAMESPACE: args.namespace,
         env.IMAGE: "{{ image }}",
+        env.RELEASE: release.RELEASE,
         env.SERVICE_ACCOUNT: naming.DASK,
         env.CEILING: str(dask.ceiling),
         **({env.TLS: "true"} if dask.tls else {}),

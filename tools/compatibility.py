@@ -13,9 +13,11 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
+from ephemeral_dask.contract.release import RELEASE
 from infra import naming
 from infra.flow_signature.lock import normalized
 from infra.image_files import flow_builds
+from infra.project import PACKAGE
 from infra.registration.cluster_state import DASK_CRDS, OPERATOR_IMAGE
 from infra.settings import Settings
 from tools.errors import Problem
@@ -26,6 +28,18 @@ PLATFORM: Final = "requirements/platform.txt"
 _OPERATOR: Final = "dask-kubernetes"
 _PACKAGES: Final = ("prefect", "prefect-dask", "dask", "distributed", _OPERATOR, "kr8s")
 """What flow images, platform image and cluster must agree about; the ranges are in pyproject.toml."""
+
+_OWN: Final = "ephemeral-dask"
+
+GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "requirements/dev.txt": ("infra", "flows", "platform", "tools"),
+    "requirements/flows.txt": ("flows",),
+    PLATFORM: ("platform",),
+}
+"""Lock -> groups of the program that it has."""
+
+_MOST: Final = 3
+"""Packages that a message names."""
 
 _PINNED: Final = re.compile(r"^[ \t]*([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)", re.MULTILINE)
 """At the beginning of a line: elsewhere it would be tried at every character of every hash."""
@@ -62,7 +76,7 @@ def read(settings: Settings, root: Path) -> Locks:
 
     """
     files = dict.fromkeys(build.requirements for build in flow_builds(settings.image).values())
-    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads((root / PACKAGE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     requirements = [Requirement(text) for text in project["dependencies"]]
     return Locks(
         flows={file: pins(root / file) for file in files if (root / file).is_file()},
@@ -80,6 +94,11 @@ def pins(path: Path) -> dict[str, str]:
 def untested(locks: Locks) -> Iterator[Problem]:
     """Yield a problem for each package of a flow image that is outside the tested versions. It may work."""
     for file, lock in locks.flows.items():
+        if lock.get(_OWN, RELEASE) != RELEASE:
+            yield Problem(
+                f"{file} has {_OWN} {lock[_OWN]}, and the program is release {RELEASE}, whose package the image gets",
+                remedy=f"Remove {_OWN} from the requirements and lock them again: the program brings it",
+            )
         for package, tested in locks.ranges.items():
             version = lock.get(package)
             if _is_version(version) and not tested.contains(version, prereleases=True):
@@ -87,6 +106,25 @@ def untested(locks: Locks) -> Iterator[Problem]:
                     f"{file} has {package} {version}, and this project is tested with {_words(tested)}",
                     remedy=f"Pin {package}=={locks.platform.get(package) or _first(tested)} and lock it again",
                 )
+
+
+def stale(root: Path) -> Iterator[Problem]:
+    """Yield a problem for each lock of `make lock` that lacks what the program pins, as after an update of it."""
+    groups = tomllib.loads((root / PACKAGE / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
+    for file, names in GROUPS.items():
+        locked = pins(root / file)
+        pinned = [entry.partition("==") for name in names for entry in groups[name] if isinstance(entry, str)]
+        expected = {name: version for name, equals, version in pinned if equals}
+        wrong = [
+            f"{name} {locked.get(name, '-')} instead of {expected[name]}"
+            for name in expected
+            if locked.get(name) != expected[name]
+        ]
+        if wrong:
+            yield Problem(
+                f"{file} has {', '.join(wrong[:_MOST])}, so it was made for another release of the program",
+                remedy="Run make lock, and commit requirements/",
+            )
 
 
 def unfit(locks: Locks) -> Iterator[Problem]:

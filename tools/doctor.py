@@ -113,4 +113,4 @@ def _packages(stack: str, cluster: Cluster) -> list[Problem]:
 
 
 def _untested(settings: Settings) -> list[Problem]:
-    return list(compatibility.untested(compatibility.read(settings, ROOT)))
+    return [*compatibility.untested(compatibility.read(settings, ROOT)), *compatibility.stale(ROOT)]

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from tools import paths
+from tools.errors import Problem
 
 
 def programs(lock: str) -> Path:
@@ -17,8 +18,17 @@ def programs(lock: str) -> Path:
     Args:
         lock: a file of requirements/, without its ending.
 
+    Raises:
+        Problem: the lock is not there. Those of tests and documentation are not copied into an adopted repository.
+
     """
     file = paths.ROOT / "requirements" / f"{lock}.txt"
+    if not file.exists():
+        raise Problem(
+            f"requirements/{lock}.txt is missing, so what it locks cannot be installed",
+            remedy="Run this in a clone of the program: a repository that has adopted it has no locks of its tests and"
+            " documentation (docs/adopt.md)",
+        )
     folder = paths.cache_dir() / lock / hashlib.sha256(file.read_bytes()).hexdigest()[:16]
     if not (folder / ".complete").exists():
         shutil.rmtree(folder, ignore_errors=True)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from infra.project import PACKAGE
+
 PROJECT = "ephemeral-dask"
 ROOT = Path(__file__).resolve().parent.parent
 """The clone."""
+PROGRAM = ROOT / PACKAGE / "pyproject.toml"
+"""pyproject.toml of the program: a link to that of the clone, and a file of its own beside a team's."""
 
 
 def _folder(variable: str, *, xdg: str, default: str) -> Path:

@@ -16,6 +16,7 @@ from pulumi import automation
 from pulumi.automation.errors import CommandError, StackNotFoundError
 from pulumi.automation.events import EngineEvent
 
+from infra import project
 from infra.settings import CloudPrefect, Prefect
 from infra.specs.credential import CREDENTIALS
 from tools import stackfile
@@ -23,7 +24,7 @@ from tools.engine import backend_lock, diagnostics, passphrase
 from tools.engine.automation import Workspace, failed, finish, output, workspace
 from tools.engine.results import Preview, State, Update, parse_state
 from tools.errors import Problem
-from tools.paths import PROJECT, ROOT
+from tools.paths import ROOT
 from tools.target import Target
 
 OnEvent = Callable[[EngineEvent], None]
@@ -234,7 +235,7 @@ class Stack:
 
         """
         backend = self._environment.get("PULUMI_BACKEND_URL", "")
-        return backend_lock.clear_dead(self.name, backend_lock.locks(backend, PROJECT, self.name))
+        return backend_lock.clear_dead(self.name, backend_lock.locks(backend, project.NAME, self.name))
 
     def state(self) -> State:
         """Return what Pulumi knows about the stack's resources.

@@ -9,11 +9,11 @@ from typing import Any, Final
 
 import yaml
 
-from infra import settings, validation
+from infra import project, settings, validation
 from infra.prefect_yaml.load import DeploymentError
 from infra.validation import Plan
 from tools.errors import Problem
-from tools.paths import PROJECT, ROOT
+from tools.paths import ROOT
 
 _NAME: Final = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 """A stack's name becomes a part of a Kubernetes namespace's, which has 63 characters at most."""
@@ -62,7 +62,7 @@ def read(stack: str) -> dict[str, Any]:
     if not isinstance(content, dict) or not isinstance(content.get("config"), dict):
         raise Problem(
             f"{path.name} has no `config:` with the stack's settings in it",
-            remedy=f"Write `config:` and below it keys such as `{PROJECT}:image`",
+            remedy=f"Write `config:` and below it keys such as `{project.NAME}:image`",
         )
     return content
 
@@ -74,7 +74,7 @@ def check(stack: str, content: Mapping[str, Any], overrides: Mapping[str, Any]) 
         Problem: they are wrong.
 
     """
-    prefix = f"{PROJECT}:"
+    prefix = f"{project.NAME}:"
     values = {key.removeprefix(prefix): value for key, value in content["config"].items() if key.startswith(prefix)}
     merged = _merged(values, overrides)
     secret = settings.secret_keys(merged)
@@ -132,9 +132,9 @@ def create(name: str, *, source: str) -> Path:
             f"Pulumi.{source}.yaml holds encrypted values, which only stack '{source}' can read",
             remedy=f"Copy it to {path.name} without encryptionsalt and `secure:` values, and change its namespace",
         )
-    key = f"{PROJECT}:namespace"
+    key = f"{project.NAME}:namespace"
     namespace = f"{content['config'].get(key, 'flows')}-{name}"
-    own = (f"{key}:", f"{PROJECT}:runsNamespace:")
+    own = (f"{key}:", f"{project.NAME}:runsNamespace:")
     lines = [line for line in tracked(source).read_text().splitlines() if not line.strip().startswith(own)]
     lines.insert(lines.index("config:") + 1, f"  {key}: {namespace}")
     path.write_text("\n".join(lines) + "\n")
@@ -154,7 +154,7 @@ def write_copy(path: Path, content: Mapping[str, Any], overrides: Mapping[str, A
         for key, value in (before.get("config") or {}).items()
         if isinstance(value, dict) and set(value) == {"secure"}
     }
-    prefixed = {f"{PROJECT}:{key}": value for key, value in overrides.items()}
+    prefixed = {f"{project.NAME}:{key}": value for key, value in overrides.items()}
     copy = {**content, "config": {**kept, **_merged(content["config"], prefixed)}}
     if current := salt or before.get("encryptionsalt"):
         copy["encryptionsalt"] = current

@@ -27,7 +27,17 @@ def run(tiers: Sequence[str]) -> int:
     """Run tiers in order and return 0 only if every one of them ran and passed.
 
     A tier that cannot run here says why and counts as failed: a test that did not run proves nothing.
+
+    Raises:
+        Problem: this is a repository that has adopted the program, and so has none of its tests.
+
     """
+    if not (ROOT / "tests" / "unit" / "test_tiers.py").exists():
+        raise Problem(
+            "The tests of the program are not in a repository that has adopted it",
+            remedy="Run your own tests with your own command, such as .venv/bin/python -m pytest after adding pytest to"
+            " the group `flows`",
+        )
     verdicts: dict[str, str] = {}
     for tier in tiers:
         say(f"==> tests: {tier}")

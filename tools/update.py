@@ -12,6 +12,7 @@ from typing import Final
 
 from packaging.version import Version
 
+from infra.project import PACKAGE
 from tools import locks
 from tools.compatibility import pins
 from tools.errors import Problem
@@ -73,7 +74,7 @@ def update(root: Path, families: Collection[str]) -> list[Change]:
     if unknown := sorted(set(families) - FAMILIES.keys()):
         raise Problem(f"PINS names {', '.join(unknown)}", remedy=f"Name some of {', '.join(FAMILIES)}, or none")
     held = {package for name, packages in FAMILIES.items() if name not in families for package in packages}
-    project, folder = root / "pyproject.toml", root / "requirements"
+    project, folder = root / PACKAGE / "pyproject.toml", root / "requirements"
     text = project.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory(prefix="update-") as temporary:
         relaxed, target = Path(temporary, "relaxed"), Path(temporary, "new")

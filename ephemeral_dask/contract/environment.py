@@ -13,6 +13,9 @@ from ephemeral_dask.contract.knobs import PREFIX
 NAMESPACE: Final = f"{PREFIX}NAMESPACE"
 """Namespace of runs and their Dask clusters, for flow pods and the Dask operator. Unset outside Kubernetes."""
 
+RELEASE: Final = f"{PREFIX}RELEASE"
+"""Release of the program that wrote the work pool: the package in the flow image should have the same."""
+
 IMAGE: Final = f"{PREFIX}IMAGE"
 """Image of the flow pod by digest: scheduler and workers use the same."""
 

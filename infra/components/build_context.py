@@ -15,10 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from infra.project import PACKAGE
 from infra.settings import FlowBuild
-
-_PACKAGE: Final = ("pyproject.toml", "LICENSE", "ephemeral_dask")
-"""What the wheel of `ephemeral_dask` is made of."""
 
 CA_BUNDLE: Final = "ca.crt"
 """Path in the context of the file that `image.caBundle` names. As a build secret, its 200 KB would be in the state four
@@ -33,7 +31,8 @@ def flow(build: FlowBuild) -> dict[str, str]:
         "Dockerfile": "Dockerfile",
         "requirements/uv.txt": "requirements/uv.txt",
         "requirements/flows.txt": build.requirements,
-        **{f"package/{name}": name for name in _PACKAGE},
+        **{f"package/{name}": f"{PACKAGE}/{name}" for name in ("pyproject.toml", "LICENSE")},
+        "package/ephemeral_dask": "ephemeral_dask",
         **{f"app/{name}": name for name in (".prefectignore", *build.packages)},
     }
 

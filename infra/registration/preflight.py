@@ -179,6 +179,15 @@ def _namespace_errors(args: PreflightArgs, name: str, cluster: ClusterState) -> 
     owner = annotations.get(args.stack_annotation)
     if owner == args.stack:
         return
+    if owner and _renamed(owner, args.stack):
+        before, after = owner.split("/")[1], args.stack.split("/")[1]
+        yield (
+            f"namespace '{name}' belongs to stack {owner}, and this stack is {args.stack}. If `name` in Pulumi.yaml was"
+            f" {before} before: it is in the URN of every resource, so an update would create all of them again;"
+            f" write `name: {before}` again, and keys such as `{before}:image` in the stack file. If another team has"
+            f" project {before}, choose another `namespace` for {after}"
+        )
+        return
     state = f"belongs to stack {owner}" if owner else "exists already and belongs to no stack"
     key = "namespace" if name == args.namespace else "runsNamespace"
     yield (
@@ -186,6 +195,12 @@ def _namespace_errors(args: PreflightArgs, name: str, cluster: ClusterState) -> 
         f" policies and limits, and destroying this stack would delete it; choose another `{key}`, or hand it over"
         f" with `kubectl annotate --overwrite namespace {name} {args.stack_annotation}={args.stack}`"
     )
+
+
+def _renamed(owner: str, stack: str) -> bool:
+    """Whether two stacks, `organization/project/stack`, differ in the name of the project alone."""
+    before, now = owner.split("/"), stack.split("/")
+    return len(before) == len(now) == 3 and before[::2] == now[::2] and before[1] != now[1]
 
 
 def _live_run_errors(args: PreflightArgs, cluster: ClusterState) -> Iterable[str]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import pydantic
 from pydantic.alias_generators import to_camel
 
-from infra.naming import PROJECT
+from infra import project
 
 _WORDS: Final[Mapping[str, str]] = {
     "tuple_type": "must be a list, such as [a, b]",
@@ -39,14 +39,14 @@ def invalid(stack: str, problems: Iterable[str]) -> str:
         problems: key without the project's prefix, and sentence, for each mistake.
 
     """
-    lines = dict.fromkeys(f"  {PROJECT}:{problem}" for problem in problems)
+    lines = dict.fromkeys(f"  {project.NAME}:{problem}" for problem in problems)
     return "\n".join([f"Pulumi.{stack}.yaml is not valid, so nothing was changed:", *lines])
 
 
 def no_place_for_a_secret(key: str) -> str:
     """Return the error for a secret under a key whose value everyone with access to Prefect or Kubernetes can read."""
     return (
-        f"{PROJECT}:{key}: holds a secret, which would be readable in Prefect or Kubernetes: remove it with"
+        f"{project.NAME}:{key}: holds a secret, which would be readable in Prefect or Kubernetes: remove it with"
         f" `pulumi config rm {key}` and refer to a Kubernetes Secret or a Prefect secret block instead"
     )
 
@@ -87,7 +87,7 @@ def sentence(problem: Any, values: Mapping[str, Any], model: type[pydantic.BaseM
     if kind == "extra_forbidden":
         return f"{key}: there is no such key{_other_kind(model, path) or _known_here(model, path)}"
     if kind == "missing":
-        return f"{key}: is missing; set it with `pulumi config set --path '{PROJECT}:{key}' VALUE`"
+        return f"{key}: is missing; set it with `pulumi config set --path '{project.NAME}:{key}' VALUE`"
     if kind == "union_tag_not_found":
         return f"{key}: needs the key {problem['ctx']['discriminator']}, which selects the kind"
     if kind == "union_tag_invalid":

@@ -100,6 +100,8 @@ UPDATES: Final[Mapping[str, tuple[str, ...]]] = {
         f"{_ENV}.EPHEMERAL_DASK_ENV",
         # A failed pull step is reported to Prefect.
         f"{_ENV}.PREFECT_PLUGINS_",
+        # A flow image of another release is named in the log of the run.
+        f"{_ENV}.EPHEMERAL_DASK_RELEASE",
         f"{_ENV}.EPHEMERAL_DASK_NAMESPACE",
         # A Dask cluster has the label of its deployment, which has a table of its runs.
         f"base_job_template.job_configuration.job_manifest.{_CONTAINER}.env",

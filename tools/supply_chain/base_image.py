@@ -7,14 +7,14 @@ from typing import Any, Final
 
 import yaml
 
+from infra import project
 from infra.image_files import flow_builds
 from infra.settings import Docker, DockerBuild, Prebuilt
 from tools import registry
 from tools.errors import Problem
-from tools.paths import PROJECT
 from tools.registry_login import HUB
 
-_IMAGE: Final = f"{PROJECT}:image"
+_IMAGE: Final = f"{project.NAME}:image"
 
 Path = tuple[str, ...]
 """Keys from the top of the file downwards."""

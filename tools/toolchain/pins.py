@@ -6,7 +6,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from tools.paths import ROOT
+from tools.paths import PROGRAM, ROOT
 
 GOMOD = ROOT / "tools" / "gomod"
 """One folder for each module: go.mod and go.sum pin everything that is compiled."""
@@ -46,7 +46,7 @@ def pinned(package: str) -> str:
         LookupError: pyproject.toml does not pin the package.
 
     """
-    groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
+    groups = tomllib.loads(PROGRAM.read_text(encoding="utf-8"))["dependency-groups"]
     for entry in (entry for group in groups.values() for entry in group if isinstance(entry, str)):
         name, equals, version = entry.partition("==")
         if equals and name == package:

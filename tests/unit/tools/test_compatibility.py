@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from packaging.specifiers import SpecifierSet
 
+from ephemeral_dask.contract.release import RELEASE
 from infra import naming, settings
 from tools import compatibility
 from tools.compatibility import Locks
@@ -67,6 +69,27 @@ def test_what_does_not_fit_in_a_flow_image_is_named_with_what_would(
     assert problem.startswith(FLOWS)
     assert what in problem
     assert remedy in problem
+
+
+def test_the_runtime_of_another_release_among_the_requirements_is_named() -> None:
+    assert said(compatibility.untested(with_flows(ephemeral_dask=RELEASE))) == []
+    [problem] = said(compatibility.untested(with_flows(ephemeral_dask="0.0.9")))
+    assert f"has ephemeral-dask 0.0.9, and the program is release {RELEASE}" in problem
+
+
+def test_the_locks_have_what_the_program_pins() -> None:
+    assert said(compatibility.stale(ROOT)) == []
+
+
+def test_a_lock_of_another_release_of_the_program_is_named_with_what_differs(tmp_path: Path) -> None:
+    for name in ("infra/package/pyproject.toml", *compatibility.GROUPS):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    lock = tmp_path / FLOWS
+    lock.write_text(lock.read_text().replace("prefect==3.8.8", "prefect==3.8.7"))
+    [problem] = said(compatibility.stale(tmp_path))
+    assert problem.startswith(f"{FLOWS} has prefect 3.8.7 instead of 3.8.8")
+    assert "make lock" in problem
 
 
 @pytest.mark.parametrize(("server", "fits"), [("3.8.8", True), ("3.10.0", True), ("3.8.7", False), ("4.0.0", False)])

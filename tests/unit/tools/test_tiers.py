@@ -37,6 +37,15 @@ def test_only_tiers_that_all_pass_end_with_success(ran: list[str]) -> None:
     assert ran == ["good"]
 
 
+def test_a_repository_without_the_programs_tests_refuses_to_run_them(
+    ran: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiers, "ROOT", tmp_path)
+    with pytest.raises(Problem, match="not in a repository that has adopted it"):
+        tiers.run(["good"])
+    assert ran == []
+
+
 @pytest.mark.parametrize("other", ["bad", "impossible"])
 def test_a_tier_that_fails_or_cannot_run_fails_the_run_after_the_others(
     other: str, ran: list[str], capsys: pytest.CaptureFixture[str]

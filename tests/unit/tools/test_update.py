@@ -22,7 +22,8 @@ NEWEST = {"pulumi": "3.272.5", "prefect": "3.8.9", "kubernetes": "37.0.4", "nump
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     (tmp_path / "requirements").mkdir()
-    (tmp_path / "pyproject.toml").write_text(PROJECT)
+    (tmp_path / "infra" / "package").mkdir(parents=True)
+    (tmp_path / "infra" / "package" / "pyproject.toml").write_text(PROJECT)
     for name, text in OLD.items():
         (tmp_path / "requirements" / f"{name}.txt").write_text(text)
     return tmp_path
@@ -52,7 +53,7 @@ def relaxed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.mark.usefixtures("relaxed")
 def test_locks_and_free_pins_are_raised_and_families_stay(root: Path) -> None:
     changes = update.update(root, ())
-    text = (root / "pyproject.toml").read_text()
+    text = (root / "infra" / "package" / "pyproject.toml").read_text()
     assert '"kubernetes==37.0.4"' in text
     assert text.count('"prefect==3.8.8"') == 2
     assert '"pulumi==3.272.0"' in text
@@ -66,7 +67,7 @@ def test_locks_and_free_pins_are_raised_and_families_stay(root: Path) -> None:
 @pytest.mark.usefixtures("relaxed")
 def test_a_family_that_is_named_is_raised_everywhere(root: Path) -> None:
     update.update(root, ["prefect"])
-    text = (root / "pyproject.toml").read_text()
+    text = (root / "infra" / "package" / "pyproject.toml").read_text()
     assert text.count('"prefect==3.8.9"') == 2
     assert '"pulumi==3.272.0"' in text
 
@@ -89,7 +90,7 @@ def test_nothing_changes_when_the_requirements_conflict(root: Path, monkeypatch:
     monkeypatch.setattr(locks, "resolve", conflict)
     with pytest.raises(Problem, match="could not be resolved"):
         update.update(root, ())
-    assert (root / "pyproject.toml").read_text() == PROJECT
+    assert (root / "infra" / "package" / "pyproject.toml").read_text() == PROJECT
     assert (root / "requirements" / "dev.txt").read_text() == OLD["dev"]
 
 

@@ -81,6 +81,14 @@ def test_a_foreign_namespace_is_refused_with_the_command_that_hands_it_over(
     assert f"kubectl annotate --overwrite namespace {name} ephemeral-dask/stack=team/ephemeral-dask/dev" in text
 
 
+def test_a_stack_that_is_up_under_another_name_of_the_project_is_refused_with_both_names() -> None:
+    theirs = dataclasses.replace(ARGS, stack="team/acme-flows/dev")
+    [text, _] = errors(theirs, ClusterState(namespaces=OURS))
+    assert "belongs to stack team/ephemeral-dask/dev, and this stack is team/acme-flows/dev" in text
+    assert "write `name: ephemeral-dask` again" in text
+    assert "kubectl annotate" not in text
+
+
 def test_live_runs_where_an_earlier_version_ran_them_are_refused() -> None:
     [text] = errors(ARGS, ClusterState(namespaces=OURS, platform_jobs=("happy-fox-1", "sad-cat-2")))
     assert "2 flow run(s) are live in namespace 'flows' (happy-fox-1, sad-cat-2)" in text
