@@ -21,6 +21,7 @@ from infra.prefect_yaml.imports import check_imports
 from infra.prefect_yaml.load import DeploymentError, load_deployments, to_stderr
 from infra.prefect_yaml.parameters import incomplete
 from infra.settings import Prebuilt, Settings, SettingsError, WorkQueue, invalid, layers, parse
+from infra.settings.references import CLAIM_OF_RESULTS, references
 from infra.specs.automation import AutomationSpec
 from infra.specs.deployment import DeploymentSpec
 
@@ -69,11 +70,24 @@ def load_settings(values: Mapping[str, Any], *, stack: str) -> Settings:
 
     """
     settings = parse(values, stack=stack)
-    errors = [*layers.mount_errors(settings), *limits.errors(settings)]
+    errors = [*layers.mount_errors(settings), *_result_mounts(settings), *limits.errors(settings)]
     errors += pod_patches.collisions(settings) or pod_patches.errors(settings)
     if errors := [*errors, *filter(None, [capacity.quota_error(settings)])]:
         raise SettingsError(invalid(stack, errors))
     return settings
+
+
+def _result_mounts(settings: Settings) -> Iterator[str]:
+    """Yield a sentence for each further mount of the result volume, whose pods the API server would refuse."""
+    if not job_template.has_folders(settings.results):
+        return
+    claim = job_template.claim(settings.results)
+    for each in references(settings):
+        if (each.kind, each.name) == ("PersistentVolumeClaim", claim) and each.where != CLAIM_OF_RESULTS:
+            yield (
+                f"{each.where}: the claim '{claim}' holds the task results of all deployments, of which a run mounts"
+                " only those of its own: remove this volume, or set results.shared to true"
+            )
 
 
 def load_plan(

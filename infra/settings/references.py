@@ -18,6 +18,10 @@ Kind = Literal["Secret", "ConfigMap", "PersistentVolumeClaim", "PriorityClass", 
 _OF_THE_CLUSTER: Final = ("PriorityClass", "RuntimeClass", "resource")
 
 
+CLAIM_OF_RESULTS: Final = "results.existingClaim"
+"""The key of the stack file that names an existing result volume."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reference:
     """One of them.
@@ -46,7 +50,7 @@ def references(settings: Settings) -> tuple[Reference, ...]:
     of_runs = [each for key, extras in _extras(settings) for each in _of_pod(key, extras)]
     if isinstance(settings.results, VolumeResults) and settings.results.existing_claim:
         claim = settings.results.existing_claim
-        of_runs.append(Reference(kind="PersistentVolumeClaim", name=claim, where="results.existingClaim"))
+        of_runs.append(Reference(kind="PersistentVolumeClaim", name=claim, where=CLAIM_OF_RESULTS))
     shared = list(_shared(settings))
     return (
         *(_in(names.runs, each) for each in (*of_runs, *shared)),

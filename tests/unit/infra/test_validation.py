@@ -207,6 +207,21 @@ def test_a_quota_that_cannot_hold_a_run_is_refused_with_the_stacks_file() -> Non
         settings(quota={"cpu": "1", "memory": "1Gi"})
 
 
+@pytest.mark.parametrize(
+    "pods",
+    [
+        {"volumes": {"all": {"mountPath": "/mnt/all", "claim": "kept"}}},
+        {"patch": {"spec": {"volumes": [{"name": "all", "persistentVolumeClaim": {"claimName": "kept"}}]}}},
+    ],
+)
+def test_a_further_mount_of_the_result_volume_is_refused_unless_deployments_share_it(pods: dict[str, Any]) -> None:
+    results = {"store": "volume", "existingClaim": "kept"}
+    with pytest.raises(SettingsError, match=r"dask.workerPod\S*: the claim 'kept' holds the task results of all depl"):
+        settings(results=results, dask={"workerPod": pods})
+    settings(results={**results, "shared": True}, dask={"workerPod": pods})
+    settings(results={"store": "volume"}, dask={"workerPod": pods})
+
+
 def test_the_checks_import_neither_pulumi_nor_prefect() -> None:
     program = (
         "import sys\nimport infra.validation\n"
