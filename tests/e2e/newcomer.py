@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-import re
 import shlex
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from tests.e2e.clones import changes
+from tests.e2e.prefect_session import OutdatedError, PrefectSession
 from tools import paths
 from tools.cluster import Layout
 from tools.cluster.wait import until
@@ -46,6 +48,7 @@ class Newcomer:
     clone: Path = ROOT
     """The clone in which they type."""
     _shells: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    _sessions: dict[str, PrefectSession] = field(default_factory=dict)
 
     @property
     def place(self) -> Layout:
@@ -82,19 +85,55 @@ class Newcomer:
     def try_kubectl(self, *arguments: str, namespace: str = NAMESPACE, stdin: str | None = None) -> Done:
         """Run kubectl, which may fail."""
         if "dev" not in self._shells:
-            opened = self.shell("env -0")
-            assert opened.status == 0, opened.progress
-            self._shells["dev"] = dict(line.split("=", 1) for line in opened.output.split("\0") if "=" in line)
+            self._shells["dev"] = self._opened("dev")
         return self._run(["kubectl", "--namespace", namespace, *arguments], dict(self._shells["dev"]), stdin)
 
+    def ask(self, expression: str, *, stack: str = "dev") -> Any:
+        """Return the JSON value of an expression that uses Prefect's `client`, `filters`, `states` and `actions`.
+
+        It is asked in the shell of `make env`, which is opened again only where the server does not answer: tests poll
+        with it.
+        """
+        if stack in self._sessions:
+            try:
+                return self._printed(expression, stack)
+            except OutdatedError:
+                self._sessions.pop(stack).close()
+        self._sessions[stack] = PrefectSession.start(self.clone, self._opened(stack))
+        return self._printed(expression, stack)
+
+    def close(self) -> None:
+        """End the processes that answer."""
+        while self._sessions:
+            self._sessions.popitem()[1].close()
+
+    def _printed(self, expression: str, stack: str) -> Any:
+        value = self._sessions[stack].ask(expression)
+        print(f"{expression}: {value}")
+        return value
+
+    def _opened(self, stack: str) -> dict[str, str]:
+        """Return the environment of a shell after `eval "$(make -s env)"`."""
+        opened = self.shell("env -0", stack=stack)
+        assert opened.status == 0, opened.progress
+        return dict(line.split("=", 1) for line in opened.output.split("\0") if "=" in line)
+
     def start(self, deployment: str, *options: str, stack: str = "dev") -> str:
-        """Start a run of a deployment and return its id, without waiting for it."""
-        command = shlex.join([".venv/bin/prefect", "deployment", "run", deployment, *options])
-        done = self.shell(f"COLUMNS=200 {command}", stack=stack)
-        assert done.status == 0, done.progress
-        run = re.search(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", done.output)
-        assert run, done.output
-        return run[0]
+        """Start a run of a deployment and return its id, without waiting for it.
+
+        Args:
+            deployment: `<flow>/<deployment>`.
+            options: those of `prefect deployment run`: `--param` and `--job-variable`, each with `<name>=<value>`.
+            stack: which has it.
+
+        """
+        parameters, variables = {}, {}
+        for option, value in zip(options[::2], options[1::2], strict=True):
+            name, _, text = value.partition("=")
+            {"--param": parameters, "--job-variable": variables}[option][name] = _value(text)
+        read = f"(await client.read_deployment_by_name({deployment!r})).id"
+        made = f"client.create_flow_run_from_deployment({read}, parameters={parameters}, job_variables={variables})"
+        return str(self.ask(f"str((await {made}).id)", stack=stack))
 
     def interrupt_once_it_answers(self, command: str, url: str, *, seconds: float = 60) -> Done:
         """Type a command that serves a page, press Ctrl-C once the page answers, and return how it ended."""
@@ -126,6 +165,13 @@ class Newcomer:
         return Done(done.returncode, done.stdout, done.stderr)
 
 
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
 def _answers(url: str) -> bool:
     try:
         return httpx.get(url, timeout=5, trust_env=False, follow_redirects=True).is_success
@@ -155,6 +201,7 @@ def newcomer(clone: Path = ROOT, **variables: str) -> Iterator[Newcomer]:
     user = Newcomer(environment, clone)
     before = changes(clone), changes(ROOT)
     yield user
+    user.close()
     user.make("down", YES="1")
     done = user.make("cluster-down")
     assert done.status == 0, done.progress

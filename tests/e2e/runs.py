@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
-import re
-import shlex
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,26 +16,13 @@ FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 
 def ask(newcomer: Newcomer, expression: str, *, stack: str = "dev") -> Any:
-    """Evaluate an expression that uses Prefect's `client`, `filters` and `states`, and return what it gives as JSON."""
-    program = (
-        "import asyncio, json\n"
-        "from prefect import states\n"
-        "from prefect.client.orchestration import get_client\n"
-        "from prefect.client.schemas import filters, sorting\n"
-        "async def main():\n"
-        "    async with get_client() as client:\n"
-        f"        print(json.dumps({expression}))\n"
-        "asyncio.run(main())\n"
-    )
-    done = newcomer.shell(f".venv/bin/python -c {shlex.quote(program)}", stack=stack)
-    assert done.status == 0, done.progress
-    return json.loads(done.output.splitlines()[-1])
+    """Return the value of an expression that uses Prefect's `client`, `filters`, `states` and `actions`."""
+    return newcomer.ask(expression, stack=stack)
 
 
 def all_runs(newcomer: Newcomer) -> set[str]:
-    """Return the ids of all flow runs."""
-    listed = newcomer.shell("COLUMNS=200 .venv/bin/prefect flow-run ls --limit 200").output
-    return set(re.findall(r"[0-9a-f-]{36}", listed))
+    """Return the ids of all flow runs, of which there are fewer than 200."""
+    return set(ask(newcomer, "[str(one.id) for one in await client.read_flow_runs(limit=200)]"))
 
 
 def state(newcomer: Newcomer, run: str, *, stack: str = "dev") -> tuple[str, str]:
@@ -152,8 +137,7 @@ def changed_work_pool(
 
     def write(content: dict[str, Any]) -> None:
         update = f"WorkPoolUpdate.model_validate_json({json.dumps(json.dumps({'base_job_template': content}))})"
-        actions = "__import__('prefect.client.schemas.actions', fromlist=['*'])"
-        ask(newcomer, f"await client.update_work_pool('{pool}', {actions}.{update})")
+        ask(newcomer, f"await client.update_work_pool('{pool}', actions.{update})")
 
     write(changed)
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.newcomer import Newcomer
+from tests.e2e.runs import ended, logged
 
 REPORT = json.dumps({"report": {"countries": ["FR", "DE"]}})
 RESULTS = {"sales": ("12", REPORT), "monthly": ("2", "{}")}
@@ -29,9 +30,8 @@ def test_a_flow_with_classes_runs_on_dask_in_both_forms_of_its_entrypoint(
 def test_a_run_of_what_prefects_own_deploy_registered_completes_and_the_stack_takes_it_back(newcomer: Newcomer) -> None:
     deployed = newcomer.shell(".venv/bin/prefect --no-prompt deploy --all")
     assert deployed.status == 0, deployed.progress
-    run = newcomer.start("sales/by-module", "--params", REPORT, "--watch")
-    states = newcomer.shell(f"COLUMNS=200 .venv/bin/prefect flow-run inspect {run}").output
-    assert "COMPLETED" in states.upper(), states
+    run = newcomer.start("sales/by-module", "--param", f"report={json.dumps(json.loads(REPORT)['report'])}")
+    assert ended(newcomer, run, seconds=300)[0] == "COMPLETED", logged(newcomer, run)
     again = newcomer.make("up")
     assert again.status == 0, again.progress
 
