@@ -13,6 +13,8 @@ from tests.support.flow_pod import FlowPod
 from tests.support.scratch_prefect import free_port
 from tools.paths import ROOT
 
+pytestmark = pytest.mark.xdist_group("entrypoints")
+
 FILES = {
     "flows/__init__.py": "",
     "flows/sales.py": '''

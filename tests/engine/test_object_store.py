@@ -26,6 +26,8 @@ from tests.support.s3_server import BUCKET, S3
 from tools import locked_environment
 from tools.paths import ROOT
 
+pytestmark = pytest.mark.xdist_group("object-store")
+
 PAGE: Final = (ROOT / "docs" / "data.md").read_text().partition("\n## An S3 bucket\n")[2].partition("\n## ")[0]
 FLOW: Final = '''
     """A flow whose first attempt fails after its tasks."""

@@ -25,6 +25,8 @@ from tests.support.scratch_prefect import free_port
 from tools.cluster.wait import until
 from tools.paths import ROOT
 
+pytestmark = pytest.mark.xdist_group("operator")
+
 PLATFORM, RUNS = "flows", "flows-runs"
 RUN = RunIdentity(flow="etl", flow_run_id="0198f0c4-1111-7000-8000-000000000000", flow_run_name="daring-mole")
 GONE_WITHIN = 60.0

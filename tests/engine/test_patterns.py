@@ -19,6 +19,8 @@ from tests.engine.conftest import Prefect
 from tests.support import flow_pod
 from tools.paths import ROOT
 
+pytestmark = pytest.mark.xdist_group("patterns")
+
 PROJECT: Final = ROOT / "tests" / "project"
 RESULTS: Final = {"retried": 10, "asynchronous": 6, "collection": 1.0}
 """Flow -> what it returns with its own parameters, or with those that a test gives."""

@@ -14,6 +14,8 @@ from tests.support import flow_pod, tls_proxy
 from tests.support.flow_pod import FlowPod
 from tools.paths import ROOT
 
+pytestmark = pytest.mark.xdist_group("private-ca")
+
 FILES = {
     "flows/__init__.py": "",
     "flows/secure.py": '''

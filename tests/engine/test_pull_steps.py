@@ -18,6 +18,8 @@ from tests.support.flow_pod import FlowPod
 from tests.support.scratch_prefect import free_port
 from tools.paths import ROOT
 
+pytestmark = pytest.mark.xdist_group("pull-steps")
+
 FILES = {
     "flows/__init__.py": "",
     "flows/helper.py": "RATE = 3",
