@@ -154,6 +154,14 @@ class Prefect:
         states: list[Object] = self._call("GET", f"/flow_run_states/?flow_run_id={run}")
         return sorted(states, key=lambda state: text(state, "timestamp"))
 
+    def release_place(self, run: str) -> None:
+        """Give back the place of its deployment's concurrency limit that a run may still hold."""
+        details = [mapping(state, "state_details") for state in self.states(run)]
+        leases = [lease for each in details if (lease := text(each, "deployment_concurrency_lease_id"))]
+        if leases:
+            # Without an effect on a lease that is gone.
+            self._call("POST", "/v2/concurrency_limits/decrement-with-lease", {"lease_id": leases[-1]})
+
     def last_heartbeat(self, run: str, since: datetime) -> datetime | None:
         """Return when a run has sent its last heartbeat, if it has sent one."""
         query = {
@@ -181,7 +189,7 @@ class Prefect:
             response = self._client.request(method, path, json=body)
         response.raise_for_status()
         self.now = parsedate_to_datetime(response.headers["date"]).astimezone(UTC)
-        return response.json()
+        return response.json() if response.content else None
 
     def _take_csrf_token(self) -> None:
         """Get the token that a server with CSRF protection requires in every write."""

@@ -157,6 +157,10 @@ class Runs:
         accepted = self._prefect.set_state(run.id, type=verdict.type, message=message)
         if accepted and verdict.type == "CRASHED":
             self._metrics.crashed(run.pool, reason)
+        if accepted and run.type == "SCHEDULED":
+            # Prefect lets a run keep its place during a retry delay, and gives it back only when one that is Pending,
+            # Running or Cancelling ends: https://github.com/PrefectHQ/prefect/pull/21933
+            self._prefect.release_place(run.id)
         _log.warning(
             "Flow run %s (%s) was %s and is %s: %s",
             run.name,

@@ -19,13 +19,20 @@ from tools.file_lock import locked
 def taken_over() -> Iterator[None]:
     """Have the machine to these tests alone, without what an earlier run left that was killed.
 
-    Waits for a run that is going on: its clusters would be removed.
+    Waits for a run that is going on: its clusters would be removed. A run that ended well leaves images and caches of
+    builds, and nothing else.
     """
+    unfinished = stack_state().with_suffix(".unfinished")
     with locked(stack_state().with_suffix(".lock"), "runs end-to-end tests"):
-        for state in (stack_state(), private_place().root.parent):
-            LocalCluster(Layout(root=state / "cluster")).down(purge=True)
-            remove_tree(state)
+        if unfinished.exists():
+            for state in (stack_state(), private_place().root.parent):
+                LocalCluster(Layout(root=state / "cluster")).down(purge=True)
+                remove_tree(state)
+        unfinished.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.touch()
         yield
+        # Not after an error: who ends with one may have left a cluster.
+        unfinished.unlink()
 
 
 class Machine:

@@ -70,6 +70,10 @@ def container(build: Callable[[], object]) -> Mapping[str, Any]:
     return result
 
 
+GRACE = 30
+"""Seconds that the kubelet gives a container to end. A worker that has just started has once needed more."""
+
+
 @contextmanager
 def process(words: list[str], home: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """Run a container's command as a process of this machine."""
@@ -86,7 +90,11 @@ def process(words: list[str], home: Path, environment: Mapping[str, str]) -> Ite
             yield started
         finally:
             started.terminate()
-            started.wait(60)
+            try:
+                started.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                started.kill()
+                started.wait()
 
 
 def plain(container: Mapping[str, Any], *names: str) -> dict[str, str]:

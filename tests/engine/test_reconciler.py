@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,9 @@ class Loop:
 
     def __init__(self, prefect: Prefect) -> None:
         self.prefect = prefect
+        self.process = Prefect.of_environment()
+        # The server leaves leases to a client that says that it knows them.
+        self.process._client.headers["User-Agent"] = f"prefect/{version('prefect')} (API 0)"
         self.kubernetes = FakeKubernetes()
         self.time = 0.0
         judge = Judge(namespace="flows", bounds={POOL: Bounds(pending_timeout=60, crashed_after=300)})
@@ -69,7 +73,7 @@ class Loop:
         self.deployment = self.call("POST", "/deployments/", body)["id"]
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
-        return self.prefect._call(method, path, body)
+        return self.process._call(method, path, body)
 
     def run(self, *states: str, retries: int = 0) -> str:
         policy = {"retries": retries, "retry_delay": 600}
@@ -77,7 +81,8 @@ class Loop:
             "id"
         ]
         for state in states:
-            self.state(run, state)
+            answer = self.state(run, state)
+            assert answer["status"] == "ACCEPT", answer
         return run
 
     def state(self, run: str, state: str, **more: Any) -> Any:
@@ -140,6 +145,18 @@ def test_a_pod_that_is_lost_during_a_retry_delay_ends_its_run(loop: Loop) -> Non
     assert loop.of(run)[0] == "SCHEDULED"
     loop.check(flow_pod("Failed", run=run, status=terminated(137)), jobs=(job("Failed", run=run),))
     assert loop.of(run)[0] == "CRASHED"
+    loop.state(loop.run("PENDING"), "CANCELLED")
+
+
+def test_prefect_by_itself_still_keeps_the_slot_of_a_run_that_ends_during_a_retry_delay(loop: Loop) -> None:
+    run = loop.run("PENDING", "RUNNING", retries=2)
+    loop.state(run, "FAILED")
+    loop.state(run, "CRASHED")
+    other = loop.run()
+    assert loop.state(other, "PENDING")["status"] != "ACCEPT", "remove Prefect.release_place"
+    loop.prefect.release_place(run)
+    assert loop.state(other, "PENDING")["status"] == "ACCEPT"
+    loop.state(other, "CANCELLED")
 
 
 def test_a_pod_cannot_reschedule_a_run_that_was_crashed_and_a_person_can(loop: Loop) -> None:
@@ -158,7 +175,7 @@ def test_a_pod_cannot_reschedule_a_run_that_was_crashed_and_a_person_can(loop: L
     loop.state(run, "CANCELLED")
 
 
-def test_what_prometheus_reads_is_what_the_server_has(loop: Loop, prefect: Prefect) -> None:
+def test_what_prometheus_reads_is_what_the_server_has(loop: Loop) -> None:
     metrics = Metrics({POOL: Bounds(pending_timeout=60, crashed_after=300)})
     page = Exposition(metrics, loop.kubernetes.client, Prefect.of_environment(), clock=count(0, 60).__next__).page
 
@@ -170,7 +187,7 @@ def test_what_prometheus_reads_is_what_the_server_has(loop: Loop, prefect: Prefe
     due = value("due_flow_runs") or 0
     run = loop.run("PENDING", "RUNNING")
     waiting_run = loop.run()
-    prefect._client.post(f"/work_pools/{POOL}/workers/heartbeat", json={"name": "one"}).raise_for_status()
+    loop.call("POST", f"/work_pools/{POOL}/workers/heartbeat", {"name": "one"})
     page()
     assert value("flow_run_queue_seconds_count") == 1
     # The server's time is known to the second.

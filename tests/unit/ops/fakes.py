@@ -180,6 +180,8 @@ class FakePrefect:
     now: datetime = NOW
     paused: bool = False
     worker_heartbeats: list[str | None] = field(default_factory=list)
+    released: list[str] = field(default_factory=list)
+    """Ids of leases."""
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         if not self.is_up:
@@ -194,6 +196,9 @@ class FakePrefect:
         if request.method == "POST" and request.headers.get("prefect-csrf-token") != self.token:
             return httpx.Response(403, json={"detail": "Missing CSRF token."})
         body = json.loads(request.content) if request.content else {}
+        if path == "/v2/concurrency_limits/decrement-with-lease":
+            self.released.append(body["lease_id"])
+            return httpx.Response(204, headers=dated)
         return httpx.Response(200, json=self._answer(path, body, request), headers=dated)
 
     def _answer(self, path: str, body: Any, request: httpx.Request) -> Any:
@@ -245,13 +250,23 @@ class FakePrefect:
         }
         self.state(id, type=type, age=age, **more)
 
-    def state(self, run: str, *, type: str, name: str = "", message: str | None = None, age: float = 0) -> None:  # noqa: A002
+    def state(
+        self,
+        run: str,
+        *,
+        type: str,  # noqa: A002  Prefect's word
+        name: str = "",
+        message: str | None = None,
+        age: float = 0,
+        lease: str | None = None,
+    ) -> None:
         state = {
             "id": str(uuid.uuid4()),
             "type": type,
             "name": name or type.capitalize(),
             "message": message,
             "timestamp": at(age).replace("Z", "+00:00"),
+            "state_details": {"deployment_concurrency_lease_id": lease},
         }
         self.runs[run]["state"] = state
         self.history.setdefault(run, []).append(state)

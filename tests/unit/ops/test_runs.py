@@ -373,8 +373,10 @@ def test_the_state_stays_while_the_job_cannot_be_deleted(platform: Platform) -> 
 
 def test_a_run_whose_pod_is_lost_during_a_retry_delay_ends(platform: Platform) -> None:
     platform.objects(flow_pod("Failed", status=terminated(137)), jobs=(job("Failed"),))
-    platform.prefect.add("SCHEDULED", name="AwaitingRetry", retry_type="in_process")
+    platform.prefect.add("RUNNING", lease="first", age=200, retry_type="in_process")
+    platform.prefect.state(RUN, type="SCHEDULED", name="AwaitingRetry", age=100)
     assert platform.proposal() == ("CRASHED", "Its pod ended during a retry delay: exit code 137: it was killed")
+    assert platform.prefect.released == ["first"]
 
 
 def test_a_run_that_a_worker_will_submit_again_is_left_alone(platform: Platform) -> None:
