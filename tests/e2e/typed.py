@@ -1,11 +1,11 @@
-"""Types a command of README as it is written there, and judges what it does."""
+"""Types a command of the documentation as it is written there, and judges what it does."""
 
 from __future__ import annotations
 
 import re
 
 from tests.e2e.newcomer import Done, Newcomer
-from tests.readme_commands import Test
+from tests.ways import Test
 
 RUN = "<run>"
 
@@ -15,12 +15,14 @@ def type_as_written(newcomer: Newcomer, command: str, test: Test, *, run: str = 
 
     Args:
         newcomer: who types it.
-        command: the command as README has it.
+        command: the command as the page has it.
         test: how it is tested.
         run: name of the run that stands for `<run>`.
 
     """
     typed = command.replace(RUN, run)
+    for shown, used in (test.instead or {}).items():
+        typed = typed.replace(shown, used)
     environment = dict(test.environment or {})
     if test.serves:
         return newcomer.interrupt_once_it_answers(typed, test.serves)

@@ -1,4 +1,4 @@
-"""The how-tos of docs/pods.md as a reader follows them: commands and stack files of the page, and a real API server."""
+"""How-tos as a reader follows them: commands and stack files of the pages, all of docs/pods.md, and a real API server."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from infra.job_template import JobTemplateArgs
 from infra.registration.references import Lookup, look_up
 from infra.settings import Settings
 from infra.settings.references import references
+from tests import howtos
 from tests.engine import hollow_node, pods_namespace
 from tests.engine.control_plane import Kubernetes
 from tests.engine.pods_namespace import NAMESPACE, PLATFORM, create
@@ -52,6 +53,16 @@ OBJECTS: Final = {
     "Job variables of your own": (),
 }
 """How-to -> what it takes for granted or creates by its own commands; everything else the test creates."""
+
+DASK: Final = "kubernetes.dask.org/v1"
+_POD: Final = {"containers": [{"name": "dask", "image": "i"}]}
+_WORKER: Final = {"replicas": 0, "spec": _POD}
+HELD: Final[Mapping[str, Mapping[str, Any]]] = {
+    "DaskCluster": {"scheduler": {"spec": _POD, "service": {"ports": []}}, "worker": _WORKER},
+    "DaskAutoscaler": {"cluster": "held", "minimum": 0, "maximum": 1},
+    "DaskWorkerGroup": {"cluster": "held", "worker": _WORKER},
+}
+"""Kind of Dask's objects -> what it has to have."""
 
 EXPECTED: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "A secret": dict.fromkeys(("flow", "scheduler", "worker"), ('"secretKeyRef": {"key": "password"',)),
@@ -83,13 +94,13 @@ def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]
         yield kubernetes
 
 
-def section(heading: str) -> str:
-    return PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+def section(heading: str, page: str = PAGE) -> str:
+    return page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
 
 
-def stack(heading: str) -> Settings:
-    """Return the settings of the section's stack file."""
-    [text, *_] = re.findall(r"```yaml\n(.*?)```", section(heading), flags=re.DOTALL)
+def stack(heading: str, page: str = PAGE) -> Settings:
+    """Return the settings of the section's first stack file."""
+    [text, *_] = re.findall(r"```yaml\n(.*?)```", section(heading, page), flags=re.DOTALL)
     values = {key.removeprefix("ephemeral-dask:"): value for key, value in yaml.safe_load(text)["config"].items()}
     return validation.load_settings({"image": IMAGE, **values}, stack="dev")
 
@@ -98,9 +109,8 @@ def follow(kubernetes: Kubernetes, heading: str, folder: Path) -> None:
     """Type the section's commands, and create what it takes for granted."""
     for name in FILES:
         (folder / name).write_text("x")
-    environment = {**os.environ, "PATH": f"{kubernetes.programs['kubectl'].parent}{os.pathsep}{os.environ['PATH']}"}
-    for command in re.findall(r"```bash\n(.*?)```", section(heading), flags=re.DOTALL):
-        subprocess.run(["bash", "-euc", command], cwd=folder, env=environment, check=True)
+    for block in howtos.found(section(heading)):
+        type_in(kubernetes, block, folder)
     for kind, _, name in (each.partition("/") for each in OBJECTS[heading]):
         if kubernetes.try_kubectl("get", kind.replace("claim", "pvc"), name, "--namespace", NAMESPACE).returncode == 0:
             continue
@@ -119,6 +129,12 @@ def follow(kubernetes: Kubernetes, heading: str, folder: Path) -> None:
         else:
             data = {"tls.crt": "x"} if kind == "secret" else {"settings.txt": "x"}
             create(kubernetes, {"secret": "Secret", "configmap": "ConfigMap"}[kind], name, **of_kind(kind, data))
+
+
+def type_in(kubernetes: Kubernetes, block: str, folder: Path) -> None:
+    """Type a block of commands in a folder."""
+    environment = {**os.environ, "PATH": f"{kubernetes.programs['kubectl'].parent}{os.pathsep}{os.environ['PATH']}"}
+    subprocess.run(["bash", "-euc", block], cwd=folder, env=environment, check=True)
 
 
 def of_kind(kind: str, data: Mapping[str, str]) -> dict[str, Any]:
@@ -169,10 +185,33 @@ def test_every_how_to_of_the_page_is_followed() -> None:
     assert headings == list(OBJECTS)
 
 
+def test_the_keys_of_a_bucket_are_in_the_secret_that_pods_refer_to(kubernetes: Kubernetes, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "data.md").read_text()
+    settings = stack("An S3 bucket", page)
+    assert "Secret 's3' does not exist" in looked_up(settings).errors[0]
+    for name in ("key-id.txt", "secret-key.txt"):
+        (tmp_path / name).write_text("x")
+    type_in(kubernetes, howtos.found(section("An S3 bucket", page))[0], tmp_path)
+    assert looked_up(settings) == Lookup()
+
+
+def test_what_a_finalizer_holds_goes_by_the_commands_of_the_page(kubernetes: Kubernetes, tmp_path: Path) -> None:
+    pods_namespace.serve_dask(kubernetes)
+    for kind, spec in HELD.items():
+        create(kubernetes, kind, "held", DASK, metadata={"finalizers": ["example.com/held"]}, spec=spec)
+    kinds = ",".join(f"{kind}s" for kind in HELD).lower()
+    kubernetes.kubectl("delete", kinds, "--all", "--namespace", NAMESPACE, "--wait=false")
+    names = ("get", kinds, "--namespace", NAMESPACE, "--output", "name")
+    assert len(kubernetes.kubectl(*names).split()) == len(HELD)
+    [block] = howtos.found(section("A namespace that stays Terminating", (ROOT / "docs" / "operate.md").read_text()))
+    type_in(kubernetes, block, tmp_path)
+    assert kubernetes.kubectl(*names) == ""
+
+
 def test_own_packages_are_locked_by_the_command_of_the_page(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "code-and-images.md").read_text()
-    own = text.partition("\n## Own packages\n")[2].partition("\n## ")[0]
-    [command] = re.findall(r"```bash\n(.*?)```", own, flags=re.DOTALL)
+    own = section("Own packages", text)
+    [command] = howtos.found(own)
     (tmp_path / "requirements").mkdir()
     shutil.copy(ROOT / "requirements" / "flows.txt", tmp_path / "requirements")
     group = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["flows"]

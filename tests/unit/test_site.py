@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
 
 import pytest
 import yaml
 
+from tests.howtos import below
 from tests.unit.test_links import without_code
 from tools.docs_site.pages import PAGES, names
 from tools.paths import ROOT
@@ -20,25 +19,12 @@ ON_SITE = list(names(ROOT, PAGES))
 NESTED = re.compile(r"^ {1,3}(?:[-*] |\d+\. |```)", re.MULTILINE)
 
 
-def pages(entry: Any) -> Iterator[str]:
-    """Yield the pages below an entry of the navigation."""
-    match entry:
-        case str():
-            yield entry
-        case dict():
-            for below in entry.values():
-                yield from pages(below)
-        case list():
-            for below in entry:
-                yield from pages(below)
-
-
 def test_the_site_has_four_parts() -> None:
     assert [title for part in NAV for title in part] == ["Tutorial", "How-to", "Reference", "Explanation"]
 
 
 def test_every_page_is_in_the_navigation_once() -> None:
-    count = Counter(pages(NAV))
+    count = Counter(below(NAV))
     assert [name for name, number in count.items() if number > 1] == []
     decisions = {name for name in ON_SITE if name.startswith("docs/adr/0")}
     assert set(count) == set(ON_SITE) - decisions
