@@ -50,8 +50,8 @@ TESTS: Final[Mapping[str, Mapping[str, Test]]] = {
         "make up CLUSTER=kind": Test(way=Way.ELSEWHERE, reason="needs Docker; .github/workflows/kind.yml types it"),
     },
     "docs/code-and-images.md": {
-        "uv pip compile --generate-hashes --no-emit-index-url --python-version 3.11 --constraint requirements/flows.txt \\"
-        "\n    --output-file requirements/gpu.txt gpu.in": Test(
+        "uv pip compile --generate-hashes --no-emit-index-url --python-version 3.11 --constraint requirements/flows.txt"
+        " \\\n    --output-file requirements/gpu.txt gpu.in": Test(
             way=Way.NAMED, by=f"{ON_A_CONTROL_PLANE}::test_own_packages_are_locked_by_the_command_of_the_page"
         ),
     },
@@ -163,12 +163,11 @@ make up STACK=prod CLUSTER=existing
 make verify STACK=prod CLUSTER=existing""": IN_PRODUCTION,
         """\
 kubectl scale deployment prefect-server --namespace flows-prod --replicas 0
+kubectl wait pod --for delete --selector app.kubernetes.io/name=prefect-server --namespace flows-prod --timeout 2m
 dropdb --host postgres.example.com --username postgres --force prefect
 createdb --host postgres.example.com --username postgres --owner prefect prefect
 pg_restore --host postgres.example.com --username prefect --dbname prefect prefect.dump
-make up STACK=prod CLUSTER=existing""": Test(
-            way=Way.NAMED, by=f"{PRODUCTION}::test_a_database_goes_back_to_its_dump"
-        ),
+make up STACK=prod CLUSTER=existing""": Test(way=Way.NAMED, by=f"{PRODUCTION}::test_a_database_goes_back_to_its_dump"),
         """\
 kubectl scale deployment prefect-server --namespace flows --replicas 0
 kubectl delete persistentvolumeclaim prefect-server --namespace flows

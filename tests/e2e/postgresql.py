@@ -48,7 +48,7 @@ class PostgreSQL:
         self.folder = cluster.root.with_name("postgresql")
         self.address = address
         self.port = port
-        self._password = secrets.token_urlsafe(24)
+        self.password = secrets.token_urlsafe(24)
 
     @property
     def _data(self) -> Path:
@@ -73,7 +73,7 @@ class PostgreSQL:
         password = self.folder / "password"
         password.touch(mode=0o600)
         shutil.chown(password, USER)
-        password.write_text(self._password)
+        password.write_text(self.password)
         initdb = [str(programs() / "initdb"), "--username=postgres", "--auth=scram-sha-256", "--no-sync"]
         places = [f"--pwfile={HOME / 'password'}", f"--pgdata={HOME / 'data'}"]
         try:
@@ -141,7 +141,7 @@ class PostgreSQL:
 
     async def _execute(self, *statements: str) -> None:
         connection = await asyncpg.connect(
-            host=self.address, port=self.port, user=USER, password=self._password, database="postgres", timeout=5
+            host=self.address, port=self.port, user=USER, password=self.password, database="postgres", timeout=5
         )
         try:
             for statement in statements:

@@ -1,4 +1,4 @@
-"""How-tos as a reader follows them: commands and stack files of the pages, all of docs/pods.md, and a real API server."""
+"""How-tos as a reader follows them, all of docs/pods.md: commands and stack files of the pages, a real API server."""
 
 from __future__ import annotations
 

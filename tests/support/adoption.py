@@ -13,6 +13,14 @@ from tools import locked_environment
 
 PROJECT: Final = "acme-flows"
 
+ALONE: Final[Mapping[str, str]] = {
+    **{f"GIT_{role}_{key}": "tests" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")},
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "COPIER_SETTINGS_PATH": os.devnull,
+}
+"""Who commits; what a person has configured for git and for copier does not take part."""
+
 FLOW: Final = """from prefect import flow, task
 
 from acme.numbers import double
@@ -61,13 +69,8 @@ def team(folder: Path) -> Path:
 def copier(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run copier in a folder."""
     program = locked_environment.programs("copier") / "copier"
-    who = {f"GIT_{role}_{key}": "tests" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
-    # What a person has configured for git and for copier does not take part.
-    alone = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "COPIER_SETTINGS_PATH": os.devnull}
     command = [str(program), *words]
-    return subprocess.run(
-        command, cwd=folder, env={**os.environ, **who, **alone}, capture_output=True, text=True, check=False
-    )
+    return subprocess.run(command, cwd=folder, env={**os.environ, **ALONE}, capture_output=True, text=True, check=False)
 
 
 def copied(folder: Path, template: Path, *, tag: str = "v1.0.0", project: str = PROJECT) -> Path:

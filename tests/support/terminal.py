@@ -71,7 +71,7 @@ def _answer(
     terminal: int, answers: Sequence[tuple[str, str]], *, until: float
 ) -> tuple[str, Sequence[tuple[str, str]]]:
     """Answer questions until nothing has the terminal open, and return what it showed and the answers that are left."""
-    shown, seen, left = "", 0, list(answers)
+    shown, position, left = "", 0, list(answers)
     while time.monotonic() < until:
         if not select.select([terminal], [], [], 1)[0]:
             continue
@@ -80,7 +80,7 @@ def _answer(
         except OSError:  # how Linux says that the other side is closed
             break
         shown += output.decode(errors="replace")
-        if left and (question := re.search(left[0][0], shown[seen:])):
-            seen += question.end()
+        if left and (question := re.search(left[0][0], shown[position:])):
+            position += question.end()
             os.write(terminal, f"{left.pop(0)[1]}\r".encode())
     return shown, left

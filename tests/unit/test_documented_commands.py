@@ -14,8 +14,9 @@ from tools.paths import ROOT
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 VERBS = set(re.findall(r"^([a-z0-9-]+):", MAKEFILE, re.MULTILINE))
 VARIABLES = set(re.findall(r"\b([A-Z]{2,})\b", MAKEFILE))
-# The history names what existed then.
-GUIDES = [name for name in names(ROOT, PAGES) if name not in ("CHANGELOG.md", "UPGRADING.md")]
+# The history names what existed then, a decision what was not chosen.
+PAST = ("CHANGELOG.md", "UPGRADING.md", "docs/adr/")
+GUIDES = [name for name in names(ROOT, PAGES) if not name.startswith(PAST)]
 OTHERS = {
     "examples/consumer/README.md": {"platform"},
     # The name that the page has just given to a build secret.

@@ -8,7 +8,7 @@ import textwrap
 import pytest
 
 from tests import howtos
-from tests.howto_commands import TESTS
+from tests.howto_commands import IN_PRODUCTION, TESTS
 from tests.ways import Way
 from tools.paths import ROOT
 
@@ -37,6 +37,13 @@ def test_a_block_is_typed_here_or_by_a_test_that_exists_or_a_reason_says_why_not
 def test_what_is_typed_instead_of_something_takes_the_place_of_what_the_block_has() -> None:
     replaced = [(block, shown) for _, block, test in ENTRIES for shown in test.instead or ()]
     assert [(block, shown) for block, shown in replaced if shown not in block] == []
+
+
+def test_all_that_other_pages_type_about_a_stack_for_production_is_on_its_page() -> None:
+    lines = {line for block in howtos.blocks("docs/production.md") for line in block.splitlines()}
+    others = [block for page, block, test in ENTRIES if test is IN_PRODUCTION and page != "docs/production.md"]
+    assert others
+    assert [line for block in others for line in block.splitlines() if line not in lines] == []
 
 
 def test_a_test_is_missing_if_its_file_or_function_is() -> None:

@@ -20,5 +20,5 @@ def test_a_question_that_does_not_come_and_a_script_that_fails_are_seen(tmp_path
     assert typed("false; true", [], folder=tmp_path, environment=os.environ).status == 1
 
 
-def test_a_script_that_waits_for_ever_is_ended(tmp_path: Path) -> None:
+def test_a_script_that_never_ends_is_ended(tmp_path: Path) -> None:
     assert typed("read never", [], folder=tmp_path, environment=os.environ, seconds=1).status != 0
