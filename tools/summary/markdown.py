@@ -39,7 +39,8 @@ def render(stack: str, page: Page) -> str:
         return _fit([head, *_warnings(page.warnings)])
     blocks = [head]
     same = page.counts.get("same", 0)
-    parts = {"images": page.images, "Prefect": page.prefect, "Kubernetes": page.kubernetes, "other": page.others}
+    images = "image" if len(page.images) == 1 else "images"
+    parts = {images: page.images, "Prefect": page.prefect, "Kubernetes": page.kubernetes, "other": page.others}
     counts = ", ".join(f"{len(changes)} {name}" for name, changes in parts.items() if changes)
     blocks.append(f"{counts}{f'; {same} unchanged' if same else ''}.")
     blocks += _warnings(page.warnings)

@@ -348,6 +348,7 @@ def test_a_pool_whose_image_is_yet_to_be_built_is_compared_with_what_the_setting
 def test_an_image_that_is_built_says_that_its_digest_comes_later() -> None:
     image = {"tags": ["r:dev"]}
     text = shown(event("update", "docker-build:index:Image", image, image, name="image-flow"))
+    assert "1 image." in text
     assert "- `image-flow` is built again; its digest is known after the build" in text
 
 
