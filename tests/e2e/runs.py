@@ -33,12 +33,15 @@ def state(newcomer: Newcomer, run: str, *, stack: str = "dev") -> tuple[str, str
 
 
 def ended(newcomer: Newcomer, run: str, *, seconds: float, stack: str = "dev") -> tuple[str, str]:
-    """Wait for a run's end and return its state and message."""
+    """Wait for a run's end, and a moment for that of its process, and return its state and message."""
 
     def is_final() -> bool:
         return state(newcomer, run, stack=stack)[0] in FINAL
 
     assert until(is_final, seconds=seconds, interval=2), f"run {run} does not end"
+    # The last log lines, the summary and the trend arrive after the state. Some tests have pods that live on.
+    running = ("-l", f"{labels.PREFECT_FLOW_RUN}={run}", "--field-selector=status.phase=Running", "--all-namespaces")
+    until(lambda: not newcomer.kubectl("get", "pods", *running, "-o", "name"), seconds=20, interval=1)
     return state(newcomer, run, stack=stack)
 
 

@@ -8,29 +8,19 @@ from typing import Any
 import pytest
 
 from benchmarks import flow_pod
+from tests.e2e import runs
 from tests.e2e.newcomer import RUNS, Newcomer
-from tests.e2e.runs import ask, changed_template
+from tests.e2e.runs import ask, changed_template, logged
 from tools.cluster.wait import until
 
 
 def state(newcomer: Newcomer, run: str) -> str:
-    return str(ask(newcomer, f"(await client.read_flow_run('{run}')).state.type.value"))
+    return runs.state(newcomer, run)[0]
 
 
 def ended(newcomer: Newcomer, run: str, *, seconds: float = 420) -> str:
     """Wait for a run's end and return its state."""
-    final = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
-    assert until(lambda: state(newcomer, run) in final, seconds=seconds, interval=3), f"run {run} does not end"
-    return state(newcomer, run)
-
-
-def logged(newcomer: Newcomer, run: str) -> str:
-    lines = ask(
-        newcomer,
-        "[one.message for one in await client.read_logs(__import__('prefect.client.schemas.filters', fromlist=['*'])"
-        f".LogFilter(flow_run_id={{'any_': ['{run}']}}))]",
-    )
-    return "\n".join(lines)
+    return runs.ended(newcomer, run, seconds=seconds)[0]
 
 
 def of(newcomer: Newcomer, run: str, kinds: str = "daskclusters") -> list[str]:
@@ -84,11 +74,11 @@ def test_large_tasks_run_on_a_second_worker_group_that_exists_only_while_it_is_n
 
 
 def test_two_runs_at_the_same_time_share_no_kubernetes_object(newcomer: Newcomer) -> None:
-    runs = [newcomer.start("primes/default") for _ in range(2)]
-    assert until(lambda: all(of(newcomer, run) for run in runs), seconds=240, interval=1)
-    pods = [set(of(newcomer, run, "pods,services,daskclusters")) for run in runs]
+    both = [newcomer.start("primes/default") for _ in range(2)]
+    assert until(lambda: all(of(newcomer, run) for run in both), seconds=240, interval=1)
+    pods = [set(of(newcomer, run, "pods,services,daskclusters")) for run in both]
     assert not pods[0] & pods[1]
-    assert [ended(newcomer, run) for run in runs] == ["COMPLETED", "COMPLETED"]
+    assert [ended(newcomer, run) for run in both] == ["COMPLETED", "COMPLETED"]
 
 
 def test_an_evicted_run_continues_on_a_new_dask_cluster_with_the_task_results_it_has(newcomer: Newcomer) -> None:
