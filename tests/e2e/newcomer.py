@@ -151,7 +151,11 @@ class Newcomer:
             # A terminal sends it to every process of the command.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(running.pid, signal.SIGINT)
-            output, progress = running.communicate(timeout=30)
+            try:
+                output, progress = running.communicate(timeout=30)
+            except subprocess.TimeoutExpired:
+                os.killpg(running.pid, signal.SIGKILL)
+                raise
         print(f"$ {command}\n{output}{progress}")
         assert early is None, f"{command} ended with {early} before {url} answered"
         assert answered, f"{url} did not answer"
