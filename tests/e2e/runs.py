@@ -96,11 +96,16 @@ def pods(newcomer: Newcomer, run: str, component: str) -> list[str]:
     ).split()
 
 
+def wait_for_tasks(newcomer: Newcomer, run: str) -> None:
+    """Wait until some tasks of a run are done and others are not."""
+    assert until(lambda: "COMPLETED" in task_states(newcomer, run), seconds=180, interval=2), logged(newcomer, run)
+    assert state(newcomer, run)[0] == "RUNNING"
+
+
 def with_tasks_under_way(newcomer: Newcomer, *options: str) -> tuple[str, str]:
     """Start a run and return it with its scheduler's pod, once some tasks are done and others are not."""
     run = newcomer.start("steps/default", *options)
-    assert until(lambda: "COMPLETED" in task_states(newcomer, run), seconds=180, interval=2), logged(newcomer, run)
-    assert state(newcomer, run)[0] == "RUNNING"
+    wait_for_tasks(newcomer, run)
     [scheduler] = pods(newcomer, run, "scheduler")
     return run, scheduler
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 
 import pytest
 
@@ -23,7 +24,7 @@ from tests.e2e.runs import (
     summary,
     task_states,
     trend,
-    with_tasks_under_way,
+    wait_for_tasks,
 )
 from tools.cluster.wait import until
 
@@ -52,29 +53,49 @@ def _begun(deployed: Deployed, deployment: str, *options: str) -> str:
     return deployed.begun[deployment]
 
 
+@pytest.fixture
+def damaged(deployed: Deployed) -> Mapping[str, str]:
+    """Kill the scheduler of one run and a worker of another one, both during their tasks; once per stack.
+
+    Returns:
+        `scheduler` and `worker`: the pods; `without scheduler` and `without worker`: their runs.
+
+    """
+    newcomer, begun = deployed.newcomer, deployed.begun
+    if "scheduler" not in begun:
+        runs = [newcomer.start("steps/default", "--param", "count=60") for _ in range(2)]
+        for run in runs:
+            wait_for_tasks(newcomer, run)
+        begun["without scheduler"], begun["without worker"] = runs
+        [begun["scheduler"]] = pods(newcomer, runs[0], "scheduler")
+        begun["worker"] = pods(newcomer, runs[1], "worker")[0]
+        for component in ("scheduler", "worker"):
+            kill(newcomer, begun[component])
+    return begun
+
+
 @pytest.mark.usefixtures("without_image", "greedy")
-def test_a_run_goes_on_in_a_new_cluster_when_its_scheduler_is_killed(newcomer: Newcomer) -> None:
-    run, scheduler = with_tasks_under_way(newcomer)
-    kill(newcomer, scheduler)
+def test_a_run_goes_on_in_a_new_cluster_when_its_scheduler_is_killed(
+    newcomer: Newcomer, damaged: Mapping[str, str]
+) -> None:
+    run = damaged["without scheduler"]
     assert ended(newcomer, run, seconds=240)[0] == "COMPLETED", logged(newcomer, run)
     log = logged(newcomer, run)
     assert "Restart 1 of 2" in log
-    assert f"{Cause.DELETED}: pod {scheduler}" in log
+    assert f"{Cause.DELETED}: pod {damaged['scheduler']}" in log
     assert "clusters lost | 1; " in summary(newcomer, run)
     assert set(task_states(newcomer, run)) == {"COMPLETED"}
     assert until(lambda: not left(newcomer, run), seconds=60, interval=1), left(newcomer, run)
 
 
-def test_a_run_goes_on_when_a_worker_is_killed_during_its_task(newcomer: Newcomer) -> None:
-    run, _ = with_tasks_under_way(newcomer)
-    worker = pods(newcomer, run, "worker")[0]
-    kill(newcomer, worker)
+def test_a_run_goes_on_when_a_worker_is_killed_during_its_task(newcomer: Newcomer, damaged: Mapping[str, str]) -> None:
+    run = damaged["without worker"]
     assert ended(newcomer, run, seconds=240)[0] == "COMPLETED", logged(newcomer, run)
     log = logged(newcomer, run)
     assert "A Dask worker was lost with " in log
     named = re.search(f"{Cause.DELETED}: the pod of worker (.+) at tls://", log)
     assert named, log
-    assert worker.startswith(named[1])
+    assert damaged["worker"].startswith(named[1])
     assert set(task_states(newcomer, run)) == {"COMPLETED"}
     text = summary(newcomer, run)
     assert "clusters lost" not in text
