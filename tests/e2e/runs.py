@@ -62,6 +62,11 @@ def task_states(newcomer: Newcomer, run: str) -> list[str]:
     return [str(one) for one in ask(newcomer, f"[one.state_type.value for one in await client.read_task_runs({only})]")]
 
 
+def task_states_become(newcomer: Newcomer, run: str, expected: set[str]) -> bool:
+    """Wait until the task runs have these states, which the server records seconds later; return whether they do."""
+    return until(lambda: set(task_states(newcomer, run)) == expected, seconds=30, interval=1)
+
+
 def logged(newcomer: Newcomer, run: str) -> str:
     """Return the log of a run."""
     only = f"filters.LogFilter(flow_run_id={{'any_': ['{run}']}})"
