@@ -53,12 +53,14 @@ class Result:
         findings: vulnerabilities without a waiver.
         unneeded: waivers of vulnerabilities that no lock has.
         unknown: a sentence for each package that could not be looked up.
+        looked_up: number of the other packages.
 
     """
 
     findings: tuple[Finding, ...]
     unneeded: tuple[Waiver, ...]
     unknown: tuple[str, ...]
+    looked_up: int
 
     @property
     def passed(self) -> bool:
@@ -95,7 +97,7 @@ def pip_audit(lock: Path) -> Report:
         report: Report = json.loads(done.stdout)
     except ValueError:
         raise Problem(
-            f"{lock.name} could not be audited", remedy="Check that pypi.org is reachable", detail=done.stderr
+            f"{lock.name} could not be audited", remedy="Check that this machine reaches PyPI", detail=done.stderr
         ) from None
     return report
 
@@ -108,14 +110,20 @@ def audit(files: Iterable[Path], waivers: Iterable[Waiver], look_up: Callable[[P
         waivers: those that hold.
         look_up: a lock -> its report.
 
+    Raises:
+        Problem: no package could be looked up.
+
     """
     waivers = tuple(waivers)
     by_key: dict[tuple[str, str, str], Finding] = {}
     unknown: dict[str, None] = {}
+    known: set[str] = set()
     for file in files:
         for package in look_up(file)["dependencies"]:
             if "skip_reason" in package:
                 unknown[f"{package['name']} was not looked up: {package['skip_reason']}"] = None
+                continue
+            known.add(package["name"])
             for one in package.get("vulns", ()):
                 key = package["name"], package["version"], one["id"]
                 earlier = by_key[key].locks if key in by_key else ()
@@ -126,9 +134,16 @@ def audit(files: Iterable[Path], waivers: Iterable[Waiver], look_up: Callable[[P
                     fixed_in=tuple(one.get("fix_versions", ())),
                     locks=(*earlier, file.name),
                 )
+    if unknown and not known:
+        raise Problem(
+            "No package could be looked up",
+            remedy="Run it where PyPI itself is reachable: a mirror may have the packages without their advisories",
+            detail=next(iter(unknown)),
+        )
     findings = [by_key[key] for key in sorted(by_key)]
     return Result(
         findings=tuple(each for each in findings if not any(map(each.is_covered_by, waivers))),
         unneeded=tuple(one for one in waivers if not any(each.is_covered_by(one) for each in findings)),
         unknown=tuple(unknown),
+        looked_up=len(known),
     )

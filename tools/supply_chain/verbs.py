@@ -18,7 +18,8 @@ def check(_: argparse.Namespace) -> int:
     result = audit.audit(audit.locks(), accepted)
     for line in result.lines():
         say(f"    {line}")
-    say("    no known vulnerability without a waiver" if result.passed else "    SECURITY.md says what to do")
+    passed = f"    {result.looked_up} packages have no known vulnerability without a waiver"
+    say(passed if result.passed else "    SECURITY.md says what to do")
     return int(not result.passed)
 
 
