@@ -29,7 +29,8 @@ pytestmark = pytest.mark.xdist_group("operator")
 
 PLATFORM, RUNS = "flows", "flows-runs"
 RUN = RunIdentity(flow="etl", flow_run_id="0198f0c4-1111-7000-8000-000000000000", flow_run_name="daring-mole")
-GONE_WITHIN = 60.0
+GONE_WITHIN = 240.0
+"""Seconds: where a pod is created during the deletion, Kubernetes tries again after 5, 10, 20 and 40 of them."""
 
 
 @pytest.fixture(scope="module")
