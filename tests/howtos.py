@@ -29,8 +29,13 @@ def blocks(page: str) -> list[str]:
 
 def found(text: str) -> list[str]:
     """Return the blocks for a shell in a text."""
-    fenced = re.findall(r"^ *```(?:bash|sh|shell|console)\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
-    return [textwrap.dedent(each).strip() for each in fenced]
+    return fenced(text, "bash", "sh", "shell", "console")
+
+
+def fenced(text: str, *languages: str) -> list[str]:
+    """Return the fenced blocks of a text in some languages, also those inside of lists."""
+    contents = re.findall(rf"^ *```(?:{'|'.join(languages)})\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    return [textwrap.dedent(each).strip() for each in contents]
 
 
 def below(entry: Any) -> Iterator[str]:

@@ -85,7 +85,7 @@ class Newcomer:
     def try_kubectl(self, *arguments: str, namespace: str = NAMESPACE, stdin: str | None = None) -> Done:
         """Run kubectl, which may fail."""
         if "dev" not in self._shells:
-            self._shells["dev"] = self._opened("dev")
+            self._shells["dev"] = self.variables("dev")
         return self._run(["kubectl", "--namespace", namespace, *arguments], dict(self._shells["dev"]), stdin)
 
     def ask(self, expression: str, *, stack: str = "dev") -> Any:
@@ -99,7 +99,7 @@ class Newcomer:
                 return self._printed(expression, stack)
             except OutdatedError:
                 self._sessions.pop(stack).close()
-        self._sessions[stack] = PrefectSession.start(self.clone, self._opened(stack))
+        self._sessions[stack] = PrefectSession.start(self.clone, self.variables(stack))
         return self._printed(expression, stack)
 
     def close(self) -> None:
@@ -112,7 +112,7 @@ class Newcomer:
         print(f"{expression}: {value}")
         return value
 
-    def _opened(self, stack: str) -> dict[str, str]:
+    def variables(self, stack: str = "dev") -> dict[str, str]:
         """Return the environment of a shell after `eval "$(make -s env)"`."""
         opened = self.shell("env -0", stack=stack)
         assert opened.status == 0, opened.progress

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ephemeral_dask.contract import labels
 from tests.e2e.newcomer import RUNS, Newcomer
-from tests.e2e.runs import ended, jobs, left, logged, scaled_down, state, task_states
+from tests.e2e.runs import ended, jobs, left, logged, scaled_down, state, wait_for_tasks
 from tools.cluster.wait import until
 
 _SERVER = "prefect-server"
@@ -47,7 +47,7 @@ class LiveRuns:
                 newcomer, run
             )
         for run in (on_dask, doomed):
-            assert until(lambda run=run: "COMPLETED" in task_states(newcomer, run), seconds=180, interval=2)
+            wait_for_tasks(newcomer, run)
         return cls(newcomer, leased, on_dask, doomed)
 
     def check_an_outage(self, seconds: float) -> None:

@@ -30,9 +30,10 @@ async def value(expression):
 for line in sys.stdin:
     try:
         answer = {"value": asyncio.run(value(json.loads(line)))}
-    except (httpx.TransportError, PrefectHTTPStatusError) as error:
-        status = error.response.status_code if isinstance(error, PrefectHTTPStatusError) else 401
-        answer = {"error": repr(error), "outdated": status == 401}
+    except httpx.TransportError as error:
+        answer = {"error": repr(error), "outdated": True}
+    except PrefectHTTPStatusError as error:
+        answer = {"error": repr(error), "outdated": error.response.status_code == 401}
     except Exception as error:
         answer = {"error": repr(error)}
     print(json.dumps(answer), file=answers, flush=True)

@@ -11,8 +11,8 @@ import pytest
 from tests.e2e.newcomer import Newcomer
 from tests.e2e.runs import ended, logged
 
-REPORT = json.dumps({"report": {"countries": ["FR", "DE"]}})
-RESULTS = {"sales": ("12", REPORT), "monthly": ("2", "{}")}
+REPORT = {"countries": ["FR", "DE"]}
+RESULTS = {"sales": ("12", json.dumps({"report": REPORT})), "monthly": ("2", "{}")}
 """Flow -> its result and parameters."""
 
 
@@ -30,7 +30,7 @@ def test_a_flow_with_classes_runs_on_dask_in_both_forms_of_its_entrypoint(
 def test_a_run_of_what_prefects_own_deploy_registered_completes_and_the_stack_takes_it_back(newcomer: Newcomer) -> None:
     deployed = newcomer.shell(".venv/bin/prefect --no-prompt deploy --all")
     assert deployed.status == 0, deployed.progress
-    run = newcomer.start("sales/by-module", "--param", f"report={json.dumps(json.loads(REPORT)['report'])}")
+    run = newcomer.start("sales/by-module", "--param", f"report={json.dumps(REPORT)}")
     assert ended(newcomer, run, seconds=300)[0] == "COMPLETED", logged(newcomer, run)
     again = newcomer.make("up")
     assert again.status == 0, again.progress

@@ -9,22 +9,11 @@ from ephemeral_dask.contract import environment as env
 from ephemeral_dask.contract import labels, results
 from tests.engine import admission_objects as made
 from tests.engine.admission_request import FLOW, OPERATOR, WORKER, Request
-from tests.support.manifests import Manifest, changed
+from tests.support.manifests import Manifest, changed, mounting_results
 
 _WORDS: Final = "mount the folder of their own deployment on the result volume"
 _OF_OTHERS: Final = {"subPath": results.folder(made.OTHER_DEPLOYMENT)}
 _OF_JOB, _OF_WORKER = "spec.template.spec", "spec.worker.spec"
-
-
-def _mounted(manifest: Manifest, pod: str, **fields: Any) -> Manifest:
-    """Return a manifest that mounts the result volume with other fields."""
-    spec: Any = manifest
-    for name in pod.split("."):
-        spec = spec[name]
-    mounts = spec["containers"][0]["volumeMounts"]
-    [number] = [number for number, each in enumerate(mounts) if each["name"] == "results"]
-    mount = {"name": "results", "mountPath": "/results", **fields}
-    return changed(manifest, f"{pod}.containers.0.volumeMounts.{number}", mount)
 
 
 def _deployment_id(value: Any) -> Manifest:
@@ -51,15 +40,21 @@ def _refused() -> Iterator[tuple[str, Request]]:
         ("another folder of the result volume", {"subPath": "cache"}),
         ("a folder that a variable names", {"subPathExpr": results.EXPRESSION}),
     ):
-        yield f"{what} in a DaskCluster", Request(FLOW, _mounted(made.cluster(), _OF_WORKER, **fields))
-        yield f"{what} in a group of large workers", Request(FLOW, _mounted(made.large_group(), _OF_WORKER, **fields))
-        yield f"{what} in a worker of the operator", Request(OPERATOR, _mounted(made.worker(), _OF_JOB, **fields))
+        yield f"{what} in a DaskCluster", Request(FLOW, mounting_results(made.cluster(), _OF_WORKER, **fields))
+        yield (
+            f"{what} in a group of large workers",
+            Request(FLOW, mounting_results(made.large_group(), _OF_WORKER, **fields)),
+        )
+        yield (
+            f"{what} in a worker of the operator",
+            Request(OPERATOR, mounting_results(made.worker(), _OF_JOB, **fields)),
+        )
     for what, fields in (
         ("the results of another deployment", _OF_OTHERS),
         ("the whole result volume", {}),
         ("a folder of another variable", {"subPathExpr": f"{results.PREFIX}$({env.JOB_UID})"}),
     ):
-        yield f"{what} in a Job", Request(WORKER, _mounted(made.job(), _OF_JOB, **fields))
+        yield f"{what} in a Job", Request(WORKER, mounting_results(made.job(), _OF_JOB, **fields))
     yield "the id of another deployment in a Job", Request(WORKER, _deployment_id({"value": made.OTHER_DEPLOYMENT}))
     field = {"valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{labels.COMPONENT}']"}}}
     yield "the id of its deployment from another label in a Job", Request(WORKER, _deployment_id(field))

@@ -100,7 +100,7 @@ def section(heading: str, page: str = PAGE) -> str:
 
 def stack(heading: str, page: str = PAGE) -> Settings:
     """Return the settings of the section's first stack file."""
-    [text, *_] = re.findall(r"```yaml\n(.*?)```", section(heading, page), flags=re.DOTALL)
+    [text, *_] = howtos.fenced(section(heading, page), "yaml")
     values = {key.removeprefix("ephemeral-dask:"): value for key, value in yaml.safe_load(text)["config"].items()}
     return validation.load_settings({"image": IMAGE, **values}, stack="dev")
 
@@ -219,7 +219,7 @@ def test_own_packages_are_locked_by_the_command_of_the_page(tmp_path: Path) -> N
     path = f"{ROOT / '.venv' / 'uv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
     subprocess.run(["bash", "-euc", command], cwd=tmp_path, env={**os.environ, "PATH": path}, check=True)
 
-    [config] = re.findall(r"```yaml\n(.*?)```", own, flags=re.DOTALL)
+    [config] = howtos.fenced(own, "yaml")
     image = yaml.safe_load(config)["config"]["ephemeral-dask:image"]
     settings = validation.load_settings({"image": image, "workPools": {"gpu": {"image": "gpu"}}}, stack="dev")
     (tmp_path / "flows").mkdir()

@@ -20,6 +20,7 @@ from infra.job_template import JobTemplateArgs
 from infra.prefect_yaml.load import load_deployments
 from infra.registration.deployment import DeploymentArgs, DeploymentProvider, inputs
 from infra.registration.endpoint import Url
+from tests import howtos
 from tests.engine.conftest import Prefect
 from tests.support import flow_pod, s3_server
 from tests.support.s3_server import BUCKET, S3
@@ -99,7 +100,7 @@ def s3() -> Iterator[S3]:
 
 def variables_of_pods(url: str) -> dict[str, str]:
     """Return what the page's stack file gives to flow pods, with the address of a server and keys as in its Secret."""
-    [config, *_] = [yaml.safe_load(text)["config"] for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
+    [config, *_] = [yaml.safe_load(text)["config"] for text in howtos.fenced(PAGE, "yaml")]
     values = {key.removeprefix("ephemeral-dask:"): value for key, value in config.items()}
     settings = validation.load_settings(values, stack="dev")
     template = job_template.build(JobTemplateArgs.of(settings, "dask", image="i@sha256:1", credential={}))

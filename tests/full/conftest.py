@@ -68,8 +68,5 @@ def s3(node: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
 @pytest.fixture(scope="module")
 def shell(newcomer: Newcomer) -> Iterator[None]:
     """Give this process the environment of `make env`: kubectl makes the pods of scripts from here."""
-    done = newcomer.shell("env -0")
-    assert done.status == 0, done.progress
-    variables = dict(line.split("=", 1) for line in done.output.split("\0") if "=" in line)
-    with mock.patch.dict(os.environ, variables, clear=True), contextlib.chdir(ROOT):
+    with mock.patch.dict(os.environ, newcomer.variables(), clear=True), contextlib.chdir(ROOT):
         yield

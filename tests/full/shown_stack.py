@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import yaml
 
+from tests import howtos
 from tests.e2e.newcomer import RUNS, Newcomer
 from tests.full.edited import edited
 from tests.support.s3_server import S3
@@ -19,11 +19,6 @@ from tools.paths import ROOT
 PRIVATE_CA: Final = (ROOT / "docs" / "pods.md").read_text().partition("\n## A private CA\n")[2].partition("\n## ")[0]
 CA_FILE: Final = "company-ca-bundle.pem"
 """What that page calls the file with the CA's certificate."""
-
-
-def blocks(text: str, language: str) -> list[str]:
-    """Return the blocks of a page in a language."""
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
 @contextlib.contextmanager
@@ -43,13 +38,13 @@ def shown(newcomer: Newcomer, s3: S3, stack_file: str, prefect_yaml: str = "depl
     newcomer.kubectl("apply", "-f", "-", namespace=RUNS, stdin=json.dumps(keys))
     assert s3.ca is not None
     shutil.copy(s3.ca, newcomer.clone / CA_FILE)
-    created = newcomer.shell(blocks(PRIVATE_CA, "bash")[0])
+    created = newcomer.shell(howtos.fenced(PRIVATE_CA, "bash")[0])
     (newcomer.clone / CA_FILE).unlink()
     assert created.status == 0, created.progress
     names = ("Pulumi.dev.yaml", "prefect.yaml")
     content, project = (yaml.safe_load((newcomer.clone / name).read_text()) for name in names)
     config, registry = content["config"], content["config"]["ephemeral-dask:image"]["registry"]
-    merge(config, yaml.safe_load(blocks(PRIVATE_CA, "yaml")[0])["config"])
+    merge(config, yaml.safe_load(howtos.fenced(PRIVATE_CA, "yaml")[0])["config"])
     merge(config, yaml.safe_load(stack_file.replace("https://s3.example.com", s3.url))["config"])
     config["ephemeral-dask:image"]["registry"] = registry
     host, _, port = s3.url.removeprefix("https://").partition(":")

@@ -7,8 +7,9 @@ from typing import Final
 
 import pytest
 
+from tests import howtos
 from tests.e2e.newcomer import Newcomer
-from tests.full.shown_stack import blocks, shown
+from tests.full.shown_stack import shown
 from tests.full.test_runs import ended, logged
 from tests.support.s3_server import BUCKET, S3
 from tools.paths import ROOT
@@ -19,8 +20,8 @@ PAGE: Final = (ROOT / "docs" / "data.md").read_text().partition("\n## An S3 buck
 @pytest.fixture(scope="module")
 def stored(newcomer: Newcomer, s3: S3) -> Iterator[Newcomer]:
     """Give the stack what the page shows, and take it away in the end."""
-    with shown(newcomer, s3, blocks(PAGE, "yaml")[0]):
-        saved = newcomer.shell(blocks(PAGE, "bash")[1])
+    with shown(newcomer, s3, howtos.fenced(PAGE, "yaml")[0]):
+        saved = newcomer.shell(howtos.fenced(PAGE, "bash")[1])
         assert saved.status == 0, saved.progress
         yield newcomer
 

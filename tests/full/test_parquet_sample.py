@@ -7,9 +7,10 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
+from tests import howtos
 from tests.e2e.newcomer import Newcomer
 from tests.e2e.runs import ask
-from tests.full.shown_stack import blocks, shown
+from tests.full.shown_stack import shown
 from tests.full.test_runs import ended, logged
 from tests.support import scratch_prefect
 from tests.support.s3_server import BUCKET, S3
@@ -20,7 +21,7 @@ PLOT: Final = ["image", "data:image/png;base64,"]
 
 
 def test_it_runs_on_a_laptop_with_a_folder(tmp_path: Path) -> None:
-    [command] = blocks(PAGE, "bash")
+    [command] = howtos.fenced(PAGE, "bash")
     home = tmp_path / "home"
     home.mkdir()
     with scratch_prefect.running(home, "--no-services", settings={}) as url:
@@ -33,7 +34,7 @@ def test_it_runs_on_a_laptop_with_a_folder(tmp_path: Path) -> None:
 
 
 def test_on_a_cluster_it_reads_from_the_bucket(newcomer: Newcomer, s3: S3) -> None:
-    stack_file, deployment = blocks(PAGE, "yaml")
+    stack_file, deployment = howtos.fenced(PAGE, "yaml")
     with shown(newcomer, s3, stack_file, deployment):
         run = newcomer.start("rides/default", "--param", "rides_per_month=10000")
         assert ended(newcomer, run) == "COMPLETED", logged(newcomer, run)

@@ -21,7 +21,7 @@ from tests.e2e import postgresql
 from tests.e2e.clones import clone
 from tests.e2e.newcomer import Done, Newcomer
 from tests.e2e.prod import PROD, PROD_RUNS
-from tests.full.shown_stack import blocks, merge
+from tests.full.shown_stack import merge
 from tests.support import s3_server, terminal
 from tests.support.terminal import ASKED_BY_PULUMI
 from tools.paths import ROOT
@@ -77,9 +77,6 @@ class Engineer:
 @pytest.fixture(scope="module")
 def engineer(newcomer: Newcomer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engineer]:
     """Provide who follows the page; in the end, nothing of the stack is left."""
-    shell = newcomer.shell("env -0")
-    assert shell.status == 0, shell.progress
-    variables = dict(line.split("=", 1) for line in shell.output.split("\0") if "=" in line)
     folder = tmp_path_factory.mktemp("production")
     with s3_server.running() as s3, postgresql.running(newcomer.place) as database:
         s3.create(STATE)
@@ -87,7 +84,7 @@ def engineer(newcomer: Newcomer, tmp_path_factory: pytest.TempPathFactory) -> It
         passwords.touch(mode=0o600)
         passwords.write_text(f"*:*:*:postgres:{database.password}\n*:*:*:prefect:{PASSWORD}\n")
         environment = {
-            **{name: value for name, value in variables.items() if not name.startswith(OF_DEV)},
+            **{name: value for name, value in newcomer.variables().items() if not name.startswith(OF_DEV)},
             "PULUMI_CONFIG_PASSPHRASE": secrets.token_urlsafe(16),
             "AWS_ACCESS_KEY_ID": "a",
             "AWS_SECRET_ACCESS_KEY": "b",
@@ -122,7 +119,7 @@ def write_stack_file(engineer: Engineer, newcomer: Newcomer) -> None:
     """Edit the stack file as the page says, with the registry and the builder of the local cluster."""
     content = yaml.safe_load(engineer.stack_file.read_text())
     config = content["config"]
-    merge(config, yaml.safe_load(blocks((ROOT / PRODUCTION).read_text(), "yaml")[0])["config"])
+    merge(config, yaml.safe_load(howtos.fenced((ROOT / PRODUCTION).read_text(), "yaml")[0])["config"])
     local = yaml.safe_load((newcomer.place.root.with_name("stacks") / "Pulumi.dev.yaml").read_text())["config"]
     images: dict[str, Any] = local["ephemeral-dask:image"]
     config["ephemeral-dask:image"] |= images

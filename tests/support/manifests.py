@@ -27,6 +27,17 @@ def changed(manifest: Manifest, path: str, value: Any) -> Manifest:
     return result
 
 
+def mounting_results(manifest: Manifest, pod: str, **fields: Any) -> Manifest:
+    """Return a manifest whose pod, at a path, mounts the result volume with these fields of a volumeMount alone."""
+    spec: Any = manifest
+    for name in pod.split("."):
+        spec = spec[name]
+    mounts = spec["containers"][0]["volumeMounts"]
+    [number] = [number for number, each in enumerate(mounts) if each["name"] == "results"]
+    mount = {"name": "results", "mountPath": "/results", **fields}
+    return changed(manifest, f"{pod}.containers.0.volumeMounts.{number}", mount)
+
+
 def of_job(manifest: Manifest, job: str) -> Manifest:
     """Return the manifest of a Dask object as another run would write it, with the certificates of that run."""
     own = manifest["metadata"]["labels"][labels.JOB]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
 import yaml
 
 from infra import pod_patches, validation
+from tests import howtos
 from tools.paths import ROOT
 
 PAGE = (ROOT / "docs" / "pods.md").read_text()
 IMAGE = {"registry": "localhost:5001", "builder": "docker-build"}
-SNIPPETS = [yaml.safe_load(text)["config"] for text in re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)]
+SNIPPETS = [yaml.safe_load(text)["config"] for text in howtos.fenced(PAGE, "yaml")]
 
 
 @pytest.mark.parametrize("config", SNIPPETS, ids=[", ".join(each) for each in SNIPPETS])

@@ -12,7 +12,7 @@ from infra.components.admission import object_name
 from tests.e2e.attacks.attack import Attack, Request, Target
 from tests.e2e.attacks.defence import RUN_NAME, Defence, policies, right, variable
 from tests.e2e.newcomer import NAMESPACE, RUNS
-from tests.support.manifests import Manifest, changed, of_job
+from tests.support.manifests import Manifest, changed, mounting_results, of_job
 
 WORKERS: Final = 1000
 """More than any ceiling."""
@@ -250,14 +250,7 @@ _OTHER_RUNS: Final[Mapping[str, Attack]] = {
 
 def _results(**mount: str) -> _Make:
     """Create the run's Dask cluster with another mount of the result volume."""
-
-    def request(target: Target) -> Request:
-        mounts = target.cluster["spec"]["worker"]["spec"]["containers"][0]["volumeMounts"]
-        [number] = [number for number, each in enumerate(mounts) if each["name"] == "results"]
-        content = {"name": "results", "mountPath": "/results", **mount}
-        return _create(changed(target.cluster, f"{_OF_WORKER}.containers.0.volumeMounts.{number}", content))
-
-    return request
+    return lambda target: _create(mounting_results(target.cluster, _OF_WORKER, **mount))
 
 
 _OWN_FOLDER: Final = "the folder of their own deployment"
