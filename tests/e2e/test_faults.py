@@ -117,7 +117,9 @@ def test_a_task_that_needs_more_memory_than_its_worker_has_ends_the_run_with_the
     log = logged(newcomer, greedy)
     assert "A Dask worker was lost with 1 unfinished task: " in log
     assert "Its last log lines:" in log
-    assert task_states_become(newcomer, greedy, {"CRASHED"}), task_states(newcomer, greedy)
+    assert until(lambda: task_states(newcomer, greedy) == ["CRASHED"], seconds=30, interval=1), task_states(
+        newcomer, greedy
+    )
     assert until(lambda: not left(newcomer, greedy), seconds=60, interval=1), left(newcomer, greedy)
 
 

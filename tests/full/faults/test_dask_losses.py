@@ -12,7 +12,6 @@ from tests.e2e.runs import (
     scaled_down,
     state,
     task_states,
-    task_states_become,
     with_tasks_under_way,
 )
 from tools.cluster.wait import until
@@ -41,7 +40,7 @@ def test_a_task_that_fills_its_disk_ends_the_run_with_the_eviction(newcomer: New
     assert kind == "CRASHED", message
     assert "Task 'hoard' was given up" in message
     assert Cause.EVICTED in message
-    assert task_states_become(newcomer, run, {"CRASHED"}), task_states(newcomer, run)
+    assert until(lambda: task_states(newcomer, run) == ["CRASHED"], seconds=30, interval=1), task_states(newcomer, run)
     assert until(lambda: not left(newcomer, run), seconds=60, interval=1), left(newcomer, run)
 
 
