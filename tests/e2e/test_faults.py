@@ -64,14 +64,15 @@ def damaged(deployed: Deployed) -> Mapping[str, str]:
     """
     newcomer, begun = deployed.newcomer, deployed.begun
     if "scheduler" not in begun:
-        runs = [newcomer.start("steps/default", "--param", "count=60") for _ in range(2)]
-        for run in runs:
-            wait_for_tasks(newcomer, run)
-        begun["without scheduler"], begun["without worker"] = runs
-        [begun["scheduler"]] = pods(newcomer, runs[0], "scheduler")
-        begun["worker"] = pods(newcomer, runs[1], "worker")[0]
-        for component in ("scheduler", "worker"):
-            kill(newcomer, begun[component])
+        # The first has a scheduler only as long as its tasks take: it is not made to wait for those of the second.
+        first, second = (newcomer.start("steps/default", "--param", "count=60") for _ in range(2))
+        wait_for_tasks(newcomer, first)
+        [begun["scheduler"]] = pods(newcomer, first, "scheduler")
+        kill(newcomer, begun["scheduler"])
+        wait_for_tasks(newcomer, second)
+        begun["worker"] = pods(newcomer, second, "worker")[0]
+        kill(newcomer, begun["worker"])
+        begun["without scheduler"], begun["without worker"] = first, second
     return begun
 
 

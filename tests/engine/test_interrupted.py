@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from infra import project
 from tools import stack as stacks
 from tools import stackfile
 from tools.errors import Problem
@@ -107,7 +108,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def tool(stack: Any, monkeypatch: pytest.MonkeyPatch) -> stacks.Stack:
     """Give the stack as the verbs of `make` drive it."""
     monkeypatch.setattr(stacks, "ROOT", stack.folder)
-    monkeypatch.setattr(stacks, "PROJECT", "registration-test")
+    monkeypatch.setattr(project, "NAME", "registration-test")
     monkeypatch.setattr(stackfile, "ROOT", stack.folder)
     return stacks.Stack("test", Target(cluster="existing", environment=stack.environment, overrides={}))
 

@@ -12,13 +12,16 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
 
 from infra.flow_signature import schema
 from infra.flow_signature.source import SourceError, UndecidedError, find
+
+BOUNDED: Final = 30
+"""Seconds of processor time: far above what a bounded reading takes on a slow machine, far below an unbounded one."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The reading of a flow ends within a second, whatever its source says."""
+"""The reading of a flow ends, whatever its source says."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_the_reading_is_bounded_whatever_the_source_says(statement: str, tmp_pat
     ours = flow_project.ours(tmp_path, "f.py:f")
     assert ours.error == ""
     assert ours.schema["properties"]["b"] == {"default": 1, "position": 1, "title": "b", "type": "integer"}
-    assert ours.seconds < 1
+    assert ours.seconds < flow_project.BOUNDED
 
 
 def test_modules_that_import_each_other_are_read_once(tmp_path: Path) -> None:
@@ -86,4 +86,4 @@ def test_modules_that_import_each_other_are_read_once(tmp_path: Path) -> None:
     )
     ours = flow_project.ours(tmp_path, "f.py:f")
     assert ours.schema["properties"]["n"]["default"] == 5
-    assert ours.seconds < 1
+    assert ours.seconds < flow_project.BOUNDED

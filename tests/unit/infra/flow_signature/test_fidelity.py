@@ -62,7 +62,6 @@ def test_a_flow_is_read_as_prefect_loads_it(case: str, tmp_path: Path) -> None:
     assert theirs.error == ours.error == ""
     assert flow_project.differences(ours, theirs) == []
     assert ours.notes == ()
-    assert ours.seconds < 1
 
 
 @pytest.mark.parametrize("case", LEFT_OUT)

@@ -16,7 +16,6 @@ from tests.support import flow_project
 from tests.support.flow_grammar import HEAD, projects
 
 EXAMPLES = int(os.environ.get("FLOW_SOURCES", "200"))
-SECONDS = 1.0
 
 _numbers = itertools.count()
 
@@ -57,4 +56,4 @@ def test_a_generated_flow_is_read_as_prefect_loads_it(folder: Path, project: tup
     flow_project.write(root, files)
     ours, theirs = flow_project.ours(root, entrypoint), flow_project.prefects(root, entrypoint)
     assert flow_project.differences(ours, theirs) == []
-    assert ours.seconds < SECONDS
+    assert ours.seconds < flow_project.BOUNDED
