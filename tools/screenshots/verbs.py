@@ -16,8 +16,13 @@ from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
     ArtifactFilterKey,
+    FlowRunFilter,
+    FlowRunFilterId,
+    TaskRunFilter,
+    TaskRunFilterState,
+    TaskRunFilterStateType,
 )
-from prefect.client.schemas.objects import FlowRun
+from prefect.client.schemas.objects import FlowRun, StateType
 
 from ephemeral_dask.contract import ports
 from ephemeral_dask.contract.dask import API_VERSION
@@ -47,8 +52,10 @@ FOLDER: Final = ROOT / "docs" / "images"
 _SUMMARY: Final = "dask-summary"
 _WORKERS: Final = 2
 """Workers with which the dashboard shows that a cluster grows."""
-_GROWTH: Final = 300.0
-"""Seconds within which a cluster must have them."""
+_TASKS: Final = 8
+"""Tasks that must have ended before its stream and its progress show anything."""
+_LONGEST: Final = 300.0
+"""Seconds within which a run must have both."""
 
 
 def screenshots(arguments: argparse.Namespace) -> int:
@@ -112,7 +119,7 @@ async def _of_run(selection: Selection, session: Session, storage: Mapping[str, 
     async with get_client() as client:
         run = await create(client, await deployments.find(client, name), request)
         say(f"==> run {run.name} of {name}")
-        await _growth(client, session, run)
+        await _under_way(client, session, run)
         # Kubernetes, port-forward and browser each run a loop of their own.
         await asyncio.to_thread(_of_dashboard, selection, run)
         with Screen() as screen:
@@ -121,30 +128,42 @@ async def _of_run(selection: Selection, session: Session, storage: Mapping[str, 
     return 0
 
 
-async def _growth(client: PrefectClient, session: Session, run: FlowRun) -> None:
-    """Wait until the run's Dask cluster has more than its first worker.
+async def _under_way(client: PrefectClient, session: Session, run: FlowRun) -> None:
+    """Wait until the run's Dask cluster has more than its first worker, and some tasks have ended.
 
     Raises:
         Problem: the run has ended, or the time is over.
 
     """
-    deadline = time.monotonic() + _GROWTH
+    deadline = time.monotonic() + _LONGEST
+    goal = f"its Dask cluster had {_WORKERS} workers and {_TASKS} tasks had ended"
     async with ClusterWatch(session.namespace, session.kubeconfig) as watch:
         while time.monotonic() < deadline:
             view = await watch.look([run.id], tasks=False)
-            if view and view.workers >= _WORKERS:
+            if view and view.workers >= _WORKERS and await _completed(client, run) >= _TASKS:
                 return
             state = (await client.read_flow_run(run.id)).state
             if state and state.is_final():
                 raise Problem(
-                    f"Run {run.name} was {state.name} before its Dask cluster had {_WORKERS} workers",
+                    f"Run {run.name} was {state.name} before {goal}",
                     remedy="Name a deployment with more work: FLOW=, PARAMS=",
                 )
             await asyncio.sleep(1)
     raise Problem(
-        f"The Dask cluster of run {run.name} did not get {_WORKERS} workers in {_GROWTH:.0f} s",
-        remedy="`make logs` says what they wait for",
+        f"{_LONGEST:.0f} s of run {run.name} were over before {goal}", remedy="`make logs` says what the run waits for"
     )
+
+
+async def _completed(client: PrefectClient, run: FlowRun) -> int:
+    """Return how many of the run's tasks have ended well, up to `_TASKS`."""
+    tasks = await client.read_task_runs(
+        flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])),
+        task_run_filter=TaskRunFilter(
+            state=TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.COMPLETED]))
+        ),
+        limit=_TASKS,
+    )
+    return len(tasks)
 
 
 def _of_dashboard(selection: Selection, run: FlowRun) -> None:
