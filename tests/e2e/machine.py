@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from tools.cluster import Layout, LocalCluster
 from tools.cluster.files import remove_tree
 from tools.file_lock import locked
 
+_IN_THIS_PROCESS = threading.Lock()
+
 
 @contextlib.contextmanager
 def taken_over() -> Iterator[None]:
@@ -21,7 +24,23 @@ def taken_over() -> Iterator[None]:
 
     Waits for a run that is going on: its clusters would be removed. A run that ended well leaves images and caches of
     builds, and nothing else.
+
+    Raises:
+        RuntimeError: this process has it already, and would wait for itself.
+
     """
+    if not _IN_THIS_PROCESS.acquire(blocking=False):
+        message = "tests/e2e and tests/full have a cluster each: run one after the other"
+        raise RuntimeError(message)
+    try:
+        with _alone():
+            yield
+    finally:
+        _IN_THIS_PROCESS.release()
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
     unfinished = stack_state().with_suffix(".unfinished")
     with locked(stack_state().with_suffix(".lock"), "runs end-to-end tests"):
         if unfinished.exists():
