@@ -156,6 +156,18 @@ class Kubectl:
             self.run("scale", f"deployment/{deployment}", f"--replicas={replicas or 1}")
             self.run("rollout", "status", f"deployment/{deployment}", f"--timeout={_START}s")
 
+    def wait_until_available(self, selector: str) -> None:
+        """Wait until Deployments that lost their server are available again.
+
+        Args:
+            selector: of the Deployments.
+
+        Raises:
+            Problem: one of them is not.
+
+        """
+        self.run("wait", "--for=condition=Available", "deployment", f"--selector={selector}", f"--timeout={_START}s")
+
 
 def _pod(name: str, claim: str, path: str, *, image: str, account: str, read_only: bool) -> dict[str, Any]:
     container = {

@@ -21,6 +21,7 @@ _DATABASE: Final = f"{DATA}/prefect.db"
 _COPY: Final = "/tmp/backup.db"  # noqa: S108  the emptyDir of the server's pod
 _RESULTS: Final = "/results"
 _SERVER: Final = ",".join(f"{key}={value}" for key, value in naming.selector(naming.SERVER).items())
+_PLATFORM: Final = f"app.kubernetes.io/part-of={naming.PROJECT}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +136,19 @@ def restore(stack: str, volumes: Volumes, path: Path) -> None:
             ):
                 pod.run("write-files", _RESULTS, sha256, source=source)
             say(f"    results: {_size(file.parts[archive.RESULTS])}")
+        if archive.DATABASE in file.parts and volumes.database is not None:
+            _wait_for_clients(volumes.kubectl(volumes.database))
+
+
+def _wait_for_clients(kubectl: Kubectl) -> None:
+    """Wait for what asks the server: a worker is not ready meanwhile, and the next preview would repair it."""
+    try:
+        kubectl.wait_until_available(_PLATFORM)
+    except Problem as problem:
+        raise Problem(
+            f"All data are restored, and the platform is not available again: {problem.what}",
+            remedy="`make doctor` names what is missing",
+        ) from None
 
 
 def _restore_database(volumes: Volumes, volume: Volume, file: archive.Reader) -> None:

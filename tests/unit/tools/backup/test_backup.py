@@ -34,6 +34,7 @@ class Cluster:
             each.mkdir()
         self.done: list[str] = []
         self.running = True
+        self.available = True
 
     def program(self) -> Program:
         return Program(command=(sys.executable,), environment=os.environ)
@@ -75,7 +76,13 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
             cluster.running = True
             cluster.done.append(f"start {deployment}")
 
+    def wait_until_available(_self: Kubectl, _selector: str) -> None:
+        cluster.done.append("wait for the platform")
+        if not cluster.available:
+            raise Problem("timed out waiting for the condition", remedy="See kubectl get pods")
+
     monkeypatch.setattr(Kubectl, "program", lambda *_: cluster.program())
+    monkeypatch.setattr(Kubectl, "wait_until_available", wait_until_available)
     monkeypatch.setattr(Kubectl, "pod", pod)
     monkeypatch.setattr(Kubectl, "stopped", stopped)
     monkeypatch.setattr(stack, "_DATABASE", str(cluster.data / "prefect.db"))
@@ -111,7 +118,20 @@ def test_what_was_backed_up_is_there_again_after_a_restore(cluster: Cluster, tmp
         "pod with results to read",
         *("stop prefect-server", "pod with prefect-server", "start prefect-server"),
         "pod with results",
+        "wait for the platform",
     ]
+
+
+def test_a_platform_that_does_not_become_available_is_named_after_everything_is_restored(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    file, before = tmp_path / "backup.zip", contents(cluster.results)
+    back_up("dev", VOLUMES, file)
+    (cluster.results / "again").unlink()
+    cluster.available = False
+    with pytest.raises(Problem, match="All data are restored, and the platform is not available again: timed out"):
+        restore("dev", VOLUMES, file)
+    assert contents(cluster.results) == before
 
 
 def test_the_group_may_write_into_a_folder_that_a_restore_creates_if_it_could_before(
