@@ -33,7 +33,8 @@ for line in sys.stdin:
     except httpx.TransportError as error:
         answer = {"error": repr(error), "outdated": True}
     except PrefectHTTPStatusError as error:
-        answer = {"error": repr(error), "outdated": error.response.status_code == 401}
+        # 401: another password. 404: the address of a Service that is gone, where the network has something else.
+        answer = {"error": repr(error), "outdated": error.response.status_code in (401, 404)}
     except Exception as error:
         answer = {"error": repr(error)}
     print(json.dumps(answer), file=answers, flush=True)
