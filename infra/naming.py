@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 PROJECT: Final = "ephemeral-dask"
 
+PART_OF: Final = f"app.kubernetes.io/part-of={PROJECT}"
+"""Label selector of what the program creates, that of one stack in its namespaces."""
+
 SERVER: Final = "prefect-server"
 SERVICES: Final = "prefect-services"
 WORKER: Final = "prefect-worker"

@@ -62,7 +62,7 @@ def pods(cluster: Kubernetes, settings: Settings, stack: str) -> list[Problem]:
         "deployments",
         version="apps/v1",
         namespace=settings.namespaces.platform,
-        selector=f"app.kubernetes.io/part-of={naming.PROJECT}",
+        selector=naming.PART_OF,
     )
     return list(unready(workloads, settings, stack))
 

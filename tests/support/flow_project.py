@@ -20,8 +20,8 @@ from prefect.utilities.callables import parameter_schema
 from infra.flow_signature import schema
 from infra.flow_signature.source import SourceError, UndecidedError, find
 
-BOUNDED: Final = 30
-"""Seconds of processor time: far above what a bounded reading takes on a slow machine, far below an unbounded one."""
+BOUNDED: Final = 5
+"""Seconds of processor time: above what a bounded reading takes on a slow machine, far below an unbounded one."""
 
 
 @dataclass(frozen=True, kw_only=True)

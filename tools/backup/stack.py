@@ -21,7 +21,6 @@ _DATABASE: Final = f"{DATA}/prefect.db"
 _COPY: Final = "/tmp/backup.db"  # noqa: S108  the emptyDir of the server's pod
 _RESULTS: Final = "/results"
 _SERVER: Final = ",".join(f"{key}={value}" for key, value in naming.selector(naming.SERVER).items())
-_PLATFORM: Final = f"app.kubernetes.io/part-of={naming.PROJECT}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +142,7 @@ def restore(stack: str, volumes: Volumes, path: Path) -> None:
 def _wait_for_clients(kubectl: Kubectl) -> None:
     """Wait for what asks the server: a worker is not ready meanwhile, and the next preview would repair it."""
     try:
-        kubectl.wait_until_available(_PLATFORM)
+        kubectl.wait_until_available(naming.PART_OF)
     except Problem as problem:
         raise Problem(
             f"All data are restored, and the platform is not available again: {problem.what}",

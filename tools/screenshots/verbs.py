@@ -16,13 +16,8 @@ from prefect.client.schemas.filters import (
     ArtifactFilter,
     ArtifactFilterFlowRunId,
     ArtifactFilterKey,
-    FlowRunFilter,
-    FlowRunFilterId,
-    TaskRunFilter,
-    TaskRunFilterState,
-    TaskRunFilterStateType,
 )
-from prefect.client.schemas.objects import FlowRun, StateType
+from prefect.client.schemas.objects import FlowRun
 
 from ephemeral_dask.contract import ports
 from ephemeral_dask.contract.dask import API_VERSION
@@ -36,6 +31,7 @@ from tools.make import text
 from tools.paths import ROOT
 from tools.progress import say
 from tools.runs import artifacts, deployments
+from tools.runs.counts import count_tasks
 from tools.runs.dask_cluster import ClusterWatch
 from tools.runs.follow import Follower
 from tools.runs.screen import Screen
@@ -140,7 +136,7 @@ async def _under_way(client: PrefectClient, session: Session, run: FlowRun) -> N
     async with ClusterWatch(session.namespace, session.kubeconfig) as watch:
         while time.monotonic() < deadline:
             view = await watch.look([run.id], tasks=False)
-            if view and view.workers >= _WORKERS and await _completed(client, run) >= _TASKS:
+            if view and view.workers >= _WORKERS and (await count_tasks(client, [run.id])).completed >= _TASKS:
                 return
             state = (await client.read_flow_run(run.id)).state
             if state and state.is_final():
@@ -152,18 +148,6 @@ async def _under_way(client: PrefectClient, session: Session, run: FlowRun) -> N
     raise Problem(
         f"{_LONGEST:.0f} s of run {run.name} were over before {goal}", remedy="`make logs` says what the run waits for"
     )
-
-
-async def _completed(client: PrefectClient, run: FlowRun) -> int:
-    """Return how many of the run's tasks have ended well, up to `_TASKS`."""
-    tasks = await client.read_task_runs(
-        flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])),
-        task_run_filter=TaskRunFilter(
-            state=TaskRunFilterState(type=TaskRunFilterStateType(any_=[StateType.COMPLETED]))
-        ),
-        limit=_TASKS,
-    )
-    return len(tasks)
 
 
 def _of_dashboard(selection: Selection, run: FlowRun) -> None:

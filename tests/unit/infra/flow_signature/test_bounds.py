@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import textwrap
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from infra.flow_signature import files
 from tests.support import flow_project
 
 ENDLESS = textwrap.dedent("""
@@ -77,13 +80,23 @@ def test_the_reading_is_bounded_whatever_the_source_says(statement: str, tmp_pat
     assert ours.seconds < flow_project.BOUNDED
 
 
-def test_modules_that_import_each_other_are_read_once(tmp_path: Path) -> None:
+def test_modules_that_import_each_other_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: Counter[Path] = Counter()
+    parse = files.parse
+
+    def counted(path: Path) -> ast.Module:
+        reads[path] += 1
+        return parse(path)
+
     for number in range(40):
         text = "".join(f"import m{other}\n" for other in range(40)) + f"L = {number}\n"
         (tmp_path / f"m{number}.py").write_text(text)
     flow_project.write(
         tmp_path, {"f.py": "from prefect import flow\nimport m0\n@flow\ndef f(n: int = m0.m39.m5.L): ..."}
     )
+    monkeypatch.setattr(files, "parse", counted)
     ours = flow_project.ours(tmp_path, "f.py:f")
     assert ours.schema["properties"]["n"]["default"] == 5
+    assert len(reads) == 41
+    assert set(reads.values()) == {1}
     assert ours.seconds < flow_project.BOUNDED

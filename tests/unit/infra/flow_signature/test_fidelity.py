@@ -62,6 +62,7 @@ def test_a_flow_is_read_as_prefect_loads_it(case: str, tmp_path: Path) -> None:
     assert theirs.error == ours.error == ""
     assert flow_project.differences(ours, theirs) == []
     assert ours.notes == ()
+    assert ours.seconds < flow_project.BOUNDED
 
 
 @pytest.mark.parametrize("case", LEFT_OUT)
