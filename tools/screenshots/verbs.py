@@ -52,6 +52,8 @@ _TASKS: Final = 8
 """Tasks that must have ended before its stream and its progress show anything."""
 _LONGEST: Final = 300.0
 """Seconds within which a run must have both."""
+_WRITTEN: Final = 60.0
+"""Seconds within which a run that has ended must have its summary."""
 
 
 def screenshots(arguments: argparse.Namespace) -> int:
@@ -161,11 +163,21 @@ def _of_dashboard(selection: Selection, run: FlowRun) -> None:
 
 
 async def _summary(client: PrefectClient, run: FlowRun) -> str:
-    """Return the id of the run's summary."""
+    """Return the id of the run's summary, which the flow's process writes after the run's final state.
+
+    Raises:
+        Problem: there is none in time.
+
+    """
     of_run = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]), key=ArtifactFilterKey(any_=[_SUMMARY]))
-    summaries = await client.read_artifacts(artifact_filter=of_run)
-    if not summaries:
-        raise Problem(f"Run {run.name} has no artifact {_SUMMARY}", remedy="`make logs` says how it ended")
+    deadline = time.monotonic() + _WRITTEN
+    while not (summaries := await client.read_artifacts(artifact_filter=of_run)):
+        if time.monotonic() > deadline:
+            raise Problem(
+                f"Run {run.name} has no artifact {_SUMMARY} {_WRITTEN:.0f} s after its end",
+                remedy="`make logs` says how it ended",
+            )
+        await asyncio.sleep(1)
     return str(summaries[0].id)
 
 
