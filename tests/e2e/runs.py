@@ -107,6 +107,23 @@ def wait_for_tasks(newcomer: Newcomer, run: str) -> None:
     assert state(newcomer, run)[0] == "RUNNING"
 
 
+def working(newcomer: Newcomer, run: str) -> str:
+    """Wait until a Dask worker of a run is known to the scheduler, which gives it tasks from then on; return its pod."""
+    known: list[str] = []
+
+    def is_known() -> bool:
+        names = pods(newcomer, run, "worker")
+        known[:] = [name for name in names if "Registered to" in _worker_log(newcomer, name)]
+        return bool(known)
+
+    assert until(is_known, seconds=60, interval=1), pods(newcomer, run, "worker")
+    return known[0]
+
+
+def _worker_log(newcomer: Newcomer, pod: str) -> str:
+    return newcomer.try_kubectl("logs", pod, "--container=worker", namespace=RUNS).output
+
+
 def with_tasks_under_way(newcomer: Newcomer, *options: str) -> tuple[str, str]:
     """Start a run and return it with its scheduler's pod, once some tasks are done and others are not."""
     run = newcomer.start("steps/default", *options)

@@ -26,6 +26,7 @@ from tests.e2e.runs import (
     task_states_become,
     trend,
     wait_for_tasks,
+    working,
 )
 from tools.cluster.wait import until
 
@@ -64,13 +65,14 @@ def damaged(deployed: Deployed) -> Mapping[str, str]:
     """
     newcomer, begun = deployed.newcomer, deployed.begun
     if "scheduler" not in begun:
-        # The first has a scheduler only as long as its tasks take: it is not made to wait for those of the second.
-        first, second = (newcomer.start("steps/default", "--param", "count=60") for _ in range(2))
+        # One after the other: neither waits for the other's tasks while its own come to their end.
+        first = newcomer.start("steps/default", "--param", "count=60")
         wait_for_tasks(newcomer, first)
         [begun["scheduler"]] = pods(newcomer, first, "scheduler")
         kill(newcomer, begun["scheduler"])
+        second = newcomer.start("steps/default", "--param", "count=60")
         wait_for_tasks(newcomer, second)
-        begun["worker"] = pods(newcomer, second, "worker")[0]
+        begun["worker"] = working(newcomer, second)
         kill(newcomer, begun["worker"])
         begun["without scheduler"], begun["without worker"] = first, second
     return begun

@@ -100,10 +100,17 @@ def pulumi_cli() -> str:
 
 
 @pytest.fixture(scope="session")
-def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def shared_prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start a Prefect server on a free port of the loopback interface, and give its API's address."""
     with scratch_prefect.running(tmp_path_factory.mktemp("prefect"), "--no-services", settings=QUIET) as address:
         yield address
+
+
+@pytest.fixture(scope="module")
+def prefect_server(shared_prefect_server: str) -> Iterator[str]:
+    """Give the address of a Prefect server that has no objects of other modules: some tests compare all that it has."""
+    yield shared_prefect_server
+    delete_all(Prefect(shared_prefect_server))
 
 
 @pytest.fixture
@@ -261,6 +268,16 @@ class Prefect:
         }
         count: int = self.call("POST", "/flow_runs/count", body)
         return count
+
+
+def delete_all(prefect: Prefect) -> None:
+    """Delete the objects that users of a server declare."""
+    for kind in ("deployments", "automations", "variables", "v2/concurrency_limits"):
+        while items := prefect.call("POST", f"/{kind}/filter", {}):  # at most 200 at a time
+            for item in items:
+                prefect.call("DELETE", f"/{kind}/{item['id']}")
+    for pool in prefect.call("POST", "/work_pools/filter", {}):
+        prefect.call("DELETE", f"/work_pools/{pool['name']}")
 
 
 @pytest.fixture

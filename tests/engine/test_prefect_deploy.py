@@ -161,7 +161,6 @@ def project(tmp_path: Path, prefect: Any) -> Iterator[Path]:
     (tmp_path / "jobs" / "__init__.py").write_text("")
     (tmp_path / "jobs" / "flows.py").write_text(FLOWS)
     (tmp_path / "prefect.yaml").write_text(textwrap.dedent(FILE))
-    registered(prefect)  # the server may have deployments of other modules, which would be compared too
     prefect.call("POST", "/work_pools/", POOL)
     yield tmp_path
     prefect.call("DELETE", "/work_pools/sample")
@@ -262,7 +261,6 @@ def own_project(tmp_path: Path, prefect: Any) -> Iterator[Path]:
     shutil.copy(ROOT / "prefect.yaml", tmp_path)
     shutil.copytree(ROOT / "flows", tmp_path / "flows", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "ephemeral_dask", tmp_path / "ephemeral_dask", ignore=shutil.ignore_patterns("__pycache__"))
-    registered(prefect)  # the server may have deployments of other modules, which would be compared too
     prefect.call("POST", "/work_pools/", OWN_POOL)
     yield tmp_path
     prefect.call("DELETE", "/work_pools/dask")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from ephemeral_dask.contract import labels
 from tests.e2e.newcomer import RUNS, Newcomer
-from tests.e2e.runs import ended, left, logged, pods, state, task_states, task_states_become, with_tasks_under_way
+from tests.e2e.runs import ended, left, logged, state, task_states, task_states_become, with_tasks_under_way, working
 from tools.cluster.wait import until
 
 NOTICED = 90.0
@@ -30,7 +30,7 @@ def cut_off(address: str) -> Iterator[None]:
 
 def test_a_run_goes_on_when_a_worker_is_cut_off_and_its_tasks_run_elsewhere(newcomer: Newcomer) -> None:
     run, _ = with_tasks_under_way(newcomer, "--param", "count=120")
-    [worker, *_] = pods(newcomer, run, "worker")
+    worker = working(newcomer, run)
 
     def status(field: str) -> str:
         return newcomer.kubectl("get", "pod", worker, "-o", f"jsonpath={{.status.{field}}}", namespace=RUNS)
