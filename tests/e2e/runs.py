@@ -108,7 +108,7 @@ def wait_for_tasks(newcomer: Newcomer, run: str) -> None:
 
 
 def working(newcomer: Newcomer, run: str) -> str:
-    """Wait until a Dask worker of a run is known to the scheduler, which gives it tasks from then on; return its pod."""
+    """Wait until the scheduler of a run knows a Dask worker, which gets tasks from then on, and return its pod."""
     known: list[str] = []
 
     def is_known() -> bool:
