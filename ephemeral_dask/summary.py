@@ -108,13 +108,14 @@ class Summary:
 
     def _facts(self) -> dict[str, str]:
         settings, usage = self.settings, self.usage
-        size = f"{settings.worker_cpu} CPU, {settings.worker_memory}, {settings.worker_threads} threads"
+        threads = "1 thread" if settings.worker_threads == 1 else f"{settings.worker_threads} threads"
+        size = f"{settings.worker_cpu} CPU, {settings.worker_memory}, {threads}"
         facts = {
             "profile": settings.profile_name or "none",
             "start": f"{self.started:.1f} s",
             "life": f"{usage.seconds:.0f} s",
             "workers": f"{settings.minimum} to {settings.maximum}, {usage.peak} at the peak",
-            "worker": f"a process on this machine, {settings.worker_threads} threads" if self.here else size,
+            "worker": f"a process on this machine, {threads}" if self.here else size,
             "worker-seconds": f"{usage.worker_seconds:.0f}",
             "tasks": str(usage.tasks),
             "tasks run again": str(usage.again),

@@ -39,6 +39,8 @@ def take(browser: Browser, shot: dict[str, Any], storage: dict[str, str]) -> Non
     page.set_default_timeout(_TIMEOUT)
     page.add_init_script(f"Object.assign(window.localStorage, {json.dumps(storage)})")
     page.goto(shot["url"], wait_until="domcontentloaded")
+    if shot["click"]:
+        page.locator(f"{shot['click']} >> visible=true").first.click()
     page.locator(f"{shot['shows']} >> visible=true").first.wait_for()
     page.wait_for_timeout(1000 * shot["seconds"])
     subject = page.locator(shot["element"]) if shot["element"] else page

@@ -30,6 +30,7 @@ class Shot:
         url: of the page.
         path: of the PNG file.
         shows: what is visible on the page when it is complete, as a selector of Playwright: `text=Runs`, `canvas`.
+        click: what is clicked before that, as a selector as well.
         seconds: how long the page is left alone after that, for what it draws or still loads.
         width: in pixels of the page; the picture has half as many again.
         height: likewise.
@@ -44,6 +45,7 @@ class Shot:
     width: int = 1200
     height: int = 800
     element: str = ""
+    click: str = ""
 
 
 def browser() -> str:

@@ -99,8 +99,20 @@ def of_pages(run: FlowRun, summary: str) -> list[Shot]:
     page = f"{ui}/runs/flow-run/{run.id}"
     return [
         Shot(url=page, path=str(FOLDER / "run.png"), shows=f"text={run.name}", seconds=6),
-        Shot(url=f"{page}?tab=Artifacts", path=str(FOLDER / "artifacts.png"), shows="text=Artifacts", seconds=8),
-        Shot(url=f"{ui}/artifacts/artifact/{summary}", path=str(FOLDER / "summary.png"), shows="table", seconds=4),
+        Shot(
+            url=page,
+            path=str(FOLDER / "artifacts.png"),
+            click="role=tab[name='Artifacts']",
+            shows=f"text={_SUMMARY}",
+            seconds=8,
+        ),
+        Shot(
+            url=f"{ui}/artifacts/artifact/{summary}",
+            path=str(FOLDER / "summary.png"),
+            shows="table",
+            seconds=4,
+            height=1150,
+        ),
     ]
 
 

@@ -26,8 +26,9 @@ def blocks(section: Capacity | None) -> list[str]:
     notes = [f"Requests of whole runs: workers, scheduler and the flow's own pod. {bounds}"]
     unlimited = [load.name for load in section.loads if load.new is not None and load.new.runs is None]
     if unlimited:
+        each = "them" if len(unlimited) > 1 else "it"
         notes.append(
-            f"Nothing limits the runs of {spans(unlimited)}: set its `concurrency_limit`, or the work pool's."
+            f"Nothing limits the runs of {spans(unlimited)}: set a `concurrency_limit` for {each} or for the work pool."
             f" {_largest(section)}"
         )
     missing = [load.name for load in section.loads if load.declared and load.new is None]

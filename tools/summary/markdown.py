@@ -39,9 +39,15 @@ def render(stack: str, page: Page) -> str:
         return _fit([head, *_warnings(page.warnings)])
     blocks = [head]
     same = page.counts.get("same", 0)
-    images = "image" if len(page.images) == 1 else "images"
-    parts = {images: page.images, "Prefect": page.prefect, "Kubernetes": page.kubernetes, "other": page.others}
-    counts = ", ".join(f"{len(changes)} {name}" for name, changes in parts.items() if changes)
+    parts = {
+        "image": page.images,
+        "Prefect object": page.prefect,
+        "Kubernetes object": page.kubernetes,
+        "other resource": page.others,
+    }
+    counts = ", ".join(
+        f"{len(changes)} {name}{'s' if len(changes) > 1 else ''}" for name, changes in parts.items() if changes
+    )
     blocks.append(f"{counts}{f'; {same} unchanged' if same else ''}.")
     blocks += _warnings(page.warnings)
     blocks += _section("Images", ["\n".join(_image(change) for change in page.images)] if page.images else [])

@@ -68,7 +68,7 @@ def test_large_workers_have_rows_of_their_own_once_there_was_one() -> None:
 
 def test_a_laptop_says_what_it_does_not_have() -> None:
     text = summary(here=True).markdown
-    assert "| worker | a process on this machine, 1 threads |" in text
+    assert "| worker | a process on this machine, 1 thread |" in text
     assert "| pods | at once | none on this machine |" in text
     assert "is enough in Kubernetes" in text
     assert "dask_worker_cpu" not in text

@@ -86,7 +86,7 @@ def test_the_headline_counts_every_operation_once() -> None:
         event("same", POOL, pool(), pool()),
     )
     assert "### Stack `dev`: 1 to create, 1 to replace, 1 to delete\n" in text
-    assert "3 Prefect; 1 unchanged." in text
+    assert "3 Prefect objects; 1 unchanged." in text
 
 
 def test_a_deployment_is_shown_field_by_field_with_old_and_new_value() -> None:
@@ -148,7 +148,7 @@ def test_a_rule_that_was_added_to_a_role_outside_is_shown_alone_among_the_kubern
         event("refresh", kind, declared, live, stage="resOutputsEvent", name="access"),
         event("update", kind, live, declared, name="access"),
     )
-    assert "1 Kubernetes." in text
+    assert "1 Kubernetes object." in text
     assert '`[Role/flow-run][1]`: `{"resources": ["secrets"], "verbs": ["*"]}` → - (edited outside)' in text
     assert "pods" not in text
 
@@ -218,7 +218,7 @@ def test_where_nothing_limits_the_runs_the_largest_single_run_is_named() -> None
     )
     assert "| `digits/search` | - → **4 per run** |" in text
     assert "∞" not in text
-    assert "Nothing limits the runs of `digits/search`, `digits/large`" in text
+    assert "Nothing limits the runs of `digits/search`, `digits/large`: set a `concurrency_limit` for them" in text
     assert "The largest single run is one of `digits/large`: 10 workers" in text
 
 
