@@ -64,7 +64,7 @@ def task_states(newcomer: Newcomer, run: str) -> list[str]:
 
 def task_states_become(newcomer: Newcomer, run: str, expected: set[str]) -> bool:
     """Wait until the task runs have these states, which the server records seconds later; return whether they do."""
-    return until(lambda: set(task_states(newcomer, run)) == expected, seconds=30, interval=1)
+    return until(lambda: set(task_states(newcomer, run)) == expected, seconds=120, interval=1)
 
 
 def logged(newcomer: Newcomer, run: str) -> str:
@@ -103,7 +103,7 @@ def pods(newcomer: Newcomer, run: str, component: str) -> list[str]:
 
 def wait_for_tasks(newcomer: Newcomer, run: str) -> None:
     """Wait until some tasks of a run are done and others are not."""
-    assert until(lambda: "COMPLETED" in task_states(newcomer, run), seconds=180, interval=2), logged(newcomer, run)
+    assert until(lambda: "COMPLETED" in task_states(newcomer, run), seconds=300, interval=2), logged(newcomer, run)
     assert state(newcomer, run)[0] == "RUNNING"
 
 

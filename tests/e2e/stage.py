@@ -15,7 +15,9 @@ import pytest
 
 from tools import paths
 from tools.cluster import Access, Layout, LocalCluster, cilium, firewall, host_state
+from tools.cluster.api import Api
 from tools.cluster.layout import REGISTRY
+from tools.cluster.wait import until
 
 NAMESPACE = "tests"
 SETTINGS = (
@@ -108,13 +110,17 @@ class Stage:
     def logs(self, pod: str) -> str:
         return self.kubectl("logs", "-n", NAMESPACE, pod)
 
-    def wait_for(self, pod: str, *, phase: str, seconds: int = 60) -> None:
+    def wait_for(self, pod: str, *, phase: str, seconds: int = 120) -> None:
         self.kubectl(
             "wait", "-n", NAMESPACE, f"pod/{pod}", f"--for=jsonpath={{.status.phase}}={phase}", f"--timeout={seconds}s"
         )
 
     def restart_with(self, access: Access) -> None:
         self.access = access
+
+    def silent(self) -> list[str]:
+        """Return the components that have ended, or do not answer; one that runs may answer late on a busy machine."""
+        return [one.name for one in self.cluster._status_once_ready() if not one.alive]
 
     def pids(self) -> dict[str, int | None]:
         return {one.name: one.pid for one in self.cluster.status()}
@@ -162,6 +168,9 @@ def up(cluster: LocalCluster) -> Iterator[Stage]:
         stage = Stage(cluster, before, access)
         profile = {"pod-security.kubernetes.io/enforce": "restricted"}
         stage.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": profile}})
+        # No pod is admitted before its account is there.
+        account = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts/default"
+        assert until(lambda: bool(Api(cluster.place.pki).get(account)), seconds=60, interval=0.2)
         yield stage
     finally:
         cluster.down(purge=True)

@@ -83,29 +83,32 @@ def test_a_run_goes_on_in_a_new_cluster_when_its_scheduler_is_killed(
     newcomer: Newcomer, damaged: Mapping[str, str]
 ) -> None:
     run = damaged["without scheduler"]
-    assert ended(newcomer, run, seconds=240)[0] == "COMPLETED", logged(newcomer, run)
+    assert ended(newcomer, run, seconds=480)[0] == "COMPLETED", logged(newcomer, run)
     log = logged(newcomer, run)
     assert "Restart 1 of 2" in log
     assert f"{Cause.DELETED}: pod {damaged['scheduler']}" in log
-    assert "clusters lost | 1; " in summary(newcomer, run)
+    # The flow's process writes the summary after the final state.
+    assert until(lambda: "clusters lost | 1; " in summary(newcomer, run), seconds=60, interval=2), logged(newcomer, run)
     assert task_states_become(newcomer, run, {"COMPLETED"}), task_states(newcomer, run)
     assert until(lambda: not left(newcomer, run), seconds=60, interval=1), left(newcomer, run)
 
 
 def test_a_run_goes_on_when_a_worker_is_killed_during_its_task(newcomer: Newcomer, damaged: Mapping[str, str]) -> None:
     run = damaged["without worker"]
-    assert ended(newcomer, run, seconds=240)[0] == "COMPLETED", logged(newcomer, run)
+    assert ended(newcomer, run, seconds=480)[0] == "COMPLETED", logged(newcomer, run)
     log = logged(newcomer, run)
     assert "A Dask worker was lost with " in log
     named = re.search(f"{Cause.DELETED}: the pod of worker (.+) at tls://", log)
     assert named, log
     assert damaged["worker"].startswith(named[1])
     assert task_states_become(newcomer, run, {"COMPLETED"}), task_states(newcomer, run)
+    # The flow's process writes the summary after the final state, and then the trend.
+    name = run_name(newcomer, run)
+    assert until(lambda: name in trend(newcomer, "steps-default"), seconds=60, interval=2), name
     text = summary(newcomer, run)
     assert "clusters lost" not in text
     assert "| workers lost | " in text
     assert "by the largest |" in text  # workers have reported the memory that they used
-    assert run_name(newcomer, run) in trend(newcomer, "steps-default")
     assert until(lambda: not left(newcomer, run), seconds=60, interval=1), left(newcomer, run)
 
 
@@ -117,10 +120,12 @@ def test_a_task_that_needs_more_memory_than_its_worker_has_ends_the_run_with_the
     assert "Task 'fill' was given up" in message
     assert "memory" in message
     assert "limit 416 MiB" in message
-    log = logged(newcomer, greedy)
-    assert "A Dask worker was lost with 1 unfinished task: " in log
-    assert "Its last log lines:" in log
-    assert until(lambda: task_states(newcomer, greedy) == ["CRASHED"], seconds=30, interval=1), task_states(
+    # Prefect sends what is logged in batches, the last of them after the final state.
+    assert until(lambda: "Its last log lines:" in logged(newcomer, greedy), seconds=60, interval=2), logged(
+        newcomer, greedy
+    )
+    assert "A Dask worker was lost with 1 unfinished task: " in logged(newcomer, greedy)
+    assert until(lambda: task_states(newcomer, greedy) == ["CRASHED"], seconds=120, interval=1), task_states(
         newcomer, greedy
     )
     assert until(lambda: not left(newcomer, greedy), seconds=60, interval=1), left(newcomer, greedy)
@@ -133,18 +138,18 @@ def test_a_run_whose_image_is_missing_is_crashed_with_the_cause_and_leaves_nothi
     assert kind == "CRASHED", message
     assert f"did not start within {PENDING_TIMEOUT} s: {Cause.IMAGE_PULL}" in message
     assert NO_DIGEST in message
-    assert until(lambda: not jobs(newcomer, without_image), seconds=30, interval=1), jobs(newcomer, without_image)
+    assert until(lambda: not jobs(newcomer, without_image), seconds=60, interval=1), jobs(newcomer, without_image)
 
 
 def test_a_run_that_is_cancelled_while_pending_is_cancelled_at_once_and_leaves_nothing(newcomer: Newcomer) -> None:
     run = newcomer.start("patient/one", "--job-variable", "cpu_request=64")
-    assert until(lambda: "pod/" in jobs(newcomer, run), seconds=60, interval=1), "the slot of the crashed run is taken"
+    assert until(lambda: "pod/" in jobs(newcomer, run), seconds=120, interval=1), "the slot of the crashed run is taken"
     assert newcomer.shell(f".venv/bin/prefect flow-run cancel {run}").status == 0
     cancelled = time.monotonic()
     assert until(lambda: not jobs(newcomer, run), seconds=60, interval=1), jobs(newcomer, run)
     assert time.monotonic() - cancelled < 15
-    assert ended(newcomer, run, seconds=30)[0] == "CANCELLED"
+    assert ended(newcomer, run, seconds=60)[0] == "CANCELLED"
 
 
 def test_runs_live_through_an_outage_of_the_server_and_one_that_died_meanwhile_is_crashed(newcomer: Newcomer) -> None:
-    LiveRuns.start(newcomer, seconds=230, count=200).check_an_outage(OUTAGE)
+    LiveRuns.start(newcomer, seconds=300, count=280).check_an_outage(OUTAGE)

@@ -11,6 +11,7 @@ import pytest
 
 from tools.cluster import firewall
 from tools.cluster.layout import API_PORT
+from tools.cluster.wait import until
 
 OURS, OTHER = (f"ephemeral-dask-{os.getpid()}-{side}" for side in ("a", "b"))
 ADDRESS = "fd00:64::1"
@@ -70,7 +71,8 @@ def reaches(source: str, address: str) -> bool:
 @pytest.mark.usefixtures("namespaces")
 def test_only_this_machine_reaches_the_api_server_over_ipv6() -> None:
     with listening():
-        assert reaches(OTHER, ADDRESS)
+        # Both ends of the link may need a moment to be up.
+        assert until(lambda: reaches(OTHER, ADDRESS), seconds=30, interval=0.5)
         rules = firewall.own_ipv6_rules("EPHEMERAL-DASK-TEST")
         command = ["ip", "netns", "exec", OURS, "ip6tables-restore", "--noflush", "--wait"]
         subprocess.run(command, input=rules, text=True, check=True)

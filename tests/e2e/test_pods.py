@@ -23,10 +23,11 @@ SECRET: Final = "warehouse"
 RESOURCE: Final = "example.com/gpu"
 RELEASE: Final = "/tmp/release"
 KINDS: Final = {
-    "flow pod": f"{labels.COMPONENT}={labels.FLOW_RUN_POD}",
-    "scheduler": "dask.org/component=scheduler",
-    "worker": "dask.org/component=worker",
+    "flow pod": labels.PREFECT_FLOW_RUN,
+    "scheduler": f"dask.org/component=scheduler,{labels.FLOW_RUN}",
+    "worker": f"dask.org/component=worker,{labels.FLOW_RUN}",
 }
+"""Kind of a pod -> its labels, of which the last has the id of the run: pods of an earlier run may still end."""
 ADDITIONS: Final[Mapping[str, Any]] = {
     "pods": {
         "secretEnv": {"PGPASSWORD": {"name": SECRET, "key": "password"}},
@@ -109,7 +110,7 @@ def test_three_pods_have_the_stacks_additions_and_the_secret_is_in_no_other_plac
     assert up.status == 0, up.progress
 
     run = newcomer.start("pods/default", "--job-variable", "memory_request=268435456")
-    pods = _running_pods(newcomer)
+    pods = _running_pods(newcomer, run)
     _check_what_all_have(newcomer, pods, password)
     _check_what_one_has(pods)
     logs = "".join(newcomer.kubectl("logs", pod["metadata"]["name"], namespace=RUNS) for pod in pods.values())
@@ -148,20 +149,21 @@ def _plain(text: str) -> str:
     return " ".join(text.split())
 
 
-def _running_pods(newcomer: Newcomer) -> dict[str, Any]:
-    """Return flow pod, scheduler and worker once all three run."""
+def _running_pods(newcomer: Newcomer, run: str) -> dict[str, Any]:
+    """Return flow pod, scheduler and worker of a run once all three run."""
     pods: dict[str, Any] = {}
 
     def all_run() -> bool:
-        for kind, selector in KINDS.items():
-            items = json.loads(newcomer.kubectl("get", "pods", "-l", selector, "-o", "json", namespace=RUNS))["items"]
+        for kind, names in KINDS.items():
+            selector = ("-l", f"{names}={run}")
+            items = json.loads(newcomer.kubectl("get", "pods", *selector, "-o", "json", namespace=RUNS))["items"]
             running = [item for item in items if item["status"]["phase"] == "Running"]
             if not running:
                 return False
             pods[kind] = running[0]
         return True
 
-    assert until(all_run, seconds=180, interval=1), newcomer.kubectl("describe", "pods", namespace=RUNS)
+    assert until(all_run, seconds=300, interval=1), newcomer.kubectl("describe", "pods", namespace=RUNS)
     return pods
 
 

@@ -26,6 +26,7 @@ from tests.e2e.machine import Machine
 from tests.e2e.newcomer import Done, Newcomer
 from tests.e2e.newcomer import newcomer as with_own_cluster
 from tests.e2e.prod import PROD, PROD_RUNS, SMALL, UP, take_back
+from tests.e2e.runs import ended
 from tests.support import audit
 from tools.cluster import LocalCluster
 from tools.cluster.wait import until
@@ -136,7 +137,7 @@ def test_prod_asks_for_its_secrets_before_it_creates_anything(without_secrets: t
 @pytest.fixture(scope="module")
 def run(newcomer: Newcomer, prod: Done) -> Done:
     assert prod.status == 0
-    command = f".venv/bin/prefect deployment run primes/default {shlex.join(SMALL)} --watch --watch-timeout 400"
+    command = f".venv/bin/prefect deployment run primes/default {shlex.join(SMALL)} --watch --watch-timeout 900"
     return newcomer.shell(command, stack="prod", COLUMNS="200")
 
 
@@ -148,7 +149,7 @@ def test_a_flow_runs_on_its_own_dask_cluster_behind_authentication_and_policies(
 @pytest.mark.usefixtures("prod")
 def test_the_api_refuses_requests_without_the_auth_string(newcomer: Newcomer) -> None:
     script = (
-        "code() { .venv/bin/python -c 'import httpx, sys; print(httpx.get(sys.argv[1]).status_code)'"
+        "code() { .venv/bin/python -c 'import httpx, sys; print(httpx.get(sys.argv[1], timeout=60).status_code)'"
         ' "$PREFECT_API_URL$1"; }; code /health; code /admin/settings'
     )
     assert newcomer.shell(script, stack="prod").output.split() == ["200", "401"]
@@ -157,17 +158,19 @@ def test_the_api_refuses_requests_without_the_auth_string(newcomer: Newcomer) ->
 @pytest.mark.usefixtures("run")
 def test_no_secret_appears_in_state_outputs_previews_objects_or_logs(newcomer: Newcomer, marked: Marked) -> None:
     kinds = "pods,jobs,configmaps,deployments,replicasets,events,daskclusters"
+    # Logs first, and only of pods that are still there: those of the run are gone a minute after it.
     script = f"""
+        for namespace in {PROD} {PROD_RUNS}; do
+            for pod in $(kubectl --namespace $namespace get pods -o name); do
+                kubectl --namespace $namespace logs --all-containers $pod ||
+                    if kubectl --namespace $namespace get $pod; then exit 1; fi
+            done
+            kubectl --namespace $namespace get {kinds} -o yaml
+        done
         pulumi stack export
         pulumi stack output --json
         pulumi preview --diff --non-interactive
         pulumi preview --json --non-interactive
-        for namespace in {PROD} {PROD_RUNS}; do
-            kubectl --namespace $namespace get {kinds} -o yaml
-            for pod in $(kubectl --namespace $namespace get pods -o name); do
-                kubectl --namespace $namespace logs --all-containers $pod
-            done
-        done
         .venv/bin/prefect work-pool inspect dask
         .venv/bin/prefect deployment inspect primes/default
     """
@@ -256,7 +259,7 @@ def probes(newcomer: Newcomer, prod: Done) -> Iterator[Probes]:
         newcomer.kubectl("apply", "-f", "-", namespace=namespace, stdin=manifest)
     everywhere = ("pod", "-l", "probe", "--all-namespaces")
     for namespace in (PROD, PROD_RUNS):
-        newcomer.kubectl("wait", *everywhere[:3], "--for=condition=Ready", "--timeout=90s", namespace=namespace)
+        newcomer.kubectl("wait", *everywhere[:3], "--for=condition=Ready", "--timeout=180s", namespace=namespace)
     running = json.loads(newcomer.kubectl("get", *everywhere, "-o", "json"))["items"]
     made = Probes(newcomer, {each["metadata"]["name"]: each["status"]["podIP"] for each in running})
     # Pods get their identity a moment after they run.
@@ -310,9 +313,14 @@ AT_ONCE = 4
 @pytest.fixture(scope="module")
 def connections(probes: Probes) -> Mapping[tuple[str, str, int], bool]:
     """Each connection of both lists -> whether it was possible."""
-    pairs = (*OPEN, *CLOSED)
+
+    def opens(pair: tuple[str, str, int]) -> bool:
+        # A pod listens, and has its identity everywhere, a moment after it runs.
+        return until(lambda: probes.reaches(*pair), seconds=60, interval=2)
+
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        return dict(zip(pairs, pool.map(lambda pair: probes.reaches(*pair), pairs), strict=True))
+        opened = dict(zip(OPEN, pool.map(opens, OPEN), strict=True))
+        return opened | dict(zip(CLOSED, pool.map(lambda pair: probes.reaches(*pair), CLOSED), strict=True))
 
 
 @pytest.mark.parametrize("connection", OPEN, ids=lambda pair: "-".join(map(str, pair)))
@@ -413,7 +421,7 @@ def test_flow_pods_and_dask_workers_hold_the_prefect_credential_and_schedulers_d
         only = ("-l", selector, "--field-selector=status.phase=Running")
         return newcomer.kubectl("get", "pods", *only, "-o", "name", namespace=PROD_RUNS).split()
 
-    assert until(lambda: all(map(running, components.values())), seconds=180, interval=1)
+    assert until(lambda: all(map(running, components.values())), seconds=300, interval=1)
     script = "import os; print(*os.environ)"
     variables = {
         kind: newcomer.kubectl("exec", running(selector)[0], "--", "python", "-c", script, namespace=PROD_RUNS).split()
@@ -424,6 +432,7 @@ def test_flow_pods_and_dask_workers_hold_the_prefect_credential_and_schedulers_d
     # The next tests count the live runs.
     newcomer.shell(f".venv/bin/prefect flow-run cancel {run}", stack="prod")
     assert until(lambda: not any(map(running, components.values())), seconds=120, interval=1)
+    assert ended(newcomer, run, seconds=60, stack="prod")[0] == "CANCELLED"
 
 
 @pytest.mark.takes_down
@@ -455,9 +464,12 @@ def test_destroying_a_drained_stack_leaves_nothing_of_it_and_does_not_touch_the_
     lifted = newcomer.shell("pulumi state unprotect --all --yes --non-interactive", stack="prod")
     assert lifted.status == 0, lifted.progress
     live = ".venv/bin/prefect flow-run ls --state Running --state Pending --state Cancelling"
-    assert until(
-        lambda: "primes" not in newcomer.shell(live, stack="prod", COLUMNS="200").output, seconds=120, interval=3
-    )
+
+    def drained() -> bool:
+        listed = newcomer.shell(live, stack="prod", COLUMNS="200")
+        return listed.status == 0 and "primes" not in listed.output
+
+    assert until(drained, seconds=240, interval=3)
     done = newcomer.make("down", "STACK=prod", YES="1")
     assert done.status == 0, done.output + done.progress
     namespaces = newcomer.kubectl("get", "namespaces", "-o", "name")

@@ -87,10 +87,12 @@ def _register(api: Api, kubelet: Server) -> None:
 
 def _serve(api: Api, ended: threading.Event) -> None:
     while not ended.wait(_LOOK):
-        for claim in _all(api, "persistentvolumeclaims"):
-            _provide(api, claim)
-        for pod in _all(api, "pods"):
-            _advance(api, pod)
+        # A busy API server that does not answer in time is asked again at the next look.
+        with contextlib.suppress(OSError):
+            for claim in _all(api, "persistentvolumeclaims"):
+                _provide(api, claim)
+            for pod in _all(api, "pods"):
+                _advance(api, pod)
 
 
 def _all(api: Api, kind: str) -> list[dict[str, Any]]:

@@ -102,13 +102,19 @@ def admission(kubernetes: Kubernetes, client: httpx.Client, before: object) -> K
         kubernetes.kubectl("create", "-f", "-", stdin=policy(NAMESPACE, name, spec))
         kubernetes.kubectl("create", "-f", "-", stdin=binding(NAMESPACE, name, spec))
     request, _ = REFUSED["a load balancer of the operator"]
-    assert until(lambda: request.send(client).status_code != 201, seconds=30, interval=0.2)
+    assert until(lambda: request.send(client).status_code != 201, seconds=60, interval=0.2)
+
+    def enforced() -> bool:
+        return not any(request.send(client).is_success for request, _ in REFUSED.values())
+
+    # One policy may be enforced before another. A request that none refuses has a test of its own.
+    until(enforced, seconds=60, interval=0.5)
 
     def checked() -> bool:
         shown = kubernetes.kubectl("get", "validatingadmissionpolicies", "-o", "json")
         return all("typeChecking" in each.get("status", {}) for each in json.loads(shown)["items"])
 
-    assert until(checked, seconds=30, interval=0.5)
+    assert until(checked, seconds=60, interval=0.5)
     return kubernetes
 
 

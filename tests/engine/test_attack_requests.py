@@ -34,6 +34,8 @@ from tests.support.manifests import Manifest, changed, of_job
 
 ON_KUBERNETES = {name: attack for name, attack in ATTACKS.items() if not attack.defence.variables}
 VICTIM = "other-job"
+NOTICED = 120
+"""Seconds in which a busy API server notices that a defence is gone, or there again."""
 
 pytestmark = pytest.mark.xdist_group("admission")
 
@@ -124,7 +126,7 @@ def test_each_is_refused_and_accepted_without_its_defence(
     attacker: Attacker, target: Target, kubernetes: Kubernetes
 ) -> None:
     administrator = cast("Newcomer", Administrator(kubernetes))
-    answers = attacker.tries(ON_KUBERNETES, target, accepted=False, seconds=30)
+    answers = attacker.tries(ON_KUBERNETES, target, accepted=False, seconds=NOTICED)
     wrong = {
         name: answer
         for name, answer in answers.items()
@@ -139,9 +141,9 @@ def test_each_is_refused_and_accepted_without_its_defence(
         if defence.variables:
             continue
         with defence.off(administrator):
-            answers = attacker.tries(of_kind, target, accepted=True, seconds=30)
+            answers = attacker.tries(of_kind, target, accepted=True, seconds=NOTICED)
         without |= {name: each for name, each in answers.items() if not each.accepted}
-        answers = attacker.tries(of_kind, target, accepted=False, seconds=30)
+        answers = attacker.tries(of_kind, target, accepted=False, seconds=NOTICED)
         restored |= {name: each for name, each in answers.items() if each.accepted}
     assert without == {}
     assert restored == {}

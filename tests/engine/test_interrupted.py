@@ -34,8 +34,8 @@ TRIGGER = {
     "posture": "Reactive",
     "threshold": 1,
 }
-WAIT = 60.0
-"""Seconds for an update to come to the request at which it is killed."""
+WAIT = 180.0
+"""Seconds for an update to come to the request at which it is killed, on a busy machine."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -68,10 +69,9 @@ def log(kubernetes: Kubernetes, tmp_path_factory: pytest.TempPathFactory) -> Ite
         )
         yield home / "operator.log"
         operator.terminate()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             operator.wait(20)
-        finally:
-            operator.kill()
+        operator.kill()
 
 
 def handled(kubernetes: Kubernetes, log: Path, name: str) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def ticks(log: Path, name: str) -> int:
 def test_an_object_has_no_finalizer_and_its_timer_ends_with_it(kubernetes: Kubernetes, log: Path) -> None:
     assert "finalizers" not in handled(kubernetes, log, "one")["metadata"]
     assert until(lambda: ticks(log, "one") > 0, seconds=60, interval=0.5), log.read_text()[-3000:]
-    kubernetes.kubectl("delete", "daskcluster", "one", "-n", RUNS, "--wait=true", "--timeout=10s")
+    kubernetes.kubectl("delete", "daskcluster", "one", "-n", RUNS, "--wait=true", "--timeout=60s")
     handled(kubernetes, log, "two")
     last = ticks(log, "one")
     assert until(lambda: ticks(log, "two") > 1, seconds=60, interval=0.5), log.read_text()[-3000:]

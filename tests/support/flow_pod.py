@@ -7,7 +7,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -139,7 +139,11 @@ def dask_pods(port: int, home: Path, variables: Mapping[str, str]) -> Iterator[N
     finally:
         for process in reversed(processes):
             process.terminate()
-            process.wait(30)
+            # One that has just started may need more on a busy machine.
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(30)
+            process.kill()
+            process.wait()
 
 
 @contextmanager

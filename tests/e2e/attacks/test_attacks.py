@@ -17,10 +17,13 @@ from tests.e2e.attacks.attacker import Answer, Attacker, flow_pod, of_run
 from tests.e2e.attacks.table import ATTACKS, OWN, by_defence
 from tests.e2e.newcomer import RUNS, Newcomer
 from tests.e2e.results import LIST, on_results
-from tests.e2e.runs import ask, left
+from tests.e2e.runs import ask, jobs, left
 from tools.cluster.wait import until
 
 BY_DEFENCE = by_defence()
+
+NOTICED = 120
+"""Seconds in which a busy API server notices that a defence is gone, or there again."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ def _scene(newcomer: Newcomer, run: str, victim: str) -> Scene:
     assert until(lambda: "daskworkergroup" in left(newcomer, victim), seconds=180, interval=1), (
         "no Dask cluster to attack"
     )
+    assert until(lambda: "pod/" in jobs(newcomer, run), seconds=180, interval=1), "no pod to attack from"
     pod, victim_pod = (flow_pod(newcomer, each) for each in (run, victim))
     newcomer.kubectl("wait", "--for=condition=Ready", f"pod/{pod}", "--timeout=180s", namespace=RUNS)
     attacker = of_run(newcomer, run)
@@ -95,10 +99,10 @@ def test_an_attack_is_refused(name: str, answers: Mapping[str, Answer]) -> None:
 def test_an_attack_succeeds_without_its_defence_alone(kind: str, scene: Scene, newcomer: Newcomer) -> None:
     attacks, defence = BY_DEFENCE[kind]
     with defence.off(newcomer):
-        answers = scene.attacker.tries(attacks, scene.target, accepted=True, seconds=30)
+        answers = scene.attacker.tries(attacks, scene.target, accepted=True, seconds=NOTICED)
         failed = {name: answer for name, answer in answers.items() if not answer.accepted}
         assert not failed
-    answers = scene.attacker.tries(attacks, scene.target, accepted=False, seconds=30)
+    answers = scene.attacker.tries(attacks, scene.target, accepted=False, seconds=NOTICED)
     restored = {name: answer.status for name, answer in answers.items()}
     assert restored == {name: attack.status for name, attack in attacks.items()}
 
@@ -109,7 +113,7 @@ def test_a_flow_pod_sees_no_task_result_of_another_deployment(scene: Scene, newc
     def on_volume() -> set[str]:
         return {file for file in on_results(newcomer, LIST).split() if not file.startswith(f"{own}/")}
 
-    assert until(lambda: bool(on_volume()), seconds=60, interval=5), "the volume has no results of others"
+    assert until(lambda: bool(on_volume()), seconds=180, interval=5), "the volume has no results of others"
     files = {file.removeprefix("/results/") for file in scene.attacker.files("/results")}
     others = on_volume()
     assert not files & (others | {file.rpartition("/")[2] for file in others})

@@ -33,7 +33,7 @@ def test_runs_live_through_a_restart_and_a_long_outage_of_the_server_and_one_tha
     newcomer: Newcomer,
 ) -> None:
     """Prefect renews a lease every 225 s: the outage is longer, so it has one of these moments in it, at the least."""
-    runs = LiveRuns.start(newcomer, seconds=600, count=500)
+    runs = LiveRuns.start(newcomer, seconds=600, count=600)
     newcomer.kubectl("rollout", "restart", "deployment/prefect-server")
     newcomer.kubectl("rollout", "status", "deployment/prefect-server", "--timeout=180s")
     runs.check_an_outage(OUTAGE)
