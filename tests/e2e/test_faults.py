@@ -152,4 +152,4 @@ def test_a_run_that_is_cancelled_while_pending_is_cancelled_at_once_and_leaves_n
 
 
 def test_runs_live_through_an_outage_of_the_server_and_one_that_died_meanwhile_is_crashed(newcomer: Newcomer) -> None:
-    LiveRuns.start(newcomer, seconds=300, count=280).check_an_outage(OUTAGE)
+    LiveRuns.start(newcomer, seconds=240, count=220).check_an_outage(OUTAGE)

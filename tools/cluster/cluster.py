@@ -221,7 +221,8 @@ class LocalCluster:
             return None
         if pki.stale(place.pki, self._certificates()) or pki.stale(place.etcd_pki, components.etcd_certificates()):
             return None
-        if not all(component.alive for component in self.status()):
+        # One that answers late is not started again: that would end the runs of the cluster.
+        if not all(component.alive for component in self._status_once_ready()):
             return None
         node = Api(place.pki).get(f"/api/v1/nodes/{NODE_NAME}")
         return access(self.place, built["debian-python"]) if node_ready(node, since="") else None
