@@ -207,15 +207,12 @@ def _pod(
         "volumes": [pods.writable_volume()],
     }
     if volume is not None:
+        data = {"name": "data", "mountPath": DATA}
         pod["volumes"].append({"name": "data", "persistentVolumeClaim": {"claimName": volume}})
-        pod["containers"] = [{**container, "volumeMounts": [*container["volumeMounts"], _data_mount()]}]
+        pod["containers"] = [{**container, "volumeMounts": [*container["volumeMounts"], data]}]
     elif "ports" in container:
         pod["initContainers"] = [_migration(args)]
     return pod
-
-
-def _data_mount() -> dict[str, Any]:
-    return {"name": "data", "mountPath": DATA}
 
 
 def _container(args: PrefectServerArgs, name: str, command: list[str], component: str) -> dict[str, Any]:
@@ -266,16 +263,18 @@ def _migration(args: PrefectServerArgs) -> dict[str, Any]:
 
 
 def _environment(args: PrefectServerArgs) -> dict[str, Any]:
+    url = args.settings.browser_url
+    origins = dict.fromkeys([url, url.replace("//127.0.0.1", "//localhost")])
     values: dict[str, Any] = {
         "HOME": pods.WRITABLE,
         # The server copies its UI there when it starts; site-packages is read-only.
         "PREFECT_UI_STATIC_DIRECTORY": f"{pods.WRITABLE}/ui",
         # The page is loaded by a browser, which cannot resolve the Service's name.
-        "PREFECT_UI_API_URL": f"{args.settings.browser_url}/api",
+        "PREFECT_UI_API_URL": f"{url}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
-        # No other site may call the API with a browser's credentials.
-        "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": _origins(args.settings.browser_url),
+        # The origins of the server's own page: no other site may call the API with a browser's credentials.
+        "PREFECT_SERVER_API_CORS_ALLOWED_ORIGINS": ",".join(origins),
         **args.settings.retention.environment(),
         **({"PREFECT_SERVER_METRICS_ENABLED": "true"} if args.metrics else {}),
     }
@@ -297,8 +296,3 @@ def _environment(args: PrefectServerArgs) -> dict[str, Any]:
             raise ValueError("`redis` is missing: the settings have a Redis")
         values |= THROUGH_REDIS | dict.fromkeys(_REDIS_URLS, args.redis)
     return values | dict(args.settings.pod.env)
-
-
-def _origins(browser_url: str) -> str:
-    """Return the origins of the server's own page."""
-    return ",".join(dict.fromkeys([browser_url, browser_url.replace("//127.0.0.1", "//localhost")]))

@@ -76,16 +76,3 @@ class Api:
                 remedy="Read its answer below. After `python -m tools.cluster purge` the cluster starts empty",
                 detail=body,
             )
-
-
-def node_ready(node: Mapping[str, Any] | None, *, since: str) -> bool:
-    """Return whether a node is Ready by a heartbeat from `since` or later (RFC 3339, UTC).
-
-    An older heartbeat is one of an earlier start of the cluster.
-    """
-    if not node:
-        return False
-    return any(
-        condition["type"] == "Ready" and condition["status"] == "True" and condition["lastHeartbeatTime"] >= since
-        for condition in node.get("status", {}).get("conditions", ())
-    )

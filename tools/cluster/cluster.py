@@ -22,6 +22,7 @@ from tools.cluster import (
     host_state,
     images,
     local_registry,
+    node,
     packages,
     pki,
     preflight,
@@ -31,10 +32,10 @@ from tools.cluster import (
     supervise,
 )
 from tools.cluster.access import Access, access
-from tools.cluster.api import Api, node_ready
+from tools.cluster.api import Api
 from tools.cluster.component import Component
 from tools.cluster.images import Built
-from tools.cluster.layout import NODE_NAME, Layout
+from tools.cluster.layout import Layout
 from tools.cluster.machine import has_resolver
 from tools.cluster.network import Network, recorded, requested
 from tools.cluster.pki import Certificate
@@ -45,8 +46,6 @@ from tools.errors import Problem
 from tools.file_lock import locked
 from tools.progress import duration, say, step
 
-NODE_DEADLINE = 120.0
-"""Seconds for the node to become Ready."""
 LATE = 15.0
 """Seconds in which a component that runs may answer."""
 POD_GRACE = 5.0
@@ -224,8 +223,8 @@ class LocalCluster:
         # One that answers late is not started again: that would end the runs of the cluster.
         if not all(component.alive for component in self._status_once_ready()):
             return None
-        node = Api(place.pki).get(f"/api/v1/nodes/{NODE_NAME}")
-        return access(self.place, built["debian-python"]) if node_ready(node, since="") else None
+        ready = node.is_ready(Api(place.pki), since="")
+        return access(self.place, built["debian-python"]) if ready else None
 
     # Starting and stopping.
 
@@ -267,21 +266,8 @@ class LocalCluster:
                 network_config = texts[place.network_config]
                 hooks = {"cilium-agent": lambda: files.write(place.network_config, network_config)}
             supervise.start_all(place, second, hooks)
-            self._wait_for_node(api, since, [component.name for component in all_components])
+            node.wait(place, api, since, [component.name for component in all_components])
         files.write(place.started, self._fingerprint(built))
-
-    def _wait_for_node(self, api: Api, since: str, names: list[str]) -> None:
-        """Wait until pods can be created: for a ready node, and for the default ServiceAccount."""
-
-        def ready() -> bool:
-            supervise.raise_if_ended(self.place, names)
-            return node_ready(api.get(f"/api/v1/nodes/{NODE_NAME}"), since=since) and bool(
-                api.get("/api/v1/namespaces/default/serviceaccounts/default")
-            )
-
-        if not until(ready, seconds=NODE_DEADLINE, interval=0.2):
-            how = f"did not report a ready node within {NODE_DEADLINE:.0f} s"
-            raise supervise.failure(self.place, "kubelet", how)
 
     def _stop(self) -> None:
         place = self.place

@@ -17,9 +17,9 @@ from tools.cluster import (
     programs,
     storage,
 )
-from tools.cluster.api import node_ready
 from tools.cluster.component import Component
 from tools.cluster.layout import NODE_IP, PORTS, REGISTRY
+from tools.cluster.node import reports_ready
 
 PLACE = Layout(root=Path("/state/cluster"), images=Path("/cache/images"))
 SYSTEM = ("/usr/lib/cni", "/etc/resolv.conf")
@@ -108,13 +108,13 @@ def condition(status: str, heartbeat: str) -> dict[str, object]:
     return {"status": {"conditions": [{"type": "Ready", "status": status, "lastHeartbeatTime": heartbeat}]}}
 
 
-def test_only_a_heartbeat_since_the_start_makes_a_node_ready() -> None:
+def test_only_a_heartbeat_since_the_start_makes_a_reports_ready() -> None:
     since = "2026-01-01T00:00:00Z"
-    assert node_ready(condition("True", "2026-01-01T00:00:05Z"), since=since)
-    assert not node_ready(condition("True", "2025-12-31T23:59:59Z"), since=since)
-    assert not node_ready(condition("False", "2026-01-01T00:00:05Z"), since=since)
-    assert not node_ready({}, since=since)
-    assert not node_ready(None, since=since)
+    assert reports_ready(condition("True", "2026-01-01T00:00:05Z"), since=since)
+    assert not reports_ready(condition("True", "2025-12-31T23:59:59Z"), since=since)
+    assert not reports_ready(condition("False", "2026-01-01T00:00:05Z"), since=since)
+    assert not reports_ready({}, since=since)
+    assert not reports_ready(None, since=since)
 
 
 @each_network
