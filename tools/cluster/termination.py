@@ -47,9 +47,9 @@ def termination_cleans_up() -> Iterator[None]:
 
 
 def _leave_terminal() -> None:
-    """Print to nowhere: each line to a terminal that was closed is an error, which would end the clean-up."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    """Discard further output: printing to a terminal that was closed is an error, which would end the clean-up."""
+    null = os.open(os.devnull, os.O_WRONLY)
     for output in (1, 2):
         if stat.S_ISCHR(os.fstat(output).st_mode):
-            os.dup2(nowhere, output)
-    os.close(nowhere)
+            os.dup2(null, output)
+    os.close(null)
