@@ -103,7 +103,8 @@ make up STACK=prod CLUSTER=existing""": IN_PRODUCTION,
         """\
 make backup
 make up DISCARD=flows-runs/results
-make restore FILE=backup-dev-20260101-120000.zip""": Test(
+make restore FILE=backup-dev-20260101-120000.zip
+make up""": Test(
             way=Way.NAMED, by="tests/full/test_lost_volumes.py::test_results_move_to_a_volume_of_another_storage_class"
         ),
         """\
@@ -172,7 +173,8 @@ make up STACK=prod CLUSTER=existing""": Test(way=Way.NAMED, by=f"{PRODUCTION}::t
 kubectl scale deployment prefect-server --namespace flows --replicas 0
 kubectl delete persistentvolumeclaim prefect-server --namespace flows
 make up
-make restore FILE=backup-dev-20260101-120000.zip""": Test(
+make restore FILE=backup-dev-20260101-120000.zip
+make up""": Test(
             way=Way.NAMED, by="tests/full/test_lost_volumes.py::test_a_sqlite_database_goes_back_to_its_backup"
         ),
     },

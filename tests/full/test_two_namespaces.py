@@ -63,6 +63,9 @@ def test_it_moves_with_its_runs_and_results(earlier: Newcomer, newcomer: Newcome
     assert done.status == 0, done.progress
     assert (all_runs(newcomer), on_results(newcomer, LIST)) == (runs, results)
 
+    # The backup has the work pool with the old namespace for runs.
+    done = newcomer.make("up")
+    assert done.status == 0, done.progress
     claims = newcomer.kubectl("get", "persistentvolumeclaims", "-o", "name", namespace=NAMESPACE)
     assert "results" not in claims
     again = newcomer.make("run", "FLOW=sales/by-file", 'PARAMS={"report": {"countries": ["FR", "DE"]}}')

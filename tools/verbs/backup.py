@@ -35,7 +35,8 @@ def restore(arguments: argparse.Namespace) -> int:
     volumes = _volumes(selection)
     say(f"==> stack {selection.stack.name}: restoring {name}")
     stacks.restore(selection.stack.name, volumes, Path(name).absolute())
-    say(f"    make up STACK={selection.stack.name} registers what prefect.yaml has and the backup has not")
+    say(f"    next: make up STACK={selection.stack.name}")
+    say("    work pools and deployments are as the backup has them until then: the stack may declare others by now")
     return 0
 
 
