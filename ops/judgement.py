@@ -17,6 +17,13 @@ CONFIRMED_AFTER: Final = 1.0
 REPLACED_AFTER: Final = 30.0
 """Seconds within which a worker creates the next Job of a run that was rescheduled."""
 
+POLLED_WITHIN: Final = 60.0
+"""Seconds of an answering Prefect server within which a worker creates the Job of a Pending run, also after an outage.
+
+The longest pause between two polls of a worker that gets no answers is 21 seconds (`critical_service_loop` in
+prefect/workers/base.py: 2 seconds, doubled three times, and 30 % of jitter).
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
@@ -170,8 +177,11 @@ def _pending(run: FlowRun, world: World, prefect_now: datetime, timeout: float) 
             wait=REPLACED_AFTER,
             pod=ended[-1],
         )
-    if (prefect_now - run.since).total_seconds() > timeout:
-        return Verdict(run=run, reason=f"It has had no Job for {timeout:.0f} s: its worker did not create one.")
+    # Seen without a Job before that, too: while the server did not answer, its worker could not create one.
+    seen = min(POLLED_WITHIN, timeout)
+    if (prefect_now - run.since).total_seconds() > timeout - seen:
+        reason = f"It has had no Job for {timeout:.0f} s: its worker did not create one."
+        return Verdict(run=run, reason=reason, wait=seen)
     return None
 
 

@@ -174,9 +174,7 @@ kubectl scale deployment prefect-server --namespace flows --replicas 0
 kubectl delete persistentvolumeclaim prefect-server --namespace flows
 make up
 make restore FILE=backup-dev-20260101-120000.zip
-make up""": Test(
-            way=Way.NAMED, by="tests/full/test_lost_volumes.py::test_a_sqlite_database_goes_back_to_its_backup"
-        ),
+make up""": Test(way=Way.NAMED, by="tests/full/test_lost_volumes.py::test_a_sqlite_database_goes_back_to_its_backup"),
     },
     "examples/consumer/README.md": {
         """\

@@ -42,11 +42,13 @@ def deployment(
     metadata: dict[str, Any] = {"labels": {**settings.labels, **naming.labels(component, instance)}}
     if annotations := {**settings.annotations, **versions}:
         metadata["annotations"] = annotations
+    # The status of a pod keeps the last lines of a program that failed, when its log is gone.
+    containers = [{**each, "terminationMessagePolicy": "FallbackToLogsOnError"} for each in pod["containers"]]
     return {
         "replicas": replicas,
         "strategy": {"type": strategy},
         "selector": {"matchLabels": naming.selector(component, instance)},
-        "template": {"metadata": metadata, "spec": {**pod, **placement(settings)}},
+        "template": {"metadata": metadata, "spec": {**pod, "containers": containers, **placement(settings)}},
     }
 
 

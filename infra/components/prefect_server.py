@@ -228,7 +228,7 @@ def _container(args: PrefectServerArgs, name: str, command: list[str], component
 
 
 def _server(args: PrefectServerArgs, *, services: bool) -> dict[str, Any]:
-    command = ["prefect", "server", "start", "--host", ADDRESSES[args.ip_family].listen]
+    command = ["python", "-m", "ops.prefect_server", "start", "--host", ADDRESSES[args.ip_family].listen]
     command += [] if services else ["--no-services"]
     return {
         **_container(args, "server", command, "server"),

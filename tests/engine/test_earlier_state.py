@@ -66,8 +66,9 @@ UPDATES: Final[Mapping[str, tuple[str, ...]]] = {
     "network-dask-reaper": ("spec.egress",),
     "network-prefect-server": ("spec.ingress.0.from", "spec.egress", "spec.policyTypes"),
     "prefect-worker-dask-deployment": (_ACCOUNT, f"{_CONTAINER}.env"),
-    # Readiness asks the database; leases outlive the server's process.
+    # Readiness asks the database; leases outlive the server's process; a correction for SQLite.
     "prefect-server-deployment": (
+        f"{_CONTAINER}.command",
         f"{_CONTAINER}.env",
         f"{_CONTAINER}.readinessProbe",
         "spec.template.spec.initContainers.0.env",
@@ -248,7 +249,8 @@ def test_the_only_updates_are_those_of_the_list(name: str, previews: Mapping[str
 
 
 def _expected_everywhere(path: str) -> bool:
-    return path.startswith((_DEPLOYMENT_IDS, f"{_CONTAINER}.livenessProbe.timeoutSeconds")) or (
+    pods = f"{_CONTAINER}.livenessProbe.timeoutSeconds", f"{_CONTAINER}.terminationMessagePolicy"
+    return path.startswith((_DEPLOYMENT_IDS, *pods)) or (
         path.startswith(_VARIABLE) and path.endswith((".title", ".description"))
     )
 

@@ -16,6 +16,7 @@ import httpx
 
 from tools.cluster.wait import until
 from tools.errors import Problem
+from tools.paths import ROOT
 
 START: Final = 180.0
 """Seconds for a start on a busy machine, the creation of the database included."""
@@ -38,11 +39,22 @@ def running(home: Path, *options: str, settings: Mapping[str, str]) -> Iterator[
 
     """
     port = free_port()
-    command = [sys.executable, "-m", "prefect", "server", "start", *options, "--host", "127.0.0.1", "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "ops.prefect_server",
+        "start",
+        *options,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     log = home / "server.log"
     with log.open("w") as output:
         process = subprocess.Popen(
             command,
+            cwd=ROOT,
             env={**environment(home), **settings},
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -49,7 +49,7 @@ def running(home: Path) -> Iterator[str]:
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     port = _port()
     address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "-m", "ops.prefect_server", "start", "--host", "127.0.0.1", "--port", str(port)]
     log = home / "server.log"
     variables = {**environment(home), "PREFECT_API_URL": f"{address}/api"}
     with (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -310,13 +311,28 @@ def test_a_pending_run_is_left_alone_within_its_time(platform: Platform) -> None
     assert platform.prefect.proposals == []
 
 
-def test_a_pending_run_without_any_job_is_crashed(platform: Platform) -> None:
+def test_a_pending_run_without_any_job_is_crashed_at_its_bound(platform: Platform) -> None:
     platform.objects(jobs=())
-    platform.prefect.add("PENDING", pid="", age=PENDING - 5)
-    platform.check(3)
+    platform.prefect.add("PENDING", pid="", age=0)
+    before = int(PENDING // INTERVAL)
+    for _ in range(before):
+        platform.check()
+        platform.prefect.now += timedelta(seconds=INTERVAL)
     assert platform.prefect.proposals == []
-    platform.prefect.add("PENDING", pid="", age=PENDING + 5)
-    assert platform.proposal() == ("CRASHED", "It has had no Job for 600 s: its worker did not create one.")
+    for _ in range(3):
+        platform.check()
+        platform.prefect.now += timedelta(seconds=INTERVAL)
+    [(_, type_, message, _)] = platform.prefect.proposals
+    assert (type_, message) == ("CRASHED", "It has had no Job for 600 s: its worker did not create one.")
+
+
+def test_after_an_outage_a_worker_has_a_minute_to_create_the_job_of_a_pending_run(platform: Platform) -> None:
+    platform.objects(jobs=())
+    platform.prefect.add("PENDING", pid="", age=PENDING + 500)
+    platform.check(10)
+    assert platform.prefect.proposals == []
+    platform.check(3)
+    assert [each[1] for each in platform.prefect.proposals] == ["CRASHED"]
 
 
 def test_a_pod_that_runs_without_a_report_is_given_its_time_after_an_outage_too(platform: Platform) -> None:
