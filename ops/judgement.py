@@ -177,11 +177,11 @@ def _pending(run: FlowRun, world: World, prefect_now: datetime, timeout: float) 
             wait=REPLACED_AFTER,
             pod=ended[-1],
         )
-    # Seen without a Job before that, too: while the server did not answer, its worker could not create one.
-    seen = min(POLLED_WITHIN, timeout)
-    if (prefect_now - run.since).total_seconds() > timeout - seen:
+    # It must have no Job for some time while the server answers: without answers its worker could not create one.
+    wait = min(POLLED_WITHIN, timeout)
+    if (prefect_now - run.since).total_seconds() > timeout - wait:
         reason = f"It has had no Job for {timeout:.0f} s: its worker did not create one."
-        return Verdict(run=run, reason=reason, wait=seen)
+        return Verdict(run=run, reason=reason, wait=wait)
     return None
 
 

@@ -1,6 +1,6 @@
 """Starts a Prefect server: `prefect server` with one correction for SQLite.
 
-Without it the event loop of a busy server stands still for a minute now and then, and nobody gets an answer:
+Without it the event loop of a busy server stands still for a minute now and then, and no request is answered:
 
 - SQLAlchemy does not close the cursor of a statement that failed, such as one that found the database locked
   (`AsyncAdapt_aiosqlite_cursor.execute` in sqlalchemy/dialects/sqlite/aiosqlite.py 2.0). The cursor belongs to a

@@ -305,8 +305,15 @@ def test_pod_settings_of_the_stack_reach_the_pods(render: Render) -> None:
 
 
 def test_an_annotation_of_the_stack_never_displaces_the_one_that_follows_a_secret() -> None:
-    spec = pods.deployment("x", {}, settings=Pod(annotations={"v": "mine", "a": "b"}), versions={"v": "uid"})
+    pod = {"containers": []}
+    spec = pods.deployment("x", pod, settings=Pod(annotations={"v": "mine", "a": "b"}), versions={"v": "uid"})
     assert spec["template"]["metadata"]["annotations"] == {"v": "uid", "a": "b"}
+
+
+def test_the_status_of_a_pod_keeps_the_last_lines_of_a_program_that_failed() -> None:
+    spec = pods.deployment("x", {"containers": [{"name": "program"}]})
+    [container] = spec["template"]["spec"]["containers"]
+    assert container == {"name": "program", "terminationMessagePolicy": "FallbackToLogsOnError"}
 
 
 def test_a_label_of_the_stack_never_displaces_one_that_selectors_need(render: Render) -> None:
