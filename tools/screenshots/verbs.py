@@ -102,7 +102,7 @@ def of_pages(run: FlowRun, summary: str) -> list[Shot]:
         Shot(
             url=page,
             path=str(FOLDER / "artifacts.png"),
-            click="role=tab[name='Artifacts']",
+            click="text=/^Artifacts$/",
             shows=f"text={_SUMMARY}",
             seconds=8,
         ),
