@@ -20,8 +20,8 @@ REPLACED_AFTER: Final = 30.0
 POLLED_WITHIN: Final = 60.0
 """Seconds of an answering Prefect server within which a worker creates the Job of a Pending run, also after an outage.
 
-The longest pause between two polls of a worker that gets no answers is 21 seconds (`critical_service_loop` in
-prefect/workers/base.py: 2 seconds, doubled three times, and 30 % of jitter).
+With the default interval of 2 seconds, a worker that gets no answers pauses for 21 seconds at most between two polls
+(`critical_service_loop` in prefect/utilities/services.py: the interval, doubled three times, and 30 % of jitter).
 """
 
 

@@ -25,7 +25,8 @@ from prefect.cli import app
 
 def close_failed_cursors() -> None:
     """Close the cursor of a statement that fails, in the thread of its connection."""
-    execute: Callable[..., Awaitable[Any]] = Cursor._execute  # noqa: SLF001  there is no public place between the cursor and its thread
+    # Private, because all public methods of a cursor go through this one.
+    execute: Callable[..., Awaitable[Any]] = Cursor._execute  # noqa: SLF001  see above
 
     async def execute_or_close(self: Cursor, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         try:
@@ -35,7 +36,7 @@ def close_failed_cursors() -> None:
                 await execute(self, self._cursor.close)
             raise
 
-    Cursor._execute = execute_or_close  # type: ignore[assignment,method-assign]  # noqa: SLF001  as above
+    Cursor._execute = execute_or_close  # type: ignore[assignment,method-assign]  # noqa: SLF001  see above
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from infra.prefect_yaml.load import DeploymentError, read_deployments
 from infra.settings.image import FlowPython
 from infra.specs.deployment import DeploymentSpec
 from tools.errors import Problem
+from tools.progress import counted
 
 LONGEST: Final = 60
 """Seconds that reading a file and its flows may take."""
@@ -68,7 +69,7 @@ def report(path: Path, *, strict: bool, environment: Mapping[str, str] = os.envi
         rows = [row for spec in specs for row in _rows(spec, dt.datetime.now(dt.UTC))]
     accepted = not errors and not (strict and warnings)
     would = "would register" if accepted else "could be read"
-    parts = [f"{path}: {_counted(len(specs), 'deployment')} {would}"]
+    parts = [f"{path}: {counted(len(specs), 'deployment')} {would}"]
     parts += ["", *_table([_HEAD, *rows])] if rows else []
     for title, texts in (("Warnings", warnings), ("Refused", errors)):
         parts += ["", f"{title} ({len(texts)}):", *(f"  {_shown_lines(text)}" for text in texts)] if texts else []
@@ -112,14 +113,10 @@ def _shown_lines(text: str) -> str:
 
 def _verdict(errors: int, warnings: int, *, accepted: bool, strict: bool) -> str:
     if accepted:
-        return "Accepted." if not warnings else f"Accepted with {_counted(warnings, 'warning')}."
+        return "Accepted." if not warnings else f"Accepted with {counted(warnings, 'warning')}."
     if errors:
-        return f"Refused for {_counted(errors, 'reason')}; `make up` would change nothing."
-    return f"Refused, because {_counted(warnings, 'warning')} count as errors (STRICT={int(strict)})."
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+        return f"Refused for {counted(errors, 'reason')}; `make up` would change nothing."
+    return f"Refused, because {counted(warnings, 'warning')} count as errors (STRICT={int(strict)})."
 
 
 class _TooLongError(BaseException):

@@ -26,6 +26,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things for people: `1 deployment`, `2 deployments`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def say(text: str) -> None:
     """Print one line about progress; standard output is kept for results."""
     with _lock:

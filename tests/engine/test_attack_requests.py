@@ -22,7 +22,7 @@ from infra.components import dask_operator, identity
 from infra.components.admission import binding, policy
 from infra.components.namespace import flow_run_rules
 from tests.e2e.attacks.attack import Target
-from tests.e2e.attacks.attacker import Answer, Attacker
+from tests.e2e.attacks.attacker import NOTICED, Answer, Attacker
 from tests.e2e.attacks.table import ATTACKS, OWN, by_defence
 from tests.e2e.newcomer import Newcomer
 from tests.engine import admission_objects as made
@@ -34,8 +34,6 @@ from tests.support.manifests import Manifest, changed, of_job
 
 ON_KUBERNETES = {name: attack for name, attack in ATTACKS.items() if not attack.defence.variables}
 VICTIM = "other-job"
-NOTICED = 120
-"""Seconds in which a busy API server notices that a defence is gone, or there again."""
 
 pytestmark = pytest.mark.xdist_group("admission")
 

@@ -39,17 +39,8 @@ def running(home: Path, *options: str, settings: Mapping[str, str]) -> Iterator[
 
     """
     port = free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "ops.prefect_server",
-        "start",
-        *options,
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-    ]
+    address = ["--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "-m", "ops.prefect_server", "start", *options, *address]
     log = home / "server.log"
     with log.open("w") as output:
         process = subprocess.Popen(

@@ -44,7 +44,7 @@ def wait(place: Layout, api: Api, since: str, components: Sequence[str]) -> None
     """
 
     def ready() -> bool:
-        supervise.raise_if_ended(place, list(components))
+        supervise.raise_if_ended(place, components)
         return is_ready(api, since=since) and bool(api.get("/api/v1/namespaces/default/serviceaccounts/default"))
 
     if not until(ready, seconds=DEADLINE, interval=0.2):

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from tools.progress import counted
 from tools.summary import capacity_table
 from tools.summary.cells import line, span, value, values
 from tools.summary.changes import Change, Row
@@ -45,9 +46,7 @@ def render(stack: str, page: Page) -> str:
         "Kubernetes object": page.kubernetes,
         "other resource": page.others,
     }
-    counts = ", ".join(
-        f"{len(changes)} {name}{'s' if len(changes) > 1 else ''}" for name, changes in parts.items() if changes
-    )
+    counts = ", ".join(counted(len(changes), noun) for noun, changes in parts.items() if changes)
     blocks.append(f"{counts}{f'; {same} unchanged' if same else ''}.")
     blocks += _warnings(page.warnings)
     blocks += _section("Images", ["\n".join(_image(change) for change in page.images)] if page.images else [])

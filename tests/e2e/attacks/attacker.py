@@ -20,6 +20,9 @@ AGENT: Final = "attack"
 ACCOUNT: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 """Where a pod has the files of its account."""
 
+NOTICED: Final = 120
+"""Seconds in which a busy API server notices that a defence is gone, or there again."""
+
 SCRIPT: Final = Path(__file__).with_name("in_flow_pod.py").read_text()
 
 Run = Callable[[str, str], str]

@@ -13,7 +13,7 @@ import pytest
 
 from ephemeral_dask.contract import labels, results
 from tests.e2e.attacks.attack import Target
-from tests.e2e.attacks.attacker import Answer, Attacker, flow_pod, of_run
+from tests.e2e.attacks.attacker import NOTICED, Answer, Attacker, flow_pod, of_run
 from tests.e2e.attacks.table import ATTACKS, OWN, by_defence
 from tests.e2e.newcomer import RUNS, Newcomer
 from tests.e2e.results import LIST, on_results
@@ -21,9 +21,6 @@ from tests.e2e.runs import ask, jobs, left
 from tools.cluster.wait import until
 
 BY_DEFENCE = by_defence()
-
-NOTICED = 120
-"""Seconds in which a busy API server notices that a defence is gone, or there again."""
 
 
 @dataclass(frozen=True)
