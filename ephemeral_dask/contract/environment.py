@@ -73,3 +73,7 @@ where the pool has none."""
 
 PLUGIN: Final = "ephemeral-dask"
 """Name of the package's plugin for Prefect, as in its entry points: a flow pod enables this one."""
+
+PREPARED_PROCESS: Final = f"{PREFIX}PREPARED_PROCESS"
+"""`false` has Prefect start an interpreter for pull steps and another one for the flow, as released. Unset otherwise; a
+deployment sets it with its job variable `env`."""

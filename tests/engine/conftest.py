@@ -18,55 +18,12 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.engine import declared
 from tests.engine.commands import Commands, Result
 from tests.support import scratch_prefect
 from tools.cluster.wait import until
 
 QUIET = {"PREFECT_LOGGING_LEVEL": "WARNING"}
-
-PROGRAM = '''
-"""A program that registers what declared.json says."""
-import json
-from pathlib import Path
-
-import pulumi
-
-from infra.specs.deployment import DeploymentSpec, Schedule
-from infra import registration
-from infra.registration import Deployment, DeploymentArgs, Url, WorkPool, WorkPoolArgs
-
-declared = json.loads(Path("declared.json").read_text())
-endpoint = Url(**declared["reach"])
-pools = {
-    name: WorkPool(name, WorkPoolArgs(endpoint=endpoint, **fields)) for name, fields in declared["pools"].items()
-}
-queues, deployments = {}, {}
-for name, fields in declared["objects"].pop("WorkQueue", {}).items():
-    if "pool" in fields:
-        fields["work_pool_name"] = pools[fields.pop("pool")].name
-    queues[name] = registration.WorkQueue(name, registration.WorkQueueArgs(endpoint=endpoint, **fields))
-for name, fields in declared["deployments"].items():
-    schedules = tuple(Schedule(**schedule) for schedule in fields.pop("schedules", []))
-    secret = frozenset(fields.pop("secret_fields", []))
-    pool = pools[fields.pop("pool")].name if "pool" in fields else "pool"
-    queue = queues[fields.pop("queue")].name if "queue" in fields else None
-    spec = DeploymentSpec(**fields, schedules=schedules, secret_fields=secret)
-    args = DeploymentArgs(endpoint=endpoint, spec=spec, work_pool_name=pool, work_queue_name=queue)
-    deployments[name] = Deployment(name, args)
-    pulumi.export(name, deployments[name].deployment_id)
-for kind, declared_of_kind in declared["objects"].items():
-    for name, fields in declared_of_kind.items():
-        if fields.pop("secret_value", False):
-            fields["value"] = pulumi.Output.secret(fields["value"])
-        if "owner" in fields:
-            fields["deployment_id"] = deployments[fields["owner"]].deployment_id
-            fields["deployment"] = "flow/" + fields.pop("owner")
-            fields["actions"] = [
-                {**action, "deployment_id": fields["deployment_id"]} for action in fields["actions"]
-            ]
-        args = getattr(registration, f"{kind}Args")(endpoint=endpoint, **fields)
-        getattr(registration, kind)(name, args)
-'''
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -331,12 +288,15 @@ class Stack(Commands):
 
     def write(self) -> None:
         """Write what is declared now, for the program."""
-        (self.folder / "declared.json").write_text(json.dumps(self.declared))
+        (self.folder / declared.FILE).write_text(json.dumps(self.declared))
 
     def attempt(self, *command: str) -> Result:
         """Run a Pulumi command on what is declared now."""
         self.write()
-        return super().attempt(*command)
+        if command[0] not in declared.COMMANDS:
+            return super().attempt(*command)
+        with declared.served(self.folder / declared.FILE) as address:
+            return super().attempt(*command, f"--client={address}")
 
 
 @pytest.fixture(scope="session")
@@ -344,7 +304,7 @@ def empty_project(pulumi_cli: str, tmp_path_factory: pytest.TempPathFactory) -> 
     """Make a project with an empty stack `test`. A copy of it is as good as another `pulumi stack init`, and free."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "Pulumi.yaml").write_text("name: registration-test\nruntime: python\n")
-    (folder / "__main__.py").write_text(PROGRAM)
+    (folder / "__main__.py").write_text(declared.PROGRAM)
     Commands(folder, project=folder).run("stack", "init", "test", "--no-select")
     return folder
 

@@ -156,7 +156,7 @@ def test_a_second_update_is_refused_while_the_first_one_is_under_way_and_disturb
 ) -> None:
     stack.pool()
     stack.deployment("one", pool="pool")
-    (stack.folder / "declared.json").write_text(json.dumps(stack.declared))
+    stack.write()
     begun, released = threading.Event(), threading.Event()
 
     def intercept(stage: str, request: tuple[str, str]) -> bool:
@@ -197,7 +197,7 @@ def _declare(stack: Any, declarations: Declarations) -> None:
     stack.declared |= {"pools": {}, "deployments": {}, "objects": {}}
     for each in declarations:
         each(stack)
-    (stack.folder / "declared.json").write_text(json.dumps(stack.declared))
+    stack.write()
 
 
 def _uninterrupted(
@@ -214,7 +214,7 @@ def _uninterrupted(
 
 def _kill(stack: Any, proxy: Any, *, number: int, when: str) -> None:
     """Start an update and kill everything that it started at its request that writes."""
-    (stack.folder / "declared.json").write_text(json.dumps(stack.declared))
+    stack.write()
     lock, killed, requests = threading.Lock(), threading.Event(), []
     command = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive"]
     with (stack.folder / "killed.log").open("w") as log:

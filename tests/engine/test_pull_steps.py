@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ephemeral_dask.contract.environment import PLUGIN
 from tests.support import flow_pod, repository
 from tests.support.flow_pod import FlowPod
 from tests.support.scratch_prefect import free_port
@@ -101,20 +99,6 @@ def committed(folder: Path, address: str) -> Path:
     return folder
 
 
-def installed(folder: Path) -> Path:
-    """Make a folder that says, as the image's packages do, which plugins the package has."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    metadata = folder / f"ephemeral_dask-{project['version']}.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text(f"Name: {project['name']}\nVersion: {project['version']}\n")
-    groups = (
-        "\n".join([f"[{group}]", *(f"{name} = {module}" for name, module in entries.items())])
-        for group, entries in project["entry-points"].items()
-    )
-    (metadata / "entry_points.txt").write_text("\n".join(groups))
-    return folder
-
-
 @pytest.fixture(scope="module")
 def pod(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Iterator[FlowPod]:
     """Start a Dask scheduler and a worker without the code, and register the deployments as the stack does."""
@@ -122,11 +106,7 @@ def pod(tmp_path_factory: pytest.TempPathFactory, prefect_server: str) -> Iterat
     home, image, port = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("image"), free_port()
     source = committed(tmp_path_factory.mktemp("repository"), f"tcp://127.0.0.1:{port}")
     (source / "prefect.yaml").write_text(PREFECT_YAML.replace("REPOSITORY", json.dumps(f"file://{source}")))
-    environment = {
-        **flow_pod.environment(home, prefect_server, ROOT, installed(tmp_path_factory.mktemp("site"))),
-        "PREFECT_PLUGINS_ENABLED": "true",
-        "PREFECT_PLUGINS_ALLOW": PLUGIN,
-    }
+    environment = flow_pod.environment(home, prefect_server, ROOT)
     with (
         flow_pod.dask_pods(port, home, environment),
         flow_pod.registered(source / "prefect.yaml", "pulled", prefect_server),

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -14,9 +15,11 @@ from typing import Any
 
 import httpx
 
+from ephemeral_dask.contract.environment import PLUGIN
 from infra.prefect_yaml.load import load_deployments
 from infra.registration.deployment import DeploymentArgs, DeploymentProvider, inputs
 from infra.registration.endpoint import Url
+from tools.paths import ROOT
 
 TIMEOUT = 180.0
 """Seconds for a run on a busy machine."""
@@ -100,16 +103,32 @@ class Ended:
 
 
 def environment(home: Path, prefect_url: str, *python_path: Path) -> dict[str, str]:
-    """Return the environment of a run's processes, which write to one folder only."""
+    """Return the environment of a run's processes, which write to one folder only and have the package's plugin."""
     return {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join(map(str, python_path)),
+        "PYTHONPATH": os.pathsep.join(map(str, (*python_path, _installed(home / "site")))),
+        "PREFECT_PLUGINS_ENABLED": "true",
+        "PREFECT_PLUGINS_ALLOW": PLUGIN,
         "PYTHONDONTWRITEBYTECODE": "1",
         "PREFECT_API_URL": prefect_url,
         "PREFECT_HOME": str(home),
         "HOME": str(home),
         "TMPDIR": str(home),
     }
+
+
+def _installed(folder: Path) -> Path:
+    """Make a folder that says, as the image's packages do, which plugins the package has."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    metadata = folder / f"ephemeral_dask-{project['version']}.dist-info"
+    metadata.mkdir(parents=True, exist_ok=True)
+    (metadata / "METADATA").write_text(f"Name: {project['name']}\nVersion: {project['version']}\n")
+    groups = (
+        "\n".join([f"[{group}]", *(f"{name} = {module}" for name, module in entries.items())])
+        for group, entries in project["entry-points"].items()
+    )
+    (metadata / "entry_points.txt").write_text("\n".join(groups))
+    return folder
 
 
 def write(folder: Path, files: Mapping[str, str], **replacements: str) -> None:
