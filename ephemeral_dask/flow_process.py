@@ -98,7 +98,7 @@ def _prepare(arguments: Sequence[str], preparation: _Preparation) -> int:
 
     from ephemeral_dask.prefect_plugin import reporting  # noqa: PLC0415  it imports this
 
-    supervisor = importlib.import_module(SUPERVISOR)
+    supervisor: Any = importlib.import_module(SUPERVISOR)
 
     async def launch(command: Sequence[str], *, cwd: Path, environment: Mapping[str, str]) -> int:
         preparation.launches.append(_Launch(command, cwd, environment))

@@ -159,7 +159,7 @@ def install() -> None:
 def _prepare() -> None:
     from importlib import import_module  # noqa: PLC0415  for this process only
 
-    starter = import_module(_STARTER)
+    starter: Any = import_module(_STARTER)
     original = starter.run_process
     starter.run_process = _starting(original, PreparedProcess.fork())
 
