@@ -25,6 +25,17 @@ TIMEOUT = 180.0
 """Seconds for a run on a busy machine."""
 
 
+def command(run: str, python: str | Path = sys.executable) -> list[str]:
+    """Return the command of a flow pod.
+
+    Args:
+        run: its id.
+        python: interpreter with the packages of the flow image.
+
+    """
+    return [str(python), "-m", "prefect", "flow-run", "execute", run]
+
+
 def execute(
     run: str,
     *,
@@ -44,7 +55,7 @@ def execute(
 
     """
     return subprocess.run(
-        [str(python), "-m", "prefect", "flow-run", "execute", run],
+        command(run, python),
         cwd=folder,
         env=dict(environment),
         check=False,
@@ -71,15 +82,25 @@ class FlowPod:
 
     def execute(self, flow: str, deployment: str, parameters: Mapping[str, Any] | None = None) -> Ended:
         """Create a run of a deployment, and execute it as the command of a flow pod does."""
+        run = self.create(flow, deployment, parameters)
+        ended = execute(run, folder=self.folder, environment=self.environment)
+        return self.ended(run, f"{ended.stdout[-4000:]}{ended.stderr[-4000:]}")
+
+    def create(self, flow: str, deployment: str, parameters: Mapping[str, Any] | None = None) -> str:
+        """Create a run of a deployment, which nothing starts, and return its id."""
         with httpx.Client(base_url=self.prefect_url, timeout=60) as prefect:
             target = prefect.get(f"/deployments/name/{flow}/{deployment}").raise_for_status().json()
             body = {"parameters": dict(parameters or {})}
             run = prefect.post(f"/deployments/{target['id']}/create_flow_run", json=body).raise_for_status().json()
-            ended = execute(run["id"], folder=self.folder, environment=self.environment)
-            state = prefect.get(f"/flow_runs/{run['id']}").raise_for_status().json()["state"]
-            ids = {"logs": {"flow_run_id": {"any_": [run["id"]]}}, "sort": "TIMESTAMP_ASC"}
+        return str(run["id"])
+
+    def ended(self, run: str, output: str) -> Ended:
+        """Return what has become of a run, with the output of its pod."""
+        with httpx.Client(base_url=self.prefect_url, timeout=60) as prefect:
+            state = prefect.get(f"/flow_runs/{run}").raise_for_status().json()["state"]
+            ids = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"}
             logs = prefect.post("/logs/filter", json=ids).raise_for_status().json()
-        return Ended(state, f"{ended.stdout[-4000:]}{ended.stderr[-4000:]}", tuple(each["message"] for each in logs))
+        return Ended(state, output, tuple(each["message"] for each in logs))
 
 
 @dataclass(frozen=True)
