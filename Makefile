@@ -37,7 +37,7 @@ SELECT := --stack $(STACK) $(ON)
 
 .DEFAULT_GOAL := help
 .PHONY: help up down preview run logs cancel demo stack new-flow ui dashboard unit engine e2e test lint format lock doctor verify churn unlock env cluster-up cluster-down venv pulumi laptop
-.PHONY: docs api-reference screenshots backup restore check summary e2e-full crash-sweep bench bench-registration bench-preview bench-tasks bench-tls bench-scaling bench-churn crd-remove settings-reference image-size audit pin-base sbom update
+.PHONY: docs api-reference screenshots backup restore check summary e2e-full crash-sweep bench bench-registration bench-preview bench-tasks bench-tls bench-start bench-scaling bench-churn crd-remove settings-reference image-size audit pin-base sbom update
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -154,6 +154,9 @@ bench-registration: venv ## Measure the registration of 50 deployments beside `p
 bench-tls: venv ## Measure what encrypted connections of a Dask cluster cost
 	@.venv/bin/python -m benchmarks.tls
 
+bench-start: venv ## Measure the start of a flow beside Prefect's own command
+	@.venv/bin/python -m benchmarks.start
+
 bench-preview: venv ## Measure previews and updates that change nothing beside an empty program (DEPLOYMENTS="15 50")
 	@.venv/bin/python -m benchmarks.preview --deployments $(DEPLOYMENTS)
 
@@ -161,7 +164,7 @@ bench-tasks: venv ## Measure what a tiny Prefect task costs on Dask beside prefe
 	@.venv/bin/python -m benchmarks.tasks
 
 bench: ## Run every benchmark, those on a stack that is up as well
-	@failed=; for each in registration preview tasks tls scaling churn; do \
+	@failed=; for each in registration preview tasks tls start scaling churn; do \
 	    echo "==> make bench-$$each"; $(MAKE) --no-print-directory bench-$$each || failed="$$failed $$each"; \
 	done; if [ -n "$$failed" ]; then echo "missed or failed:$$failed"; exit 1; fi
 

@@ -74,6 +74,6 @@ where the pool has none."""
 PLUGIN: Final = "ephemeral-dask"
 """Name of the package's plugin for Prefect, as in its entry points: a flow pod enables this one."""
 
-PREPARED_PROCESS: Final = f"{PREFIX}PREPARED_PROCESS"
-"""`false` has Prefect start an interpreter for pull steps and another one for the flow, as released. Unset otherwise; a
-deployment sets it with its job variable `env`."""
+PREPARED_PROCESS: Final = "FLOW_PREPARED_PROCESS"
+"""`false` has Prefect start an interpreter for pull steps and another one for the flow, as released. A stack sets it in
+`pods.env`, a deployment or a run with the job variable `env`: its name is not one of those that only the platform sets."""
