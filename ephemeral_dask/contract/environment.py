@@ -76,4 +76,4 @@ PLUGIN: Final = "ephemeral-dask"
 
 PREPARED_PROCESS: Final = "FLOW_PREPARED_PROCESS"
 """`false` has Prefect start an interpreter for pull steps and another one for the flow, as released. A stack sets it in
-`pods.env`, a deployment or a run with the job variable `env`: its name is not one of those that only the platform sets."""
+`pods.env`, a deployment or a run with the job variable `env`, which may not set names that begin with `PREFIX`."""
