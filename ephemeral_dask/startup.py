@@ -8,17 +8,18 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from ephemeral_dask import connection, diagnosis, environment_check, kube, upstream
+from ephemeral_dask import connection, diagnosis, environment_check, kube
 from ephemeral_dask.contract import labels
 from ephemeral_dask.contract.causes import Cause
 from ephemeral_dask.diagnosis import ClusterStartError, Diagnosis, Observation
 from ephemeral_dask.identity import RunIdentity, new_token
 from ephemeral_dask.kube import Kube, KubeError
+from ephemeral_dask.observer import Observer, everything
 from ephemeral_dask.spec import dask_cluster, large_worker_group
 from ephemeral_dask.start_policy import Action, StartPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
 
     from ephemeral_dask.certificates import Certificates
     from ephemeral_dask.kube import Kind
@@ -30,9 +31,6 @@ Log = logging.Logger | logging.LoggerAdapter[Any]
 _REMOVE_TIMEOUT: Final = 30.0
 """Seconds for the deletion of a cluster that is created again."""
 _TICK: Final = 0.1
-_OBSERVE_EVERY: Final = ((10.0, 0.25), (60.0, 1.0), (float("inf"), 3.0))
-"""Until this many seconds after the start, the interval between two observations in seconds."""
-_EVENTS_EVERY: Final = 3.0
 _LOG_LINES: Final = 20
 
 
@@ -138,7 +136,13 @@ class Startup:
 
     async def explain(self) -> str:
         """Return why workers may be missing, or an empty text."""
-        cause = diagnosis.diagnose(await self._observe(Observation(), with_events=True))
+        try:
+            observation = await everything(self._kube, self.name, with_events=True)
+        except KubeError as error:
+            if error.transient:
+                return ""
+            raise ClusterStartError(diagnosis.refused(error.status, error.message), self.elapsed) from error
+        cause = diagnosis.diagnose(observation)
         return cause.sentence if cause else ""
 
     async def remove(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound on the whole, not a cancellation
@@ -161,16 +165,11 @@ class Startup:
         await self._create(policy)
         comm: Any = None
         trouble = ""
-        observation = Observation()
-        next_observation = next_events = 0.0
+        observer = Observer(self._kube, self.name, deadline=policy.deadline)
         try:
             while True:
                 self._raise_if_abandoned()
-                now = time.monotonic()
-                if now >= next_observation:
-                    observation = await self._observe(observation, with_events=now >= next_events)
-                    next_observation = now + _interval(now - self._began)
-                    next_events = now + _EVENTS_EVERY if now >= next_events else next_events
+                observation = await self._refused_as_error(observer.observe())
                 if comm is None and observation.service is not None:
                     comm, trouble = await connection.connect(
                         self.name, self._context.namespace, observation.service, self.certificates
@@ -223,23 +222,11 @@ class Startup:
                 await self._act(action, cause)
                 await asyncio.sleep(1.0)
 
-    async def _observe(self, before: Observation, *, with_events: bool) -> Observation:
+    async def _refused_as_error(self, answer: Awaitable[Observation]) -> Observation:
         try:
-            cluster, service, group, pods = await asyncio.gather(
-                self._kube.get(kube.DASK_CLUSTERS, self.name),
-                self._kube.get(kube.SERVICES, f"{self.name}-scheduler"),
-                self._kube.get(kube.DASK_WORKER_GROUPS, upstream.default_worker_group(self.name)),
-                self._pods(),
-            )
-            events = before.events
-            if with_events:
-                warnings = await self._kube.list(kube.EVENTS, fields="type=Warning")
-                events = [one for one in warnings if str(one["involvedObject"].get("name")).startswith(self.name)]
+            return await answer
         except KubeError as error:
-            if error.transient:
-                return before
             raise ClusterStartError(diagnosis.refused(error.status, error.message), self.elapsed) from error
-        return Observation(cluster=cluster, service=service, worker_group=group, pods=pods, events=events)
 
     async def _check_environment(self, comm: Any) -> None:
         """Fail at once where scheduler and workers run something else than this process."""
@@ -281,7 +268,3 @@ class Startup:
             return await self._kube.log(pod, container, lines=_LOG_LINES, previous=True)
         except KubeError as error:
             return f"(the log is not available: {error.message})"
-
-
-def _interval(elapsed: float) -> float:
-    return next(interval for until, interval in _OBSERVE_EVERY if elapsed < until)
