@@ -39,9 +39,7 @@ def lines(script: Path, *arguments: str, admitted: bool = True) -> Iterator[dict
         RuntimeError: the script failed; the message has the last line of its output.
 
     """
-    command = ["pulumi", "stack", "output", "platform", "--json", "--stack", os.environ["EPHEMERAL_DASK_STACK"]]
-    output = subprocess.run(command, capture_output=True, check=True)
-    platform = json.loads(output.stdout)
+    platform = platform_output()
     name, namespace = f"benchmark-{secrets.token_hex(3)}", platform["runsNamespace"]
     objects = _objects(name, script, arguments, platform)
     with contextlib.nullcontext() if admitted else admission.unbound(namespace):
@@ -67,6 +65,13 @@ def lines(script: Path, *arguments: str, admitted: bool = True) -> Iterator[dict
         finally:
             kinds = ",".join(sorted({one["kind"].lower() for one in objects}))
             _kubectl(namespace, "delete", kinds, "--selector", f"app.kubernetes.io/name={name}", "--wait=true")
+
+
+def platform_output() -> dict[str, Any]:
+    """Return the stack's output `platform`, in the environment of `eval "$(make -s env)"`."""
+    command = ["pulumi", "stack", "output", "platform", "--json", "--stack", os.environ["EPHEMERAL_DASK_STACK"]]
+    output: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    return output
 
 
 def _kubectl(namespace: str, *arguments: str, stdin: str | None = None, check: bool = True) -> int:
