@@ -33,7 +33,9 @@ TESTS: Final[Mapping[str, Test]] = {
         then="YES=1 make down STACK=staging && rm Pulumi.staging.yaml",
     ),
     'eval "$(make -s env)"': Test(
-        way=Way.E2E, then="pulumi stack ls; kubectl get nodes; .venv/bin/prefect deployment ls", prints="Ready"
+        way=Way.E2E,
+        then="pulumi stack ls; kubectl get nodes; .venv/bin/prefect deployment ls",
+        prints="(?s)dev.*Ready.*primes/default",
     ),
     "make help": Test(way=Way.E2E, prints="make up"),
     "make docs": Test(way=Way.ELSEWHERE, reason="the job `docs` of CI builds the site"),

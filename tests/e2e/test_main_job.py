@@ -117,21 +117,6 @@ def test_a_second_up_changes_no_resource(newcomer: Newcomer) -> None:
     assert "nothing changed" in done.progress
 
 
-def test_a_preview_of_what_is_deployed_shows_no_change(newcomer: Newcomer) -> None:
-    done = newcomer.make("preview")
-    assert done.status == 0, done.progress
-    assert not re.search(r"\d+ to (create|update|delete|replace)", done.output)
-    assert "nothing changes" in done.output
-
-
-def test_pulumi_kubectl_and_prefect_use_the_stack_in_the_shell_of_make_env(newcomer: Newcomer) -> None:
-    done = newcomer.shell("pulumi stack ls; kubectl get nodes; .venv/bin/prefect deployment ls")
-    assert done.status == 0, done.progress
-    assert "dev" in done.output
-    assert "Ready" in done.output
-    assert "primes/default" in done.output
-
-
 def test_what_prefect_knows_survives_its_pod(newcomer: Newcomer) -> None:
     newcomer.kubectl("delete", "pod", "-l", "app.kubernetes.io/name=prefect-server", "--wait=true")
     newcomer.kubectl("rollout", "status", "deployment/prefect-server", "--timeout=180s")
