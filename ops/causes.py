@@ -37,6 +37,7 @@ _WORDS: Final = {
     "its node does not answer": "node_lost",
     "exit code": "ended",
     "Its Job was deleted": "deleted",
+    "Its pod was deleted": "deleted",
     "No heartbeat": "no_heartbeat",
     "It has had no Job": "no_job",
 }

@@ -120,6 +120,19 @@ def test_a_run_pending_for_too_long_is_crashed_and_the_slot_of_its_deployment_is
     loop.state(other, "CRASHED")
 
 
+def test_a_run_whose_pod_was_deleted_before_it_started_is_crashed_and_its_slot_is_free(loop: Loop) -> None:
+    run = loop.run("PENDING")
+    assert loop.state(run, "PENDING", name="InfrastructurePending")["status"] == "ACCEPT"
+    other = loop.run()
+    assert loop.state(other, "PENDING")["status"] != "ACCEPT", "the limit is one run"
+    loop.check(jobs=(), times=6)
+    assert loop.of(run)[0] == "PENDING"
+    loop.check(jobs=(), times=2)
+    assert loop.of(run) == ("CRASHED", "Its pod was deleted before the run started.")
+    assert loop.state(other, "PENDING")["status"] == "ACCEPT"
+    loop.state(other, "CRASHED")
+
+
 def test_a_running_run_whose_pod_has_ended_is_crashed_and_one_that_lives_is_not(loop: Loop) -> None:
     lost = loop.run("PENDING", "RUNNING")
     loop.check(flow_pod("Running", run=lost), jobs=(job(run=lost),), times=4)

@@ -93,6 +93,7 @@ def test_a_run_that_the_reaper_sets_to_crashed_is_counted_once_with_its_cause(ch
         ("Its pod ended: its node does not answer", "node_lost"),
         ("Its pod ended: exit code 1", "ended"),
         ("Its Job was deleted.", "deleted"),
+        ("Its pod was deleted before the run started.", "deleted"),
         ("No heartbeat for 300 s.", "no_heartbeat"),
         ("It has had no Job for 600 s: its worker did not create one.", "no_job"),
     ],

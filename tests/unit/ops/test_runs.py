@@ -354,6 +354,38 @@ def test_a_run_whose_pod_ended_before_it_started_is_crashed_unless_a_new_job_com
     assert (type_, "OOMKilled" in message) == ("CRASHED", True)
 
 
+@pytest.mark.parametrize(
+    ("jobs", "state", "message"),
+    [
+        pytest.param(
+            (job("Failed", reason="BackoffLimitExceeded", message="the limit is reached"),),
+            "Pending",
+            "Its pod was deleted (BackoffLimitExceeded: the limit is reached) before the run started.",
+            id="its Job is still there",
+        ),
+        pytest.param((), "InfrastructurePending", "Its pod was deleted before the run started.", id="its Job is gone"),
+    ],
+)
+def test_a_pending_run_whose_pod_was_deleted_is_crashed_within_its_bound(
+    platform: Platform, jobs: Any, state: str, message: str
+) -> None:
+    platform.objects(jobs=jobs)
+    platform.prefect.add("PENDING", name=state, age=5)
+    platform.check(6)
+    assert platform.prefect.proposals == []
+    platform.check(2)
+    assert [each[1:3] for each in platform.prefect.proposals] == [("CRASHED", message)]
+
+
+def test_a_pending_run_whose_pod_was_deleted_is_left_alone_if_it_gets_another_job(platform: Platform) -> None:
+    platform.objects(jobs=(job("Failed"),))
+    platform.prefect.add("PENDING", name="InfrastructurePending", age=5)
+    platform.check(4)
+    platform.objects(jobs=(job("Failed"), job(uid="u2", name="next", age=1)))
+    platform.check(20)
+    assert platform.prefect.proposals == []
+
+
 @pytest.mark.parametrize("pods", [(flow_pod("Pending"),), ()])
 def test_a_cancelled_run_whose_pod_is_pending_is_cancelled_and_its_job_deleted(
     platform: Platform, pods: tuple[Any, ...]
