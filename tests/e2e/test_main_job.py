@@ -44,6 +44,7 @@ UNUSED: Mapping[str, str] = {
     "dask-reaper: patch daskclusters": "takes a finalizer away when the operator does not",
     "dask-reaper: patch daskworkergroups": "takes a finalizer away when the operator does not",
     "flow-run: create daskworkergroups": "makes the second worker group of a profile with large workers",
+    "flow-run: list events": "why a Dask cluster takes more than 5 seconds to start, and why one was lost",
     "flow-run: get pods/log": "the last lines of a container that keeps ending",
     "prefect-worker: get jobs": "looks whether a failed pod was its Job's last before it calls a run Crashed",
     "prefect-worker: get pods/log": "the log of a pod that ended before it reached Prefect",
