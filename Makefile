@@ -3,7 +3,7 @@ PYTHON ?= python3
 STACK ?= dev
 CLUSTER ?=
 STARTS ?= 200
-RUNS ?= 1 5 10
+RUNS ?= 1 3
 DEPLOYMENTS ?= 15 50
 ifdef NETWORK
 export EPHEMERAL_DASK_NETWORK := $(NETWORK)
@@ -149,7 +149,7 @@ bench-scaling: venv ## Measure a run's autoscaler beside the Dask operator's, on
 bench-churn: venv ## Start Dask clusters one after another and in pairs, on a stack that is up (STARTS=200)
 	@eval "$$($(TOOLS) env $(SELECT))" && .venv/bin/python -m benchmarks.churn --starts $(STARTS)
 
-bench-starts: venv ## Count what runs that start together ask of Kubernetes, on a stack that is up (RUNS="1 5 10")
+bench-starts: venv ## Count what runs that start together ask of Kubernetes, on a stack that is up (RUNS="1 3")
 	@eval "$$($(TOOLS) env $(SELECT))" && .venv/bin/python -m benchmarks.starts --runs $(RUNS)
 
 bench-registration: venv ## Measure the registration of 50 deployments beside `prefect deploy --all`

@@ -62,7 +62,7 @@ class Observer:
             if now >= min(self._next_observation, self._deadline):
                 with_events = now - self._began >= EVENTS_AFTER or now >= self._deadline
                 self._next_observation = now + _varied(OBSERVE_EVERY)
-                self._latest = await everything(self._kube, self._name, with_events=with_events)
+                self._latest = await everything(self._kube, self._name, with_events=with_events, before=self._latest)
             elif now >= self._next_look and (self._latest.service is None or self._latest.worker_group is None):
                 self._next_look = now + _varied(_interval(now - self._began))
                 self._latest = await self._look()
@@ -80,19 +80,26 @@ class Observer:
         return replace(before, service=service, worker_group=group)
 
 
-async def everything(api: Kube, name: str, *, with_events: bool) -> Observation:
+async def everything(api: Kube, name: str, *, with_events: bool, before: Observation | None = None) -> Observation:
     """Return what Kubernetes says about a Dask cluster.
+
+    Args:
+        api: the Kubernetes API.
+        name: of the DaskCluster.
+        with_events: whether its warning events are read.
+        before: an earlier observation. What the operator had created then is not asked for while there are pods.
 
     Raises:
         KubeError: the API refused a request, or did not answer.
 
     """
-    cluster, service, group, pods = await asyncio.gather(
-        api.get(kube.DASK_CLUSTERS, name),
-        _service(api, name),
-        _worker_group(api, name),
-        api.list(kube.PODS, labels=kube.of_cluster(name)),
-    )
+    pods = await api.list(kube.PODS, labels=kube.of_cluster(name))
+    if before is not None and before.service is not None and before.worker_group is not None and pods:
+        cluster, service, group = before.cluster, before.service, before.worker_group
+    else:
+        cluster, service, group = await asyncio.gather(
+            api.get(kube.DASK_CLUSTERS, name), _service(api, name), _worker_group(api, name)
+        )
     events = await api.list(kube.EVENTS, fields="type=Warning") if with_events else []
     own = [one for one in events if str(one["involvedObject"].get("name")).startswith(name)]
     return Observation(cluster=cluster, service=service, worker_group=group, pods=pods, events=own)

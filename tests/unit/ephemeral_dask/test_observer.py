@@ -12,6 +12,8 @@ from ephemeral_dask.diagnosis import Observation
 from ephemeral_dask.kube import Kind, KubeError
 from ephemeral_dask.observer import EVENTS_AFTER, OBSERVE_EVERY, Observer, everything
 
+FOUND = Observation(service={}, worker_group={})
+
 TICK = 0.1
 """Seconds between two looks of a start at its observer."""
 
@@ -21,6 +23,7 @@ class Api:
 
     def __init__(self, acts_after: float) -> None:
         self.now, self.requests, self.error, self._acts_after = 0.0, Counter[str](), None, acts_after
+        self.has_pods = True
 
     async def get(self, kind: Kind, name: str) -> dict[str, Any] | None:
         self._request(f"get {kind.plural}")
@@ -29,6 +32,8 @@ class Api:
 
     async def list(self, kind: Kind, **_: str) -> list[dict[str, Any]]:
         self._request(f"list {kind.plural}")
+        if kind == kube.PODS and not self.has_pods:
+            return []
         return [{"involvedObject": {"name": name}} for name in ("run-1-scheduler", "another")]
 
     def _request(self, what: str) -> None:
@@ -60,10 +65,19 @@ def test_a_start_that_succeeds_soon_asks_for_no_pod_and_no_event() -> None:
     assert api.requests.total() <= 2 * 9
 
 
-def test_a_start_of_ten_seconds_makes_at_most_forty_requests() -> None:
-    api = Api(acts_after=4)
-    observed(api, until=lambda _: api.now >= 10)
+@pytest.mark.parametrize(("acts_after", "seconds"), [(4, 10), (1, 30), (1, 45)])
+def test_a_start_makes_at_most_forty_requests(acts_after: float, seconds: float) -> None:
+    api = Api(acts_after=acts_after)
+    observed(api, until=lambda _: api.now >= seconds)
     assert api.requests.total() <= 40
+
+
+def test_a_cluster_that_has_lost_its_pods_is_asked_for_again() -> None:
+    api = Api(acts_after=0)
+    api.has_pods = False
+    observation = asyncio.run(everything(api, "run-1", with_events=False, before=FOUND))  # type: ignore[arg-type]
+    assert set(api.requests) == {"list pods", "get daskclusters", "get services", "get daskworkergroups"}
+    assert observation.pods == []
 
 
 def test_what_the_operator_has_created_is_not_asked_for_again_before_the_next_observation() -> None:
