@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ephemeral_dask import leases
+from ephemeral_dask.pull_steps import reporting
 
 SUPERVISOR: Final = "prefect.runner._workspace_supervisor"
 """Prefect's module that runs pull steps, then becomes the process of the flow."""
@@ -95,8 +96,6 @@ def run(command: Sequence[str]) -> int:
 
 def _prepare(arguments: Sequence[str], preparation: _Preparation) -> int:
     from prefect.deployments.steps import core  # noqa: PLC0415  not in every process that imports this
-
-    from ephemeral_dask.prefect_plugin import reporting  # noqa: PLC0415  it imports this
 
     supervisor: Any = importlib.import_module(SUPERVISOR)
 

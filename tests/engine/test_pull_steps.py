@@ -152,4 +152,4 @@ def test_prefect_by_itself_still_does_not_say_which_step_failed(pod: FlowPod) ->
     ended = by_itself.execute("daily", "block")
     assert ended.state["type"] == "CRASHED", ended
     messages = (ended.state["message"], *ended.logs)
-    assert not [text for text in messages if "Block not found" in text], "remove ephemeral_dask/prefect_plugin.py"
+    assert not [text for text in messages if "Block not found" in text], "remove ephemeral_dask/pull_steps.py"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ephemeral_dask import prefect_plugin, pull_failure
+from ephemeral_dask import prefect_plugin, pull_failure, pull_steps
 from ephemeral_dask.contract.environment import PLUGIN
 from tools.paths import ROOT
 
@@ -79,7 +79,7 @@ def test_a_step_that_succeeds_is_not_reported_and_one_that_fails_still_raises_wh
             raise RuntimeError("no way")
         return {"directory": step["name"]}
 
-    run = prefect_plugin.reporting(run_step)
+    run = pull_steps.reporting(run_step)
     assert asyncio.run(run({"name": "x"}, fails=False)) == {"directory": "x"}
     monkeypatch.delenv("PREFECT__FLOW_RUN_ID", raising=False)
     with pytest.raises(RuntimeError, match="no way"):
