@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Final
 
-import anyio
-
 from ephemeral_dask import flow_process
 
 _STARTER: Final = "prefect.runner._starter_engine"
@@ -105,17 +103,22 @@ class PreparedProcess:
                 await over.wait()
             finally:
                 loop.remove_reader(self._descriptor)
-        if self.returncode is None:
-            _, status = os.waitpid(self.pid, 0)  # noqa: ASYNC222  it has ended
-            self.returncode = os.waitstatus_to_exitcode(status)
-            os.close(self._descriptor)
-        return self.returncode
+        return self._status()
 
     def kill(self) -> None:
-        """End it at once."""
+        """End it at once, and wait the moment that this takes."""
         if self.returncode is None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
+            self._status()
+
+    def _status(self) -> int:
+        """Return the exit status of the process, which has ended or is ending."""
+        if self.returncode is None:
+            _, status = os.waitpid(self.pid, 0)
+            self.returncode = os.waitstatus_to_exitcode(status)
+            os.close(self._descriptor)
+        return self.returncode
 
 
 def _obey(pipe: int) -> int:
@@ -179,19 +182,17 @@ def _starting(
         cwd: Any = None,
         **options: Any,
     ) -> Any:
-        given = {"task_status": task_status, "task_status_handler": task_status_handler, "env": env, "cwd": cwd}
+        options |= {"task_status": task_status, "task_status_handler": task_status_handler, "env": env, "cwd": cwd}
         if not (prepared.waits and flow_process.can_run(command) and options.get("start_new_session")):
-            return await original(command, **given, **options)
+            return await original(command, **options)
         if not prepared.start(Order(command, dict(os.environ if env is None else env), str(cwd or os.getcwd()))):  # noqa: PTH109
-            return await original(command, **given, **options)
+            return await original(command, **options)
         try:
             if task_status is not None:
                 task_status.started(task_status_handler(prepared) if task_status_handler else prepared.pid)
             await prepared.wait()
         except BaseException:
             prepared.kill()
-            with anyio.CancelScope(shield=True):
-                await prepared.wait()
             raise
         return prepared
 

@@ -88,7 +88,7 @@ def test_what_the_operator_has_created_is_not_asked_for_again_before_the_next_ob
 
 def test_a_start_that_takes_long_is_observed_with_pods_and_its_own_events() -> None:
     api = Api(acts_after=0)
-    observation = observed(api, until=lambda seen: bool(seen.events))
+    observation = observed(api, until=lambda latest: bool(latest.events))
     assert EVENTS_AFTER <= api.now <= EVENTS_AFTER + 2 * OBSERVE_EVERY
     assert len(observation.pods) == 2
     assert [event["involvedObject"]["name"] for event in observation.events] == ["run-1-scheduler"]
@@ -97,7 +97,7 @@ def test_a_start_that_takes_long_is_observed_with_pods_and_its_own_events() -> N
 
 def test_at_the_deadline_everything_is_observed() -> None:
     api = Api(acts_after=600)
-    observed(api, until=lambda seen: bool(seen.events), deadline=1)
+    observed(api, until=lambda latest: bool(latest.events), deadline=1)
     assert api.now == pytest.approx(1, abs=TICK)
 
 

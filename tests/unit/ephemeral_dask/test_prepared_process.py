@@ -134,10 +134,10 @@ def test_the_command_of_pull_steps_and_flow_goes_to_the_prepared_process() -> No
     ],
 )
 def test_every_other_start_is_prefects(takes: bool, command: list[str], session: bool) -> None:
-    given = {"env": {"A": "b"}, "cwd": "/tmp", "start_new_session": session, "stream_output": True}
-    name, options = started(Fake(takes), command, **given)
+    passed = {"env": {"A": "b"}, "cwd": "/tmp", "start_new_session": session, "stream_output": True}
+    name, options = started(Fake(takes), command, **passed)
     assert name == command
-    assert options == {**given, "task_status": None, "task_status_handler": None}
+    assert options == {**passed, "task_status": None, "task_status_handler": None}
 
 
 def test_a_second_start_is_prefects() -> None:
