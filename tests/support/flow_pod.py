@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from ephemeral_dask.contract.environment import PLUGIN
 from infra.prefect_yaml.load import load_deployments
 from infra.registration.deployment import DeploymentArgs, DeploymentProvider, inputs
 from infra.registration.endpoint import Url
+from tests.support import scratch_prefect
 from tools.paths import ROOT
 
 TIMEOUT = 180.0
@@ -88,7 +87,7 @@ class FlowPod:
 
     def create(self, flow: str, deployment: str, parameters: Mapping[str, Any] | None = None) -> str:
         """Create a run of a deployment, which nothing starts, and return its id."""
-        with httpx.Client(base_url=self.prefect_url, timeout=60) as prefect:
+        with scratch_prefect.client(self.prefect_url) as prefect:
             target = prefect.get(f"/deployments/name/{flow}/{deployment}").raise_for_status().json()
             body = {"parameters": dict(parameters or {})}
             run = prefect.post(f"/deployments/{target['id']}/create_flow_run", json=body).raise_for_status().json()
@@ -96,7 +95,7 @@ class FlowPod:
 
     def ended(self, run: str, output: str) -> Ended:
         """Return what has become of a run, with the output of its pod."""
-        with httpx.Client(base_url=self.prefect_url, timeout=60) as prefect:
+        with scratch_prefect.client(self.prefect_url) as prefect:
             state = prefect.get(f"/flow_runs/{run}").raise_for_status().json()["state"]
             ids = {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"}
             logs = prefect.post("/logs/filter", json=ids).raise_for_status().json()
@@ -190,7 +189,7 @@ def dask_pods(port: int, home: Path, variables: Mapping[str, str]) -> Iterator[N
 def registered(file: Path, pool: str, prefect_url: str) -> Iterator[None]:
     """Register the deployments of a `prefect.yaml` in a work pool of their own, as a stack does, and delete them."""
     made: list[str] = []
-    with httpx.Client(base_url=prefect_url, timeout=60) as prefect:
+    with scratch_prefect.client(prefect_url) as prefect:
         prefect.post("/work_pools/", json={"name": pool, "type": "process"}).raise_for_status()
         for spec in load_deployments(file, environment={}):
             args = DeploymentArgs(endpoint=Url(url=prefect_url), spec=spec, work_pool_name=pool)
