@@ -3,7 +3,7 @@
 Run it with `make bench-starts` on a stack of the local cluster that is up; `RUNS="1 3"` sets how many runs start
 together. Each is a run of the verification flow: a Job, a Dask cluster with one worker, one task. Requests are counted
 in the API server's audit log, from the creation of the runs until the last of them has ended; processor time is the
-kubelet's. There is no peer: what counts is that a run that starts with others asks no more than one that starts alone.
+kubelet's. No peer is measured. Runs that start together are compared with a run that starts alone.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
 from benchmarks import flow_pod
-from infra import naming
 from tests.support import audit
+from tools.churn.pods import COMPONENTS
 from tools.cluster import Layout
 from tools.cluster.wait import until
 from tools.errors import Problem
-from tools.kubernetes import Kubernetes
+from tools.kubernetes import Kubernetes, node_statistics
 from tools.verify import registered
 
 MOST: Final = 40
@@ -35,8 +35,6 @@ MOST: Final = 40
 
 GROWTH: Final = 1.2
 """The most requests of a run among the largest number that starts together, in those of one that starts alone."""
-
-PLATFORM: Final = (naming.SERVER, naming.WORKER, naming.OPERATOR, naming.REAPER)
 
 _TIMEOUT: Final = 900.0
 
@@ -108,7 +106,7 @@ class Bench:
         """Start some runs together and wait for their end.
 
         Raises:
-            Problem: there is no audit log, or a run did not complete.
+            Problem: the audit log is missing, or a run did not complete.
 
         """
         if not self._log.exists():
@@ -136,7 +134,7 @@ class Bench:
             requests={account: number / count for account, number in accounts.items()},
             events=events / count,
             processor={
-                name: (after[name] - before[name]) / count for name in PLATFORM if name in after and name in before
+                name: (after[name] - before[name]) / count for name in COMPONENTS if name in after and name in before
             },
         )
 
@@ -146,10 +144,9 @@ class Bench:
     def _processor(self) -> dict[str, float]:
         """Return component -> seconds of processor time since its container began."""
         used: dict[str, float] = {}
-        for node in self._cluster.list("nodes"):
-            summary = self._cluster.get(f"nodes/{node['metadata']['name']}/proxy/stats/summary") or {}
+        for summary in node_statistics(self._cluster):
             for pod in summary.get("pods") or ():
-                name = next((each for each in PLATFORM if pod["podRef"]["name"].startswith(each)), None)
+                name = next((each for each in COMPONENTS if pod["podRef"]["name"].startswith(each)), None)
                 if name and pod["podRef"]["namespace"] == self._platform:
                     used[name] = sum(each["cpu"].get("usageCoreNanoSeconds", 0) for each in pod["containers"]) / 1e9
         return used
@@ -167,7 +164,7 @@ def _table(results: Mapping[int, Measures]) -> str:
         "lists of events per run": [f"{each.events:.1f}" for each in results.values()],
         **{
             f"processor per run, {name}": [f"{each.processor.get(name, 0):.1f} s" for each in results.values()]
-            for name in PLATFORM
+            for name in COMPONENTS
         },
     }
     lines = [f"| runs at once | {' | '.join(map(str, results))} |", f"|---|{'---|' * len(results)}"]

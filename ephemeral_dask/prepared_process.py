@@ -17,6 +17,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
+from importlib import import_module
+from pathlib import Path
 from typing import Any, Final
 
 from ephemeral_dask import flow_process
@@ -160,8 +162,6 @@ def install() -> None:
 
 
 def _prepare() -> None:
-    from importlib import import_module  # noqa: PLC0415  for this process only
-
     starter: Any = import_module(_STARTER)
     original = starter.run_process
     starter.run_process = _starting(original, PreparedProcess.fork())
@@ -183,9 +183,9 @@ def _starting(
         **options: Any,
     ) -> Any:
         options |= {"task_status": task_status, "task_status_handler": task_status_handler, "env": env, "cwd": cwd}
-        if not (prepared.waits and flow_process.can_run(command) and options.get("start_new_session")):
-            return await original(command, **options)
-        if not prepared.start(Order(command, dict(os.environ if env is None else env), str(cwd or os.getcwd()))):  # noqa: PTH109
+        order = Order(command, dict(os.environ if env is None else env), str(cwd or Path.cwd()))
+        is_its_own = flow_process.can_run(command) and bool(options.get("start_new_session"))
+        if not (prepared.waits and is_its_own and prepared.start(order)):
             return await original(command, **options)
         try:
             if task_status is not None:

@@ -19,7 +19,7 @@ from ephemeral_dask.spec import dask_cluster, large_worker_group
 from ephemeral_dask.start_policy import Action, StartPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Mapping
 
     from ephemeral_dask.certificates import Certificates
     from ephemeral_dask.kube import Kind
@@ -129,7 +129,7 @@ class Startup:
                 if error.status == 409:  # an earlier request did arrive; its answer was lost
                     return
                 if not error.transient or time.monotonic() >= deadline:
-                    raise ClusterStartError(diagnosis.refused(error.status, error.message), self.elapsed) from error
+                    raise self._refusal(error) from error
                 await asyncio.sleep(1.0)
             else:
                 return
@@ -141,7 +141,7 @@ class Startup:
         except KubeError as error:
             if error.transient:
                 return ""
-            raise ClusterStartError(diagnosis.refused(error.status, error.message), self.elapsed) from error
+            raise self._refusal(error) from error
         cause = diagnosis.diagnose(observation)
         return cause.sentence if cause else ""
 
@@ -169,7 +169,7 @@ class Startup:
         try:
             while True:
                 self._raise_if_abandoned()
-                observation = await self._refused_as_error(observer.observe())
+                observation = await self._observe(observer)
                 if comm is None and observation.service is not None:
                     comm, trouble = await connection.connect(
                         self.name, self._context.namespace, observation.service, self.certificates
@@ -222,11 +222,14 @@ class Startup:
                 await self._act(action, cause)
                 await asyncio.sleep(1.0)
 
-    async def _refused_as_error(self, answer: Awaitable[Observation]) -> Observation:
+    async def _observe(self, observer: Observer) -> Observation:
         try:
-            return await answer
+            return await observer.observe()
         except KubeError as error:
-            raise ClusterStartError(diagnosis.refused(error.status, error.message), self.elapsed) from error
+            raise self._refusal(error) from error
+
+    def _refusal(self, error: KubeError) -> ClusterStartError:
+        return ClusterStartError(diagnosis.refused(error.status, error.message), self.elapsed)
 
     async def _check_environment(self, comm: Any) -> None:
         """Fail at once where scheduler and workers run something else than this process."""

@@ -24,7 +24,6 @@ With the default interval of 2 seconds, a worker that gets no answers pauses for
 (`critical_service_loop` in prefect/utilities/services.py: the interval, doubled three times, and 30 % of jitter).
 """
 
-
 INFRASTRUCTURE_PENDING: Final = "InfrastructurePending"
 """The name of a Pending state whose Job has a pod (prefect_kubernetes/observer.py 0.8)."""
 
@@ -181,22 +180,16 @@ def _pending(run: FlowRun, world: World, prefect_now: datetime, timeout: float) 
             wait=REPLACED_AFTER,
             pod=ended[-1],
         )
-    if gone := _how_its_job_went(run, world):
-        return Verdict(run=run, reason=f"{gone} before the run started.", wait=REPLACED_AFTER)
+    all_jobs = world.jobs.get(run.id, ())
+    if all_jobs or run.state == INFRASTRUCTURE_PENDING:
+        failure = f" ({all_jobs[-1].failure})" if all_jobs and all_jobs[-1].failure else ""
+        return Verdict(run=run, reason=f"Its pod was deleted{failure} before the run started.", wait=REPLACED_AFTER)
     # It must have no Job for some time while the server answers: without answers its worker could not create one.
     wait = min(POLLED_WITHIN, timeout)
     if (prefect_now - run.since).total_seconds() > timeout - wait:
         reason = f"It has had no Job for {timeout:.0f} s: its worker did not create one."
         return Verdict(run=run, reason=reason, wait=wait)
     return None
-
-
-def _how_its_job_went(run: FlowRun, world: World) -> str:
-    """Return what became of the Job of a Pending run that has no pod, or an empty text if it never had one."""
-    if jobs := world.jobs.get(run.id, ()):
-        return f"Its pod was deleted ({jobs[-1].failure})" if jobs[-1].failure else "Its pod was deleted"
-    # The worker enters this state when the pod exists.
-    return "Its pod was deleted" if run.state == INFRASTRUCTURE_PENDING else ""
 
 
 def _lost(run: FlowRun, world: World, bounds: Bounds) -> Verdict | None:

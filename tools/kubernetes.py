@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import httpx
@@ -99,6 +99,17 @@ class Kubernetes:
                 f"The Kubernetes API does not answer ({error or type(error).__name__})",
                 remedy="See that the cluster is running and that KUBECONFIG names it; `make doctor` says more",
             ) from None
+
+
+def node_statistics(cluster: Kubernetes) -> Iterator[Object]:
+    """Yield the kubelet's `stats/summary` of each node, which needs the permission to read `nodes/proxy`.
+
+    Raises:
+        Problem: Kubernetes does not answer or refuses.
+
+    """
+    for node in cluster.list("nodes"):
+        yield cluster.get(f"nodes/{node['metadata']['name']}/proxy/stats/summary") or {}
 
 
 def is_ready(pod: Object) -> bool:

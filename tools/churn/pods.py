@@ -13,7 +13,7 @@ from infra.specs.namespaces import Namespaces
 from tools.churn import memory
 from tools.churn.plan import Victim
 from tools.errors import Problem
-from tools.kubernetes import Kubernetes, Object
+from tools.kubernetes import Kubernetes, Object, node_statistics
 
 COMPONENTS: Final = (naming.SERVER, naming.WORKER, naming.OPERATOR, naming.REAPER)
 
@@ -53,8 +53,7 @@ class Pods:
     def sample(self) -> None:
         """Note the memory of each pod of the platform, where the statistics of the nodes may be read."""
         with suppress(Problem):
-            for node in self._cluster.list("nodes"):
-                summary = self._cluster.get(f"nodes/{node['metadata']['name']}/proxy/stats/summary") or {}
+            for summary in node_statistics(self._cluster):
                 for pod, used in memory.of_pods(summary, self._names.platform).items():
                     self.samples[pod].append(used)
 
