@@ -25,6 +25,16 @@ _LOOK: Final = 0.2
 _RUNNING: Final = ("Initialized", "ContainersReady", "Ready")
 _POD_IP: Final = "192.0.2.1"
 """Of the addresses for documentation; an endpoint may not be on the loopback interface."""
+_PASSING: Final = (
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+)
+_NAMESPACE_TERMINATING: Final = "NamespaceTerminating"
+"""The cause in the API server's answer: a pod is not bound in a namespace that is being deleted."""
 _DATA, _ERROR = 0, 1
 """Channels of Kubernetes' port-forward protocol for a single port."""
 
@@ -92,7 +102,7 @@ def _serve(api: Api, ended: threading.Event) -> None:
             for claim in _all(api, "persistentvolumeclaims"):
                 _provide(api, claim)
             for pod in _all(api, "pods"):
-                _advance(api, pod)
+                advance(api, pod)
 
 
 def _all(api: Api, kind: str) -> list[dict[str, Any]]:
@@ -118,8 +128,13 @@ def _provide(api: Api, claim: Mapping[str, Any]) -> None:
     _expect(api.call("POST", "/api/v1/persistentvolumes", volume))
 
 
-def _advance(api: Api, pod: Mapping[str, Any]) -> None:
-    """Take a pod one step further."""
+def advance(api: Api, pod: Mapping[str, Any]) -> None:
+    """Take a pod one step further; a refusal that passes is left to the next look.
+
+    Raises:
+        RuntimeError: the API server refuses the step for another reason.
+
+    """
     metadata = {"name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"]}
     path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
     if "nodeName" not in pod["spec"]:
@@ -136,10 +151,13 @@ def _advance(api: Api, pod: Mapping[str, Any]) -> None:
 
 
 def _expect(answer: tuple[int, str]) -> None:
-    """Raise for a refusal, unless the object has changed or gone since it was looked at."""
+    """Raise for a refusal, unless the object has changed or gone, its namespace is deleted or the server is busy."""
     status, body = answer
-    if status >= HTTPStatus.BAD_REQUEST and status not in (HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND):
-        raise RuntimeError(f"the API server answers the hollow node {status}: {body}")
+    if status < HTTPStatus.BAD_REQUEST or status in _PASSING:
+        return
+    if status == HTTPStatus.FORBIDDEN and _NAMESPACE_TERMINATING in body:
+        return
+    raise RuntimeError(f"the API server answers the hollow node {status}: {body}")
 
 
 def _forward(connection: ServerConnection, port: int) -> None:

@@ -19,10 +19,11 @@ from ephemeral_dask.pod_context import PodContext
 from ephemeral_dask.settings import CodeSizes, DaskSettings
 from ephemeral_dask.spec import dask_cluster
 from infra.components import dask_operator, identity
-from tests.engine import control_plane
+from tests.engine import control_plane, hollow_node
 from tests.engine.control_plane import Kubernetes
 from tests.engine.pods_namespace import serve_dask
 from tests.support.scratch_prefect import free_port
+from tools.cluster.api import Api
 from tools.cluster.wait import until
 from tools.paths import ROOT
 
@@ -115,4 +116,17 @@ def test_the_namespace_of_runs_is_deleted_with_live_clusters_though_the_permissi
 
     assert until(is_gone, seconds=GONE_WITHIN, interval=0.5), kubernetes.kubectl(
         "get", "namespace", RUNS, "-o", "jsonpath={.status.conditions}"
+    )
+
+
+def test_the_hollow_node_leaves_a_pod_to_the_deletion_of_its_namespace(kubernetes: Kubernetes) -> None:
+    kubernetes.kubectl("create", "namespace", "ending")
+    kept = {"name": "kept", "namespace": "ending", "finalizers": ["example.com/kept"]}
+    kubernetes.kubectl("create", "-f", "-", stdin={"apiVersion": "v1", "kind": "ConfigMap", "metadata": kept})
+    kubernetes.kubectl("delete", "namespace", "ending", "--wait=false")
+    api = Api(kubernetes.place.pki, kubernetes.place.ports.api)
+    pod: dict[str, Any] = {"metadata": {"name": "late", "namespace": "ending"}, "spec": {}}
+    hollow_node.advance(api, pod)
+    kubernetes.kubectl(
+        "patch", "configmap", "kept", "-n", "ending", "--type=merge", "-p", '{"metadata":{"finalizers":null}}'
     )
