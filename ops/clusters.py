@@ -21,6 +21,7 @@ from ops import objects
 from ops.fields import MALFORMED, Object, has_condition, mapping, parsed, report, sequence, text, time_of
 from ops.kubernetes import SCHEDULERS, Kubernetes
 from ops.objects import FlowPod, Job
+from ops.worker_groups import WorkerGroup, orphans, worker_group
 
 STUCK_AFTER: Final = 30.0
 """Seconds after which the finalizers of a deleted object are removed. A working operator removes its own in two."""
@@ -142,6 +143,8 @@ def reap(
 ) -> Counter[str]:
     """Delete the Dask clusters of ended runs and return how many clusters are in which state of `metrics.CLUSTERS`."""
     clusters: list[Cluster] = []
+    groups: list[WorkerGroup] = []
+    names: set[str] = set()
     now = None
     for kind in _KINDS:
         listing = kubernetes.list_dask(kind)
@@ -154,10 +157,15 @@ def reap(
                 report(kind, str(mapping(item, "metadata").get("name")), error)
             if kind == dask.CLUSTERS:
                 clusters += parsed(cluster, "DaskCluster", [item])
+                names.add(text(mapping(item, "metadata"), "name"))
+            elif kind == dask.WORKER_GROUPS:
+                groups += parsed(worker_group, "DaskWorkerGroup", [item])
         for name in stuck:
             _log.warning("%s %s was deleted and still exists: its finalizers are removed", kind, name)
             attempt(partial(kubernetes.drop_finalizers, kind, name))
         now = listing.now
+    if now is not None:
+        _delete_orphans(kubernetes, orphans(groups, names, now))
     live = [each for each in clusters if not each.is_deleted]
     numbers = Counter(["over"] * (len(clusters) - len(live)))
     if not live or now is None:
@@ -166,7 +174,7 @@ def reap(
     for each in live:
         if reason := deletion_reason(each, state, maximum_lifetime=maximum_lifetime):
             _log.warning("Dask cluster %s of flow run %s is deleted: %s", each.name, each.run, reason)
-            attempt(partial(kubernetes.delete_cluster, each.name, each.uid))
+            attempt(partial(kubernetes.delete_dask, dask.CLUSTERS, each.name, each.uid))
             numbers["over"] += 1
         else:
             waits = not each.is_handled and (now - each.created).total_seconds() > HANDLED_WITHIN
@@ -182,6 +190,12 @@ def attempt(action: Callable[[], None]) -> bool:
         _log.warning("%s %s: %s", error.request.method, error.request.url.path, error.response.text.strip()[:500])
         return False
     return True
+
+
+def _delete_orphans(kubernetes: Kubernetes, groups: Iterable[WorkerGroup]) -> None:
+    for group in groups:
+        _log.warning("Worker group %s is deleted: its Dask cluster %s does not exist", group.name, group.cluster)
+        attempt(partial(kubernetes.delete_dask, dask.WORKER_GROUPS, group.name, group.uid))
 
 
 def _owners(kubernetes: Kubernetes, clusters: Iterable[Cluster], jobs: Iterable[Job]) -> dict[str, Job]:

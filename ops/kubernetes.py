@@ -128,9 +128,9 @@ class Kubernetes:
         response = self._client.get(f"{self._core}/pods/{pod}/log", params=params)
         return response.text.strip()[-_LOG_BYTES:] if response.is_success else ""
 
-    def delete_cluster(self, name: str, uid: str) -> None:
-        """Delete a DaskCluster; do nothing if it does not exist or another one has its name."""
-        self._delete(f"{self._dask(dask.CLUSTERS)}/{name}", uid)
+    def delete_dask(self, plural: str, name: str, uid: str) -> None:
+        """Delete a Dask object; do nothing if it does not exist or another one has its name."""
+        self._delete(f"{self._dask(plural)}/{name}", uid)
 
     def delete_job(self, name: str, uid: str) -> None:
         """Delete a Job after its pods; do nothing if it does not exist or another one has its name."""

@@ -23,13 +23,14 @@ from infra.specs.namespaces import Namespaces
 
 RULES: Final = (
     Rule(groups=[GROUP], resources=["daskclusters"], verbs=["list", "patch", "delete"]),
-    Rule(groups=[GROUP], resources=["daskautoscalers", "daskworkergroups"], verbs=["list", "patch"]),
+    Rule(groups=[GROUP], resources=["daskworkergroups"], verbs=["list", "patch", "delete"]),
+    Rule(groups=[GROUP], resources=["daskautoscalers"], verbs=["list", "patch"]),
     Rule(groups=["batch"], resources=["jobs"], verbs=["get", "list", "delete"]),
     Rule(groups=[""], resources=["pods", "events"], verbs=["list"]),
     Rule(groups=[""], resources=["pods/log"], verbs=["get"]),
 )
 """Permissions to compare runs with their Jobs and pods, to say why a pod did not start or how it ended, to delete the
-Jobs and the clusters of runs that are over, and to remove finalizers that block the deletion."""
+Jobs and the Dask objects of runs that are over, and to remove finalizers that block the deletion."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,12 @@ def cluster(name: str = "etl", *, age: float = 100, owner: str | None = "u1", **
     return {"metadata": own | {"labels": {labels.COMPONENT: labels.DASK_POD, labels.FLOW_RUN: "run-1"}} | metadata}
 
 
+def worker_group(of: str, *, age: float = 100, owned: bool = False, **metadata: Any) -> dict[str, Any]:
+    owners = [{"kind": "DaskCluster", "name": of, "uid": f"uid-{of}"}] if owned else []
+    own = {"name": f"{of}-default", "uid": f"uid-{of}-default", "creationTimestamp": at(age), "ownerReferences": owners}
+    return {"metadata": own | metadata, "spec": {"cluster": of}}
+
+
 def flow_pod(
     phase: str, *, run: str = RUN, uid: str = "u1", age: float = 90, status: Any = None, **metadata: Any
 ) -> dict[str, Any]:

@@ -379,11 +379,11 @@ def test_the_operator_acts_in_one_namespace(render: Render) -> None:
     assert environment(recorder)[env.NAMESPACE] == "flows-runs"
 
 
-def test_the_reaper_may_delete_only_dask_clusters_and_jobs(render: Render) -> None:
+def test_the_reaper_may_delete_only_dask_clusters_worker_groups_and_jobs(render: Render) -> None:
     [role] = render(reaper).of("/v1:Role")
     deletable = {resource for rule in role["rules"] if "delete" in rule["verbs"] for resource in rule["resources"]}
     writable = {resource for rule in role["rules"] if "patch" in rule["verbs"] for resource in rule["resources"]}
-    assert deletable == {"daskclusters", "jobs"}
+    assert deletable == {"daskclusters", "daskworkergroups", "jobs"}
     assert writable == {"daskclusters", "daskautoscalers", "daskworkergroups"}
 
 
