@@ -4,6 +4,7 @@ STACK ?= dev
 CLUSTER ?=
 STARTS ?= 200
 RUNS ?= 1 3
+CLUSTERS ?= 1 50
 DEPLOYMENTS ?= 15 50
 ifdef NETWORK
 export EPHEMERAL_DASK_NETWORK := $(NETWORK)
@@ -38,7 +39,7 @@ SELECT := --stack $(STACK) $(ON)
 
 .DEFAULT_GOAL := help
 .PHONY: help up down preview run logs cancel demo stack new-flow ui dashboard unit engine e2e test lint format lock doctor verify churn unlock env cluster-up cluster-down venv pulumi laptop
-.PHONY: docs api-reference screenshots backup restore check summary e2e-full crash-sweep bench bench-registration bench-preview bench-tasks bench-tls bench-start bench-scaling bench-starts bench-churn crd-remove settings-reference image-size audit pin-base sbom update
+.PHONY: docs api-reference screenshots backup restore check summary e2e-full crash-sweep bench bench-registration bench-preview bench-tasks bench-tls bench-start bench-scaling bench-starts bench-many-starts bench-churn crd-remove settings-reference image-size audit pin-base sbom update
 
 help: ## List the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -152,6 +153,9 @@ bench-churn: venv ## Start Dask clusters one after another and in pairs, on a st
 bench-starts: venv ## Count what runs that start together ask of Kubernetes, on a stack that is up (RUNS="1 3")
 	@eval "$$($(TOOLS) env $(SELECT))" && .venv/bin/python -m benchmarks.starts --runs $(RUNS)
 
+bench-many-starts: venv ## Count what many Dask clusters that start together ask of Kubernetes (CLUSTERS="1 50")
+	@.venv/bin/python -m benchmarks.many_starts --clusters $(CLUSTERS)
+
 bench-registration: venv ## Measure the registration of 50 deployments beside `prefect deploy --all`
 	@.venv/bin/python -m benchmarks.registration
 
@@ -168,7 +172,7 @@ bench-tasks: venv ## Measure what a tiny Prefect task costs on Dask beside prefe
 	@.venv/bin/python -m benchmarks.tasks
 
 bench: ## Run every benchmark, those on a stack that is up as well
-	@failed=; for each in registration preview tasks tls start scaling starts churn; do \
+	@failed=; for each in registration preview tasks tls start many-starts scaling starts churn; do \
 	    echo "==> make bench-$$each"; $(MAKE) --no-print-directory bench-$$each || failed="$$failed $$each"; \
 	done; if [ -n "$$failed" ]; then echo "missed or failed:$$failed"; exit 1; fi
 

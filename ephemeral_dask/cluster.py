@@ -194,14 +194,7 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
     async def _start(self) -> None:
         self._start_task = asyncio.current_task()
         try:
-            self.scheduler_comm = await self._startup.bring_up()
-            self.name = self._startup.name
-            if self._startup.certificates is not None:
-                self.security = self._startup.certificates.security
-            # Skips KubeCluster's own start, which relies on the operator's unreliable status, and calls the one that
-            # it extends.
-            await super(KubeCluster, self)._start()
-            await pulled_code.share(self.scheduler_comm, self._pulled_code)
+            await self._startup.bring_up(self._join)
             await self._startup.create_large_workers()
             self.started = self._startup.elapsed
             self._keepalive = KeepAlive(
@@ -221,6 +214,16 @@ class RunCluster(KubeCluster):  # type: ignore[misc]  # dask-kubernetes ships no
             raise
         finally:
             self._start_over.set()
+
+    async def _join(self, comm: Any) -> None:
+        self.scheduler_comm = comm
+        self.name = self._startup.name
+        if self._startup.certificates is not None:
+            self.security = self._startup.certificates.security
+        # Skips KubeCluster's own start, which relies on the operator's unreliable status, and calls the one that
+        # it extends.
+        await super(KubeCluster, self)._start()
+        await pulled_code.share(comm, self._pulled_code)
 
     def _log_start(self) -> None:
         large = self._settings.profile.large

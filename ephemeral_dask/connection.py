@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
+from distributed.comm.core import CommClosedError
 from distributed.core import rpc
 
 from ephemeral_dask import upstream
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 _CONNECT_TIMEOUT: Final = 0.5
 _HANDSHAKE_TIMEOUT: Final = 5.0
+
+LOST: Final = (CommClosedError, ConnectionError, TimeoutError)
+"""What a request to a scheduler raises that has ended."""
 
 _open_rpc: Callable[..., Any] = rpc  # distributed calls itself typed, but this carries no annotation
 

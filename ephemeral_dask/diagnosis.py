@@ -108,7 +108,7 @@ def still_missing(observation: Observation, *, connected: bool, trouble: str) ->
     phases = ", ".join(f"{pod['metadata']['name']} {_phase(pod)}" for pod in observation.pods) or "none"
     if connected:
         return Diagnosis(cause=Cause.NO_WORKER, detail=f"its pods: {phases}")
-    if any(not _is_worker(pod) and _ready(pod) for pod in observation.pods):
+    if any(not is_worker(pod) and _ready(pod) for pod in observation.pods):
         return Diagnosis(
             cause=Cause.UNREACHABLE,
             detail=f"{trouble or 'no answer'}. Does a network policy block the connection, or is DNS down?",
@@ -164,7 +164,7 @@ def crds_too_old(fields: Sequence[str]) -> Diagnosis:
 
 def _from_pods(pods: Sequence[Mapping[str, Any]]) -> Iterator[Diagnosis]:
     # The scheduler first: without it a worker's failure is only a consequence.
-    for pod in sorted(pods, key=_is_worker):
+    for pod in sorted(pods, key=is_worker):
         name = pod["metadata"]["name"]
         status = pod.get("status", {})
         for container in (*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())):
@@ -178,7 +178,8 @@ def _from_pods(pods: Sequence[Mapping[str, Any]]) -> Iterator[Diagnosis]:
                 yield Diagnosis(cause=Cause.UNSCHEDULABLE, detail=detail, permanent=bool(absent))
 
 
-def _is_worker(pod: Mapping[str, Any]) -> bool:
+def is_worker(pod: Mapping[str, Any]) -> bool:
+    """Return whether a pod of a Dask cluster is a worker's."""
     return bool(pod["metadata"].get("labels", {}).get("dask.org/component") == "worker")
 
 

@@ -6,16 +6,20 @@ By name means the verb `get` here. kr8s's own get-by-name is a list, which would
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx
 import kr8s
 import kr8s.asyncio
 
 from ephemeral_dask.contract.dask import API_VERSION, CLUSTERS, WORKER_GROUPS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,12 @@ SECRETS: Final = Kind("v1", "secrets")
 
 _POLL: Final = 0.25
 """Seconds between two looks at an object that is going away."""
+
+_WATCHED_FOR: Final = 60
+"""Seconds after which the API ends a watch. A connection that was lost without a sign is noticed only then."""
+
+_ANSWER_TIMEOUT: Final = 5.0
+"""Seconds that a connection may take, and the end of a watch may be late."""
 
 
 class KubeError(Exception):
@@ -80,12 +90,33 @@ class Kube:
 
     async def list(self, kind: Kind, *, labels: str = "", fields: str = "") -> list[dict[str, Any]]:
         """Return the objects that the label and field selectors choose."""
-        selectors = {"labelSelector": labels, "fieldSelector": fields}
-        answer = await self._request(
-            "GET", kind, kind.plural, params={name: value for name, value in selectors.items() if value}
-        )
+        answer = await self._request("GET", kind, kind.plural, params=_selectors(labels, fields))
         items: list[dict[str, Any]] = answer.json()["items"]
         return items
+
+    async def watch(
+        self, kind: Kind, *, labels: str = "", fields: str = ""
+    ) -> AsyncIterator[dict[str, dict[str, Any]]]:
+        """Yield the objects that the selectors choose, by name: none at first, then those after each change.
+
+        It ends after a minute, or earlier if the API ends it.
+
+        Raises:
+            KubeError: the API refused the request, or the connection was lost.
+
+        """
+        params = {"watch": "true", "timeoutSeconds": str(_WATCHED_FOR), **_selectors(labels, fields)}
+        objects: dict[str, dict[str, Any]] = {}
+        timeout = httpx.Timeout(_ANSWER_TIMEOUT, read=_WATCHED_FOR + _ANSWER_TIMEOUT)
+        async with self._answer("GET", kind, kind.plural, params=params, stream=True, timeout=timeout) as answer:
+            yield {}
+            async for line in answer.aiter_lines():
+                kind_of_change, subject = _change(line)
+                if kind_of_change == "DELETED":
+                    objects.pop(subject["metadata"]["name"], None)
+                else:
+                    objects[subject["metadata"]["name"]] = subject
+                yield dict(objects)
 
     async def patch(self, kind: Kind, name: str, change: dict[str, Any]) -> None:
         """Change what a JSON merge patch says of an object, and nothing else."""
@@ -126,19 +157,49 @@ class Kube:
         return (await self._request("GET", PODS, f"pods/{pod}/log", params=params)).text
 
     async def _request(self, method: str, kind: Kind, path: str, **kwargs: Any) -> httpx.Response:
+        async with self._answer(method, kind, path, **kwargs) as answer:
+            return answer
+
+    @contextlib.asynccontextmanager
+    async def _answer(self, method: str, kind: Kind, path: str, **kwargs: Any) -> AsyncIterator[httpx.Response]:
         try:
             if self._api is None:  # kept: kr8s forgets it otherwise, and asks for the server's version each time
                 self._api = await kr8s.asyncio.api()
             async with self._api.call_api(
                 method, version=kind.version, url=path, namespace=self._namespace, **kwargs
             ) as response:
-                answer: httpx.Response = response
-                return answer
+                yield response
         except kr8s.ServerError as error:
             status = error.response.status_code if error.response is not None else None
             raise KubeError(status, str(error)) from error
         except (kr8s.APITimeoutError, kr8s.ConnectionClosedError, httpx.TransportError) as error:
             raise KubeError(None, str(error) or type(error).__name__) from error
+
+
+def _change(line: str) -> tuple[str, dict[str, Any]]:
+    """Return what happened, and the object to which it did, from a line of a watch.
+
+    Raises:
+        KubeError: the API ends the watch because of an error, or the line is not complete.
+
+    """
+    try:
+        change = json.loads(line)
+    except ValueError as error:
+        raise KubeError(None, "the connection ended in the middle of a line") from error
+    if change["type"] == "ERROR":
+        raise KubeError(None, str(change["object"].get("message")))
+    return change["type"], change["object"]
+
+
+def _selectors(labels: str, fields: str) -> dict[str, str]:
+    selectors = {"labelSelector": labels, "fieldSelector": fields}
+    return {name: value for name, value in selectors.items() if value}
+
+
+def of_name(name: str) -> str:
+    """Return the field selector of the object with a name."""
+    return f"metadata.name={name}"
 
 
 def of_cluster(name: str) -> str:

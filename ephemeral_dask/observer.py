@@ -1,7 +1,7 @@
-"""What Kubernetes says about a starting Dask cluster, asked with few requests.
+"""What Kubernetes says about a starting Dask cluster, followed by watches.
 
-A start that succeeds needs the names that the operator has created, and then the scheduler's own answers. Pods and
-events are for those that do not succeed, so they are read seldom, and events only of a start that takes long.
+Requests do not grow with the time that a start takes: Kubernetes reports what the operator creates and what becomes of
+the pods. Events are read, at growing intervals, and only of a start whose pods do not run.
 """
 
 from __future__ import annotations
@@ -9,117 +9,167 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from ephemeral_dask import kube, upstream
-from ephemeral_dask.diagnosis import Observation
+from ephemeral_dask.diagnosis import Observation, is_worker
 from ephemeral_dask.kube import Kube, KubeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from types import TracebackType
 
-_LOOK_EVERY: Final = ((2.0, 0.25), (10.0, 0.5), (60.0, 1.0), (float("inf"), 3.0))
-"""Until this many seconds after the start, the interval in seconds between two looks for what the operator creates."""
+    from ephemeral_dask.kube import Kind
 
-OBSERVE_EVERY: Final = 3.0
-"""Seconds between two observations of everything that may name a cause; shorter than `start_policy.CONFIRMED_AFTER`."""
+LOOK_AFTER: Final = 5.0
+"""Seconds of a start until the first look at what is not watched: one that succeeds is mostly over by then."""
 
-EVENTS_AFTER: Final = 5.0
-"""Seconds of a start from which its observations include events: one that succeeds is mostly over by then."""
+LOOK_LATER: Final = 2.0
+"""By how much the time of each further look is that of the one before, as multiples of the time since the start."""
+
+_WATCH_AGAIN_AFTER: Final = 1.0
+"""Seconds between the end of a watch and the next one."""
 
 _JITTER: Final = 0.2
 """Share by which an interval varies, so that runs that start together do not ask together."""
 
 
 class Observer:
-    """Observes one attempt to bring up a Dask cluster.
+    """Observes one attempt to bring up a Dask cluster, in an `async with` block.
 
     Args:
         api: the Kubernetes API.
         name: of the DaskCluster.
-        deadline: the moment of `clock` from which each observation is one of everything.
+        deadline: the moment of `clock` from which each observation includes a look at what is not watched.
         clock: seconds that never go back.
 
     """
 
     def __init__(self, api: Kube, name: str, *, deadline: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._kube, self._name, self._deadline, self._clock = api, name, deadline, clock
+        self._services = _Watch(api, kube.SERVICES, fields=kube.of_name(f"{name}-scheduler"))
+        group = upstream.default_worker_group(name)
+        self._worker_groups = _Watch(api, kube.DASK_WORKER_GROUPS, fields=kube.of_name(group))
+        self._pods = _Watch(api, kube.PODS, labels=kube.of_cluster(name))
+        self._following: Sequence[asyncio.Task[None]] = ()
         self._began = clock()
-        self._next_look = self._began
-        self._next_observation = self._began + _varied(OBSERVE_EVERY)
-        self._latest = Observation()
+        self._look_after = LOOK_AFTER * _varied()
+        self._cluster: Mapping[str, Any] | None = None
+        self._events: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def _watches(self) -> tuple[_Watch, ...]:
+        return self._services, self._worker_groups, self._pods
+
+    async def __aenter__(self) -> Self:
+        self._following = [asyncio.create_task(watch.follow()) for watch in self._watches]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for task in self._following:
+            task.cancel()
+        await asyncio.gather(*self._following, return_exceptions=True)
 
     async def observe(self) -> Observation:
-        """Return the latest observation, after those requests for which it is time.
+        """Return what is known, after a look at what is not watched if it is time for one.
 
         Raises:
-            KubeError: the API refused one. While it does not answer, the latest observation remains.
+            KubeError: the API refused a request. While it does not answer, the last known state remains.
 
         """
-        now = self._clock()
-        try:
-            if now >= min(self._next_observation, self._deadline):
-                with_events = now - self._began >= EVENTS_AFTER or now >= self._deadline
-                self._next_observation = now + _varied(OBSERVE_EVERY)
-                self._latest = await everything(self._kube, self._name, with_events=with_events, before=self._latest)
-            elif now >= self._next_look and (self._latest.service is None or self._latest.worker_group is None):
-                self._next_look = now + _varied(_interval(now - self._began))
-                self._latest = await self._look()
-        except KubeError as error:
-            if not error.transient:
-                raise
-        return self._latest
-
-    async def _look(self) -> Observation:
-        before = self._latest
-        service, group = await asyncio.gather(
-            _service(self._kube, self._name) if before.service is None else _known(before.service),
-            _worker_group(self._kube, self._name) if before.worker_group is None else _known(before.worker_group),
+        for watch in self._watches:
+            if watch.refusal is not None:
+                raise watch.refusal
+        elapsed, is_last = self._clock() - self._began, self._clock() >= self._deadline
+        if elapsed >= self._look_after or is_last:
+            self._look_after = max(self._look_after, elapsed) * LOOK_LATER * _varied()
+            try:
+                await self._look(everything=is_last)
+            except KubeError as error:
+                if not error.transient:
+                    raise
+        return Observation(
+            cluster=self._cluster,
+            service=self._services.first,
+            worker_group=self._worker_groups.first,
+            pods=list(self._pods.objects.values()),
+            events=self._events,
         )
-        return replace(before, service=service, worker_group=group)
+
+    async def _look(self, *, everything: bool) -> None:
+        if everything or self._services.first is None:
+            self._cluster = await self._kube.get(kube.DASK_CLUSTERS, self._name)
+        if everything or not _run(self._pods.objects.values()):
+            self._events = await events(self._kube, self._name)
 
 
-async def everything(api: Kube, name: str, *, with_events: bool, before: Observation | None = None) -> Observation:
-    """Return what Kubernetes says about a Dask cluster.
+async def everything(api: Kube, name: str) -> Observation:
+    """Return what Kubernetes says about a Dask cluster that was up.
 
     Args:
         api: the Kubernetes API.
         name: of the DaskCluster.
-        with_events: whether its warning events are read.
-        before: an earlier observation. What the operator had created then is not asked for while there are pods.
 
     Raises:
         KubeError: the API refused a request, or did not answer.
 
     """
-    pods = await api.list(kube.PODS, labels=kube.of_cluster(name))
-    if before is not None and before.service is not None and before.worker_group is not None and pods:
-        cluster, service, group = before.cluster, before.service, before.worker_group
-    else:
-        cluster, service, group = await asyncio.gather(
-            api.get(kube.DASK_CLUSTERS, name), _service(api, name), _worker_group(api, name)
-        )
-    events = await api.list(kube.EVENTS, fields="type=Warning") if with_events else []
-    own = [one for one in events if str(one["involvedObject"].get("name")).startswith(name)]
-    return Observation(cluster=cluster, service=service, worker_group=group, pods=pods, events=own)
+    cluster, pods, its_events = await asyncio.gather(
+        api.get(kube.DASK_CLUSTERS, name), api.list(kube.PODS, labels=kube.of_cluster(name)), events(api, name)
+    )
+    # The operator has created both, or the cluster would not have been up.
+    return Observation(cluster=cluster, service={}, worker_group={}, pods=pods, events=its_events)
 
 
-async def _service(api: Kube, name: str) -> Mapping[str, Any] | None:
-    return await api.get(kube.SERVICES, f"{name}-scheduler")
+async def events(api: Kube, name: str) -> list[dict[str, Any]]:
+    """Return the warning events of a Dask cluster and of what belongs to it.
+
+    Raises:
+        KubeError: the API refused the request, or did not answer.
+
+    """
+    warnings = await api.list(kube.EVENTS, fields="type=Warning")
+    return [event for event in warnings if str(event["involvedObject"].get("name")).startswith(name)]
 
 
-async def _worker_group(api: Kube, name: str) -> Mapping[str, Any] | None:
-    return await api.get(kube.DASK_WORKER_GROUPS, upstream.default_worker_group(name))
+class _Watch:
+    """The objects that a watch has reported, by name.
+
+    While there is no connection they are the last known ones.
+    """
+
+    objects: Mapping[str, Mapping[str, Any]]
+    refusal: KubeError | None
+    """Why the API does not allow the watch."""
+
+    def __init__(self, api: Kube, kind: Kind, *, labels: str = "", fields: str = "") -> None:
+        self._kube, self._kind, self._labels, self._fields = api, kind, labels, fields
+        self.objects, self.refusal = {}, None
+
+    @property
+    def first(self) -> Mapping[str, Any] | None:
+        """One of the objects, or None if there is none."""
+        return next(iter(self.objects.values()), None)
+
+    async def follow(self) -> None:
+        """Keep the objects up to date until the task is cancelled, or the API refuses the watch."""
+        while True:
+            try:
+                async for objects in self._kube.watch(self._kind, labels=self._labels, fields=self._fields):
+                    self.objects = objects
+            except KubeError as error:
+                if not error.transient:
+                    self.refusal = error
+                    return
+            await asyncio.sleep(_WATCH_AGAIN_AFTER * _varied())
 
 
-async def _known(value: Mapping[str, Any]) -> Mapping[str, Any]:
-    return value
+def _run(pods: Collection[Mapping[str, Any]]) -> bool:
+    """Return whether there are workers, and all pods run: events could then name no cause."""
+    return any(is_worker(pod) for pod in pods) and all(pod.get("status", {}).get("phase") == "Running" for pod in pods)
 
 
-def _interval(elapsed: float) -> float:
-    return next(interval for until, interval in _LOOK_EVERY if elapsed < until)
-
-
-def _varied(seconds: float) -> float:
-    return seconds * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  not a secret
+def _varied() -> float:
+    return random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311  not a secret

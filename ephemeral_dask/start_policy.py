@@ -22,7 +22,7 @@ NAMED_EVERY: Final = 60.0
 
 LOST_AFTER: Final = 20.0
 """Seconds after which a cluster that the operator has not created, or only in part, is recreated. A working operator
-acts within 2 s."""
+acts within 2 s, and one that is busy with other clusters takes about as long for the second part as for the first."""
 
 
 class Action(Enum):
@@ -41,11 +41,13 @@ class StartPolicy:
     """Decides about one attempt to bring up a cluster.
 
     Attributes:
+        began: the moment at which the attempt began.
         deadline: the moment at which the start fails whatever the cause.
         may_retry: whether another attempt may follow this one.
 
     """
 
+    began: float
     deadline: float
     may_retry: bool
     _since: dict[Cause, float] = field(default_factory=dict)
@@ -60,10 +62,11 @@ class StartPolicy:
 
         """
         self._since = {diagnosis.cause: self._since.get(diagnosis.cause, now)}
-        lasted = now - self._since[diagnosis.cause]
+        since = self._since[diagnosis.cause]
+        lasted = now - since
         if now >= self.deadline or (diagnosis.permanent and lasted >= CONFIRMED_AFTER):
             return Action.FAIL
-        if diagnosis.cause is Cause.OPERATOR and self.may_retry and lasted >= LOST_AFTER:
+        if diagnosis.cause is Cause.OPERATOR and self.may_retry and lasted >= max(LOST_AFTER, since - self.began):
             return Action.RETRY
         if lasted >= NAMED_AFTER and now - self._named.get(diagnosis.cause, -NAMED_EVERY) >= NAMED_EVERY:
             self._named[diagnosis.cause] = now

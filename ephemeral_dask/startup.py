@@ -19,12 +19,15 @@ from ephemeral_dask.spec import dask_cluster, large_worker_group
 from ephemeral_dask.start_policy import Action, StartPolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from ephemeral_dask.certificates import Certificates
     from ephemeral_dask.kube import Kind
     from ephemeral_dask.pod_context import PodContext
     from ephemeral_dask.settings import DaskSettings
+
+    Join = Callable[[Any], Awaitable[None]]
+    """Takes a connection to a scheduler that has a worker."""
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
 
@@ -92,8 +95,12 @@ class Startup:
         """Seconds since the start began."""
         return time.monotonic() - self._began
 
-    async def bring_up(self) -> Any:
-        """Create the cluster and return a connection to its scheduler once a worker has joined.
+    async def bring_up(self, join: Join) -> None:
+        """Create the cluster and, once its first worker has joined, let the run join.
+
+        Args:
+            join: takes a connection to the scheduler. It is called again, with another one, if the scheduler ends
+                meanwhile.
 
         Raises:
             ClusterStartError: the cluster did not start in time, or never could.
@@ -101,12 +108,14 @@ class Startup:
         """
         deadline = self._began + self._settings.start_timeout
         try:
-            return await self._attempt(StartPolicy(deadline=deadline, may_retry=True))
+            await self._attempt(StartPolicy(began=self._began, deadline=deadline, may_retry=True), join)
         except _LostByOperatorError as lost:
             self._log.warning("Dask cluster %s is being recreated under a new name: %s", self.name, lost)
+        else:
+            return
         await self.remove(_REMOVE_TIMEOUT)
         self.name = self._run.cluster_name(new_token())
-        return await self._attempt(StartPolicy(deadline=deadline, may_retry=False))
+        await self._attempt(StartPolicy(began=time.monotonic(), deadline=deadline, may_retry=False), join)
 
     async def create_large_workers(self) -> None:
         """Create the group of large workers, if the run has one. It is empty, so the start does not wait for it.
@@ -137,7 +146,7 @@ class Startup:
     async def explain(self) -> str:
         """Return why workers may be missing, or an empty text."""
         try:
-            observation = await everything(self._kube, self.name, with_events=True)
+            observation = await everything(self._kube, self.name)
         except KubeError as error:
             if error.transient:
                 return ""
@@ -161,27 +170,34 @@ class Startup:
                 self._settings.idle_timeout,
             )
 
-    async def _attempt(self, policy: StartPolicy) -> Any:
+    async def _attempt(self, policy: StartPolicy, join: Join) -> None:
         await self._create(policy)
         comm: Any = None
         trouble = ""
-        observer = Observer(self._kube, self.name, deadline=policy.deadline)
         try:
-            while True:
-                self._raise_if_abandoned()
-                observation = await self._observe(observer)
-                if comm is None and observation.service is not None:
-                    comm, trouble = await connection.connect(
-                        self.name, self._context.namespace, observation.service, self.certificates
+            async with Observer(self._kube, self.name, deadline=policy.deadline) as observer:
+                while True:
+                    self._raise_if_abandoned()
+                    observation = await self._observe(observer)
+                    if comm is None and observation.service is not None:
+                        comm, trouble = await connection.connect(
+                            self.name, self._context.namespace, observation.service, self.certificates
+                        )
+                    if comm is not None and observation.worker_group is not None:
+                        try:
+                            if await comm.ncores():
+                                await self._check_environment(comm)
+                                await join(comm)
+                                return
+                        except connection.LOST as error:
+                            # The scheduler has ended since it answered. Kubernetes starts it again.
+                            await comm.close_rpc()
+                            comm, trouble = None, str(error)
+                    cause = diagnosis.diagnose(observation) or diagnosis.still_missing(
+                        observation, connected=comm is not None, trouble=trouble
                     )
-                if comm is not None and observation.worker_group is not None and await comm.ncores():
-                    await self._check_environment(comm)
-                    return comm
-                cause = diagnosis.diagnose(observation) or diagnosis.still_missing(
-                    observation, connected=comm is not None, trouble=trouble
-                )
-                await self._act(policy.decide(cause, time.monotonic()), cause)
-                await asyncio.sleep(_TICK)
+                    await self._act(policy.decide(cause, time.monotonic()), cause)
+                    await asyncio.sleep(_TICK)
         except BaseException:
             if comm is not None:
                 await comm.close_rpc()

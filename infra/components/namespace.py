@@ -21,9 +21,10 @@ POD_SECURITY_VERSION = "v1.31"
 
 _FLOW_RUN_RULES: Final = (
     Rule(groups=[GROUP], resources=["daskclusters"], verbs=["create", "get", "delete"]),
-    Rule(groups=[GROUP], resources=["daskworkergroups"], verbs=["create", "get", "patch"]),
-    Rule(groups=[""], resources=["services"], verbs=["get"]),
-    Rule(groups=[""], resources=["pods", "events"], verbs=["list"]),
+    Rule(groups=[GROUP], resources=["daskworkergroups"], verbs=["create", "patch", "watch"]),
+    Rule(groups=[""], resources=["services"], verbs=["watch"]),
+    Rule(groups=[""], resources=["pods"], verbs=["list", "watch"]),
+    Rule(groups=[""], resources=["events"], verbs=["list"]),
     Rule(groups=[""], resources=["pods/log"], verbs=["get"]),
 )
 _TLS_RULE: Final = Rule(groups=[""], resources=["secrets"], verbs=["create"])

@@ -36,6 +36,7 @@ UNUSED: Mapping[str, str] = {
     "dask-operator: delete daskclusters": "ends a cluster that has been idle for its timeout, minutes at least",
     "dask-operator: delete deployments": "takes a retired worker away, which a short run often does not live to see",
     "dask-reaper: delete daskclusters": "ends what a killed flow pod leaves",
+    "dask-reaper: delete daskworkergroups": "ends one whose cluster was deleted before it was the owner",
     "dask-reaper: get jobs": "looks up the owner of a Dask cluster that is not the Job of a flow run",
     "dask-reaper: delete jobs": "ends what does not start, and what outlives its run",
     "dask-reaper: get pods/log": "the last lines of a pod that was killed",

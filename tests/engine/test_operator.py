@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ephemeral_dask.contract import environment as env
 from ephemeral_dask.identity import RunIdentity
 from ephemeral_dask.pod_context import PodContext
 from ephemeral_dask.settings import CodeSizes, DaskSettings
 from ephemeral_dask.spec import dask_cluster
-from infra.components import dask_operator, identity
-from tests.engine import control_plane, hollow_node
+from tests.engine import control_plane, hollow_node, operator_process
 from tests.engine.control_plane import Kubernetes
 from tests.engine.pods_namespace import serve_dask
-from tests.support.scratch_prefect import free_port
 from tools.cluster.api import Api
 from tools.cluster.wait import until
-from tools.paths import ROOT
 
 pytestmark = pytest.mark.xdist_group("operator")
 
@@ -41,38 +33,15 @@ def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]
         serve_dask(plane)
         for namespace in (PLATFORM, RUNS):
             plane.kubectl("create", "namespace", namespace)
-        plane.kubectl("create", "serviceaccount", "operator", "-n", PLATFORM)
-        rules = identity.role_rules(dask_operator.RULES)
-        role = {"kind": "Role", "metadata": {"name": "operator", "namespace": RUNS}, "rules": rules}
-        plane.kubectl("create", "-f", "-", stdin={"apiVersion": "rbac.authorization.k8s.io/v1", **role})
-        account = f"--serviceaccount={PLATFORM}:operator"
-        plane.kubectl("create", "rolebinding", "operator", "--role=operator", account, "-n", RUNS)
         yield plane
 
 
 @pytest.fixture(scope="module")
 def log(kubernetes: Kubernetes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Run the operator as its pod does, and return its log."""
+    """Run the operator, and return its log."""
     home = tmp_path_factory.mktemp("operator")
-    access = json.loads(kubernetes.place.kubeconfig.read_text())
-    token = kubernetes.kubectl("create", "token", "operator", "-n", PLATFORM).strip()
-    access["users"][0]["user"] = {"token": token}
-    (home / "kubeconfig").touch(mode=0o600)
-    (home / "kubeconfig").write_text(json.dumps(access))
-    liveness = f"--liveness=http://127.0.0.1:{free_port()}/healthz"
-    with (home / "operator.log").open("wb") as output:
-        operator = subprocess.Popen(
-            [sys.executable, "-m", "kopf", "run", "-m", "ops.operator", liveness, f"--namespace={RUNS}"],
-            cwd=home,
-            env={**os.environ, "KUBECONFIG": str(home / "kubeconfig"), env.NAMESPACE: RUNS, "PYTHONPATH": str(ROOT)},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
+    with operator_process.running(kubernetes, home, platform=PLATFORM, runs=RUNS):
         yield home / "operator.log"
-        operator.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            operator.wait(20)
-        operator.kill()
 
 
 def handled(kubernetes: Kubernetes, log: Path, name: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +56,22 @@ class FakeKubernetes:
     async def get(self, kind: Kind, name: str) -> dict[str, Any] | None:
         self.looked.set()
         return self.objects.get((kind, name))
+
+    async def watch(self, kind: Kind, *, labels: str = "", fields: str = "") -> AsyncIterator[dict[str, Any]]:  # noqa: ARG002
+        before: dict[str, Any] | None = None
+        while True:
+            self.looked.set()
+            objects = (
+                {pod["metadata"]["name"]: pod for pod in self.pods} if kind == kube.PODS else self._named(kind, fields)
+            )
+            if objects != before:
+                yield dict(objects)
+            before = objects
+            await asyncio.sleep(0.02)
+
+    def _named(self, kind: Kind, fields: str) -> dict[str, Any]:
+        name = fields.removeprefix("metadata.name=")
+        return {name: self.objects[kind, name]} if (kind, name) in self.objects else {}
 
     async def list(self, kind: Kind, **_: str) -> list[dict[str, Any]]:
         return self.pods if kind == kube.PODS else self.events

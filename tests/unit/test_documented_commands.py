@@ -13,7 +13,7 @@ from tools.paths import ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 VERBS = set(re.findall(r"^([a-z0-9-]+):", MAKEFILE, re.MULTILINE))
-VARIABLES = set(re.findall(r"\b([A-Z]{2,})\b", MAKEFILE))
+VARIABLES = set(re.findall(r"\b([A-Z][A-Z_]+)\b", MAKEFILE))
 # The history names what existed then, a decision what was not chosen.
 PAST = ("CHANGELOG.md", "UPGRADING.md", "docs/adr/")
 GUIDES = [name for name in names(ROOT, PAGES) if not name.startswith(PAST)]

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 from distributed import Client, Event, LocalCluster
+from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 from distributed.security import Security
 
-from ephemeral_dask import kube
+from ephemeral_dask import connection, kube
 from ephemeral_dask.certificates import Certificates
 from ephemeral_dask.cluster import RunCluster
 from ephemeral_dask.contract.causes import Cause
@@ -332,6 +333,39 @@ def test_a_cluster_that_runs_another_image_than_its_flow_pod_is_refused_before_t
     assert error.diagnosis.cause is Cause.ENVIRONMENT
     assert "pod etl-worker runs image sha256:b" in str(error)
     assert kubernetes.clusters == []
+
+
+@pytest.mark.parametrize("ends_during", ["ncores", "versions", "live_comm"])
+def test_a_start_whose_scheduler_ends_after_its_first_answer_goes_on_with_the_next_one(
+    monkeypatch: pytest.MonkeyPatch, ends_during: str
+) -> None:
+    connect, connections = connection.connect, list[Any]()
+
+    async def ends_once(*words: Any) -> tuple[Any, str]:
+        comm, trouble = await connect(*words)
+        connections.append(comm)
+        if len(connections) > 1:
+            return comm, trouble
+        return Ending(comm, ends_during), trouble
+
+    monkeypatch.setattr(connection, "connect", ends_once)
+    with start(monkeypatch, FakeKubernetes(complete), start_timeout=20) as cluster:
+        assert len(connections) == (1 if ends_during == "versions" else 2)
+        with Client(cluster, set_as_default=False) as client:
+            assert client.submit(sum, [1, 2], pure=False).result(timeout=10) == 3
+
+
+class Ending:
+    """A connection to a scheduler that ends at the first request of a kind."""
+
+    def __init__(self, comm: Any, ends_during: str) -> None:
+        self._comm, self._ends_during = comm, ends_during
+
+    def __getattr__(self, name: str) -> Any:
+        async def ended(*_: Any, **__: Any) -> Any:
+            raise CommClosedError("the scheduler has ended")
+
+        return ended if name == self._ends_during else getattr(self._comm, name)
 
 
 def test_a_refused_right_ends_the_start_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -95,3 +96,31 @@ def test_a_removal_is_tried_again_when_the_server_fails_for_a_moment(monkeypatch
     answers = iter([response(503), response(404)])
     api, _ = client(monkeypatch, lambda *_: next(answers))
     assert asyncio.run(api.remove(kube.DASK_CLUSTERS, "c", within=10)) == ""
+
+
+def change(kind: str, name: str, **fields: Any) -> str:
+    return json.dumps({"type": kind, "object": {"metadata": {"name": name}, **fields}}) + "\n"
+
+
+async def watched(api: Kube) -> list[list[str]]:
+    return [sorted(objects) async for objects in api.watch(kube.PODS, labels="a=b")]
+
+
+def test_a_watch_yields_the_objects_after_each_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = change("ADDED", "one") + change("ADDED", "two") + change("MODIFIED", "two") + change("DELETED", "one")
+    api, asked = client(monkeypatch, lambda *_: httpx.Response(200, text=lines))
+    assert asyncio.run(watched(api)) == [[], ["one"], ["one", "two"], ["one", "two"], ["two"]]
+    assert asked == ["GET v1/flows/pods"]
+
+
+@pytest.mark.parametrize(
+    ("end", "message"),
+    [(change("ERROR", "", message="too old resource version"), "too old"), ('{"type": "ADD', "middle of a line")],
+)
+def test_a_watch_that_ends_with_an_error_is_worth_another_try(
+    monkeypatch: pytest.MonkeyPatch, end: str, message: str
+) -> None:
+    api, _ = client(monkeypatch, lambda *_: httpx.Response(200, text=change("ADDED", "one") + end))
+    with pytest.raises(KubeError, match=message) as ended:
+        asyncio.run(watched(api))
+    assert ended.value.transient

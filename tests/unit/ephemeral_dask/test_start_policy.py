@@ -10,7 +10,7 @@ OPERATOR = Diagnosis(cause=Cause.OPERATOR, detail="")
 
 
 def policy(*, may_retry: bool = True) -> StartPolicy:
-    return StartPolicy(deadline=600, may_retry=may_retry)
+    return StartPolicy(began=0, deadline=600, may_retry=may_retry)
 
 
 def test_at_the_deadline_the_start_fails_whatever_the_cause() -> None:
@@ -48,3 +48,12 @@ def test_a_cluster_that_the_operator_lost_is_recreated_once() -> None:
         actions = [one.decide(OPERATOR, second) for second in range(int(LOST_AFTER) + 5)]
         assert (Action.RETRY in actions) is expected
         assert Action.FAIL not in actions
+
+
+def test_a_busy_operator_has_as_long_for_the_second_part_of_a_cluster_as_it_took_for_the_first() -> None:
+    one = policy()
+    for second in range(50):
+        assert one.decide(PULL, second) is Action.WAIT or second >= NAMED_AFTER
+    actions = [one.decide(OPERATOR, second) for second in range(50, 101)]
+    assert Action.RETRY not in actions[:50]
+    assert actions[50] is Action.RETRY
