@@ -30,6 +30,7 @@ import psutil
 import pytest
 from distributed.versions import get_versions
 
+from benchmarks import requests
 from benchmarks.dask_processes import processor
 from ephemeral_dask import connection
 from ephemeral_dask.identity import RunIdentity
@@ -38,15 +39,10 @@ from ephemeral_dask.pod_context import PodContext
 from ephemeral_dask.settings import CodeSizes, DaskSettings
 from ephemeral_dask.startup import Startup
 from infra.components.namespace import flow_run_rules
-from tests.engine import operator_process, pods_namespace
+from tests.engine import operator_process, pods_namespace, service_account
 from tests.engine.control_plane import Kubernetes
 from tests.engine.pods_namespace import NAMESPACE, PLATFORM
 from tools.cluster.api import Api
-
-MOST: Final = 40
-"""Requests of a cluster that starts alone."""
-GROWTH: Final = 1.2
-"""The most requests of each cluster among the largest number, in those of one that starts alone."""
 
 _IMAGE: Final = f"registry.example.com/flow@sha256:{'a' * 64}"
 _GONE_WITHIN: Final = 300.0
@@ -62,8 +58,8 @@ class Measures:
     Attributes:
         seconds: of each start.
         recreated: clusters that were created a second time.
-        requests: number of requests of each start, all answers included.
-        received: bytes of the answers' bodies, per start.
+        requests: number of requests of each start.
+        received: bytes of the answers, per start.
         events: lists of events, per start.
         processor: program -> seconds of processor time, per start.
 
@@ -190,7 +186,7 @@ def main(arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="bench-") as scratch, _bench(Path(scratch)) as bench:
         results = asyncio.run(_measure(bench, sorted(options.clusters)))
     print(_table(results))
-    misses = _misses({count: statistics.mean(each.requests) for count, each in results.items()})
+    misses = requests.misses({count: statistics.mean(each.requests) for count, each in results.items()}, "start")
     for miss in misses:
         print(f"missed: {miss}")
     return 1 if misses else 0
@@ -211,14 +207,9 @@ def _bench(scratch: Path) -> Iterator[Bench]:
         (scratch / name).mkdir()
     with pods_namespace.running(scratch / "kubernetes") as kubernetes, pytest.MonkeyPatch.context() as patch:
         pods_namespace.serve_dask(kubernetes)
-        access = operator_process.kubeconfig(
-            kubernetes,
-            scratch,
-            account=_ACCOUNT,
-            namespace=NAMESPACE,
-            rules=flow_run_rules(tls=False),
-            rules_in=NAMESPACE,
-        )
+        rules = flow_run_rules(tls=False)
+        service_account.create(kubernetes, _ACCOUNT, namespace=NAMESPACE, rules=rules, rules_in=NAMESPACE)
+        access = service_account.kubeconfig(kubernetes, _ACCOUNT, namespace=NAMESPACE, folder=scratch)
         workers = Workers(Api(kubernetes.place.pki, kubernetes.place.ports.api))
         with (
             operator_process.running(kubernetes, scratch / "operator", platform=PLATFORM, runs=NAMESPACE) as operator,
@@ -271,18 +262,7 @@ def _table(results: Mapping[int, Measures]) -> str:
             for program in programs
         },
     }
-    lines = [f"| clusters at once | {' | '.join(map(str, results))} |", f"|---|{'---|' * len(results)}"]
-    return "\n".join([*lines, *(f"| {title} | {' | '.join(cells)} |" for title, cells in rows.items())])
-
-
-def _misses(requests: Mapping[int, float]) -> list[str]:
-    first, last = min(requests), max(requests)
-    misses = []
-    if requests[first] > MOST:
-        misses.append(f"{requests[first]:.0f} requests of a start, and at most {MOST} is the target")
-    if requests[last] > GROWTH * requests[first]:
-        misses.append(f"{last} at once: {requests[last]:.0f} requests per start, {requests[first]:.0f} of one alone")
-    return misses
+    return requests.table("clusters at once", list(results), rows)
 
 
 if __name__ == "__main__":

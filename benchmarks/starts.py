@@ -21,7 +21,7 @@ from typing import Any, Final
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
-from benchmarks import flow_pod
+from benchmarks import flow_pod, requests
 from tests.support import audit
 from tools.churn.pods import COMPONENTS
 from tools.cluster import Layout
@@ -29,12 +29,6 @@ from tools.cluster.wait import until
 from tools.errors import Problem
 from tools.kubernetes import Kubernetes, node_statistics
 from tools.verify import registered
-
-MOST: Final = 40
-"""Requests of a run that starts alone."""
-
-GROWTH: Final = 1.2
-"""The most requests of a run among the largest number that starts together, in those of one that starts alone."""
 
 _TIMEOUT: Final = 900.0
 
@@ -77,7 +71,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"error: {problem}", file=sys.stderr)
         return 1
     print(_table(results))
-    misses = _misses({count: each.requests.get("flow-run", 0) for count, each in results.items()})
+    misses = requests.misses({count: each.requests.get("flow-run", 0) for count, each in results.items()}, "run")
     for miss in misses:
         print(f"missed: {miss}")
     return 1 if misses else 0
@@ -167,18 +161,7 @@ def _table(results: Mapping[int, Measures]) -> str:
             for name in COMPONENTS
         },
     }
-    lines = [f"| runs at once | {' | '.join(map(str, results))} |", f"|---|{'---|' * len(results)}"]
-    return "\n".join([*lines, *(f"| {title} | {' | '.join(cells)} |" for title, cells in rows.items())])
-
-
-def _misses(requests: Mapping[int, float]) -> list[str]:
-    first, last = min(requests), max(requests)
-    misses = []
-    if requests[first] > MOST:
-        misses.append(f"{requests[first]:.0f} requests of a run, and at most {MOST} is the target")
-    if requests[last] > GROWTH * requests[first]:
-        misses.append(f"{last} at once: {requests[last]:.0f} requests per run, {requests[first]:.0f} of one alone")
-    return misses
+    return requests.table("runs at once", list(results), rows)
 
 
 if __name__ == "__main__":

@@ -111,8 +111,8 @@ class Kube:
         async with self._answer("GET", kind, kind.plural, params=params, stream=True, timeout=timeout) as answer:
             yield {}
             async for line in answer.aiter_lines():
-                kind_of_change, subject = _change(line)
-                if kind_of_change == "DELETED":
+                change, subject = _change(line)
+                if change == "DELETED":
                     objects.pop(subject["metadata"]["name"], None)
                 else:
                     objects[subject["metadata"]["name"]] = subject
@@ -177,7 +177,7 @@ class Kube:
 
 
 def _change(line: str) -> tuple[str, dict[str, Any]]:
-    """Return what happened, and the object to which it did, from a line of a watch.
+    """Return from a line of a watch whether an object was ADDED, MODIFIED or DELETED, and the object.
 
     Raises:
         KubeError: the API ends the watch because of an error, or the line is not complete.

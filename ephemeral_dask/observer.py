@@ -1,7 +1,7 @@
 """What Kubernetes says about a starting Dask cluster, followed by watches.
 
-Requests do not grow with the time that a start takes: Kubernetes reports what the operator creates and what becomes of
-the pods. Events are read, at growing intervals, and only of a start whose pods do not run.
+A start that takes long makes few more requests: Kubernetes reports what the operator creates and what becomes of the
+pods. Events are read, at growing intervals, and only of a start whose pods do not run.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LOOK_AFTER: Final = 5.0
 """Seconds of a start until the first look at what is not watched: one that succeeds is mostly over by then."""
 
 LOOK_LATER: Final = 2.0
-"""By how much the time of each further look is that of the one before, as multiples of the time since the start."""
+"""Each further look is after this many times the seconds after which the one before was."""
 
 _WATCH_AGAIN_AFTER: Final = 1.0
 """Seconds between the end of a watch and the next one."""
@@ -86,7 +86,7 @@ class Observer:
         if elapsed >= self._look_after or is_last:
             self._look_after = max(self._look_after, elapsed) * LOOK_LATER * _varied()
             try:
-                await self._look(everything=is_last)
+                await self._look(is_last=is_last)
             except KubeError as error:
                 if not error.transient:
                     raise
@@ -98,10 +98,10 @@ class Observer:
             events=self._events,
         )
 
-    async def _look(self, *, everything: bool) -> None:
-        if everything or self._services.first is None:
+    async def _look(self, *, is_last: bool) -> None:
+        if is_last or self._services.first is None:
             self._cluster = await self._kube.get(kube.DASK_CLUSTERS, self._name)
-        if everything or not _run(self._pods.objects.values()):
+        if is_last or not _all_run(self._pods.objects.values()):
             self._events = await events(self._kube, self._name)
 
 
@@ -135,10 +135,7 @@ async def events(api: Kube, name: str) -> list[dict[str, Any]]:
 
 
 class _Watch:
-    """The objects that a watch has reported, by name.
-
-    While there is no connection they are the last known ones.
-    """
+    """The objects that a watch has reported, by name; while the connection is lost, those that it reported last."""
 
     objects: Mapping[str, Mapping[str, Any]]
     refusal: KubeError | None
@@ -166,7 +163,7 @@ class _Watch:
             await asyncio.sleep(_WATCH_AGAIN_AFTER * _varied())
 
 
-def _run(pods: Collection[Mapping[str, Any]]) -> bool:
+def _all_run(pods: Collection[Mapping[str, Any]]) -> bool:
     """Return whether there are workers, and all pods run: events could then name no cause."""
     return any(is_worker(pod) for pod in pods) and all(pod.get("status", {}).get("phase") == "Running" for pod in pods)
 

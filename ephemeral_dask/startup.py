@@ -183,16 +183,15 @@ class Startup:
                         comm, trouble = await connection.connect(
                             self.name, self._context.namespace, observation.service, self.certificates
                         )
-                    if comm is not None and observation.worker_group is not None:
-                        try:
-                            if await comm.ncores():
-                                await self._check_environment(comm)
-                                await join(comm)
-                                return
-                        except connection.LOST as error:
-                            # The scheduler has ended since it answered. Kubernetes starts it again.
-                            await comm.close_rpc()
-                            comm, trouble = None, str(error)
+                    try:
+                        if comm is not None and observation.worker_group is not None and await comm.ncores():
+                            await self._check_environment(comm)
+                            await join(comm)
+                            return
+                    except connection.LOST as error:
+                        # The scheduler has ended since it answered. Kubernetes starts it again.
+                        await comm.close_rpc()
+                        comm, trouble = None, str(error)
                     cause = diagnosis.diagnose(observation) or diagnosis.still_missing(
                         observation, connected=comm is not None, trouble=trouble
                     )

@@ -3,51 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from ephemeral_dask.contract import environment as env
-from infra.components import dask_operator, identity
-from infra.components.identity import Rule
+from infra.components import dask_operator
+from tests.engine import service_account
 from tests.engine.control_plane import Kubernetes
 from tests.support.scratch_prefect import free_port
 from tools.paths import ROOT
 
+_ACCOUNT: Final = "operator"
+
 _LAST_WORDS: Final = 20.0
 """Seconds that the operator has to end."""
-
-
-def kubeconfig(
-    kubernetes: Kubernetes, folder: Path, *, account: str, namespace: str, rules: Sequence[Rule], rules_in: str
-) -> Path:
-    """Create a ServiceAccount with a Role, and return the path of a kubeconfig of it.
-
-    Args:
-        kubernetes: a control plane with both namespaces.
-        folder: where the kubeconfig is written.
-        account: name of the ServiceAccount and the Role.
-        namespace: of the ServiceAccount.
-        rules: of the Role.
-        rules_in: namespace of the Role.
-
-    """
-    kubernetes.kubectl("create", "serviceaccount", account, "-n", namespace)
-    role = {"kind": "Role", "metadata": {"name": account, "namespace": rules_in}, "rules": identity.role_rules(rules)}
-    kubernetes.kubectl("create", "-f", "-", stdin={"apiVersion": "rbac.authorization.k8s.io/v1", **role})
-    subject = f"--serviceaccount={namespace}:{account}"
-    kubernetes.kubectl("create", "rolebinding", account, f"--role={account}", subject, "-n", rules_in)
-    access = json.loads(kubernetes.place.kubeconfig.read_text())
-    token = kubernetes.kubectl("create", "token", account, "-n", namespace).strip()
-    access["users"][0]["user"] = {"token": token}
-    path = folder / f"kubeconfig-{account}"
-    path.touch(mode=0o600)
-    path.write_text(json.dumps(access))
-    return path
 
 
 @contextlib.contextmanager
@@ -61,8 +34,8 @@ def running(kubernetes: Kubernetes, home: Path, *, platform: str, runs: str) -> 
         runs: namespace that it watches.
 
     """
-    rules = dask_operator.RULES
-    access = kubeconfig(kubernetes, home, account="operator", namespace=platform, rules=rules, rules_in=runs)
+    service_account.create(kubernetes, _ACCOUNT, namespace=platform, rules=dask_operator.RULES, rules_in=runs)
+    access = service_account.kubeconfig(kubernetes, _ACCOUNT, namespace=platform, folder=home)
     liveness = f"--liveness=http://127.0.0.1:{free_port()}/healthz"
     with (home / "operator.log").open("wb") as output:
         operator = subprocess.Popen(

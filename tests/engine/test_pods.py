@@ -20,7 +20,7 @@ from infra.registration.dry_run import NOTE, try_out
 from infra.registration.references import look_up
 from infra.settings import Settings, layers
 from infra.specs.deployment import DeploymentSpec
-from tests.engine import pods_namespace
+from tests.engine import pods_namespace, service_account
 from tests.engine.control_plane import Kubernetes
 from tests.engine.pods_namespace import NAMESPACE, create
 
@@ -138,12 +138,9 @@ def test_a_deployments_value_of_an_own_job_variable_is_tried_out_in_every_pod(ku
 def test_without_the_right_to_create_pods_there_is_a_note(
     kubernetes: Kubernetes, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    config = json.loads(kubernetes.kubectl("config", "view", "--raw", "--flatten", "-o", "json"))
-    token = kubernetes.kubectl("create", "token", "reader", "--namespace", NAMESPACE).strip()
-    config["users"] = [{"name": each["name"], "user": {"token": token}} for each in config["users"]]
-    file = tmp_path_factory.mktemp("reader") / "kubeconfig"
-    file.write_text(json.dumps(config))
-    monkeypatch.setenv("KUBECONFIG", str(file))
+    folder = tmp_path_factory.mktemp("reader")
+    access = service_account.kubeconfig(kubernetes, "reader", namespace=NAMESPACE, folder=folder)
+    monkeypatch.setenv("KUBECONFIG", str(access))
     settings = stack(dask={"workerPod": {"patch": {"spec": {"dnsPolicy": "Default"}}}})
     assert try_out(manifests(settings, {}), NAMESPACE, None, exists=True).warnings == (NOTE,)
     reference = {"kind": "Secret", "name": "warehouse", "key": "password"}

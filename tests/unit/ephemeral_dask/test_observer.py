@@ -93,7 +93,7 @@ def test_a_start_that_succeeds_soon_makes_three_requests_all_of_them_watches() -
 
 
 @pytest.mark.parametrize(("acts_after", "seconds", "most"), [(4, 30, 3), (100, 110, 14), (600, 600, 24)])
-def test_requests_do_not_grow_with_the_time_that_the_operator_takes(
+def test_a_start_makes_few_more_requests_while_the_operator_takes_long(
     acts_after: float, seconds: float, most: int
 ) -> None:
     api = Api(acts_after=acts_after, pods=(pod("scheduler"), pod("worker")))
