@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 from tools.errors import Problem
@@ -39,7 +40,11 @@ _DOCKER_BUILD = required(GOMOD / "docker-build-provider", _DOCKER_BUILD_PLUGIN)
 _CILIUM_MODULE = "github.com/cilium/cilium"
 _CILIUM = required(GOMOD / "cilium", _CILIUM_MODULE)
 
-_KUBERNETES = required(GOMOD / "kubernetes", "k8s.io/kubernetes")
+# Kubernetes, and what shares most of its packages: compiled from one list of versions, each package is compiled once.
+_CLUSTER_MODULES = GOMOD / "kubernetes"
+_KUBERNETES = required(_CLUSTER_MODULES, "k8s.io/kubernetes")
+_COREDNS_MODULE = "github.com/coredns/coredns"
+_COREDNS = required(_CLUSTER_MODULES, _COREDNS_MODULE)
 _KUBERNETES_PROGRAMS = (
     "kube-apiserver",
     "kube-controller-manager",
@@ -51,22 +56,31 @@ _KUBERNETES_PROGRAMS = (
 
 
 def _plain(
-    name: str, requires: str, programs: Mapping[str, str], *, size_mib: int, cold_mib: int, reports: str = ""
+    name: str,
+    requires: str,
+    programs: Mapping[str, str],
+    *,
+    size_mib: int,
+    cold_mib: int,
+    reports: str = "",
+    folder: Path | None = None,
 ) -> Group:
     """Return a group of one module.
 
     Args:
-        name: the name of the group and of its folder.
+        name: the name of the group.
         requires: the module.
         programs: name of an executable -> the path of its package in that module.
         size_mib: see Group.
         cold_mib: see Group.
         reports: the Go variable for the version, where the programs do not get it from their build information.
+        folder: of its go.mod; by default the one with the name of the group.
 
     """
-    version = required(GOMOD / name, requires)
+    folder = folder or GOMOD / name
+    version = required(folder, requires)
     module = Module(
-        folder=GOMOD / name,
+        folder=folder,
         requires=requires,
         programs={program: f"{requires}{path}" for program, path in programs.items()},
         variables={reports: f"v{version}"} if reports else {},
@@ -147,7 +161,7 @@ _ALL = (
         version=_KUBERNETES,
         modules=(
             Module(
-                folder=GOMOD / "kubernetes",
+                folder=_CLUSTER_MODULES,
                 requires="k8s.io/kubernetes",
                 programs={name: f"k8s.io/kubernetes/cmd/{name}" for name in _KUBERNETES_PROGRAMS},
                 variables={
@@ -162,7 +176,16 @@ _ALL = (
         cold_mib=3800,
     ),
     _plain("etcd", "go.etcd.io/etcd/server/v3", {"etcd": ""}, size_mib=26, cold_mib=650),
-    _plain("coredns", "github.com/coredns/coredns", {"coredns": ""}, size_mib=76, cold_mib=2800),
+    Group(
+        name="coredns",
+        version=_COREDNS,
+        modules=(
+            # A main package of our own, with the few plugins that a local cluster uses.
+            Module(folder=_CLUSTER_MODULES, requires=_COREDNS_MODULE, programs={"coredns": "./coredns"}),
+        ),
+        size_mib=76,
+        cold_mib=2800,
+    ),
     _plain(
         "buildkit",
         "github.com/moby/buildkit",
@@ -178,6 +201,7 @@ _ALL = (
         size_mib=41,
         cold_mib=1000,
         reports="main.VERSION",
+        folder=_CLUSTER_MODULES,
     ),
     _plain(
         "actionlint",

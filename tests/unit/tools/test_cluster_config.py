@@ -20,6 +20,7 @@ from tools.cluster import (
 from tools.cluster.component import Component
 from tools.cluster.layout import NODE_IP, PORTS, REGISTRY
 from tools.cluster.node import reports_ready
+from tools.toolchain.pins import GOMOD
 
 PLACE = Layout(root=Path("/state/cluster"), images=Path("/cache/images"))
 SYSTEM = ("/usr/lib/cni", "/etc/resolv.conf")
@@ -85,6 +86,12 @@ def test_only_the_api_server_listens_beyond_this_machine() -> None:
 def test_other_names_are_forwarded_only_where_the_machine_has_a_resolver() -> None:
     assert "forward" in config.corefile(PLACE, resolver=True)
     assert "forward" not in config.corefile(PLACE, resolver=False)
+
+
+def test_coredns_is_built_with_the_plugins_of_its_configuration_and_no_others() -> None:
+    built = re.findall(r"coredns/plugin/(\w+)", (GOMOD / "kubernetes" / "coredns" / "main.go").read_text())
+    directives = re.findall(r"^ {2}(\w+)", config.corefile(PLACE, resolver=True), re.MULTILINE)
+    assert sorted(built) == sorted(directives)
 
 
 @each_network

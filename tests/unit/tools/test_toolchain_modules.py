@@ -29,9 +29,9 @@ def test_every_module_is_pinned_by_go_mod_and_go_sum(module: Module) -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_go_mod_tidy_keeps_the_module_of_every_program(module: Module) -> None:
     kept = set(re.findall(r"^(?:tool )?\s*(\S+)$", go_mod(module), re.MULTILINE))
-    outside = {package for package in module.programs.values() if package != "."}
-    assert outside <= kept
-    assert outside or (module.folder / "main.go").is_file()
+    own = {package for package in module.programs.values() if package.startswith(".")}
+    assert set(module.programs.values()) - own <= kept
+    assert all((module.folder / package / "main.go").is_file() for package in own)
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -111,3 +111,21 @@ def test_module_files_do_not_name_a_machine_or_a_proxy() -> None:
     for path in GOMOD.rglob("*"):
         if path.is_file() and path.suffix != ".md":
             assert not re.search(r"https?://|GOPROXY|GONOSUM|/root/|/home/", path.read_text()), path
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("kubernetes", "kubernetes-provider"), ("pulumi", "docker-build-provider")]
+)
+def test_folders_whose_programs_share_most_of_their_packages_require_the_same_versions(first: str, second: str) -> None:
+    """Each package is compiled once then, which halves the time of the second build."""
+
+    def versions(folder: str) -> dict[str, str]:
+        text = (GOMOD / folder / "go.mod").read_text()
+        lines = re.findall(r"^(?:require )?\s*(\S+\.\S+) (v\S+)", text, re.MULTILINE)
+        replaced = re.findall(r"^(?:replace )?\s*(\S+) => \S+ (v\S+)", text, re.MULTILINE)
+        return dict(lines) | dict(replaced)
+
+    ours, theirs = versions(first), versions(second)
+    shared = ours.keys() & theirs.keys()
+    assert len(shared) > 50
+    assert {name: (ours[name], theirs[name]) for name in shared if ours[name] != theirs[name]} == {}
