@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
-from importlib import resources
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,13 +16,26 @@ CACHE: Final = Path(".build") / "crds"
 """Folder for what was read of the YAML files, below that of Pulumi.yaml: parsing 900 KB takes longer than all imports
 of Kubernetes' types."""
 
-_CHARTS: Final = "operator/deployment/helm/dask-kubernetes-operator/crds"
+_CHARTS: Final = "dask_kubernetes/operator/deployment/helm/dask-kubernetes-operator/crds"
+
+
+_POD: Final = frozenset({"containers", "nodeName", "restartPolicy", "volumes"})
+"""Properties by which the schema of a pod is recognized."""
 
 
 def custom_resource_definitions() -> list[dict[str, Any]]:
+    """Return the CRDs that a stack installs: those of dask-kubernetes, in which a pod may have any field.
+
+    Kubernetes itself checks the pods, with the fields that its own version has (ADR 25).
+    """
+    return [_with_open_pods(crd) for crd in released_definitions()]
+
+
+def released_definitions() -> list[dict[str, Any]]:
     """Return the CRDs of the installed dask-kubernetes, which match the client in the flow image."""
-    folder = resources.files("dask_kubernetes").joinpath(_CHARTS)
-    return [_parsed(entry.read_bytes()) for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)]
+    # Without importing the package, which imports a client of Kubernetes.
+    folder = Path(str(metadata.distribution("dask-kubernetes").locate_file(_CHARTS)))
+    return [_parsed(file.read_bytes()) for file in sorted(folder.iterdir())]
 
 
 def _parsed(content: bytes) -> dict[str, Any]:
@@ -38,3 +51,14 @@ def _parsed(content: bytes) -> dict[str, Any]:
         temporary.write_text(json.dumps(parsed), encoding="utf-8")
         temporary.replace(file)
     return parsed
+
+
+def _with_open_pods(part: Any) -> Any:
+    if isinstance(part, list):
+        return [_with_open_pods(each) for each in part]
+    if not isinstance(part, dict):
+        return part
+    if part.get("properties", {}).keys() >= _POD:
+        kept = {key: value for key, value in part.items() if key != "properties"}
+        return {**kept, "x-kubernetes-preserve-unknown-fields": True}
+    return {key: _with_open_pods(each) for key, each in part.items()}

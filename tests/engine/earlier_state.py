@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from infra.components.dask_crds import custom_resource_definitions
+from infra.components.dask_crds import released_definitions
 
 _KEPT: Final = ("urn", "custom", "id", "type", "parent", "provider", "protect", "external", "retainOnDelete", "inputs")
 _CRD: Final = "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition"
@@ -48,7 +48,7 @@ def read(fixture: Path) -> list[State]:
 def restored(fixture: Path) -> tuple[str, State]:
     """Return the salt of a fixture's secrets, and what `pulumi stack import` takes."""
     secrets, *resources = read(fixture)
-    specs = {each["metadata"]["name"]: each["spec"] for each in custom_resource_definitions()}
+    specs = {each["metadata"]["name"]: each["spec"] for each in released_definitions()}
     deployment = {
         # Pulumi does not check the manifest of what is imported, and asks for one.
         "manifest": {"time": "2026-01-01T00:00:00Z", "magic": "", "version": ""},

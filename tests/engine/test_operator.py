@@ -44,10 +44,20 @@ def log(kubernetes: Kubernetes, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield home / "operator.log"
 
 
-def handled(kubernetes: Kubernetes, log: Path, name: str) -> dict[str, Any]:
-    """Create a DaskCluster as a run does, wait until the operator has created its scheduler, and return it."""
+def handled(kubernetes: Kubernetes, log: Path, name: str, **pod: Any) -> dict[str, Any]:
+    """Create a DaskCluster as a run does, wait until the operator has created its scheduler, and return it.
+
+    Args:
+        kubernetes: has the operator.
+        log: the operator's.
+        name: of the DaskCluster.
+        pod: fields of its pods beside those of every run.
+
+    """
     context = PodContext(namespace=RUNS, image="registry/flow", passed_on={})
     manifest = dask_cluster(name, run=RUN, context=context, settings=DaskSettings.from_env({}, CodeSizes()))
+    for role in ("scheduler", "worker"):
+        manifest["spec"][role]["spec"].update(pod)
     kubernetes.kubectl("create", "-f", "-", stdin=manifest)
 
     def scheduler() -> bool:
@@ -71,6 +81,23 @@ def test_an_object_has_no_finalizer_and_its_timer_ends_with_it(kubernetes: Kuber
     last = ticks(log, "one")
     assert until(lambda: ticks(log, "two") > 1, seconds=60, interval=0.5), log.read_text()[-3000:]
     assert ticks(log, "one") == last
+
+
+def test_a_dask_pod_has_fields_that_are_newer_than_the_schema_of_dask_kubernetes(
+    kubernetes: Kubernetes, log: Path
+) -> None:
+    claims = [{"name": "gpu", "resourceClaimTemplateName": "gpu"}]
+    handled(kubernetes, log, "newer", resourceClaims=claims)
+
+    def deployments() -> list[dict[str, Any]]:
+        of_the_cluster = ("-l", "dask.org/cluster-name=newer", "-n", RUNS, "-o", "json")
+        return list(json.loads(kubernetes.kubectl("get", "deployments", *of_the_cluster))["items"])
+
+    # The scheduler, and the one worker of a cluster's minimum.
+    assert until(lambda: len(deployments()) == 2, seconds=60, interval=0.5), log.read_text()[-3000:]
+    for deployment in deployments():
+        assert deployment["spec"]["template"]["spec"]["resourceClaims"] == claims
+    kubernetes.kubectl("delete", "daskcluster/newer", "-n", RUNS, "--wait=true", "--timeout=60s")
 
 
 def test_the_namespace_of_runs_is_deleted_with_live_clusters_though_the_permissions_may_go_first(

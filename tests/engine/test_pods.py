@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ephemeral_dask import diagnosis
 from ephemeral_dask.contract import missing, pods, profiles
 from ephemeral_dask.identity import RunIdentity
 from ephemeral_dask.pod_context import PodContext
@@ -48,7 +49,14 @@ EVERYTHING: Mapping[str, Any] = {
     "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}],
     "labels": {"team": "data"},
     "annotations": {"example.com/safe-to-evict": "false"},
-    "patch": {"spec": {"hostAliases": [{"ip": "10.9.8.7", "hostnames": ["warehouse.test"]}]}},
+    "patch": {
+        "spec": {
+            "hostAliases": [{"ip": "10.9.8.7", "hostnames": ["warehouse.test"]}],
+            # Fields that the schema of a pod in the released dask-kubernetes does not have.
+            "hostUsers": True,
+            "resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "gpu"}],
+        }
+    },
 }
 
 
@@ -83,6 +91,10 @@ def test_every_addition_is_taken_by_the_api_server_in_all_three_pods(kubernetes:
         own_env={"COUNT": "3"},
     )
     made = dask_cluster("etl-1", run=RUN, context=context, settings=DaskSettings.from_env({}, CodeSizes(worker_cpu=2)))
+    server = ("--dry-run=server", "--validate=strict", "-o", "json", "-f", "-")
+    cluster = {**made, "metadata": {**made["metadata"], "namespace": NAMESPACE}}
+    kept = json.loads(kubernetes.kubectl("create", *server, stdin=cluster))["spec"]
+    assert diagnosis.pruned(made["spec"], kept) == []
     for role in ("scheduler", "worker"):
         part = made["spec"][role]
         manifest = {
@@ -91,8 +103,8 @@ def test_every_addition_is_taken_by_the_api_server_in_all_three_pods(kubernetes:
             "metadata": {**part["metadata"], "name": role, "namespace": NAMESPACE},
             "spec": part["spec"],
         }
-        options = ("--dry-run=server", "--validate=strict", "-o", "json", "-f", "-")
-        stored = json.loads(kubernetes.kubectl("create", *options, stdin=manifest))
+        stored = json.loads(kubernetes.kubectl("create", *server, stdin=manifest))
+        assert stored["spec"]["resourceClaims"]
         container = stored["spec"]["containers"][0]
         assert container["resources"]["limits"]["nvidia.com/gpu"] == "1"
         assert {each["name"] for each in container["env"]} >= {"GREETING", "PGPASSWORD", "COUNT"}
