@@ -171,9 +171,17 @@ class Kube:
                 yield response
         except kr8s.ServerError as error:
             status = error.response.status_code if error.response is not None else None
-            raise KubeError(status, str(error)) from error
+            raise KubeError(status, _message(error)) from error
         except (kr8s.APITimeoutError, kr8s.ConnectionClosedError, httpx.TransportError) as error:
             raise KubeError(None, str(error) or type(error).__name__) from error
+
+
+def _message(error: kr8s.ServerError) -> str:
+    """Return what the API said; kr8s keeps that of a refusal (4xx), and not that of a failure (5xx)."""
+    if error.response is not None:
+        with contextlib.suppress(ValueError, KeyError, TypeError, httpx.StreamError):
+            return str(error.response.json()["message"])
+    return str(error)
 
 
 def _change(line: str) -> tuple[str, dict[str, Any]]:

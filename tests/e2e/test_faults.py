@@ -30,8 +30,8 @@ from tests.e2e.runs import (
 )
 from tools.cluster.wait import until
 
-OUTAGE = 120
-"""Seconds without a server."""
+OUTAGE = 300
+"""Seconds without a server: Prefect renews a lease every 225 s, and so misses one at least."""
 
 NO_DIGEST = f"@sha256:{'0' * 64}"
 
@@ -152,4 +152,4 @@ def test_a_run_that_is_cancelled_while_pending_is_cancelled_at_once_and_leaves_n
 
 
 def test_runs_live_through_an_outage_of_the_server_and_one_that_died_meanwhile_is_crashed(newcomer: Newcomer) -> None:
-    LiveRuns.start(newcomer, seconds=240, count=220).check_an_outage(OUTAGE)
+    LiveRuns.start(newcomer, seconds=420, count=400).check_an_outage(OUTAGE)

@@ -25,8 +25,9 @@ from tests.e2e import postgresql
 from tests.e2e.machine import Machine
 from tests.e2e.newcomer import Done, Newcomer
 from tests.e2e.newcomer import newcomer as with_own_cluster
+from tests.e2e.postgresql import PostgreSQL
 from tests.e2e.prod import PROD, PROD_RUNS, SMALL, UP, take_back
-from tests.e2e.runs import ended
+from tests.e2e.runs import ended, state
 from tests.support import audit
 from tools.cluster import LocalCluster
 from tools.cluster.wait import until
@@ -61,13 +62,18 @@ class Marked:
 
 @contextlib.contextmanager
 def on_cilium(clone: Path) -> Iterator[Newcomer]:
-    """Start a cluster that enforces NetworkPolicies, without stack prod, which a killed test run may have left."""
+    """Start a cluster that enforces NetworkPolicies, without stack prod, which a killed test run may have left.
+
+    Stack dev goes with the cluster: its destruction, which other tests show, takes more than a minute.
+    """
     with with_own_cluster(clone, EPHEMERAL_DASK_NETWORK="cilium") as user:
         done = user.make("cluster-up")
         assert done.status == 0, done.progress
         forget(user)
         yield user
         forget(user)
+        user.shell("pulumi stack rm --force --yes dev")
+    LocalCluster(user.place).down(purge=True)
 
 
 def forget(user: Newcomer) -> None:
@@ -85,14 +91,19 @@ def newcomer(machine: Machine, own_clone: Path) -> Newcomer:
 
 
 @pytest.fixture(scope="module")
-def marked(newcomer: Newcomer) -> Iterator[Marked]:
+def database(newcomer: Newcomer) -> Iterator[PostgreSQL]:
     with postgresql.running(newcomer.place) as server:
-        yield Marked(
-            user="admin",
-            password=secrets.token_urlsafe(16),
-            database=server.database("prefect"),
-            index_password=secrets.token_urlsafe(16),
-        )
+        yield server
+
+
+@pytest.fixture(scope="module")
+def marked(database: PostgreSQL) -> Marked:
+    return Marked(
+        user="admin",
+        password=secrets.token_urlsafe(16),
+        database=database.database("prefect"),
+        index_password=secrets.token_urlsafe(16),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -408,13 +419,20 @@ def test_a_destroy_of_protected_data_is_refused_and_says_how_to_lift_that(newcom
     assert {name.rpartition("/")[2] for name in left.split()} >= {naming.SERVER, naming.OPERATOR, "prefect-worker-dask"}
 
 
-@pytest.mark.usefixtures("prod")
-def test_flow_pods_and_dask_workers_hold_the_prefect_credential_and_schedulers_do_not(newcomer: Newcomer) -> None:
-    run = newcomer.start("primes/default", "--param", "parts=200", *SMALL, stack="prod")
+@pytest.fixture(scope="module")
+def live_run(newcomer: Newcomer, prod: Done) -> str:
+    """Start a run whose tasks take more than a minute."""
+    assert prod.status == 0
+    return newcomer.start("steps/default", "--param", "count=160", stack="prod")
+
+
+def test_flow_pods_and_dask_workers_hold_the_prefect_credential_and_schedulers_do_not(
+    newcomer: Newcomer, live_run: str
+) -> None:
     components = {
-        "flow pod": f"{labels.PREFECT_FLOW_RUN}={run}",
-        "scheduler": f"ephemeral-dask/flow-run={run},dask.org/component=scheduler",
-        "worker": f"ephemeral-dask/flow-run={run},dask.org/component=worker",
+        "flow pod": f"{labels.PREFECT_FLOW_RUN}={live_run}",
+        "scheduler": f"ephemeral-dask/flow-run={live_run},dask.org/component=scheduler",
+        "worker": f"ephemeral-dask/flow-run={live_run},dask.org/component=worker",
     }
 
     def running(selector: str) -> list[str]:
@@ -429,10 +447,36 @@ def test_flow_pods_and_dask_workers_hold_the_prefect_credential_and_schedulers_d
     }
     holding = {kind for kind, names in variables.items() if set(CREDENTIAL_VARIABLES) & set(names)}
     assert holding == {"flow pod", "worker"}
+
+
+def test_a_run_lives_through_a_database_that_is_stopped_and_the_server_is_ready_again_by_itself(
+    newcomer: Newcomer, live_run: str, database: PostgreSQL
+) -> None:
+    server_pods = ("pods", "-l", f"app.kubernetes.io/name={naming.SERVER}")
+
+    def server(field: str) -> str:
+        return newcomer.kubectl("get", *server_pods, "-o", f"jsonpath={{.items[*]{field}}}", namespace=PROD)
+
+    def is_ready() -> bool:
+        return server(".status.containerStatuses[*].ready") == "true"
+
+    def has_begun() -> bool:
+        return state(newcomer, live_run, stack="prod")[0] == "RUNNING"
+
+    assert until(has_begun, seconds=180, interval=2)
+    before = server(".metadata.uid") + server(".status.containerStatuses[*].restartCount")
+    database.stop()
+    try:
+        assert until(lambda: not is_ready(), seconds=90, interval=1), "the server is ready without its database"
+    finally:
+        database.start()
+    assert until(is_ready, seconds=120, interval=1)
+    assert server(".metadata.uid") + server(".status.containerStatuses[*].restartCount") == before
+    assert ended(newcomer, live_run, seconds=300, stack="prod")[0] == "COMPLETED"
     # The next tests count the live runs.
-    newcomer.shell(f".venv/bin/prefect flow-run cancel {run}", stack="prod")
-    assert until(lambda: not any(map(running, components.values())), seconds=120, interval=1)
-    assert ended(newcomer, run, seconds=60, stack="prod")[0] == "CANCELLED"
+    finished = f"{labels.PREFECT_FLOW_RUN}={live_run}"
+    pods = ("get", "pods", "-l", finished, "--field-selector=status.phase=Running", "-o", "name")
+    assert until(lambda: not newcomer.kubectl(*pods, namespace=PROD_RUNS), seconds=120, interval=1)
 
 
 @pytest.mark.takes_down

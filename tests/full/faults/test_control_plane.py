@@ -1,18 +1,83 @@
-"""What happens to runs on the real cluster when the API server restarts, and when several start without an operator."""
+"""What happens to runs on the real cluster without an operator, and when the Kubernetes API fails or restarts."""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+
 import psutil
 
+from ephemeral_dask.contract import dask
 from ephemeral_dask.contract.causes import Cause
 from tests.e2e.newcomer import Newcomer
 from tests.e2e.runs import ask, ended, left, logged, scaled_down, state, task_states
 from tools.cluster import process
+from tools.cluster.layout import POD_CIDR
 from tools.cluster.wait import until
 
 API_SERVER = "kube-apiserver"
 START_TIMEOUT = 60
 """Seconds that the starts without an operator may take."""
+
+WITHOUT_ANSWER = "creations-fail.example.com"
+"""A webhook at an address at which nothing listens."""
+
+FLAPPING = 120.0
+"""Seconds for which requests to the API server are lost."""
+
+
+@contextlib.contextmanager
+def failing_creations(newcomer: Newcomer) -> Iterator[None]:
+    """Let the API server answer each creation of a DaskCluster with 500."""
+    webhook = {
+        "name": WITHOUT_ANSWER,
+        "clientConfig": {"url": "https://127.0.0.1:9/"},
+        "rules": [
+            {
+                "apiGroups": [dask.GROUP],
+                "apiVersions": ["*"],
+                "operations": ["CREATE"],
+                "resources": [dask.CLUSTERS],
+            }
+        ],
+        "failurePolicy": "Fail",
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+    }
+    configuration = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "creations-fail"},
+        "webhooks": [webhook],
+    }
+    newcomer.kubectl("create", "-f", "-", stdin=json.dumps(configuration))
+    try:
+        yield
+    finally:
+        newcomer.kubectl("delete", "validatingwebhookconfiguration", "creations-fail")
+
+
+@contextlib.contextmanager
+def flapping(newcomer: Newcomer) -> Iterator[Callable[[], int]]:
+    """Reset the connection of three in ten packets that pods send to the API server, and yield how many there were."""
+    port = str(newcomer.place.ports.api.number)
+    chance = ("-m", "statistic", "--mode", "random", "--probability", "0.3")
+    rule = ("-p", "tcp", "-s", POD_CIDR, "--dport", port, *chance, "-j", "REJECT", "--reject-with", "tcp-reset")
+
+    def resets() -> int:
+        listed = subprocess.run(["iptables", "-w", "-nvxL", "INPUT"], capture_output=True, text=True, check=True)
+        [line] = re.findall(rf"^.*dpt:{port} statistic.*$", listed.stdout, re.MULTILINE)
+        return int(line.split()[0])
+
+    subprocess.run(["iptables", "-w", "-I", "INPUT", *rule], check=True)
+    try:
+        yield resets
+    finally:
+        subprocess.run(["iptables", "-w", "-D", "INPUT", *rule], check=True)
 
 
 def restart_api_server(newcomer: Newcomer) -> None:
@@ -39,6 +104,30 @@ def test_a_run_goes_on_when_the_api_server_restarts_during_its_start_and_its_tas
     assert state(newcomer, run)[0] == "RUNNING", "the fault came too late"
     assert ended(newcomer, run, seconds=240)[0] == "COMPLETED", logged(newcomer, run)
     assert until(lambda: not left(newcomer, run), seconds=90, interval=1), left(newcomer, run)
+
+
+def test_a_run_goes_on_when_the_creation_of_its_dask_cluster_failed_at_first(newcomer: Newcomer) -> None:
+    with failing_creations(newcomer):
+        run = newcomer.start("steps/default")
+        assert until(lambda: WITHOUT_ANSWER in logged(newcomer, run), seconds=180, interval=2), "it took no effect"
+        assert not left(newcomer, run)
+        assert state(newcomer, run)[0] == "RUNNING"
+    assert ended(newcomer, run, seconds=300)[0] == "COMPLETED", logged(newcomer, run)
+    assert until(lambda: not left(newcomer, run), seconds=90, interval=1), left(newcomer, run)
+
+
+def test_a_run_completes_and_leaves_nothing_while_requests_to_the_api_server_are_lost(newcomer: Newcomer) -> None:
+    begun = time.monotonic()
+    with flapping(newcomer) as resets:
+        first = newcomer.start("steps/default", "--param", "count=4", "--param", "seconds=1")
+        kind, _ = ended(newcomer, first, seconds=300)
+        second = newcomer.start("steps/default")
+        assert until(lambda: time.monotonic() - begun > FLAPPING, seconds=2 * FLAPPING, interval=2)
+        assert resets() > 20, "the fault took no effect"
+    assert kind == "COMPLETED", logged(newcomer, first)
+    assert ended(newcomer, second, seconds=300)[0] == "COMPLETED", logged(newcomer, second)
+    for run in (first, second):
+        assert until(lambda run=run: not left(newcomer, run), seconds=90, interval=1), left(newcomer, run)
 
 
 def test_runs_without_an_operator_fail_with_the_cause_in_time_and_the_pool_goes_on(newcomer: Newcomer) -> None:

@@ -1,14 +1,21 @@
-"""What happens to a run on the real cluster when it gets no Job, and when the Prefect server goes away."""
+"""What happens to a run on the real cluster without a Job, a server or enough memory, and when it is cancelled."""
 
 from __future__ import annotations
 
+import time
+
+from ephemeral_dask.contract import labels
 from tests.e2e.clones import PENDING_TIMEOUT
-from tests.e2e.newcomer import Newcomer
+from tests.e2e.newcomer import RUNS, Newcomer
 from tests.e2e.outage import LiveRuns
-from tests.e2e.runs import ask, ended, jobs, state
+from tests.e2e.runs import ask, ended, jobs, left, logged, state, with_tasks_under_way
+from tools.cluster.wait import until
 
 OUTAGE = 300
 """Seconds without a server."""
+
+CANCELLED_WITHIN = 15.0
+"""Seconds from the command until no pod of a cancelled run is alive."""
 
 
 def test_a_run_that_gets_no_job_is_crashed_with_the_cause(newcomer: Newcomer) -> None:
@@ -27,6 +34,30 @@ def test_the_last_words_of_a_pod_that_never_reaches_prefect_are_in_the_runs_stat
     kind, message = ended(newcomer, run, seconds=180)
     assert kind == "CRASHED", message
     assert "last words" in message
+
+
+def test_a_run_whose_flow_needs_more_memory_than_its_pod_has_is_crashed_with_the_cause(newcomer: Newcomer) -> None:
+    run = newcomer.start("filling/default", "--job-variable", "memory_limit=512Mi")
+    kind, message = ended(newcomer, run, seconds=240)
+    assert kind == "CRASHED", message
+    assert "Beginning flow run" in logged(newcomer, run), "it ended before its flow began"
+    # The kernel kills the whole container with cgroups v2, and with v1 one process, whose end its parent reports.
+    assert "OOMKilled" in message or "exceeding memory limits" in message, message
+    assert until(lambda: not left(newcomer, run), seconds=60, interval=1), left(newcomer, run)
+
+
+def test_a_run_that_is_cancelled_while_running_is_cancelled_in_time_and_leaves_nothing(newcomer: Newcomer) -> None:
+    run, _ = with_tasks_under_way(newcomer)
+    assert newcomer.shell(f".venv/bin/prefect flow-run cancel {run}").status == 0
+    cancelled = time.monotonic()
+
+    def alive() -> str:
+        flow_pods = ("pods", "-l", f"{labels.PREFECT_FLOW_RUN}={run}", "--field-selector=status.phase=Running")
+        return left(newcomer, run) + newcomer.kubectl("get", *flow_pods, "-o", "name", namespace=RUNS)
+
+    assert until(lambda: not alive(), seconds=90, interval=0.5), alive()
+    assert time.monotonic() - cancelled < CANCELLED_WITHIN, logged(newcomer, run)
+    assert ended(newcomer, run, seconds=60)[0] == "CANCELLED"
 
 
 def test_runs_live_through_a_restart_and_a_long_outage_of_the_server_and_one_that_died_is_crashed(

@@ -40,6 +40,12 @@ def greedy(mebibytes: int = 1500) -> int:
     return fill.submit(mebibytes).result()
 
 
+@flow
+def filling(mebibytes: int = 3000) -> int:
+    """Fill more memory than the pod of the flow has."""
+    return fill.fn(mebibytes)
+
+
 @task
 def hoard(mebibytes: int) -> int:
     """Write a temporary file of that size, with a name, and keep it for longer than the kubelet takes to count it."""

@@ -27,7 +27,9 @@ def client(monkeypatch: pytest.MonkeyPatch, answer: Answer) -> tuple[Kube, list[
             asked.append(f"{method} {version}/{namespace}/{url}")
             response = answer(method, url)
             if response.is_error:
-                raise kr8s.ServerError(response.text, response=response)
+                # kr8s has the text of a refusal only.
+                message = response.text if response.is_client_error else f"Server error '{response.status_code}'"
+                raise kr8s.ServerError(message, response=response)
             yield response
 
     async def api() -> Api:
@@ -54,6 +56,16 @@ def test_an_absent_object_is_none_and_a_refusal_is_an_error_with_its_status(monk
     with pytest.raises(KubeError, match="no right") as refusal:
         asyncio.run(api.get(kube.SERVICES, "c"))
     assert (refusal.value.status, refusal.value.transient) == (403, False)
+
+
+def test_the_message_of_a_failure_is_what_the_api_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "Internal error occurred: failed calling webhook"
+    api, _ = client(monkeypatch, lambda *_: response(500, kind="Status", message=said))
+    with pytest.raises(KubeError, match=said):
+        asyncio.run(api.create(kube.DASK_CLUSTERS, {}))
+    api, _ = client(monkeypatch, lambda *_: httpx.Response(502, text="<html>"))
+    with pytest.raises(KubeError, match="Server error '502'"):
+        asyncio.run(api.create(kube.DASK_CLUSTERS, {}))
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
