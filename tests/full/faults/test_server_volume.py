@@ -39,7 +39,10 @@ def folder(newcomer: Newcomer) -> Path:
 
 @contextlib.contextmanager
 def read_only(newcomer: Newcomer) -> Iterator[None]:
-    """Make the volume read-only in the server's container, as a storage system does after an error."""
+    """Let the server's container open nothing on the volume for writing.
+
+    Files that are open stay writable: a file system with such files cannot become read-only.
+    """
     script = "import os; print(os.readlink('/proc/self/ns/mnt'))"
     namespace = newcomer.kubectl("exec", SERVER, "--", "python", "-S", "-c", script).strip()
     process = next(
@@ -48,15 +51,15 @@ def read_only(newcomer: Newcomer) -> Iterator[None]:
         if each.is_symlink() and str(each.readlink()) == namespace
     )
 
-    def remount(mode: str) -> None:
-        enter = ["nsenter", f"--target={process}", "--mount"]
-        subprocess.run([*enter, "mount", "-o", f"remount,bind,{mode}", DATA], check=True)
+    def inside(*command: str) -> None:
+        subprocess.run(["nsenter", f"--target={process}", "--mount", *command], check=True)
 
-    remount("ro")
+    inside("mount", "--bind", DATA, DATA)
     try:
+        inside("mount", "-o", "remount,bind,ro", DATA)
         yield
     finally:
-        remount("rw")
+        inside("umount", DATA)
 
 
 @contextlib.contextmanager

@@ -41,8 +41,9 @@ def greedy(mebibytes: int = 1500) -> int:
 
 
 @flow
-def filling(mebibytes: int = 3000) -> int:
-    """Fill more memory than the pod of the flow has."""
+def filling(mebibytes: int = 3000, seconds: float = 6) -> int:
+    """Fill more memory than the pod of the flow has, once the first lines of the log have been sent."""
+    time.sleep(seconds)
     return fill.fn(mebibytes)
 
 
