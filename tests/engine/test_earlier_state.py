@@ -28,6 +28,7 @@ _KINDS: Final = (
     "kubernetes:networking.k8s.io/v1:NetworkPolicy",
     "kubernetes:rbac.authorization.k8s.io/v1:Role",
     "kubernetes:apps/v1:Deployment",
+    "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition",
 )
 """What the earlier stack is given in the control plane, because the program of today updates objects of these kinds."""
 
@@ -57,6 +58,11 @@ UPDATES: Final[Mapping[str, tuple[str, ...]]] = {
     # Runs have a namespace of their own (ADR 14).
     "dask-operator-deployment": (_ACCOUNT, f"{_CONTAINER}.command", f"{_CONTAINER}.env"),
     "network-dask-operator": ("spec.egress",),
+    # A pod in a Dask object may have any field (ADR 25).
+    **{
+        f"dask-operator-{kind}": ("spec.versions.0.schema",)
+        for kind in ("daskclusters", "daskjobs", "daskworkergroups")
+    },
     "drain": ("deployments", "namespace"),
     # The reaper decides whether a run lives (ADR 9), and asks the Prefect API.
     "dask-reaper-deployment": (

@@ -63,6 +63,7 @@ EVERYTHING: Mapping[str, Any] = {
 @pytest.fixture(scope="module")
 def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]:
     with pods_namespace.running(tmp_path_factory.mktemp("kubernetes"), accounts=["reader"]) as kubernetes:
+        pods_namespace.serve_dask(kubernetes)
         create(kubernetes, "Secret", "warehouse", data={"password": base64.b64encode(b"x").decode()})
         yield kubernetes
 
