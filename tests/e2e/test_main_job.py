@@ -21,7 +21,7 @@ from tests.e2e.clones import changes
 from tests.e2e.machine import Deployed, Machine
 from tests.e2e.newcomer import NAMESPACE, RUNS, Newcomer
 from tests.e2e.results import DELETE, LIST, on_results
-from tests.e2e.runs import all_runs
+from tests.e2e.runs import all_runs, summary
 from tests.support import audit
 from tools.cluster import LocalCluster, process
 from tools.cluster.wait import until
@@ -63,9 +63,13 @@ def test_one_command_ends_with_the_flows_result_on_the_screen(deployed: Deployed
 
 
 def test_the_run_had_more_workers_at_its_peak_than_its_minimum(deployed: Deployed) -> None:
-    counts = [int(count) for count in re.findall(r"tasks .*, (\d+) workers?", deployed.first.progress)]
-    assert counts, deployed.first.progress
-    assert max(counts) > 1
+    run = re.search("/flow-run/([0-9a-f-]{36})", deployed.first.progress)
+    assert run, deployed.first.progress
+    # The flow's process writes the summary after the final state.
+    sizes = r"(\d+) to \d+, (\d+) at the peak"
+    assert until(lambda: re.search(sizes, summary(deployed.newcomer, run[1])) is not None, seconds=60, interval=2)
+    [(minimum, peak)] = re.findall(sizes, summary(deployed.newcomer, run[1]))
+    assert int(peak) > int(minimum)
 
 
 def test_nothing_of_the_dask_cluster_is_left_a_minute_after_the_run(newcomer: Newcomer) -> None:
