@@ -61,8 +61,8 @@ class DaskOperator(ComponentResource):
         super().__init__(f"{PROJECT}:index:DaskOperator", name, {}, opts)
         child = ResourceOptions(parent=self)
         crds = [
-            # URN and inputs of v1.CustomResourceDefinition without its types in Python: comparing each of 18,000
-            # values with them takes longer than everything else that the program does.
+            # URN and inputs of v1.CustomResourceDefinition without its types in Python, which each command would
+            # import and compare every value of a schema with.
             k8s.apiextensions.CustomResource(
                 f"{name}-{crd['spec']['names']['plural']}",
                 api_version="apiextensions.k8s.io/v1",

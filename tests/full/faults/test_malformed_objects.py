@@ -1,0 +1,41 @@
+"""What the reaper does on the real cluster beside a DaskCluster that says what it cannot read."""
+
+from __future__ import annotations
+
+import signal
+
+from ephemeral_dask.contract import labels
+from infra import naming
+from tests.e2e.newcomer import RUNS, Newcomer
+from tests.e2e.runs import ended, left, logged, running, with_tasks_under_way
+from tools.cluster import process
+from tools.cluster.wait import until
+
+UNREADABLE = "soon"
+
+
+def test_a_malformed_dask_cluster_is_named_once_and_the_reaper_judges_all_other_runs(newcomer: Newcomer) -> None:
+    reaper = ("pods", "-l", f"app.kubernetes.io/name={naming.REAPER}")
+
+    def restarts() -> str:
+        field = "jsonpath={.items[*].metadata.uid} {.items[*].status.containerStatuses[*].restartCount}"
+        return newcomer.kubectl("get", *reaper, "-o", field)
+
+    def complaints() -> int:
+        return newcomer.kubectl("logs", f"deployment/{naming.REAPER}", "--tail=-1").count(f"'{UNREADABLE}'")
+
+    run, _ = with_tasks_under_way(newcomer, "--param", "count=90")
+    before = restarts()
+    clusters = ("daskclusters", "-l", f"ephemeral-dask/flow-run={run}")
+    newcomer.kubectl("annotate", *clusters, "--overwrite", f"{labels.START_TIMEOUT}={UNREADABLE}", namespace=RUNS)
+    assert until(lambda: complaints() > 0, seconds=60, interval=1), "the fault took no effect"
+
+    other = running(newcomer, "patient/one", "--param", "seconds=600")
+    for identity in process.with_variable("PREFECT__FLOW_RUN_ID", other):
+        identity.signal(signal.SIGKILL)
+    kind, message = ended(newcomer, other, seconds=30)
+    assert kind == "CRASHED", message
+    assert ended(newcomer, run, seconds=300)[0] == "COMPLETED", logged(newcomer, run)
+    assert until(lambda: not left(newcomer, run), seconds=60, interval=1), left(newcomer, run)
+    assert complaints() == 1
+    assert restarts() == before
