@@ -21,14 +21,14 @@ def test_a_malformed_dask_cluster_is_named_once_and_the_reaper_judges_all_other_
         field = "jsonpath={.items[*].metadata.uid} {.items[*].status.containerStatuses[*].restartCount}"
         return newcomer.kubectl("get", *reaper, "-o", field)
 
-    def complaints() -> int:
+    def warnings() -> int:
         return newcomer.kubectl("logs", f"deployment/{naming.REAPER}", "--tail=-1").count(f"'{UNREADABLE}'")
 
     run, _ = with_tasks_under_way(newcomer, "--param", "count=90")
     before = restarts()
     clusters = ("daskclusters", "-l", f"ephemeral-dask/flow-run={run}")
     newcomer.kubectl("annotate", *clusters, "--overwrite", f"{labels.START_TIMEOUT}={UNREADABLE}", namespace=RUNS)
-    assert until(lambda: complaints() > 0, seconds=60, interval=1), "the fault took no effect"
+    assert until(lambda: warnings() > 0, seconds=60, interval=1), "the fault took no effect"
 
     other = running(newcomer, "patient/one", "--param", "seconds=600")
     for identity in process.with_variable("PREFECT__FLOW_RUN_ID", other):
@@ -37,5 +37,5 @@ def test_a_malformed_dask_cluster_is_named_once_and_the_reaper_judges_all_other_
     assert kind == "CRASHED", message
     assert ended(newcomer, run, seconds=300)[0] == "COMPLETED", logged(newcomer, run)
     assert until(lambda: not left(newcomer, run), seconds=60, interval=1), left(newcomer, run)
-    assert complaints() == 1
+    assert warnings() == 1
     assert restarts() == before
