@@ -56,8 +56,6 @@ class LiveRuns:
         """
         newcomer = self.newcomer
         with scaled_down(newcomer, _SERVER):
-            server_pods = f"app.kubernetes.io/name={_SERVER}"
-            newcomer.kubectl("wait", "--for=delete", "pod", "-l", server_pods, "--timeout=120s")
             stopped = time.monotonic()
             job = f"{labels.PREFECT_FLOW_RUN}={self.doomed}"
             newcomer.kubectl("delete", "job", "-l", job, "--wait=true", namespace=RUNS)

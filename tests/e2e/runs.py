@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ephemeral_dask.contract import labels
-from tests.e2e.newcomer import RUNS, Newcomer
+from tests.e2e.newcomer import NAMESPACE, RUNS, Newcomer
 from tools.cluster.wait import until
 
 FINAL = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
@@ -181,10 +181,19 @@ def scaled_down(newcomer: Newcomer, deployment: str) -> Iterator[None]:
     """Let a Deployment of the platform have no pod for a while."""
     newcomer.kubectl("scale", f"deployment/{deployment}", "--replicas=0")
     try:
+        of_it = ("pod", "-l", f"app.kubernetes.io/name={deployment}")
+        newcomer.kubectl("wait", "--for=delete", *of_it, "--timeout=120s")
         yield
     finally:
         newcomer.kubectl("scale", f"deployment/{deployment}", "--replicas=1")
         newcomer.kubectl("rollout", "status", f"deployment/{deployment}", "--timeout=180s")
+
+
+def restarts(newcomer: Newcomer, deployment: str, *, namespace: str = NAMESPACE) -> str:
+    """Return which pods a Deployment of the platform has, and how often their containers have been restarted."""
+    of_it = ("pods", "-l", f"app.kubernetes.io/name={deployment}")
+    field = "jsonpath={.items[*].metadata.uid} {.items[*].status.containerStatuses[*].restartCount}"
+    return newcomer.kubectl("get", *of_it, "-o", field, namespace=namespace)
 
 
 def kill(newcomer: Newcomer, pod: str) -> None:

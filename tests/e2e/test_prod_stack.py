@@ -27,7 +27,7 @@ from tests.e2e.newcomer import Done, Newcomer
 from tests.e2e.newcomer import newcomer as with_own_cluster
 from tests.e2e.postgresql import PostgreSQL
 from tests.e2e.prod import PROD, PROD_RUNS, SMALL, UP, take_back
-from tests.e2e.runs import ended, state
+from tests.e2e.runs import ended, restarts, running, state
 from tests.support import audit
 from tools.cluster import LocalCluster
 from tools.cluster.wait import until
@@ -423,7 +423,7 @@ def test_a_destroy_of_protected_data_is_refused_and_says_how_to_lift_that(newcom
 def live_run(newcomer: Newcomer, prod: Done) -> str:
     """Start a run whose tasks take more than a minute."""
     assert prod.status == 0
-    return newcomer.start("steps/default", "--param", "count=160", stack="prod")
+    return running(newcomer, "steps/default", "--param", "count=160", stack="prod")
 
 
 def test_flow_pods_and_dask_workers_hold_the_prefect_credential_and_schedulers_do_not(
@@ -435,14 +435,14 @@ def test_flow_pods_and_dask_workers_hold_the_prefect_credential_and_schedulers_d
         "worker": f"ephemeral-dask/flow-run={live_run},dask.org/component=worker",
     }
 
-    def running(selector: str) -> list[str]:
+    def live(selector: str) -> list[str]:
         only = ("-l", selector, "--field-selector=status.phase=Running")
         return newcomer.kubectl("get", "pods", *only, "-o", "name", namespace=PROD_RUNS).split()
 
-    assert until(lambda: all(map(running, components.values())), seconds=300, interval=1)
+    assert until(lambda: all(map(live, components.values())), seconds=300, interval=1)
     script = "import os; print(*os.environ)"
     variables = {
-        kind: newcomer.kubectl("exec", running(selector)[0], "--", "python", "-c", script, namespace=PROD_RUNS).split()
+        kind: newcomer.kubectl("exec", live(selector)[0], "--", "python", "-c", script, namespace=PROD_RUNS).split()
         for kind, selector in components.items()
     }
     holding = {kind for kind, names in variables.items() if set(CREDENTIAL_VARIABLES) & set(names)}
@@ -452,26 +452,20 @@ def test_flow_pods_and_dask_workers_hold_the_prefect_credential_and_schedulers_d
 def test_a_run_lives_through_a_database_that_is_stopped_and_the_server_is_ready_again_by_itself(
     newcomer: Newcomer, live_run: str, database: PostgreSQL
 ) -> None:
-    server_pods = ("pods", "-l", f"app.kubernetes.io/name={naming.SERVER}")
-
-    def server(field: str) -> str:
-        return newcomer.kubectl("get", *server_pods, "-o", f"jsonpath={{.items[*]{field}}}", namespace=PROD)
-
     def is_ready() -> bool:
-        return server(".status.containerStatuses[*].ready") == "true"
+        server_pods = ("pods", "-l", f"app.kubernetes.io/name={naming.SERVER}")
+        field = "jsonpath={.items[*].status.containerStatuses[*].ready}"
+        return newcomer.kubectl("get", *server_pods, "-o", field, namespace=PROD) == "true"
 
-    def has_begun() -> bool:
-        return state(newcomer, live_run, stack="prod")[0] == "RUNNING"
-
-    assert until(has_begun, seconds=180, interval=2)
-    before = server(".metadata.uid") + server(".status.containerStatuses[*].restartCount")
+    assert state(newcomer, live_run, stack="prod")[0] == "RUNNING", "the fault came too late"
+    before = restarts(newcomer, naming.SERVER, namespace=PROD)
     database.stop()
     try:
         assert until(lambda: not is_ready(), seconds=90, interval=1), "the server is ready without its database"
     finally:
         database.start()
     assert until(is_ready, seconds=120, interval=1)
-    assert server(".metadata.uid") + server(".status.containerStatuses[*].restartCount") == before
+    assert restarts(newcomer, naming.SERVER, namespace=PROD) == before
     assert ended(newcomer, live_run, seconds=300, stack="prod")[0] == "COMPLETED"
     # The next tests count the live runs.
     finished = f"{labels.PREFECT_FLOW_RUN}={live_run}"

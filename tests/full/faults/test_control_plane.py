@@ -134,7 +134,6 @@ def test_a_run_completes_and_leaves_nothing_while_requests_to_the_api_server_are
 
 def test_runs_without_an_operator_fail_with_the_cause_in_time_and_the_pool_goes_on(newcomer: Newcomer) -> None:
     with scaled_down(newcomer, "dask-operator"):
-        newcomer.kubectl("wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=dask-operator", "--timeout=120s")
         limit = ("--job-variable", f"dask_start_timeout={START_TIMEOUT}")
         runs = [newcomer.start("steps/default", *limit) for _ in range(3)]
         for run in runs:

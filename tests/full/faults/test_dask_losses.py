@@ -68,7 +68,6 @@ def test_a_run_goes_on_when_its_whole_dask_cluster_is_deleted(newcomer: Newcomer
 def test_a_run_goes_on_without_an_operator_and_leaves_nothing_once_it_is_back(newcomer: Newcomer) -> None:
     run, _ = with_tasks_under_way(newcomer)
     with scaled_down(newcomer, "dask-operator"):
-        newcomer.kubectl("wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=dask-operator", "--timeout=120s")
         assert state(newcomer, run)[0] == "RUNNING", "the fault came too late"
         assert ended(newcomer, run, seconds=180)[0] == "COMPLETED", logged(newcomer, run)
     assert until(lambda: not left(newcomer, run), seconds=90, interval=1), left(newcomer, run)

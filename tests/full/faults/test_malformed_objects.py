@@ -7,7 +7,7 @@ import signal
 from ephemeral_dask.contract import labels
 from infra import naming
 from tests.e2e.newcomer import RUNS, Newcomer
-from tests.e2e.runs import ended, left, logged, running, with_tasks_under_way
+from tests.e2e.runs import ended, left, logged, restarts, running, with_tasks_under_way
 from tools.cluster import process
 from tools.cluster.wait import until
 
@@ -15,17 +15,11 @@ UNREADABLE = "soon"
 
 
 def test_a_malformed_dask_cluster_is_named_once_and_the_reaper_judges_all_other_runs(newcomer: Newcomer) -> None:
-    reaper = ("pods", "-l", f"app.kubernetes.io/name={naming.REAPER}")
-
-    def restarts() -> str:
-        field = "jsonpath={.items[*].metadata.uid} {.items[*].status.containerStatuses[*].restartCount}"
-        return newcomer.kubectl("get", *reaper, "-o", field)
-
     def warnings() -> int:
         return newcomer.kubectl("logs", f"deployment/{naming.REAPER}", "--tail=-1").count(f"'{UNREADABLE}'")
 
     run, _ = with_tasks_under_way(newcomer, "--param", "count=90")
-    before = restarts()
+    before = restarts(newcomer, naming.REAPER)
     clusters = ("daskclusters", "-l", f"ephemeral-dask/flow-run={run}")
     newcomer.kubectl("annotate", *clusters, "--overwrite", f"{labels.START_TIMEOUT}={UNREADABLE}", namespace=RUNS)
     assert until(lambda: warnings() > 0, seconds=60, interval=1), "the fault took no effect"
@@ -38,4 +32,4 @@ def test_a_malformed_dask_cluster_is_named_once_and_the_reaper_judges_all_other_
     assert ended(newcomer, run, seconds=300)[0] == "COMPLETED", logged(newcomer, run)
     assert until(lambda: not left(newcomer, run), seconds=60, interval=1), left(newcomer, run)
     assert warnings() == 1
-    assert restarts() == before
+    assert restarts(newcomer, naming.REAPER) == before

@@ -11,7 +11,7 @@ from pathlib import Path
 from infra import naming
 from infra.components.prefect_server import DATA
 from tests.e2e.newcomer import Newcomer
-from tests.e2e.runs import ended, logged, running, scaled_down, state
+from tests.e2e.runs import ended, logged, restarts, running, scaled_down, state
 from tools.cluster.wait import until
 
 SERVER = f"deployment/{naming.SERVER}"
@@ -21,11 +21,6 @@ ROOM = 16
 
 def ready(newcomer: Newcomer) -> bool:
     return newcomer.kubectl("get", SERVER, "-o", "jsonpath={.status.readyReplicas}") == "1"
-
-
-def restarts(newcomer: Newcomer) -> str:
-    field = "jsonpath={.items[*].metadata.name} {.items[*].status.containerStatuses[*].restartCount}"
-    return newcomer.kubectl("get", "pods", "-l", f"app.kubernetes.io/name={naming.SERVER}", "-o", field)
 
 
 def folder(newcomer: Newcomer) -> Path:
@@ -67,7 +62,7 @@ def of_limited_size(newcomer: Newcomer) -> Iterator[Path]:
     """Put a file system with little room in place of the volume, with what is on the volume, and yield its folder."""
     place = folder(newcomer)
     copy = place.with_name("copy")
-    with stopped(newcomer):
+    with scaled_down(newcomer, naming.SERVER):
         copy_all(place, copy)
         used = sum(each.stat().st_size for each in copy.rglob("*") if each.is_file()) >> 20
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={used + ROOM}m", "tmpfs", str(place)], check=True)
@@ -75,7 +70,7 @@ def of_limited_size(newcomer: Newcomer) -> Iterator[Path]:
     try:
         yield place
     finally:
-        with stopped(newcomer):
+        with scaled_down(newcomer, naming.SERVER):
             shutil.rmtree(copy)
             copy_all(place, copy)
             subprocess.run(["umount", str(place)], check=True)
@@ -83,15 +78,6 @@ def of_limited_size(newcomer: Newcomer) -> Iterator[Path]:
                 each.unlink() if each.is_file() else shutil.rmtree(each)
             copy_all(copy, place)
             shutil.rmtree(copy)
-
-
-@contextlib.contextmanager
-def stopped(newcomer: Newcomer) -> Iterator[None]:
-    """Let no process use the volume for a while."""
-    with scaled_down(newcomer, naming.SERVER):
-        server_pods = f"app.kubernetes.io/name={naming.SERVER}"
-        newcomer.kubectl("wait", "--for=delete", "pod", "-l", server_pods, "--timeout=120s")
-        yield
 
 
 def copy_all(source: Path, target: Path) -> None:
@@ -103,11 +89,11 @@ def test_a_run_lives_through_a_volume_that_is_read_only_and_the_server_is_ready_
     newcomer: Newcomer,
 ) -> None:
     run = running(newcomer, "patient/one", "--param", "seconds=100")
-    before = restarts(newcomer)
+    before = restarts(newcomer, naming.SERVER)
     with read_only(newcomer):
         assert until(lambda: not ready(newcomer), seconds=90, interval=1), "the server is ready without its volume"
     assert until(lambda: ready(newcomer), seconds=60, interval=1)
-    assert restarts(newcomer) == before
+    assert restarts(newcomer, naming.SERVER) == before
     assert state(newcomer, run)[0] == "RUNNING"
     assert ended(newcomer, run, seconds=300)[0] == "COMPLETED", logged(newcomer, run)
 
@@ -115,7 +101,7 @@ def test_a_run_lives_through_a_volume_that_is_read_only_and_the_server_is_ready_
 def test_a_run_lives_through_a_volume_that_is_full_and_the_server_is_ready_again_by_itself(newcomer: Newcomer) -> None:
     with of_limited_size(newcomer) as place:
         run = running(newcomer, "patient/one", "--param", "seconds=100")
-        before = restarts(newcomer)
+        before = restarts(newcomer, naming.SERVER)
         filler = place / "filler"
         with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
             while True:
@@ -123,6 +109,6 @@ def test_a_run_lives_through_a_volume_that_is_full_and_the_server_is_ready_again
         assert until(lambda: not ready(newcomer), seconds=90, interval=1), "the server is ready without room"
         filler.unlink()
         assert until(lambda: ready(newcomer), seconds=60, interval=1)
-        assert restarts(newcomer) == before
+        assert restarts(newcomer, naming.SERVER) == before
         assert state(newcomer, run)[0] == "RUNNING"
         assert ended(newcomer, run, seconds=300)[0] == "COMPLETED", logged(newcomer, run)

@@ -4,6 +4,7 @@ import tempfile
 import time
 
 from prefect import flow, task
+from prefect.logging.handlers import APILogHandler
 
 from ephemeral_dask import ephemeral_dask
 
@@ -41,9 +42,9 @@ def greedy(mebibytes: int = 1500) -> int:
 
 
 @flow
-def filling(mebibytes: int = 3000, seconds: float = 6) -> int:
+def filling(mebibytes: int = 3000) -> int:
     """Fill more memory than the pod of the flow has, once the first lines of the log have been sent."""
-    time.sleep(seconds)
+    APILogHandler.flush()
     return fill.fn(mebibytes)
 
 
