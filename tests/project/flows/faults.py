@@ -44,7 +44,7 @@ def greedy(mebibytes: int = 1500) -> int:
 @flow
 def filling(mebibytes: int = 3000) -> int:
     """Fill more memory than the pod of the flow has, once the first lines of the log have been sent."""
-    APILogHandler.flush()
+    APILogHandler().flush()
     return fill.fn(mebibytes)
 
 
